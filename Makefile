@@ -1,0 +1,44 @@
+# The two commands of the README, and what a contributor needs. Nothing here needs more than python3 (3.11 or
+# newer) and make: each target makes the environment it uses.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := $(VENV)/.demo-installed
+DEV := $(VENV)/.dev-installed
+OUT ?= demo-output
+
+.PHONY: help demo test check ci schemas clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(DEMO): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(DEV): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(DEMO)
+
+demo: $(DEMO) ## Watch the whole job: pictures and a video made on the built-in sandbox
+	$(BIN)/evolink-mcp demo --out $(OUT)
+
+test: $(DEV) ## Run the tests, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+
+check: $(DEV) ## Lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+schemas: $(DEV) ## Write the snapshots of the tools' schemas anew
+	$(BIN)/python -m tests.snapshots
+
+ci: check test ## What .ci/run runs
+
+clean: ## Remove the environment and what was built
+	rm -rf $(VENV) build dist .coverage .coverage.* .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,157 @@
+"""The commands. Only this module prints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from evolink_mcp import __version__
+
+EPILOG = """\
+environment (all optional):
+  EVOLINK_API_KEY          your EvoLink key (https://evolink.ai/dashboard/keys)
+  EVOLINK_OUTPUT_DIR       folder where finished results are saved
+  EVOLINK_UPLOAD_DIRS      folders that files may be uploaded from
+  EVOLINK_IMAGE_MODEL      default image model
+  EVOLINK_VIDEO_MODEL      default video model
+  EVOLINK_BASE_URL         the gateway, if it is not EvoLink's own
+  EVOLINK_FILES_URL        its files API
+  EVOLINK_MODELS_FILE      file that adds or changes models
+  EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
+  EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink
+  EVOLINK_LOG_LEVEL        DEBUG, INFO (default), WARNING, ERROR or CRITICAL
+
+try it without a key:  evolink-mcp demo
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and exits with its code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="evolink-mcp",
+        description="MCP server for making images and videos through the EvoLink gateway.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"evolink-mcp {__version__}")
+    parser.add_argument("--sandbox", action="store_true", help="use the built-in sandbox: no key, no costs")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+
+    stdio = commands.add_parser("stdio", help="serve MCP on stdin and stdout (the default)")
+    stdio.add_argument(
+        "--sandbox",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="use the built-in sandbox: no key, no costs",
+    )
+
+    demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
+
+    sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
+    sandbox.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")
+
+    models = commands.add_parser("models", help="list the models, or tell everything one takes")
+    models.add_argument("model", nargs="?", help="a model id")
+    models.add_argument("--kind", choices=("image", "video"), help="only these")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "demo":
+            return _demo(arguments.out)
+        case "sandbox":
+            return _sandbox(arguments.port)
+        case "models":
+            return _models(arguments.model, arguments.kind)
+        case _:
+            return _stdio(sandbox=arguments.sandbox)
+
+
+def _stdio(*, sandbox: bool) -> int:
+    from evolink_mcp.errors import SettingsError
+    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.settings import read_settings
+
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        return _fail(error.render(paid=False))
+    if (sandbox or settings.sandbox) and (missing := _missing_extras()):
+        return _fail(missing)
+    set_up_logging(settings.log_level, settings.api_key)
+
+    import anyio
+
+    from evolink_mcp.transports.stdio import run_stdio
+
+    anyio.run(run_stdio, settings, sandbox or settings.sandbox)
+    return 0
+
+
+def _demo(out: Path) -> int:
+    if missing := _missing_extras():
+        return _fail(missing)
+    from evolink_mcp.demo import run_demo
+
+    return run_demo(out)
+
+
+def _sandbox(port: int) -> int:
+    if missing := _missing_extras():
+        return _fail(missing)
+    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.sandbox.config import SandboxConfig
+    from evolink_mcp.sandbox.serve import serve_forever
+
+    set_up_logging("INFO")
+    try:
+        serve_forever(SandboxConfig(), port)
+    except OSError as error:
+        return _fail(f"The sandbox cannot listen on 127.0.0.1:{port}: {error}.\nNext: choose another --port, or 0.")
+    return 0
+
+
+def _models(model: str | None, kind: str | None) -> int:
+    from evolink_mcp.errors import EvolinkError
+    from evolink_mcp.settings import read_settings
+    from evolink_mcp.tools.app import App
+    from evolink_mcp.tools.models import models_view
+
+    try:
+        view = models_view(App(read_settings()), kind=kind, model=model)
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+    print(view.as_text())
+    return 0
+
+
+def _missing_extras() -> str:
+    """What to say where the demo extra is not installed, else ""."""
+    from evolink_mcp.sandbox.extras import missing_extras
+
+    missing = missing_extras()
+    if not missing:
+        return ""
+    return (
+        f"The sandbox needs {' and '.join(missing)}, which are not installed.\n"
+        "Next: install the demo extra, from a checkout: pip install '.[demo]'"
+    )
+
+
+def _fail(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 2

@@ -1,0 +1,163 @@
+"""The whole job, shown: sandbox, real stdio server, real client, real files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp_types import CallToolResult, TextContent
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from evolink_mcp.sandbox.serve import running_sandbox
+
+PICTURE = "A lighthouse on a cliff at dawn, warm light in the windows, watercolour"
+MOTION = "The beam of the lighthouse sweeps over the sea while the sun rises"
+LONGEST = 55.0
+
+
+class StepFailed(Exception):
+    """A tool refused or failed; the text is the tool's own."""
+
+
+def run_demo(out: Path) -> int:
+    """Runs the job and leaves its files in ``out``. Returns the exit code."""
+    console = Console()
+    try:
+        anyio.run(_demo, console, out.expanduser().absolute())
+    except StepFailed as failed:
+        console.print(f"[red]The demo stopped:[/red] {escape(str(failed))}")
+        return 1
+    except TimeoutError:
+        console.print(f"[red]The demo stopped:[/red] it took longer than {LONGEST:.0f} s.")
+        return 1
+    return 0
+
+
+async def _demo(console: Console, out: Path) -> None:
+    """Runs the job in ``out``.
+
+    Raises:
+        StepFailed: A step did not work.
+        TimeoutError: All of it took too long.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    console.print("[bold]EvoLink MCP demo[/bold]: an agent's whole job, on this machine. No key, no costs.\n")
+    saved: list[Path] = []
+    failed: StepFailed | None = None
+    with anyio.fail_after(LONGEST):
+        async with running_sandbox() as sandbox:
+            _say(console, "A sandbox EvoLink is running", sandbox.url)
+            environment = {
+                "EVOLINK_BASE_URL": sandbox.url,
+                "EVOLINK_FILES_URL": sandbox.url,
+                "EVOLINK_API_KEY": "sk-demo",
+                "EVOLINK_OUTPUT_DIR": str(out),
+                "EVOLINK_UPLOAD_DIRS": str(out),
+                "EVOLINK_LOG_LEVEL": "WARNING",
+            }
+            command = StdioServerParameters(
+                command=sys.executable, args=["-m", "evolink_mcp", "stdio"], env=environment, cwd=out
+            )
+            async with Client(command) as client:
+                try:
+                    saved = await _job(console, client)
+                except StepFailed as error:  # raised again outside, where no task group wraps it
+                    failed = error
+    if failed:
+        raise failed
+    _summary(console, saved)
+
+
+async def _job(console: Console, client: Client) -> list[Path]:
+    """What an agent would do, step by step. Returns the files it left."""
+    tools = (await client.list_tools()).tools
+    _say(console, "evolink-mcp is serving over stdio", f"{len(tools)} tools: {', '.join(tool.name for tool in tools)}")
+
+    models = await _call(client, "list_models")
+    kinds = [model["kind"] for model in models["models"]]
+    chosen = ", ".join(model["id"] for model in models["models"] if model.get("default"))
+    counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    _say(console, "list_models", f"{models['total']} models ({counted}); defaults: {chosen}")
+
+    submitted = await _call(client, "generate_image", prompt=PICTURE, size="3:2")
+    _say(console, "generate_image", f"“{PICTURE}”\n{submitted['task_id']}")
+    image = await _finished(console, client, submitted["task_id"])
+    picture = Path(image["results"][0]["saved_path"])
+
+    stored = await _call(client, "upload_file", file_path=str(picture))
+    _say(console, "upload_file", f"{stored['file_id']}, {stored['file_size']:,} bytes, until {stored['expires_at']}")
+
+    submitted = await _call(
+        client, "generate_video", prompt=MOTION, image_urls=[stored["file_url"]], duration=5, quality="720p"
+    )
+    _say(console, "generate_video", f"“{MOTION}”, from that picture\n{submitted['task_id']}")
+    video = await _finished(console, client, submitted["task_id"])
+
+    listed = await _call(client, "list_files")
+    _say(console, "list_files", f"{listed['total']} file, {listed['quota']['remain_files']} places left")
+    deleted = await _call(client, "delete_file", file_id=stored["file_id"])
+    _say(console, "delete_file", deleted["file_id"])
+    return [Path(result["saved_path"]) for task in (image, video) for result in task["results"]]
+
+
+async def _finished(console: Console, client: Client, task_id: str) -> dict[str, Any]:
+    """Checks a task until it has ended, with a bar that the server's own progress moves."""
+    with _bar(console) as (progress, row):
+
+        async def moved(value: float, total: float | None, message: str | None) -> None:
+            progress.update(row, completed=value, total=total, description=message or "")
+
+        while True:
+            task = await _call(client, "check_task", progress=moved, task_id=task_id, wait_seconds=30)
+            if task["status"] == "completed":
+                break
+            if "polling" not in task:
+                raise StepFailed(f"check_task: {task['status']}. {task['next_step']}")
+    _say(console, "check_task", "\n".join(f"saved {result['saved_path']}" for result in task["results"]))
+    return task
+
+
+async def _call(client: Client, tool: str, *, progress: Any = None, **arguments: Any) -> dict[str, Any]:
+    """Calls a tool; returns its structured content.
+
+    Raises:
+        StepFailed: The tool said no; with what it said.
+    """
+    result: CallToolResult = await client.call_tool(tool, arguments, progress_callback=progress)
+    if result.is_error:
+        said = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        raise StepFailed(f"{tool}: {said}")
+    return cast("dict[str, Any]", result.structured_content)
+
+
+def _say(console: Console, step: str, facts: str) -> None:
+    console.print(f"[green]✓[/green] [bold]{step}[/bold]")
+    for line in facts.splitlines():
+        console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _bar(console: Console) -> Iterator[tuple[Progress, Any]]:
+    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield progress, progress.add_task("waiting", total=100.0)
+
+
+def _summary(console: Console, files: list[Path]) -> None:
+    table = Table(title="What is left on your disk", title_justify="left")
+    table.add_column("file", overflow="fold")
+    table.add_column("size", justify="right")
+    for file in files:
+        table.add_row(str(file), f"{file.stat().st_size:,} bytes")
+    console.print()
+    console.print(table)
+    console.print("With a key, the same works against EvoLink itself: see README.md, “With your key”.")

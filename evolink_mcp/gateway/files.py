@@ -1,0 +1,97 @@
+"""The files API: three uploads, list, quota, delete (S1).
+
+Its envelope ``{success, code, msg, data}`` can report a failure inside HTTP 200.
+"""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+from urllib.parse import quote
+
+from evolink_mcp.errors import GatewayError, GatewayRefused
+from evolink_mcp.gateway import problems, wire
+from evolink_mcp.gateway.transport import Caller, Reply, error_from
+
+MAX_FILE_ID = 200
+
+
+async def upload_base64(caller: Caller, data: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
+    """Stores base64 data (raw or a data URL). ``names`` holds ``upload_path`` and ``file_name`` where set."""
+    return await _upload(caller, "base64", seconds, json={"base64_data": data, **names})
+
+
+async def upload_url(caller: Caller, url: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
+    """Has the gateway fetch a public link and store what it finds."""
+    return await _upload(caller, "url", seconds, json={"file_url": url, **names})
+
+
+async def upload_stream(
+    caller: Caller, file: BinaryIO, name: str, mime_type: str, names: dict[str, str], *, seconds: float
+) -> wire.StoredFile:
+    """Stores an open file, streamed as it is read."""
+    return await _upload(caller, "stream", seconds, files={"file": (name, file, mime_type)}, data=names)
+
+
+async def list_files(
+    caller: Caller, *, page: int, page_size: int, seconds: float
+) -> tuple[list[wire.StoredFile], int | None]:
+    """One page of the stored files, and how many there are in all."""
+    params = {"page": str(page), "pageSize": str(page_size)}
+    data = wire.as_object(await _data(caller, "GET", "list", "listing the files", seconds, params=params))
+    files = [file for file in map(wire.parse_file, wire.as_list(data.get("files"))) if file is not None]
+    return files, wire.as_whole(data.get("total"))
+
+
+async def quota(caller: Caller, *, seconds: float) -> wire.Quota:
+    """How many files may be stored, and how many are."""
+    return wire.parse_quota(await _data(caller, "GET", "quota", "reading the quota", seconds))
+
+
+async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> None:
+    """Deletes one file. The id is encoded into the path."""
+    try:
+        await _data(caller, "DELETE", quote(file_id, safe=""), "deleting the file", seconds)
+    except GatewayError as error:
+        if error.status == 404:
+            error.next_step = "The file_id may be wrong, or the file is already gone. See list_files."
+        raise
+
+
+async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> wire.StoredFile:
+    data = await _data(caller, "POST", f"upload/{how}", "uploading the file", seconds, **content)
+    file = wire.parse_file(data)
+    if file is None:
+        raise GatewayError(
+            "The files API answered an upload without a file id.",
+            code="no_file_id",
+            next_step="See list_files before uploading again: the file may be there.",
+        )
+    return file
+
+
+async def _data(caller: Caller, method: str, path: str, doing: str, seconds: float, **content: Any) -> object:
+    """The ``data`` of a successful envelope.
+
+    Raises:
+        GatewayError: For a failed request, and for a failure told inside HTTP 200.
+    """
+    reply = await caller.ask(method, f"{caller.transport.files_url}/api/v1/files/{path}", seconds=seconds, **content)
+    body = wire.as_object(reply.body)
+    if reply.ok and body.get("success") is not False and wire.parse_problem(body) is None:
+        return body.get("data")
+    raise _failure(reply, doing)
+
+
+def _failure(reply: Reply, doing: str) -> GatewayError:
+    problem = wire.parse_problem(reply.body)
+    code = wire.as_whole(problem.code) if problem else None
+    advice = problems.FILE_ADVICE.get(code or 0)
+    if problem is None or advice is None:
+        return error_from(reply, doing=doing)
+    return GatewayRefused(
+        f"{reply.host} refused when {doing}: {(problem.message or advice.meaning).rstrip('.')}.",
+        status=reply.status,
+        code=problem.code,
+        next_step=advice.resolution,
+        request_id=reply.request_id or problem.request_id,
+    )

@@ -1,0 +1,83 @@
+"""Image and video tasks: create one, read one (S0, S1, S2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import quote
+
+from evolink_mcp.errors import OutcomeUnknown, Refused
+from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.transport import Caller, error_from
+
+Media = Literal["image", "video"]
+MAX_TASK_ID = 128
+READ_SECONDS = 10.0
+
+
+async def create(caller: Caller, media: Media, body: Mapping[str, object], *, seconds: float) -> wire.Task:
+    """Creates a task: one paid POST, sent once.
+
+    Raises:
+        Unreachable: It never arrived; nothing was created.
+        GatewayRefused: The gateway said no; nothing was created.
+        OutcomeUnknown: A task may exist and be paid for.
+    """
+    url = f"{caller.transport.api_url}/v1/{media}s/generations"
+    reply = await caller.ask("POST", url, seconds=seconds, json=dict(body))
+    if not reply.ok:
+        raise error_from(reply, doing=f"creating the {media} task", paid=True)
+    task = wire.parse_task(reply.body)
+    if task is None:
+        raise OutcomeUnknown(
+            f"{reply.host} answered HTTP {reply.status} without a task id.",
+            status=reply.status,
+            code="no_task_id",
+            request_id=reply.request_id,
+        )
+    return task
+
+
+async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -> wire.Task:
+    """Reads one task.
+
+    Raises:
+        Refused: The id cannot be one; nothing was sent.
+        GatewayError: The read failed. A task is never harmed by a failed read.
+    """
+    check_task_id(task_id)
+    url = f"{caller.transport.api_url}/v1/tasks/{quote(task_id, safe='')}"
+    reply = await caller.ask("GET", url, seconds=seconds)
+    if reply.ok:
+        task = wire.parse_task(reply.body)
+        if task is not None:
+            return task
+    error = error_from(reply, doing="reading the task")
+    if reply.status == 404:
+        error.next_step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."
+    elif 200 <= reply.status < 300:
+        error.what = f"{reply.host} answered HTTP {reply.status} without a task."
+        error.next_step = "Call check_task again in a moment. Do not submit the task again."
+    raise error
+
+
+def check_task_id(task_id: str) -> str:
+    """Returns an id that may be sent: visible ASCII without slashes, and no path of dots.
+
+    Raises:
+        Refused: With the rule that was broken.
+    """
+    wrong = ""
+    if not task_id:
+        wrong = "it is empty"
+    elif len(task_id) > MAX_TASK_ID:
+        wrong = f"it has {len(task_id)} characters"
+    elif not task_id.isascii() or not task_id.isprintable() or set(task_id) & set("/\\ ?#%") or ".." in task_id:
+        wrong = f"{task_id[:60]!r} holds characters that no task id has"
+    if wrong:
+        raise Refused(
+            f"task_id: {wrong}.",
+            code="invalid_task_id",
+            next_step="Use the task_id exactly as generate_image or generate_video returned it.",
+        )
+    return task_id

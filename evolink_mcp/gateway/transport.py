@@ -1,0 +1,198 @@
+"""One HTTP client and one connection pool to the gateway's hosts.
+
+A request either comes back as a :class:`Reply`, whatever its status, or raises
+one of two errors that a payer must tell apart: :class:`Unreachable` (it never
+arrived) and :class:`OutcomeUnknown` (it may have).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from evolink_mcp import __version__
+from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
+from evolink_mcp.gateway import problems, wire
+
+CONNECT_SECONDS = 10.0
+MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
+POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
+# No request to this machine goes through a proxy, whatever the environment says.
+NO_PROXY: dict[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
+NEVER_ARRIVED = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none."""
+
+    status: int
+    host: str
+    body: Any
+    is_json: bool
+    request_id: str
+    retry_after: float | None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300 and self.is_json
+
+
+class Transport:
+    """The pool. Made once a process; opens nothing before the first request."""
+
+    def __init__(self, api_url: str, files_url: str) -> None:
+        self.api_url = api_url
+        self.files_url = files_url
+        self._client: httpx2.AsyncClient | None = None
+
+    @property
+    def client(self) -> httpx2.AsyncClient:
+        """The HTTP client, made at the first use. It carries no credentials of its own."""
+        if self._client is None:
+            self._client = httpx2.AsyncClient(
+                timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+                limits=POOL,
+                mounts=NO_PROXY,
+                follow_redirects=False,
+                headers={"user-agent": f"evolink-mcp/{__version__}", "accept": "application/json"},
+            )
+        return self._client
+
+    async def aclose(self) -> None:
+        """Closes the pool."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The pool, used under one key."""
+
+    transport: Transport
+    key: str = field(repr=False)
+
+    async def ask(self, method: str, url: str, *, seconds: float, **content: Any) -> Reply:
+        """Sends one request, once, and reads its answer within ``seconds``.
+
+        Args:
+            content: ``json``, ``data``, ``files`` or ``params``, as httpx takes them.
+
+        Raises:
+            Unreachable: It never arrived.
+            OutcomeUnknown: It may have arrived, and no whole answer came back.
+        """
+        host = urlsplit(url).netloc
+        try:
+            with anyio.fail_after(seconds):
+                return await self._send(method, url, host, content)
+        except NEVER_ARRIVED as error:
+            raise Unreachable(
+                f"{host} could not be reached ({_cause(error)}).",
+                code="unreachable",
+                next_step="Check the network and EVOLINK_BASE_URL, then call again.",
+            ) from error
+        except TimeoutError as error:
+            raise _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout") from error
+        except (httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).") from error
+
+    async def _send(self, method: str, url: str, host: str, content: dict[str, Any]) -> Reply:
+        headers = {"authorization": f"Bearer {self.key}"}
+        async with self.transport.client.stream(method, url, headers=headers, **content) as response:
+            raw = bytearray()
+            async for chunk in response.aiter_bytes():
+                raw += chunk
+                if len(raw) > MAX_ANSWER:
+                    break
+        body, is_json = _parse(bytes(raw))
+        reply = Reply(
+            status=response.status_code,
+            host=host,
+            body=body,
+            is_json=is_json,
+            request_id=_request_id(response.headers, body),
+            retry_after=_retry_after(response.headers),
+        )
+        logger.debug("%s %s%s -> %d %s", method, host, urlsplit(url).path, reply.status, reply.request_id)
+        return reply
+
+
+def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
+    """The error that an unsuccessful reply amounts to.
+
+    Args:
+        doing: What was tried, as in "creating the image task".
+        paid: Whether the request could cost credits; then anything but a plain
+            refusal is :class:`OutcomeUnknown`.
+    """
+    problem = wire.parse_problem(reply.body)
+    advice = problems.http_advice(reply.status)
+    if problem is None and not reply.is_json:
+        said = "its answer is not JSON (a proxy's page, perhaps)"
+    else:
+        said = (problem.message if problem else "") or advice.meaning
+    what = f"{reply.host} answered HTTP {reply.status} when {doing}: {said.rstrip('.')}."
+    code = (problem.code if problem else "") or str(reply.status)
+    certain = reply.status in problems.NOT_CREATED and code not in problems.DOUBTFUL_CODES
+    charged: Charged | None = None if not paid else ("no" if certain else "unknown")
+    next_step = advice.resolution
+    if problem and problem.action_url:
+        next_step = f"{next_step} See {problem.action_url}."
+    if problem and problem.advice:
+        next_step = f"{next_step} The gateway suggests: {problem.advice.rstrip('.')}."
+    if reply.retry_after is not None:
+        next_step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
+    kind = OutcomeUnknown if charged == "unknown" else GatewayRefused
+    return kind(
+        what,
+        status=reply.status,
+        code=code,
+        charged=charged,
+        next_step=next_step,
+        request_id=reply.request_id,
+        retry_after=reply.retry_after,
+    )
+
+
+def _unknown(what: str, code: str = "connection_lost") -> OutcomeUnknown:
+    return OutcomeUnknown(what, code=code, next_step="Call again in a moment.")
+
+
+def _cause(error: Exception) -> str:
+    return wire.shorten(str(error), 120) or type(error).__name__
+
+
+def _parse(raw: bytes) -> tuple[Any, bool]:
+    try:
+        return json.loads(raw), True
+    except (ValueError, RecursionError):
+        return None, False
+
+
+def _request_id(headers: Mapping[str, str], body: object) -> str:
+    problem = wire.parse_problem(body)
+    found = headers.get("x-request-id") or headers.get("x-oneapi-request-id") or (problem.request_id if problem else "")
+    return wire.shorten(found, 80)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of ``Retry-After``, an hour at most; its date form counts as absent."""
+    seconds = wire.as_number(headers.get("retry-after"))
+    return None if seconds is None or seconds < 0 else min(seconds, 3600.0)

@@ -1,0 +1,56 @@
+"""Links that callers, or the gateway's answers, ask us to use."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.settings import is_loopback
+
+MAX_LINK = 8192
+
+
+def check_link(url: str, *, name: str, allow_loopback: bool) -> str:
+    """Returns ``url`` where it may be given to the gateway or fetched.
+
+    A link is https to a public host, without credentials in it. Where the
+    gateway itself is on loopback, http and https to loopback pass too.
+
+    Raises:
+        Refused: With the rule that was broken; ``name`` says which parameter.
+    """
+    problem = _problem(url, allow_loopback)
+    if problem:
+        raise Refused(
+            f"{name}: {problem}",
+            code="link_refused",
+            next_step="Give a public https link, or upload the file with upload_file and use the file_url it returns.",
+        )
+    return url
+
+
+def _problem(url: str, allow_loopback: bool) -> str:
+    if len(url) > MAX_LINK:
+        return f"the link has {len(url)} characters; at most {MAX_LINK} are allowed."
+    if any(character.isspace() or ord(character) < 32 for character in url):
+        return "the link holds white space or control characters."
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+        _ = parts.port  # raises where the port is no number
+    except ValueError:
+        return "this is not a link."
+    if parts.scheme not in ("http", "https") or not host:
+        return "a link starting with https:// is expected."
+    if parts.username is not None or parts.password is not None:
+        return "the link holds a user name or password."
+    if is_loopback(host):
+        return "" if allow_loopback else "the link points to this machine, which the gateway cannot reach."
+    if parts.scheme != "https":
+        return "the link must be https."
+    try:
+        public = ipaddress.ip_address(host).is_global
+    except ValueError:
+        public = "." in host and not host.lower().endswith((".local", ".internal", ".localhost"))
+    return "" if public else "the link points into a private network."

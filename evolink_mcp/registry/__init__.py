@@ -1,0 +1,53 @@
+"""What every model takes, where that is written, and how hard to hold it.
+
+A library of its own: data files, the loader that reads them, and the check of a call before any money is spent. No MCP
+and no HTTP live here, nothing of the rest of the package is imported, and no model's name is known outside `data/`.
+
+    registry = load()
+    checked = registry.check("image", model, {"prompt": "A red fox", "n": 2})
+    checked.problems, checked.notes, checked.params
+"""
+
+from functools import cache
+from pathlib import Path
+
+from .build import Builder
+from .describe import describe, describe_text
+from .overlay import load_overlay
+from .reading import DataError, Tables, read_files
+from .registry import Registry
+from .spec import Checked, Model, Parameter, Problem, Rule
+
+__all__ = [
+    "Checked",
+    "DataError",
+    "Model",
+    "Parameter",
+    "Problem",
+    "Registry",
+    "Rule",
+    "describe",
+    "describe_text",
+    "load",
+]
+
+DATA = Path(__file__).parent / "data"
+
+
+def load(overlay: Path | None = None, *, allow_unlisted: bool = False) -> Registry:
+    """The registry: built-in models, read once a process, and the user's own file on top.
+
+    A faulty overlay never raises; `Registry.overlay_problems` says what is wrong with it. With `allow_unlisted`, a
+    model that is not listed is sent nearly unchecked instead of refused.
+    """
+    tables, models = _built_in()
+    if overlay is not None:
+        return load_overlay(overlay, tables, models, allow_unlisted=allow_unlisted)
+    return Registry(tables, models, allow_unlisted=allow_unlisted)
+
+
+@cache
+def _built_in() -> tuple[Tables, dict[str, Model]]:
+    tables = read_files(sorted(DATA.glob("*.toml")))
+    builder = Builder(tables)
+    return tables, {name: builder.model(name) for name in tables.models}

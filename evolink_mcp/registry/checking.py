@@ -1,0 +1,134 @@
+"""A whole call against a model: every problem at once, and what to send."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, cast
+
+from .rules import broken
+from .spec import Checked, Endpoint, Model, Problem, Spelling
+from .text import listed, shown
+from .values import Findings, check_missing, check_value, fits, missing
+
+if TYPE_CHECKING:
+    from .registry import Registry
+
+_MAKES = {"image": "images", "video": "videos"}
+_NOTES_ONLY = ("no-effect-when", "advise")
+
+
+def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:
+    """What `Registry.check` promises."""
+    given = {key: value for key, value in params.items() if value is not None}
+    model = registry.get(name)
+    if model is None:
+        return _unlisted(registry, endpoint, name, given)
+    refusal = _not_callable(model, endpoint, name)
+    if refusal:
+        return Checked(model, given, (refusal,))
+    found = Findings(name, given)
+    _own_words(registry, model, given, found)
+    sent: dict[str, object] = {}
+    for key, value in given.items():
+        parameter = model.parameters.get(key)
+        if parameter is None:
+            sent[key] = value
+            _unknown(registry, model, key, value, found)
+        elif missing(parameter.required, value, found):
+            sent[key] = value
+        else:
+            sent[key] = check_value(parameter, value, key, found)
+    for key, parameter in model.parameters.items():
+        if missing(parameter.required, given.get(key), found):
+            check_missing(parameter, key, found)
+    found.params = sent
+    for rule in model.rules:
+        against = broken(rule, sent, model.parameters)
+        if against is None:
+            continue
+        where = rule.parameter or rule.others[0] if rule.parameter or rule.others else rule.when[0][0]
+        if rule.kind in _NOTES_ONLY:
+            found.note(f"{where}: {rule.message} ({against}; {rule.source})")
+        else:
+            found.fault((rule.hold, rule.source), where, f"{rule.message}; {against}", given=against, allowed=rule.message)
+    return Checked(model, sent, tuple(found.problems), tuple(found.notes))
+
+
+def _unlisted(registry: "Registry", endpoint: Endpoint, name: str, given: dict[str, object]) -> Checked:
+    if not registry.allow_unlisted:
+        near = registry.nearest(name, kind=endpoint)
+        message = f"model: there is no model {shown(name)}; nearest: {', '.join(near)}."
+        return Checked(None, given, (Problem("model", message, shown(name), ", ".join(near)),))
+    found = Findings(name, given)
+    found.note(f"model: {shown(name)} is not listed here; sent unchecked")
+    for key, parameter in registry.common.items():
+        if key in given:
+            given[key] = check_value(parameter, given[key], key, found)
+    return Checked(None, given, tuple(found.problems), tuple(found.notes))
+
+
+def _not_callable(model: Model, endpoint: Endpoint, name: str) -> Problem | None:
+    if model.status == "placeholder":
+        live = ", ".join(model.replacements)
+        return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", shown(name), live)
+    if model.endpoint != endpoint:
+        makes = model.capabilities[0] if model.kind == "asset" and model.capabilities else _MAKES[model.endpoint]
+        tool = f"generate_{model.endpoint}"
+        message = f"model: {name} {'does ' if model.kind == 'asset' else 'makes '}{makes}: use {tool}."
+        return Problem("model", message, shown(name), tool)
+    return None
+
+
+def _own_words(registry: "Registry", model: Model, given: dict[str, object], found: Findings) -> None:
+    """Renames friendly spellings to the model's own, in place."""
+    for key in [key for key in given if key not in model.parameters]:
+        spelling = model.spellings.get(key) or registry.spellings.get(key)
+        if spelling is None or any(target not in model.parameters for target in spelling.to):
+            continue
+        values = _respelled(spelling, given[key])
+        if not values:
+            continue
+        value = given.pop(key)
+        for target, wanted in values.items():
+            if target in given and given[target] != wanted:
+                text = f"means the same as {target}, and {target} {shown(given[target])} says otherwise"
+                found.fault(("refuse", ""), key, text, given=value, allowed=target)
+            given[target] = wanted
+        became = listed(f"{target} {shown(wanted)}" for target, wanted in values.items())
+        found.note(f"{key}: {found.name} calls it {listed(values)}; {key} {shown(value)} sent as {became}")
+
+
+def _respelled(spelling: Spelling, value: object) -> dict[str, object]:
+    """Wire parameters for a friendly one; empty where the value has no one meaning."""
+    first = spelling.to[0]
+    if spelling.values:
+        wanted = spelling.values.get(str(value).lower() if isinstance(value, bool | str) else "")
+        return {first: wanted} if wanted is not None else {}
+    if spelling.shape == "same":
+        return {first: value}
+    if spelling.shape == "list":
+        return {first: [value]} if isinstance(value, str) else {}
+    items = cast(list[object], value) if isinstance(value, list) else []
+    if spelling.shape == "single":
+        return {first: items[0]} if len(items) == 1 else {}
+    return dict(zip(spelling.to, items, strict=False)) if len(items) <= len(spelling.to) else {}
+
+
+def _unknown(registry: "Registry", model: Model, key: str, value: object, found: Findings) -> None:
+    near = get_close_matches(key, model.parameters, 1, 0.75)
+    takers = [other.id for other in registry.models.values() if key in other.parameters and other.endpoint == model.endpoint]
+    if model.open and (takers or not near):
+        found.note(f"{key}: not known to be taken by {found.name}, whose page is not fully known; sent as given")
+        return
+    hinted = [name for name in registry.hints.get(key, ()) if name in model.parameters]
+    hinted.sort(key=lambda name: not fits(model.parameters[name], value))
+    guess = next(iter([*near, *hinted]), "")
+    text = f"{found.name} has no such parameter"
+    if guess:
+        text += f"; did you mean {guess}?"
+    if takers:
+        more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
+        text += f"{';' if not guess else ''} taken by {', '.join(takers[:3])}{more}"
+    allowed = ", ".join(name for name in model.parameters)
+    if not guess:
+        text += f"; it takes {allowed}"
+    found.fault(("refuse", ", ".join(model.sources)), key, text, given=value, allowed=allowed)

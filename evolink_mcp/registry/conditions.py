@@ -1,0 +1,95 @@
+"""Conditions: questions about the parameters of a call, read from data."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from .reading import DataError, as_table
+from .sizes import form_of
+from .spec import Condition, Raw, Span, Test
+from .text import same
+
+_TEST_KEYS = frozenset({"in", "given", "count", "range", "form", "or_absent"})
+
+
+def numbers(value: Any, key: str) -> list[float]:
+    items = cast(list[object], value) if isinstance(value, list) else []
+    if not items or not all(isinstance(item, int | float) and not isinstance(item, bool) for item in items):
+        raise DataError(key, "must be a list of numbers")
+    return cast(list[float], items)
+
+
+def span(value: Any, key: str) -> Span:
+    """`[low]` or `[low, high]`, ends included. Raises: DataError."""
+    ends = numbers(value, key)
+    if len(ends) > 2 or ends[0] > ends[-1]:
+        raise DataError(key, "must be [low] or [low, high]")
+    return Span(ends[0], ends[1] if len(ends) == 2 else None)
+
+
+def condition(raw: Any, key: str) -> Condition:
+    """Tests by parameter; a bare value or list stands for "is one of these". Raises: DataError."""
+    return tuple((name, _test(value, f"{key}.{name}")) for name, value in as_table(raw, key).items())
+
+
+def _test(value: Any, key: str) -> Test:
+    if not isinstance(value, dict):
+        return Test(values=tuple(cast(list[object], value)) if isinstance(value, list) else (value,))
+    raw = cast(Raw, value)
+    for name in raw.keys() - _TEST_KEYS:
+        raise DataError(f"{key}.{name}", f"unknown test; known: {', '.join(sorted(_TEST_KEYS))}")
+    if raw.get("form", "word") not in ("ratio", "pixels", "word"):
+        raise DataError(f"{key}.form", "must be ratio, pixels or word")
+    return Test(
+        values=tuple(cast(list[object], raw["in"])) if "in" in raw else None,
+        given=raw.get("given"),
+        count=span(raw["count"], f"{key}.count") if "count" in raw else None,
+        range=span(raw["range"], f"{key}.range") if "range" in raw else None,
+        form=raw.get("form"),
+        or_absent=raw.get("or_absent", False),
+    )
+
+
+def lookup(params: Mapping[str, object], path: str) -> object:
+    """The value at a dotted path, None where there is none."""
+    value: object = params
+    for part in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = cast(Mapping[str, object], value).get(part)
+    return value
+
+
+def meets(asked: Condition, params: Mapping[str, object]) -> bool:
+    return all(_passes(test, lookup(params, name)) for name, test in asked)
+
+
+def _passes(test: Test, value: object) -> bool:
+    if test.given is not None:
+        return given(value) is test.given
+    if value is None:
+        return test.or_absent
+    if test.values is not None and not any(same(value, one) for one in test.values):
+        return False
+    if test.count is not None and not test.count.holds(amount(value)):
+        return False
+    if test.range is not None and not (is_number(value) and test.range.holds(cast(float, value))):
+        return False
+    return test.form is None or form_of(value) == test.form
+
+
+def given(value: object) -> bool:
+    """Whether a value says anything: an empty list or a blank text does not."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value != []
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def amount(value: object) -> int:
+    """How many a value stands for: the items of a list, a number itself, 1 for anything else that is given."""
+    if isinstance(value, list):
+        return len(cast(list[object], value))
+    return cast(int, value) if is_number(value) else int(given(value))

@@ -1,0 +1,85 @@
+"""Finding models: by a name that is nearly right, by what they can do, by words."""
+
+from collections.abc import Iterable, Mapping
+from difflib import SequenceMatcher
+
+from .spec import Model
+
+_STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2, "placeholder": 3}
+
+
+def of_kind(model: Model, kind: str | None) -> bool:
+    """`image` and `video` take in everything behind that endpoint, assets included: that is what a tool can call."""
+    return kind is None or kind in (model.kind, model.endpoint)
+
+
+def nearest(models: Iterable[Model], name: str, count: int) -> list[str]:
+    """The callable models whose names look most like this one, best first."""
+    wanted = name.lower()
+    scored = [
+        (max(_likeness(wanted, one.lower()) for one in (model.id, *model.aliases)), model.id)
+        for model in models
+        if model.status != "placeholder"
+    ]
+    scored.sort(key=lambda pair: -pair[0])
+    return [found for _, found in scored[:count]]
+
+
+def _likeness(wanted: str, name: str) -> float:
+    """How alike two names are; whole words in common count besides letters in order."""
+    ours, theirs = (set(text.replace("_", "-").replace(" ", "-").split("-")) for text in (wanted, name))
+    shared = len(ours & theirs) / max(len(ours | theirs), 1)
+    return SequenceMatcher(None, wanted[:80], name).ratio() + shared
+
+
+def search(
+    models: Iterable[Model], short_forms: Mapping[str, list[str]], kind: str | None, capability: str | None, query: str | None
+) -> list[Model]:
+    """Models that fit all that is asked; with a query, best match first and only those that match a word."""
+    found = [model for model in models if of_kind(model, kind)]
+    if capability is not None:
+        wanted = _capability(capability, short_forms)
+        found = [model for model in found if wanted in model.capabilities]
+    words = query.lower().split() if query else []
+    if not words:
+        return found
+    scored = [(sum(_score(word, model, short_forms) for word in words), model) for model in found]
+    scored = [pair for pair in scored if pair[0] > 0]
+    scored.sort(key=lambda pair: -pair[0])
+    return [model for _, model in scored]
+
+
+def _capability(word: str, short_forms: Mapping[str, list[str]]) -> str:
+    word = word.strip().lower().replace("_", "-").replace(" ", "-")
+    return next((name for name, forms in short_forms.items() if word == name or word in forms), word)
+
+
+def _score(word: str, model: Model, short_forms: Mapping[str, list[str]]) -> int:
+    names = [name.lower() for name in (model.id, *model.aliases)]
+    score = 0
+    if word in names:
+        score += 20
+    elif any(word in name for name in names):
+        score += 6
+    if word == model.provider.lower():
+        score += 5
+    if _capability(word, short_forms) in model.capabilities:
+        score += 4
+    elif any(word in capability for capability in model.capabilities):
+        score += 2
+    if word in model.description.lower():
+        score += 1
+    return score
+
+
+def alternatives(models: Iterable[Model], model: Model, count: int) -> list[str]:
+    """Other models of the same endpoint, most shared capabilities first, active before the rest."""
+    own = set(model.capabilities)
+    others = [
+        (_STATUS_RANK[other.status], -len(own & {*other.capabilities}), other.kind != model.kind, other.id)
+        for other in models
+        if other.id != model.id and other.endpoint == model.endpoint and own & {*other.capabilities}
+    ]
+    others = [row for row in others if row[0] < _STATUS_RANK["placeholder"]]
+    others.sort(key=lambda row: row[:3])
+    return [row[-1] for row in others[:count]]

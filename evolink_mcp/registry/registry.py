@@ -1,0 +1,72 @@
+"""The registry: models by name, and a call checked against one of them."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
+
+from . import checking, finding
+from .build import Builder, spellings
+from .reading import Tables
+from .spec import Checked, Endpoint, Model, Parameter
+
+
+class Registry:
+    """What every model takes. Immutable; `load` makes it."""
+
+    def __init__(
+        self, tables: Tables, models: Mapping[str, Model], *, allow_unlisted: bool = False, overlay_problems: list[str] | None = None
+    ) -> None:
+        self.models: Mapping[str, Model] = MappingProxyType(dict(models))
+        """Every model by id, images before videos, each in the order of the reference tables."""
+        self.allow_unlisted = allow_unlisted
+        self.overlay_problems: list[str] = overlay_problems or []
+        """What is wrong with the overlay, one line each, naming file and key."""
+        self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
+        self.spellings = spellings(tables.section("spellings"), "spellings")
+        self.sources = {name: str(row[1]) for name, row in tables.section("sources").items()}
+        """What each source name in notes and tables stands for."""
+        self._short_forms = cast(Mapping[str, list[str]], tables.section("capabilities"))
+        builder = Builder(tables)
+        self.common: Mapping[str, Parameter] = {
+            name: builder.parameter(name, raw, "docs", "", f"common.{name}") for name, raw in tables.section("common").items()
+        }
+        self._names = {alias: model for model in models.values() for alias in model.aliases} | dict(models)
+
+    def get(self, name: str) -> Model | None:
+        """A model by its exact id or alias."""
+        return self._names.get(name)
+
+    def names(self, kind: str | None = None) -> list[str]:
+        """Ids in order. `image` and `video` take in all behind that endpoint, `asset` only what makes no media."""
+        return [model.id for model in self.models.values() if finding.of_kind(model, kind)]
+
+    def nearest(self, name: str, *, kind: str | None = None, count: int = 3) -> list[str]:
+        """The callable models with the most similar names; for a placeholder, the models it stands for."""
+        known = self.get(name)
+        if known is not None and known.status == "placeholder":
+            return list(known.replacements[:count])
+        return finding.nearest((model for model in self.models.values() if finding.of_kind(model, kind)), name, count)
+
+    def search(
+        self, *, kind: str | None = None, capability: str | None = None, query: str | None = None
+    ) -> list[Model]:
+        """Models that fit; a query's words are looked for in names, provider, capabilities and description, and the
+        best match comes first. Capabilities may be given in short (`t2v`)."""
+        return finding.search(self.models.values(), self._short_forms, kind, capability, query)
+
+    def alternatives(self, name: str, count: int = 3) -> list[str]:
+        """Other models that can do the same, active ones first; empty for a name that is not listed."""
+        model = self.get(name)
+        if model is None:
+            return []
+        if model.status == "placeholder":
+            return list(model.replacements[:count])
+        return finding.alternatives(self.models.values(), model, count)
+
+    def check(self, endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:
+        """A call held against the model of that id or alias, before it is sent.
+
+        Answers with every problem at once, and with the parameters to send: those given, normalised where the
+        document says so, None left out, nothing added.
+        """
+        return checking.check(self, endpoint, name, params)

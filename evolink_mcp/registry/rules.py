@@ -1,0 +1,106 @@
+"""The rules across parameters, and what each has against a call."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from .conditions import amount, given, is_number, lookup, meets
+from .spec import Parameter, Rule
+from .text import listed, same, shown
+
+# Each kind of rule and the keys it cannot do without.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "requires": ("for", "of"),  # for is given: so must be all of these
+    "excludes": ("for", "of"),  # for is given: none of these may be
+    "only-with": ("for", "with"),  # for may be given only where the condition holds
+    "allowed-when": ("for", "when"),  # where the condition holds, for is limited to allowed or range
+    "at-least-one-of": ("of",),
+    "count-of": ("of", "count"),  # items of lists, the value of numbers, 1 for anything else given
+    "sum-of": ("for", "of"),  # the items' own field of that name adds up to the parameter
+    "no-effect-when": ("for",),  # a note: for is sent and does nothing
+    "advise": ("when",),  # a note, nothing more
+}
+
+
+def broken(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:
+    """What a rule has against a call, in words that name the values; None when nothing."""
+    if rule.parameter and not given(lookup(params, rule.parameter)):
+        return None
+    if not meets(rule.when, params) or (rule.unless and meets(rule.unless, params)):
+        return None
+    return _ASKED[rule.kind](rule, params, parameters)
+
+
+Asked = Callable[[Rule, Mapping[str, object], Mapping[str, Parameter]], str | None]
+
+
+def _requires(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    missing = [name for name in rule.others if not given(lookup(params, name))]
+    return f"missing: {listed(missing)}" if missing else None
+
+
+def _excludes(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    extra = [name for name in rule.others if given(lookup(params, name))]
+    return f"leave out: {listed(extra)}" if extra else None
+
+
+def _only_with(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    return None if meets(rule.only, params) else _values(params, [rule.parameter, *(name for name, _ in rule.only)])
+
+
+def _allowed_when(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    value = lookup(params, rule.parameter)
+    if any(same(value, one) for one in rule.allowed):
+        return None
+    if rule.range is not None and is_number(value) and rule.range.holds(cast(float, value)):
+        return None
+    return _values(params, [rule.parameter, *(name for name, _ in rule.when)])
+
+
+def _at_least_one_of(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    return None if any(given(lookup(params, name)) for name in rule.others) else f"give {listed(rule.others, 'or')}"
+
+
+def _count_of(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:
+    total = 0
+    for name in rule.others:
+        value = lookup(params, name)
+        if value is None and name in parameters and is_number(parameters[name].default):
+            value = parameters[name].default
+        total += amount(value)
+    return None if rule.count is None or rule.count.holds(total) else f"given {' + '.join(rule.others)} = {total}"
+
+
+def _sum_of(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    field = rule.others[0]
+    wanted = lookup(params, field)
+    items = cast(list[object], lookup(params, rule.parameter))
+    try:
+        total = sum(float(cast(Any, lookup(cast(Any, item), field))) for item in items)
+    except (TypeError, ValueError):
+        return None
+    if not is_number(wanted) or total == wanted:
+        return None
+    return f"given {total:g} for {field} {wanted}"
+
+
+def _always(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+    return _values(params, [rule.parameter] if rule.parameter else [name for name, _ in rule.when])
+
+
+_ASKED: Mapping[str, Asked] = {
+    "requires": _requires,
+    "excludes": _excludes,
+    "only-with": _only_with,
+    "allowed-when": _allowed_when,
+    "at-least-one-of": _at_least_one_of,
+    "count-of": _count_of,
+    "sum-of": _sum_of,
+    "no-effect-when": _always,
+    "advise": _always,
+}
+
+
+def _values(params: Mapping[str, object], names: list[str]) -> str:
+    """The named parameters as they were given."""
+    seen = dict.fromkeys(names)
+    return "given " + ", ".join(f"{name} {shown(lookup(params, name), 30)}" for name in seen)

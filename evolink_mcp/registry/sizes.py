@@ -1,0 +1,72 @@
+"""Picture sizes: ratios, pixels and words, and what a model asks of pixels."""
+
+import re
+from typing import cast
+
+from .spec import Form, Size, Span
+from .text import number
+
+# ASCII digits and a length that no int() trips over.
+_PIXELS = re.compile(r"([0-9]{1,6})[x×]([0-9]{1,6})")
+_RATIO = re.compile(r"[0-9]{1,4}:[0-9]{1,4}")
+
+
+def form_of(value: object) -> Form:
+    if isinstance(value, str) and _PIXELS.fullmatch(value):
+        return "pixels"
+    return "ratio" if isinstance(value, str) and _RATIO.fullmatch(value) else "word"
+
+
+def pixels(value: object) -> tuple[int, int] | None:
+    """Width and height of a `WxH` or `W×H` text."""
+    found = _PIXELS.fullmatch(value) if isinstance(value, str) else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def faults(size: Size, width: int, height: int) -> list[str]:
+    """Everything wrong with these pixels, in words; empty when they are right."""
+    found: list[str] = []
+    if width < 1 or height < 1:
+        return ["both edges must be at least 1"]
+    if any(edge % size.multiple for edge in (width, height)):
+        found.append(f"both edges must be multiples of {size.multiple}")
+    if size.edge and not all(size.edge.holds(edge) for edge in (width, height)):
+        found.append(f"edges must be {between(size.edge)} px")
+    if size.pixels and not size.pixels.holds(width * height):
+        found.append(f"{width}x{height} is {width * height} pixels, not {between(size.pixels)}")
+    if size.ratio and max(width, height) > size.ratio * min(width, height):
+        found.append(f"the longer edge must be at most {number(size.ratio)} times the shorter")
+    return found
+
+
+def nearest(size: Size, width: int, height: int) -> str | None:
+    """A right size close by, where rounding and clamping the edges finds one."""
+    low, high = (size.edge.low, size.edge.high) if size.edge else (None, None)
+    edges: list[int] = []
+    for edge in (width, height):
+        clamped = min(max(edge, low or 1), high or edge)
+        edges.append(max(size.multiple, round(clamped / size.multiple) * size.multiple))
+    return None if faults(size, *edges) else "x".join(map(str, edges))
+
+
+def grammar(size: Size) -> str:
+    """The rule in words: `WxH, multiples of 16, edges 16–3840 px, …`."""
+    parts = ["WxH"]
+    if size.multiple > 1:
+        parts.append(f"multiples of {size.multiple}")
+    if size.edge:
+        parts.append(f"edges {between(size.edge)} px")
+    if size.pixels:
+        parts.append(f"{between(size.pixels)} pixels in all")
+    if size.ratio:
+        parts.append(f"at most {number(size.ratio)}:1")
+    return ", ".join(parts)
+
+
+def between(span: Span) -> str:
+    """`4–12`, `at least 3`, `at most 5`, or `1` where both ends are one."""
+    if span.high is None:
+        return f"at least {number(cast(float, span.low))}"
+    if span.low is None or (span.low == 0 and span.high > 0):
+        return f"at most {number(span.high)}"
+    return number(span.low) if span.low == span.high else f"{number(span.low)}–{number(span.high)}"

@@ -1,0 +1,187 @@
+"""The shapes the registry speaks in: a model, its parameters, its rules, and the answer to a check.
+
+Everything here is frozen and built once from the data files; `build.py` is the only maker.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+Hold = Literal["refuse", "warn"]
+Kind = Literal["image", "video", "asset"]
+Endpoint = Literal["image", "video"]
+Form = Literal["ratio", "pixels", "word"]
+
+Raw = dict[str, Any]
+"""A table as it stands in a data file."""
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+def _empty() -> Mapping[str, Any]:
+    return EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An inclusive range; a missing end is open."""
+
+    low: float | None = None
+    high: float | None = None
+
+    def holds(self, value: float) -> bool:
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a `WxH` value must satisfy. Edges and pixels in px; `ratio` is the longer edge over the shorter."""
+
+    multiple: int = 1
+    edge: Span | None = None
+    pixels: Span | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One question about one parameter of a call. An absent parameter answers `or_absent`."""
+
+    values: tuple[object, ...] | None = None
+    given: bool | None = None
+    count: Span | None = None
+    range: Span | None = None
+    form: Form | None = None
+    or_absent: bool = False
+
+
+Condition = tuple[tuple[str, Test], ...]
+"""Every test must hold; the names are dotted paths into the call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    hold: Hold = "refuse"
+    when: Condition = ()
+    unless: Condition = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What the parameter's own limits leave out and another source allows: sent, with a note."""
+
+    source: str
+    allowed: tuple[object, ...] = ()
+    range: Span | None = None
+    count: Span | None = None
+    length: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter. `allowed`, `range` and `size` are alternatives: a value that fits any of those given is right."""
+
+    name: str
+    types: tuple[str, ...]
+    source: str
+    hold: Hold
+    required: Required | None = None
+    allowed: tuple[object, ...] = ()
+    range: Span | None = None
+    size: Size | None = None
+    step: float | None = None
+    length: Span | None = None
+    bytes: Span | None = None
+    count: Span | None = None
+    any_case: bool = False
+    unit: str = ""
+    forms: tuple[str, ...] = ("url",)
+    callback: bool = False
+    default: object = None
+    soft: Mapping[str, str] = field(default_factory=_empty)
+    """Limits merely warned of although `hold` refuses, each with its own source."""
+    tolerate: Tolerance | None = None
+    caution: str = ""
+    """A note added whenever the parameter is sent."""
+    note: str = ""
+    item: Mapping[str, object] = field(default_factory=_empty)
+    """What a linked file should be like. Shown, never refused: nothing here is known before the file is fetched."""
+    properties: Mapping[str, "Parameter"] = field(default_factory=_empty)
+    keys: str = ""
+    values: "Parameter | None" = None
+    open: bool = False
+
+    def held(self, limit: str) -> tuple[Hold, str]:
+        """How hard a limit is held, and where it is written."""
+        return ("warn", self.soft[limit]) if limit in self.soft else (self.hold, self.source)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule across parameters. It speaks when `parameter` (if any) is given, `when` holds and `unless` does not."""
+
+    kind: str
+    message: str
+    source: str
+    hold: Hold
+    parameter: str = ""
+    others: tuple[str, ...] = ()
+    count: Span | None = None
+    allowed: tuple[object, ...] = ()
+    range: Span | None = None
+    only: Condition = ()
+    when: Condition = ()
+    unless: Condition = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A friendly spelling and the wire parameter(s) it stands for."""
+
+    to: tuple[str, ...]
+    shape: Literal["same", "list", "single", "spread"] = "same"
+    values: Mapping[str, object] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    id: str
+    kind: Kind
+    endpoint: Endpoint
+    provider: str
+    description: str
+    capabilities: tuple[str, ...]
+    beta: bool
+    status: str
+    aliases: tuple[str, ...]
+    replacements: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    rules: tuple[Rule, ...]
+    example: Mapping[str, object]
+    notes: tuple[str, ...]
+    sources: tuple[str, ...]
+    open: bool = False
+    """Its page is not fully known: a parameter that is not listed is sent, with a note."""
+    spellings: Mapping[str, Spelling] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason to refuse. `message` is one readable line; `given` is shortened."""
+
+    parameter: str
+    message: str
+    given: str = ""
+    allowed: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """The answer to a check: refuse when `problems` is not empty, else send `params` beside the model."""
+
+    model: Model | None
+    params: dict[str, object] = field(default_factory=dict[str, object])
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()

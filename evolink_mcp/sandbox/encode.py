@@ -1,0 +1,68 @@
+"""The one place that speaks PyAV: pictures and samples in, a playable file out."""
+# Without numpy, which is not needed here, parts of PyAV's stubs are unknown to the type checker.
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+
+import av
+from PIL import Image
+
+FPS = 24
+RATE = 44_100  # sound samples a second
+
+# The encoder is asked for speed alone: nobody keeps these films.
+_H264 = {"preset": "ultrafast", "crf": "30", "g": str(2 * FPS)}
+
+
+class Encoder:
+    """One file being written: MP4 with `size`, MP3 without. A context manager; leaving it completes the file."""
+
+    def __init__(self, path: Path, *, size: tuple[int, int] | None, sound: bool) -> None:
+        # faststart puts the index first, so that a film plays while it still downloads.
+        options = {"movflags": "faststart"} if size else {}
+        self._container = av.open(str(path), "w", format="mp4" if size else "mp3", options=options)
+        self._video = self._container.add_stream("libx264", rate=FPS, options=_H264) if size else None
+        if self._video is not None and size is not None:
+            self._video.width, self._video.height = size
+            self._video.pix_fmt = "yuv420p"
+        codec = "aac" if size else "libmp3lame"
+        self._audio = self._container.add_stream(codec, rate=RATE, layout="mono") if sound else None
+        self._frames = 0
+        self._samples = 0
+
+    def __enter__(self) -> Encoder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if problem is None:
+                for stream in (self._video, self._audio):
+                    if stream is not None:
+                        self._container.mux(stream.encode(None))
+        finally:
+            self._container.close()
+
+    def picture(self, image: Image.Image, frames: int) -> None:
+        """Show an RGB picture for that many frames."""
+        assert self._video is not None
+        frame = cast("av.VideoFrame", av.VideoFrame.from_image(image)).reformat(format="yuv420p")
+        for _ in range(frames):
+            frame.pts = self._frames
+            self._container.mux(self._video.encode(frame))
+            self._frames += 1
+
+    def second(self, samples: bytes) -> None:
+        """Add one second of 16-bit mono samples."""
+        assert self._audio is not None
+        frame = av.AudioFrame(format="s16", layout="mono", samples=RATE)
+        frame.sample_rate = RATE
+        frame.pts = self._samples
+        frame.planes[0].update(samples)
+        self._container.mux(self._audio.encode(frame))
+        self._samples += RATE

@@ -1,0 +1,97 @@
+"""From a valid request to what has to be made, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from evolink_mcp.sandbox.catalog import Model
+from evolink_mcp.sandbox.sizes import gpt_image_2_size, picture_size, ratio, short_edge
+from evolink_mcp.sandbox.wire import Json
+from evolink_mcp.sandbox.work import Film, Picture, PictureFormat, Tone, Work
+
+DEFAULT_SECONDS = 5
+WIDE = (16, 9)
+
+Locate = Callable[[str], Path | None]
+"""Finds the bytes behind a URL when that URL is the sandbox's own."""
+
+_FORMATS: dict[object, PictureFormat] = {"jpeg": "jpeg", "jpg": "jpeg", "webp": "webp"}
+
+# Invented prices with the right shape: per picture, per second, per call.
+_PICTURE_CREDITS = 2.5
+_SECOND_CREDITS = 1.2
+_CALL_CREDITS = {"file": 3.0, "character": 0.1, "element": 1.0, "persona": 1.0, "voice": 1.0}
+
+
+def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
+    """One piece of work per file the task will offer; none for elements, personas and voices."""
+    prompt = str(body.get("prompt") or model.name)
+    if model.makes == "character":
+        return (Picture(prompt, model.name, 512, 512),)
+    if model.makes != "file":
+        return ()
+    if model.kind == "audio":
+        return (Tone(prompt),)
+    reference = _reference(body, locate)
+    if model.kind == "video":
+        return (_film(model, body, prompt, reference),)
+    width, height = _picture_size(model, body)
+    kind = _FORMATS.get(body.get("output_format"), "png")
+    return tuple(
+        Picture(prompt, model.name, width, height, kind, index, reference)
+        for index in range(cast("int", body.get("n") or 1))
+    )
+
+
+def film_seconds(body: Json) -> int:
+    return cast("int", body.get("duration") or DEFAULT_SECONDS)
+
+
+def reserve(model: Model, body: Json) -> tuple[str, float]:
+    """(billing rule, credits held) of a request: invented figures, so that arithmetic can be watched."""
+    if model.kind == "image":
+        # S3's model is billed by its tokens, all others by the call.
+        rule = "per_token" if model.name == "gpt-image-2" else "per_call"
+        return rule, _PICTURE_CREDITS * cast("int", body.get("n") or 1)
+    if model.kind == "video" and model.makes == "file":
+        factor = max(1.0, short_edge(_text(body, "quality")) / 720)
+        return "per_second", round(_SECOND_CREDITS * film_seconds(body) * factor, 2)
+    return "per_call", _CALL_CREDITS[model.makes]
+
+
+def settle(rule: str, reserved: float) -> float:
+    """What a finished task really costs: tokens come out cheaper than held, everything else as held."""
+    return round(reserved * 0.84, 2) if rule == "per_token" else reserved
+
+
+def _text(body: Json, name: str) -> str | None:
+    value = body.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _picture_size(model: Model, body: Json) -> tuple[int, int]:
+    size = _text(body, "size")
+    if model.name == "gpt-image-2":
+        found = gpt_image_2_size(size or "auto", _text(body, "resolution") or "1K")
+    else:
+        found = picture_size(size)
+    return found or (1024, 1024)
+
+
+def _film(model: Model, body: Json, prompt: str, reference: Path | None) -> Film:
+    wanted = _text(body, "aspect_ratio")
+    shape = None if wanted in ("adaptive", "auto") else ratio(wanted or "") or WIDE
+    sound = body.get("generate_audio")
+    if not isinstance(sound, bool):
+        sound = body["sound"] == "on" if body.get("sound") is not None else model.sound
+    edge = short_edge(_text(body, "quality"))
+    return Film(prompt, model.name, edge, shape, film_seconds(body), sound, reference)
+
+
+def _reference(body: Json, locate: Locate) -> Path | None:
+    """The first image of the request, when it is one of the sandbox's own files."""
+    urls = [*cast("list[object]", body.get("image_urls") or []), body.get("image_start")]
+    first = next((url for url in urls if isinstance(url, str)), None)
+    return locate(first) if first else None

@@ -1,0 +1,72 @@
+"""What a task has to make: one value per file, understood by the painters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+PictureFormat = Literal["png", "jpeg", "webp"]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One still. `index` makes the pictures of one request differ; `reference` is a file of this sandbox."""
+
+    prompt: str
+    model: str
+    width: int
+    height: int
+    format: PictureFormat = "png"
+    index: int = 0
+    reference: Path | None = None
+
+    key: ClassVar[str] = "image_url"
+
+    @property
+    def suffix(self) -> str:
+        return {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}[self.format]
+
+    @property
+    def mime(self) -> str:
+        return f"image/{self.format}"
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """One clip. Without `shape` the reference image decides (16:9 where there is none)."""
+
+    prompt: str
+    model: str
+    short_edge: int
+    shape: tuple[int, int] | None
+    seconds: int
+    sound: bool
+    reference: Path | None = None
+
+    key: ClassVar[str] = "video_url"
+    suffix: ClassVar[str] = ".mp4"
+    mime: ClassVar[str] = "video/mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """One short sound; its chord follows the prompt."""
+
+    prompt: str
+    seconds: int = 3
+
+    key: ClassVar[str] = "audio_url"
+    suffix: ClassVar[str] = ".mp3"
+    mime: ClassVar[str] = "audio/mpeg"
+
+
+Work = Picture | Film | Tone
+
+
+class Stopped(Exception):
+    """The sandbox is being reset or shut down: the work in hand is not wanted any more."""
+
+
+class BadReference(Exception):
+    """The reference image is not an image that can be read."""

@@ -1,0 +1,149 @@
+"""The environment, read once.
+
+Every variable is described where it is read; one :class:`SettingsError` lists
+all problems together. A missing key is not a problem: the tools say it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from evolink_mcp.errors import SettingsError
+
+API_URL = "https://api.evolink.ai"  # S0, S1
+FILES_URL = "https://files-api.evolink.ai"  # S1
+IMAGE_MODEL_VARIABLE = "EVOLINK_IMAGE_MODEL"
+VIDEO_MODEL_VARIABLE = "EVOLINK_VIDEO_MODEL"
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+YES = ("1", "true", "yes", "on")
+NO = ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decided.
+
+    ``image_model`` and ``video_model`` are ``None`` where the registry's own
+    default holds. ``output_dir`` is ``None`` where results are not saved.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str = API_URL
+    files_url: str = FILES_URL
+    image_model: str | None = None
+    video_model: str | None = None
+    output_dir: Path | None = None
+    upload_dirs: tuple[Path, ...] = ()
+    models_file: Path | None = None
+    allow_unlisted_models: bool = False
+    sandbox: bool = False
+    log_level: str = "INFO"
+
+    @property
+    def allow_loopback(self) -> bool:
+        """Whether links on this machine may be used: only where the gateway itself is on it."""
+        return is_loopback(urlsplit(self.base_url).hostname or "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as written, is this machine."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None = None) -> Settings:
+    """Reads the settings out of ``environ`` (default: the process's own).
+
+    Raises:
+        SettingsError: With every problem found, each naming its variable.
+    """
+    env = os.environ if environ is None else environ
+    problems: list[str] = []
+
+    def text(name: str, default: str = "") -> str:
+        return env.get(name, "").strip() or default
+
+    def url(name: str, default: str) -> str:
+        value = text(name, default).rstrip("/")
+        problem = _url_problem(value)
+        if problem:
+            problems.append(f"{name} {problem}")
+        return value
+
+    def choice(name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = text(name, default)
+        if value not in allowed:
+            problems.append(f"{name} must be one of {', '.join(allowed)}; it is {value[:40]!r}.")
+        return value
+
+    def flag(name: str) -> bool:
+        value = text(name).lower()
+        if value not in YES + NO:
+            problems.append(f"{name} must be 1 or 0; it is {value[:40]!r}.")
+        return value in YES
+
+    api_key = text("EVOLINK_API_KEY") or None
+    if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
+        problems.append("EVOLINK_API_KEY holds characters that no key has (spaces, line ends or non-ASCII).")
+    output_dir = _folder(text("EVOLINK_OUTPUT_DIR"))
+    models_file = text("EVOLINK_MODELS_FILE")
+    settings = Settings(
+        api_key=api_key,
+        base_url=url("EVOLINK_BASE_URL", API_URL),
+        files_url=url("EVOLINK_FILES_URL", FILES_URL),
+        image_model=text(IMAGE_MODEL_VARIABLE) or None,
+        video_model=text(VIDEO_MODEL_VARIABLE) or None,
+        output_dir=output_dir,
+        upload_dirs=_upload_dirs(env.get("EVOLINK_UPLOAD_DIRS", ""), output_dir, cwd or Path.cwd()),
+        models_file=Path(models_file).expanduser() if models_file else None,
+        allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
+        sandbox=flag("EVOLINK_SANDBOX"),
+        log_level=choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO"),
+    )
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+def _url_problem(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        _ = parts.port  # raises where the port is no number
+    except ValueError:
+        return f"is not a URL: {value[:60]!r}."
+    if parts.username or parts.password:
+        return "must not hold a user name or password."
+    if parts.query or parts.fragment:
+        return "must end before any ? or #."
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        return f"must be an https:// URL (http:// on this machine only); it is {value[:60]!r}."
+    return ""
+
+
+def _folder(value: str) -> Path | None:
+    return Path(value).expanduser().absolute() if value else None
+
+
+def _upload_dirs(value: str, output_dir: Path | None, cwd: Path) -> tuple[Path, ...]:
+    """The folders files may be uploaded from: as listed, else the working directory.
+
+    The working directory does not count where it is the root or the home folder
+    itself: hosts start servers there, and nobody meant to open all of it.
+    """
+    listed = [Path(entry).expanduser().absolute() for entry in value.split(os.pathsep) if entry.strip()]
+    if not listed:
+        too_wide = (Path(cwd.anchor), Path.home())
+        listed = [] if cwd in too_wide else [cwd]
+        if output_dir is not None:
+            listed.append(output_dir)
+    return tuple(dict.fromkeys(listed))

@@ -1,0 +1,74 @@
+"""What a tool call stands on: the process's parts, and the call's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp.server.mcpserver import Context
+
+from evolink_mcp.errors import MissingKey
+from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.jobs.clock import Clock, SystemClock
+from evolink_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from evolink_mcp.registry import Registry
+
+
+@dataclass
+class App:
+    """One per process: settings, one connection pool, a clock, and the registry once it is needed."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+
+    @cached_property
+    def transport(self) -> Transport:
+        return Transport(self.settings.base_url, self.settings.files_url)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from evolink_mcp.registry import load
+
+        return load(self.settings.models_file, allow_unlisted=self.settings.allow_unlisted_models)
+
+    def default_model(self, kind: Literal["image", "video"]) -> str:
+        """The model used where a call names none: the operator's, else the registry's."""
+        chosen = self.settings.image_model if kind == "image" else self.settings.video_model
+        return chosen or self.registry.defaults[kind]
+
+    async def aclose(self) -> None:
+        """Closes the pool, if it was ever opened."""
+        if "transport" in self.__dict__:
+            await self.transport.aclose()
+
+
+class Call:
+    """One tool call: who calls, how long it has been going on, and where progress goes."""
+
+    def __init__(self, app: App, context: Context[Any, Any]) -> None:
+        self.app = app
+        self._context = context
+        self._started = app.clock.now()
+
+    @property
+    def caller(self) -> Caller:
+        """The gateway under the caller's key.
+
+        Raises:
+            MissingKey: None is set.
+        """
+        key = self.app.settings.api_key
+        if key is None:
+            raise MissingKey
+        return Caller(self.app.transport, key)
+
+    def left(self, seconds: float) -> float:
+        """What is left of a deadline ``seconds`` after the call came in; never below zero."""
+        return max(self._started + seconds - self.app.clock.now(), 0.0)
+
+    async def report(self, progress: float, message: str) -> None:
+        """Tells a client that asked for it how far the call is (of 100)."""
+        await self._context.report_progress(progress, 100.0, message)

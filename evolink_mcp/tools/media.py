@@ -1,0 +1,173 @@
+"""generate_image, generate_video and check_task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.gateway import media as gateway_media
+from evolink_mcp.guard.links import check_link
+from evolink_mcp.jobs.submit import submit
+from evolink_mcp.jobs.wait import wait_for
+from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.task_view import finish, task_view
+from evolink_mcp.tools.views import TaskView
+
+CHECK_GRACE = 10.0  # a check ends within its wait and this
+MAX_WAIT = 45
+
+Prompt = Annotated[str | None, Field(description="What to show, or how to change the references.")]
+Model = Annotated[str | None, Field(description="Model id from list_models; omitted: the default.")]
+Images = Annotated[list[str] | None, Field(description="https links: references, or first and last frame.")]
+Options = Annotated[
+    dict[str, Any] | None,
+    Field(description="What only some models take (seed, negative_prompt, video_urls, model_params, …)."),
+]
+Wait = Annotated[int, Field(ge=0, le=MAX_WAIT, description="Seconds to wait here for the result.")]
+
+
+async def generate_image(
+    call: Call,
+    prompt: Annotated[str, Field(description="What to show, or how to change the references.")],
+    model: Model = None,
+    size: Annotated[str | None, Field(description="Ratio (16:9) or pixels (1024x1024), as the model allows.")] = None,
+    resolution: Annotated[str | None, Field(description="Tier (1K, 2K, 4K) of models that have one.")] = None,
+    quality: Annotated[str | None, Field(description="Effort or tier, as the model names it.")] = None,
+    n: Annotated[int | None, Field(ge=1, description="Images to make; each is billed.")] = None,
+    image_urls: Images = None,
+    mask_url: Annotated[str | None, Field(description="PNG mask link, for models that inpaint.")] = None,
+    options: Options = None,
+    wait_seconds: Wait = 0,
+) -> TaskView:
+    """Makes or edits images. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+
+    Returns a task_id, or the images if done within wait_seconds. Next: check_task.
+    """
+    named = {
+        "prompt": prompt,
+        "size": size,
+        "resolution": resolution,
+        "quality": quality,
+        "n": n,
+        "image_urls": image_urls,
+        "mask_url": mask_url,
+    }
+    return await _generate(call, "image", model, named, options, wait_seconds)
+
+
+async def generate_video(
+    call: Call,
+    prompt: Prompt = None,
+    model: Model = None,
+    duration: Annotated[int | None, Field(ge=1, description="Seconds, as the model allows.")] = None,
+    quality: Annotated[str | None, Field(description="480p, 720p, 1080p, … as the model allows.")] = None,
+    aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, … as the model allows.")] = None,
+    image_urls: Images = None,
+    generate_audio: Annotated[bool | None, Field(description="Sound, for models that make it.")] = None,
+    options: Options = None,
+    wait_seconds: Wait = 0,
+) -> TaskView:
+    """Makes or edits a video. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+
+    Returns a task_id; a video takes minutes. Next: check_task.
+    """
+    named = {
+        "prompt": prompt,
+        "duration": duration,
+        "quality": quality,
+        "aspect_ratio": aspect_ratio,
+        "image_urls": image_urls,
+        "generate_audio": generate_audio,
+    }
+    return await _generate(call, "video", model, named, options, wait_seconds)
+
+
+async def check_task(
+    call: Call,
+    task_id: Annotated[str, Field(description="As generate_image or generate_video returned it.")],
+    wait_seconds: Wait = 20,
+    preview: Annotated[bool, Field(description="Also show small pictures of saved results.")] = False,
+) -> TaskView:
+    """Waits for a task, up to wait_seconds, with progress. Free; call it again until the task has ended.
+
+    Returns the status and, once completed, links (they die after 24 h) and saved paths.
+    """
+    gateway_media.check_task_id(task_id)
+    task = await wait_for(
+        call.caller, task_id, seconds=call.left(wait_seconds), clock=call.app.clock, report=call.report
+    )
+    return await finish(call, task, seconds=max(call.left(wait_seconds + CHECK_GRACE), 1.0), preview=preview)
+
+
+async def _generate(
+    call: Call,
+    kind: gateway_media.Media,
+    model: str | None,
+    named: dict[str, Any],
+    options: dict[str, Any] | None,
+    wait_seconds: int,
+) -> TaskView:
+    caller = call.caller
+    params = _merged({"model": model, **named}, options or {})
+    chosen = params.pop("model", None) or call.app.default_model(kind)
+    if not isinstance(chosen, str):
+        raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
+    checked = call.app.registry.check(kind, chosen, params)
+    if checked.problems:
+        raise Refused(
+            "\n".join(problem.message for problem in checked.problems),
+            code="invalid_parameters",
+            next_step=f"Correct this and call again; list_models(model={chosen[:60]!r}) shows all {chosen[:60]} takes."
+            if checked.model
+            else "Choose a model with list_models and call again.",
+        )
+    _check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
+    task = await submit(caller, kind, {"model": chosen, **checked.params})
+    notes = checked.notes
+    if wait_seconds:
+        try:
+            task = await wait_for(
+                caller, task, seconds=call.left(wait_seconds), clock=call.app.clock, report=call.report
+            )
+        except GatewayError as error:
+            notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
+    if task.final:
+        view = await finish(call, task, seconds=max(call.left(wait_seconds + CHECK_GRACE), 1.0))
+        view.notes = [*notes, *(view.notes or [])] or None
+        return view
+    return task_view(task, now=call.app.clock.now(), notes=notes)
+
+
+def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The arguments and the options as one set.
+
+    Raises:
+        Refused: A parameter is given in both, with different values.
+    """
+    merged = {name: value for name, value in named.items() if value is not None}
+    for name, value in options.items():
+        if value is None:
+            continue
+        if merged.get(name, value) != value:
+            raise Refused(
+                f"{name}: given twice, as an argument and in options, with different values.",
+                code="invalid_arguments",
+                next_step=f"Give {name} once and call again.",
+            )
+        merged[name] = value
+    return merged
+
+
+def _check_links(params: object, *, allow_loopback: bool, name: str = "") -> None:
+    """Checks every link among the parameters, nested ones included. A callback must be reachable from outside."""
+    if isinstance(params, dict):
+        for key, value in params.items():  # pyright: ignore[reportUnknownVariableType]
+            _check_links(value, allow_loopback=allow_loopback, name=str(key))  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(params, list):
+        for value in params:  # pyright: ignore[reportUnknownVariableType]
+            _check_links(value, allow_loopback=allow_loopback, name=name)  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(params, str) and (name.endswith(("_url", "_urls")) or params.startswith(("http://", "https://"))):
+        if name != "prompt":
+            check_link(params, name=name, allow_loopback=allow_loopback)

@@ -1,0 +1,212 @@
+"""The seam between our tools and the SDK: strict arguments, readable refusals, portable schemas.
+
+The SDK drops unknown arguments, shows raw validation errors, and answers an
+unknown tool with a result instead of a protocol error. This module mends the
+three in one place; the middleware interface it uses is provisional in mcp 2.x.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
+from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
+
+from evolink_mcp.errors import EvolinkError, Refused
+from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.schema import portable, shallow
+from evolink_mcp.tools.views import View
+
+logger = logging.getLogger(__name__)
+
+ToolFunction = Callable[..., Awaitable[View]]
+
+# What callers write for what we call otherwise. Spelling alone would suggest the wrong name.
+SYNONYMS = {
+    "resolution": "quality",
+    "ratio": "aspect_ratio",
+    "size": "aspect_ratio",
+    "seconds": "duration",
+    "length": "duration",
+    "audio": "generate_audio",
+    "sound": "generate_audio",
+    "aspect_ratio": "size",
+    "count": "n",
+    "num_images": "n",
+    "number": "n",
+    "image": "image_urls",
+    "images": "image_urls",
+    "image_url": "image_urls",
+    "reference_images": "image_urls",
+    "mask": "mask_url",
+    "id": "task_id",
+    "path": "file_path",
+    "url": "file_url",
+    "data": "base64_data",
+    "timeout": "wait_seconds",
+    "wait": "wait_seconds",
+    "type": "kind",
+    "search": "query",
+}
+
+
+class Arguments(ArgModelBase):
+    """The base of every tool's arguments: nothing beyond what is declared."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class StrictTool(Tool):
+    """A tool that refuses what it does not know and answers with a view."""
+
+    _app: App = PrivateAttr()
+    _paid: bool = PrivateAttr(default=False)
+
+    def attach(self, app: App, *, paid: bool) -> StrictTool:
+        """Ties the tool to the process's parts."""
+        self._app, self._paid = app, paid
+        return self
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        """Checks the arguments, runs the tool, and renders its view or its error."""
+        try:
+            view = await self.fn(Call(self._app, context), **self._checked(arguments))
+        except EvolinkError as error:
+            return _failed(error.render(paid=self._paid))
+        except MCPError:
+            raise
+        except Exception:
+            logger.exception("Tool %s failed unexpectedly", self.name)
+            error = EvolinkError(
+                f"{self.name} failed inside this server.",
+                code="internal_error",
+                next_step="Tell the user; the server's log has the details. Do not submit a paid task again blindly.",
+            )
+            return _failed(error.render(paid=self._paid))
+        structured = view.model_dump(mode="json", exclude_none=True)
+        text = TextContent(type="text", text=view.as_text())
+        return CallToolResult(content=[text, *view.blocks()], structured_content=structured)
+
+    def _checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as the function takes them; an explicit null counts as absent.
+
+        Raises:
+            Refused: With one line that names every problem.
+        """
+        known = list(cast("dict[str, Any]", self.parameters["properties"]))
+        given = {name: value for name, value in arguments.items() if value is not None}
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise self._refused("; ".join(_unknown(name, known) for name in unknown), known)
+        parsed = {name: self._from_json_text(name, value) for name, value in given.items()}
+        try:
+            values = self.fn_metadata.arg_model.model_validate(parsed)
+        except ValidationError as error:
+            problems = "; ".join(_problem(cast("dict[str, Any]", item)) for item in error.errors(include_url=False))
+            raise self._refused(problems, known) from None
+        return {name: getattr(values, name) for name in values.model_fields_set}
+
+    def _from_json_text(self, name: str, value: object) -> object:
+        """Some hosts send arrays and objects as JSON in a string."""
+        wanted = self.parameters["properties"][name].get("type")
+        if wanted not in ("array", "object") or not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+
+    def _refused(self, what: str, known: Sequence[str]) -> Refused:
+        next_step = f"Call {self.name} again with valid arguments ({', '.join(known)})."
+        if "options" in known:
+            next_step += " What only some models take goes into options; list_models(model=…) lists it."
+        return Refused(f"Invalid arguments: {what}.", code="invalid_arguments", next_step=next_step)
+
+
+def build(
+    app: App,
+    function: ToolFunction,
+    *,
+    title: str,
+    read_only: bool,
+    destructive: bool,
+    idempotent: bool,
+    open_world: bool,
+    paid: bool = False,
+) -> StrictTool:
+    """Makes a tool of a typed async function: ``async def name(call: Call, …) -> SomeView``.
+
+    Its docstring is the description, its annotated parameters are the schema,
+    its return annotation is the output schema. A paid tool returns a task, whose
+    inner shapes the free check_task spells out once for all.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    output_schema = portable(signature.return_annotation, closed=False)
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in signature.parameters.items()
+        if name != "call"
+    }
+    arguments = create_model(f"{function.__name__}_arguments", __base__=Arguments, **fields)
+    tool = StrictTool(
+        fn=function,
+        name=function.__name__,
+        title=title,
+        description=inspect.cleandoc(function.__doc__ or ""),
+        parameters=portable(arguments, closed=True),
+        fn_metadata=FuncMetadata(arg_model=arguments, output_schema=shallow(output_schema) if paid else output_schema),
+        is_async=True,
+        context_kwarg=None,
+        annotations=ToolAnnotations(
+            read_only_hint=read_only,
+            destructive_hint=destructive,
+            idempotent_hint=idempotent,
+            open_world_hint=open_world,
+        ),
+    )
+    return tool.attach(app, paid=paid)
+
+
+def refuse_unknown_tools(names: Sequence[str]) -> Callable[[ServerRequestContext[Any, Any], CallNext], Awaitable[Any]]:
+    """Middleware: a call of a tool that does not exist is a protocol error (-32602), as the specification wants."""
+
+    async def middleware(context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if context.method == "tools/call":
+            name = (context.params or {}).get("name")
+            if isinstance(name, str) and name not in names:
+                message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names)}."
+                raise MCPError(code=INVALID_PARAMS, message=message)
+        return await call_next(context)
+
+    return middleware
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    synonym = SYNONYMS.get(name.lower())
+    close = [synonym] if synonym in known else difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"unknown argument {name[:40]!r}{hint}"
+
+
+def _problem(item: dict[str, Any]) -> str:
+    """One validation problem, in a few words and without the library's links."""
+    where = ".".join(str(part) for part in item["loc"]) or "arguments"
+    if item["type"] == "missing":
+        return f"{where} is required"
+    given = repr(item["input"])
+    shown = given if len(given) <= 40 else f"{given[:39]}…"
+    return f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]} (given {shown})"

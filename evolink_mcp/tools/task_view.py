@@ -1,0 +1,161 @@
+"""From a task of the gateway to what an agent is told about it."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcp_types import ImageContent
+
+from evolink_mcp.gateway import problems, wire
+from evolink_mcp.jobs.pace import Pace, pace_of
+from evolink_mcp.media import downloads, previews
+from evolink_mcp.media.kinds import guess_from_link, sniff
+from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
+
+LINK_SECONDS = 24 * 3600  # S1, S2
+_NOT_AGAIN = "Never submit again only to check."
+
+
+def iso(seconds: float) -> str:
+    """A time as an agent can compare it: ISO 8601 in UTC, whole seconds."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def finish(call: Call, task: wire.Task, *, seconds: float, preview: bool = False) -> TaskView:
+    """The view of a task; finished results are kept first, within ``seconds``, where a folder is set."""
+    kept: list[Path | downloads.NotSaved] = []
+    settings = call.app.settings
+    if task.status == "completed" and task.results and settings.output_dir is not None:
+        kept = await downloads.keep(
+            call.app.transport,
+            task,
+            settings.output_dir,
+            allow_loopback=settings.allow_loopback,
+            seconds=seconds,
+        )
+    view = task_view(task, now=call.app.clock.now(), kept=kept)
+    if preview and task.status == "completed":
+        await _add_previews(view, kept)
+    return view
+
+
+def task_view(
+    task: wire.Task, *, now: float, kept: list[Path | downloads.NotSaved] | None = None, notes: tuple[str, ...] = ()
+) -> TaskView:
+    """The view of a task as it stands at ``now``."""
+    told = list(notes)
+    pace = pace_of(task.kind)
+    created = min(task.created or now, now)
+    results = _results(task, created, kept or [], told)
+    if task.status == "unknown":
+        told.append(f"The gateway reports a status this server does not know: {task.raw_status or 'none'!r}.")
+    if task.made:
+        told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
+    if task.credits_used is not None:
+        told.append(f"Credits settled: {task.credits_used:g}.")
+    if task.status in ("failed", "cancelled") and task.credits_reserved is not None:
+        told.append("EvoLink documents that credits reserved for a task that failed are returned.")
+    return TaskView(
+        task_id=task.id,
+        kind=task.kind,
+        model=task.model or None,
+        status=task.status,
+        progress=task.progress,
+        results=results or None,
+        credits_reserved=task.credits_reserved,
+        estimated_seconds=None if task.final else task.estimated_seconds,
+        polling=None if task.final else _polling(pace),
+        error=_failure(task),
+        notes=told or None,
+        next_step=_next_step(task, results, late=now - created >= pace.give_up),
+    )
+
+
+def _polling(pace: Pace) -> PollingView:
+    return PollingView(
+        first_after_seconds=pace.first,
+        interval_seconds=pace.longest,
+        give_up_after_seconds=pace.give_up,
+    )
+
+
+def _results(
+    task: wire.Task, created: float, kept: list[Path | downloads.NotSaved], notes: list[str]
+) -> list[ResultView]:
+    """The results; why one was not saved goes into ``notes``, beside its link and never instead of it."""
+    views: list[ResultView] = []
+    for index, result in enumerate(task.results):
+        saved = kept[index] if index < len(kept) else None
+        mime_type = guess_from_link(result.url, result.kind)
+        if isinstance(saved, downloads.NotSaved):
+            notes.append(f"Result {index + 1} was not saved: {saved}.")
+        elif saved is not None:
+            mime_type = guess_from_link(saved.name, result.kind)
+        views.append(
+            ResultView(
+                url=result.url,
+                kind=result.kind,
+                mime_type=mime_type,
+                expires_at=iso(created + LINK_SECONDS),
+                saved_path=str(saved) if isinstance(saved, Path) else None,
+            )
+        )
+    return views
+
+
+def _failure(task: wire.Task) -> FailureView | None:
+    if task.status != "failed":
+        return None
+    problem = task.error or wire.Problem()
+    code = problem.code or "unknown_error"
+    advice = problems.task_advice(code)
+    return FailureView(
+        code=code,
+        message=problem.message or advice.meaning,
+        retryable=advice.retryable,
+        resolution=advice.resolution,
+    )
+
+
+def _next_step(task: wire.Task, results: list[ResultView], *, late: bool) -> str:
+    match task.status:
+        case "completed" if results and all(result.saved_path for result in results):
+            return "Tell the user where the file is saved. To use it as an input, upload_file it or pass its link."
+        case "completed" if results:
+            return (
+                "Give the user the link now, before it dies, or save it; the link also works as an input "
+                "(image_urls). Set EVOLINK_OUTPUT_DIR and results are saved by themselves."
+            )
+        case "completed":
+            return "The task has ended and has no file to fetch; what it made is in the notes."
+        case "failed":
+            return problems.task_advice(task.error.code if task.error else "").resolution
+        case "cancelled":
+            return "The task was cancelled and will not go on. Submit again only if the user still wants it."
+        case _ if late:
+            return (
+                f"This takes longer than expected. Tell the user the task id {task.id}; "
+                f"check_task can look again later. {_NOT_AGAIN}"
+            )
+        case _:
+            return f"Call check_task with task_id {task.id} and wait_seconds=45. {_NOT_AGAIN}"
+
+
+async def _add_previews(view: TaskView, kept: list[Path | downloads.NotSaved]) -> None:
+    notes = view.notes or []
+    saved = [path for path in kept if isinstance(path, Path)][: previews.MAX_PREVIEWS]
+    if not saved:
+        notes.append("A preview needs a saved result: EVOLINK_OUTPUT_DIR is not set, or saving failed.")
+    for path in saved:
+        try:
+            mime_type = sniff(path.read_bytes()[:32]) or ""
+            picture = await previews.preview(path, mime_type)
+        except (OSError, previews.NoPreview) as reason:
+            notes.append(str(reason))
+            break
+        data = base64.b64encode(picture).decode("ascii")
+        view.add_preview(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+    view.notes = notes or None

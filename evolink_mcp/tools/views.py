@@ -1,0 +1,223 @@
+"""What tools return: the shapes, and their text.
+
+The structured content and the text are each complete alone, because some hosts
+show an agent only the one and some only the other. Absent facts are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from mcp_types import ContentBlock, ImageContent, ResourceLink
+from pydantic import BaseModel, PrivateAttr
+
+from evolink_mcp.gateway.wire import Status
+
+
+class View(BaseModel):
+    """A tool's answer."""
+
+    def as_text(self) -> str:
+        """Everything an agent needs, one fact a line."""
+        raise NotImplementedError
+
+    def blocks(self) -> Sequence[ContentBlock]:
+        """Content beside the text."""
+        return ()
+
+
+class ResultView(BaseModel):
+    url: str
+    kind: str | None = None
+    mime_type: str | None = None
+    expires_at: str | None = None
+    saved_path: str | None = None
+
+    def as_text(self, number: int) -> str:
+        facts = [self.mime_type, f"link dies {self.expires_at}" if self.expires_at else None]
+        line = f"Result {number}: {self.url} ({', '.join(fact for fact in facts if fact)})"
+        return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
+
+
+class PollingView(BaseModel):
+    first_after_seconds: float
+    interval_seconds: float
+    give_up_after_seconds: float
+
+
+class FailureView(BaseModel):
+    code: str
+    message: str
+    retryable: bool
+    resolution: str
+
+
+class TaskView(View):
+    """A task as it stands."""
+
+    task_id: str
+    kind: str | None = None
+    model: str | None = None
+    status: Status
+    progress: int | None = None
+    results: list[ResultView] | None = None
+    credits_reserved: float | None = None
+    estimated_seconds: int | None = None
+    polling: PollingView | None = None
+    error: FailureView | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
+
+    def add_preview(self, picture: ImageContent) -> None:
+        """Shows a small picture beside the text."""
+        self._previews.append(picture)
+
+    def as_text(self) -> str:
+        what = f"{self.kind or 'media'} task {self.task_id}"
+        progress = f", {self.progress} %" if self.progress is not None and self.status == "processing" else ""
+        lines = [f"{what}: {self.status}{progress}" + (f" (model {self.model})" if self.model else "")]
+        lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
+        if self.error:
+            again = "may be retried" if self.error.retryable else "not worth retrying unchanged"
+            lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")
+        if self.credits_reserved is not None:
+            lines.append(f"Credits reserved: {self.credits_reserved:g}")
+        if self.estimated_seconds is not None:
+            lines.append(f"Estimated: {self.estimated_seconds} s in all")
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
+
+    def blocks(self) -> Sequence[ContentBlock]:
+        links = [
+            ResourceLink(
+                type="resource_link",
+                uri=result.url,
+                name=f"{self.task_id}-{number}",
+                mime_type=result.mime_type,
+                description=f"Link dies {result.expires_at}" if result.expires_at else None,
+            )
+            for number, result in enumerate(self.results or [], 1)
+        ]
+        return [*links, *self._previews]
+
+
+class FileView(View):
+    """An uploaded file."""
+
+    file_id: str
+    file_url: str | None = None
+    download_url: str | None = None
+    file_name: str | None = None
+    original_name: str | None = None
+    file_size: int | None = None
+    mime_type: str | None = None
+    expires_at: str | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    def as_text(self) -> str:
+        facts = {
+            "File id": self.file_id,
+            "Link": self.file_url,
+            "Download": self.download_url if self.download_url != self.file_url else None,
+            "Name": self.file_name,
+            "Size": f"{self.file_size:,} bytes" if self.file_size is not None else None,
+            "Type": self.mime_type,
+            "Expires": self.expires_at,
+        }
+        lines = [f"{name}: {value}" for name, value in facts.items() if value]
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
+
+
+class ListedFile(BaseModel):
+    file_id: str
+    file_name: str | None = None
+    file_size: int | None = None
+    upload_time: str | None = None
+
+
+class QuotaView(BaseModel):
+    used_files: int | None = None
+    max_files: int | None = None
+    remain_files: int | None = None
+    user_group: str | None = None
+
+
+class FilesView(View):
+    """One page of the stored files."""
+
+    files: list[ListedFile]
+    total: int | None = None
+    page: int
+    page_size: int
+    quota: QuotaView | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    def as_text(self) -> str:
+        total = f" of {self.total}" if self.total is not None else ""
+        lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} a page)"]
+        for file in self.files:
+            size = f", {file.file_size:,} bytes" if file.file_size is not None else ""
+            time = f", {file.upload_time}" if file.upload_time else ""
+            lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
+        if self.quota and self.quota.max_files is not None:
+            used, left = self.quota.used_files, self.quota.remain_files
+            group = f" ({self.quota.user_group})" if self.quota.user_group else ""
+            lines.append(f"Places: {used} of {self.quota.max_files} used, {left} left{group}")
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
+
+
+class DeletedView(View):
+    """A file that is gone."""
+
+    file_id: str
+    deleted: Literal[True] = True
+    next_step: str
+
+    def as_text(self) -> str:
+        return f"Deleted: {self.file_id}\nNext: {self.next_step}"
+
+
+class ModelLine(BaseModel):
+    id: str
+    kind: str
+    description: str
+    capabilities: list[str]
+    beta: bool | None = None
+    default: bool | None = None
+    status: str | None = None
+
+
+class ModelsView(View):
+    """Models, in short; or one of them in full."""
+
+    models: list[ModelLine]
+    total: int
+    parameters: list[dict[str, Any]] | None = None
+    rules: list[str] | None = None
+    example: dict[str, Any] | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    _full_text: str = PrivateAttr(default="")
+
+    def set_full_text(self, text: str) -> None:
+        """The text of a single model in full."""
+        self._full_text = text
+
+    def as_text(self) -> str:
+        if self._full_text:
+            return f"{self._full_text}\nNext: {self.next_step}"
+        lines = [f"{self.total} models"]
+        for model in self.models:
+            marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
+            marked = "".join(f" [{mark}]" for mark in marks if mark)
+            lines.append(f"- {model.id}{marked}: {model.description} ({', '.join(model.capabilities)})")
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])

@@ -1,0 +1,88 @@
+"""What every test stands on: a scrubbed environment, a sandbox on loopback, a clock that does not wait."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mcp.client import Client
+
+from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.sandbox.config import SandboxConfig
+from evolink_mcp.sandbox.serve import ThreadedSandbox
+from evolink_mcp.server import create_server
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from tests.support import KEY, FakeClock, Sandbox
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("EVOLINK_") or name.upper().endswith("_PROXY"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[Sandbox]:
+    with ThreadedSandbox(SandboxConfig(image_seconds=0, video_seconds=0, audio_seconds=0)) as threaded:
+        sandbox = Sandbox(threaded.url)
+        yield sandbox
+        sandbox.close()
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox) -> Sandbox:
+    """The sandbox, as new: tasks end as soon as their files are made."""
+    running_sandbox.reset()
+    running_sandbox.configure(image_seconds=0, video_seconds=0, audio_seconds=0)
+    return running_sandbox
+
+
+@pytest.fixture
+def clock(sandbox: Sandbox) -> FakeClock:
+    return FakeClock(sandbox)
+
+
+@pytest.fixture
+async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
+    transport = Transport(sandbox.url, sandbox.url)
+    yield Caller(transport, KEY)
+    await transport.aclose()
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
+    uploads = tmp_path / "uploads"
+    uploads.mkdir()
+    return Settings(
+        api_key=KEY, base_url=sandbox.url, files_url=sandbox.url, upload_dirs=(uploads,), output_dir=tmp_path / "out"
+    )
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Callable[[App], Client]]:
+    """Makes in-memory clients of servers over given apps, and closes the apps' pools afterwards."""
+    apps: list[App] = []
+
+    def make(app: App, mode: str = "auto") -> Client:
+        apps.append(app)
+        return Client(create_server(app), mode=mode)
+
+    yield make
+    for app in apps:
+        await app.aclose()
+
+
+@pytest.fixture
+async def client(settings: Settings, clock: FakeClock, connect: Callable[[App], Client]) -> AsyncIterator[Client]:
+    """A client of the whole server, over the sandbox and a clock that does not wait."""
+    async with connect(App(settings, clock=clock)) as connected:
+        yield connected

@@ -1,0 +1,34 @@
+"""The README's first command, as a child process: every step said, real files left."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.raw import environment
+from tests.open_files import check_folder
+
+
+def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) -> None:
+    out = tmp_path / "made here"
+    command = [sys.executable, "-m", "evolink_mcp", "demo", "--out", str(out)]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, encoding="utf-8", timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for step in (
+        "list_models",
+        "generate_image",
+        "check_task",
+        "upload_file",
+        "generate_video",
+        "list_files",
+        "delete_file",
+    ):
+        assert step in done.stdout
+    size, seconds = check_folder(out)
+    assert size[0] > size[1] > 500
+    assert abs(seconds - 5) < 0.2
+    assert len(list(out.iterdir())) == 2
+    assert done.stderr == ""

@@ -1,0 +1,110 @@
+"""Helpers of the tests: the sandbox's control endpoint, a clock that tests move, readers of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import anyio
+import httpx2
+from mcp.client import Client
+from mcp_types import CallToolResult, TextContent
+
+KEY = "sk-test-0123456789"
+
+
+class Sandbox:
+    """The control endpoint of a running sandbox."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = httpx2.Client(base_url=url, trust_env=False, timeout=30)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _json(self, method: str, path: str, body: object = None) -> Any:
+        response = self._http.request(method, f"/_sandbox/{path}", json=body)
+        response.raise_for_status()
+        return response.json()
+
+    def reset(self) -> None:
+        self._json("POST", "reset")
+
+    def configure(self, **values: float) -> None:
+        self._json("PATCH", "config", values)
+
+    def fault(self, route: str, kind: str, **more: object) -> None:
+        self._json("POST", "faults", {"route": route, "kind": kind, **more})
+
+    def clear_faults(self) -> None:
+        self._json("DELETE", "faults")
+
+    def advance(self, seconds: float) -> None:
+        self._json("POST", "clock", {"advance_seconds": seconds})
+
+    def ledger(self) -> dict[str, Any]:
+        return self._json("GET", "ledger")
+
+    def paid(self) -> int:
+        return self.ledger()["paid_tasks"]
+
+    def requests(self, part: str = "") -> list[dict[str, Any]]:
+        """What the sandbox received, newest last, where the path holds ``part``."""
+        found = self._json("GET", "requests")
+        listed = cast("list[dict[str, Any]]", found["requests"] if isinstance(found, dict) else found)
+        return [request for request in listed if part in request["path"] and "/_sandbox/" not in request["path"]]
+
+    def settle(self) -> None:
+        """Waits, bounded, until no task is under way (the files of one take real time to make, but little)."""
+        self._until(lambda: all(task["status"] not in ("pending", "processing") for task in self.ledger()["tasks"]))
+
+    def settle_files(self) -> None:
+        """Waits, bounded, until the files of all tasks are made, whatever their status."""
+        self._until(lambda: all(task["rendered"] for task in self.ledger()["tasks"]))
+
+    def _until(self, holds: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError("the sandbox does not finish its tasks")
+
+
+class FakeClock:
+    """A clock whose sleeps take no time: they advance it, and the sandbox's with it."""
+
+    def __init__(self, sandbox: Sandbox | None = None) -> None:
+        self.time = time.time()
+        self.slept: list[float] = []
+        self._sandbox = sandbox
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.slept.append(seconds)
+        self.time += seconds
+        if self._sandbox is not None:
+            await anyio.to_thread.run_sync(self._sandbox.advance, seconds)
+        await anyio.lowlevel.checkpoint()
+
+
+def text_of(result: CallToolResult) -> str:
+    """The text of a result."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def ok(client: Client, tool: str, **arguments: object) -> dict[str, Any]:
+    """Calls a tool that must succeed; its structured content."""
+    result = await client.call_tool(tool, dict(arguments))
+    assert not result.is_error, text_of(result)
+    return cast("dict[str, Any]", result.structured_content)
+
+
+async def refused(client: Client, tool: str, **arguments: object) -> str:
+    """Calls a tool that must refuse; its text."""
+    result = await client.call_tool(tool, dict(arguments))
+    assert result.is_error, text_of(result)
+    return text_of(result)

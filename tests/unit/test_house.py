@@ -1,0 +1,127 @@
+"""The house stays as drawn: imports point down, tables agree with the code, one version."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import evolink_mcp
+from evolink_mcp import cli
+from tests.snapshots import PARAMETERS
+
+ROOT = Path(evolink_mcp.__file__).parent
+REPOSITORY = ROOT.parent
+
+# What each room may import of the package. `registry` is a library; `sandbox` a second reading of the REST API.
+DOWN: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": {"errors"},
+    "guard": {"errors", "settings"},
+    "gateway": {"guard", "errors", "settings"},
+    "registry": set(),
+    "sandbox": set(),
+    "media": {"gateway", "guard", "errors", "settings"},
+    "jobs": {"gateway", "guard", "errors", "settings"},
+    "tools": {"jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
+    "server": {"tools"},
+    "transports": {"server", "tools", "settings", "sandbox"},
+    "demo": {"sandbox"},
+    "cli": {"transports", "tools", "demo", "sandbox", "guard", "errors", "settings"},
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> set[str]:
+    rooms: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "evolink_mcp" and len(parts) > 1:
+                rooms.add(parts[1])
+    return rooms
+
+
+def test_imports_point_down() -> None:
+    for path in sorted(ROOT.rglob("*.py")):
+        room = room_of(path)
+        allowed = DOWN[room] | {room, "__version__"}
+        assert imported_rooms(path) <= allowed, path
+
+
+def test_only_the_command_line_prints() -> None:
+    for path in sorted(ROOT.rglob("*.py")):
+        calls = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        ]
+        assert not calls or path.name == "cli.py", path
+
+
+@pytest.mark.parametrize("module", ["PIL", "av", "evolink_mcp.registry", "evolink_mcp.sandbox", "evolink_mcp.demo"])
+def test_starting_the_server_loads_only_what_the_first_call_needs(module: str) -> None:
+    code = (
+        "import sys; from evolink_mcp.transports import stdio; from evolink_mcp.settings import Settings;"
+        "from evolink_mcp.tools.app import App; from evolink_mcp.server import create_server;"
+        f"create_server(App(Settings())); sys.exit({module!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_the_version_is_written_in_one_place() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert "version" not in project
+    assert project["dynamic"] == ["version"]
+    found = [
+        path
+        for path in (*ROOT.rglob("*.py"), REPOSITORY / "pyproject.toml")
+        if f'"{evolink_mcp.__version__}"' in path.read_text(encoding="utf-8")
+    ]
+    assert found == [ROOT / "__init__.py"]
+
+
+def test_every_room_says_what_lives_there() -> None:
+    for path in ROOT.rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def variables() -> set[str]:
+    return set(re.findall(r"EVOLINK_[A-Z_]+", (ROOT / "settings.py").read_text(encoding="utf-8")))
+
+
+def test_the_environment_is_documented_as_it_is_read() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    table = set(re.findall(r"^\| `(EVOLINK_[A-Z_]+)` \|", readme, re.MULTILINE))
+    assert table == variables()
+    assert set(re.findall(r"^  (EVOLINK_[A-Z_]+) ", cli.EPILOG, re.MULTILINE)) == variables()
+
+
+def test_the_readme_lists_the_tools_in_their_order() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", readme, re.MULTILINE)
+    tools = [(name, cost) for name, cost in rows if name in PARAMETERS]
+    assert [name for name, _ in tools] == list(PARAMETERS)
+    assert {name for name, cost in tools if "credits" in cost} == {"generate_image", "generate_video"}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

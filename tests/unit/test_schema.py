@@ -1,0 +1,138 @@
+"""Schemas keep the portable profile, and arguments are held to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, cast
+
+import pytest
+from pydantic import BaseModel, Field
+
+from evolink_mcp.server import INSTRUCTIONS, list_tools
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.schema import portable
+from tests.snapshots import PARAMETERS, compact, read_snapshot, schemas
+
+FORBIDDEN = ("$ref", "$defs", "anyOf", "oneOf", "allOf", "prefixItems", "title")
+
+
+def nodes(schema: object) -> Iterator[dict[str, Any]]:
+    """Every schema within a schema, property names left out."""
+    if isinstance(schema, dict):
+        node = cast("dict[str, Any]", schema)
+        yield node
+        for key, value in node.items():
+            for child in value.values() if key == "properties" else (value,):
+                yield from nodes(child)
+    elif isinstance(schema, list):
+        for child in cast("list[object]", schema):
+            yield from nodes(child)
+
+
+@pytest.fixture(scope="module")
+def listed() -> list[dict[str, Any]]:
+    return schemas()
+
+
+def test_the_seven_tools_come_in_a_fixed_order_with_their_parameters(listed: list[dict[str, Any]]) -> None:
+    assert {tool["name"]: list(tool["inputSchema"]["properties"]) for tool in listed} == PARAMETERS
+    assert [tool["name"] for tool in listed] == list(PARAMETERS)
+
+
+def test_schemas_keep_the_portable_profile(listed: list[dict[str, Any]]) -> None:
+    for tool in listed:
+        for schema in (tool["inputSchema"], tool["outputSchema"]):
+            assert schema["type"] == "object"
+            for node in nodes(schema):
+                assert not set(node) & set(FORBIDDEN), (tool["name"], node)
+                assert node.get("type") != "array" or node.get("items"), (tool["name"], node)
+                assert node.get("type") or node.get("enum") or node.get("const") is not None or node == {}, node
+        assert tool["inputSchema"]["additionalProperties"] is False
+
+
+def test_every_parameter_is_described(listed: list[dict[str, Any]]) -> None:
+    for tool in listed:
+        for name, schema in tool["inputSchema"]["properties"].items():
+            assert len(schema["description"]) > 10, (tool["name"], name)
+
+
+def test_names_are_short_snake_case(listed: list[dict[str, Any]]) -> None:
+    for tool in listed:
+        for name in (tool["name"], *tool["inputSchema"]["properties"]):
+            assert name.islower()
+            assert name.replace("_", "").isalnum()
+            assert len(name) <= 30
+
+
+def test_every_tool_states_a_title_and_all_four_hints(listed: list[dict[str, Any]]) -> None:
+    hints = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+    for tool in listed:
+        assert tool["title"]
+        assert all(isinstance(tool["annotations"][hint], bool) for hint in hints)
+    by_name = {tool["name"]: tool for tool in listed}
+    for paid in ("generate_image", "generate_video"):
+        tool = by_name[paid]
+        assert [tool["annotations"][hint] for hint in hints] == [False, False, False, True]
+        assert "paid" in tool["title"]
+        assert "PAID" in tool["description"]
+    assert by_name["delete_file"]["annotations"]["destructiveHint"]
+    assert by_name["delete_file"]["annotations"]["idempotentHint"]
+    assert not by_name["upload_file"]["annotations"]["readOnlyHint"]
+    assert not by_name["list_models"]["annotations"]["openWorldHint"]
+    for free in ("check_task", "list_files", "list_models"):
+        assert by_name[free]["annotations"]["readOnlyHint"]
+
+
+def test_the_tool_list_stays_small(listed: list[dict[str, Any]]) -> None:
+    assert len(compact({"tools": listed})) <= 10_000
+
+
+def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) -> None:
+    for tool in listed:
+        assert tool == read_snapshot(tool["name"]), f"{tool['name']} changed: look at it, then `make schemas`"
+
+
+def test_the_instructions_fit_where_hosts_cut_them() -> None:
+    assert len(INSTRUCTIONS) < 2_000
+    assert "spend" in INSTRUCTIONS[:250]
+
+
+def test_every_tool_has_its_own_arguments() -> None:
+    tools = list_tools(App(Settings()))
+    assert len({tool.name for tool in tools}) == len(tools)
+
+
+class Inner(BaseModel):
+    """A part."""
+
+    title: str
+    choice: Literal["a", "b"] | None = None
+
+
+class Outer(BaseModel):
+    """A whole."""
+
+    inner: Inner
+    many: list[Inner] | None = None
+    free: dict[str, Any] | None = None
+    count: Annotated[int, Field(ge=1, description="How many.")] = 3
+
+
+def test_references_are_inlined_and_optional_means_not_required() -> None:
+    schema = portable(Outer, closed=True)
+    part = {
+        "type": "object",
+        "properties": {"title": {"type": "string"}, "choice": {"enum": ["a", "b"], "type": "string"}},
+    }
+    assert schema == {
+        "type": "object",
+        "properties": {
+            "inner": part,
+            "many": {"type": "array", "items": part},
+            "free": {"type": "object"},
+            "count": {"type": "integer", "minimum": 1, "default": 3, "description": "How many."},
+        },
+        "required": ["inner"],
+        "additionalProperties": False,
+    }

@@ -1,0 +1,99 @@
+"""The environment is read once, and everything wrong with it is said at once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.settings import Settings, read_settings
+
+
+def test_nothing_set_is_enough_to_start(tmp_path: Path) -> None:
+    settings = read_settings({}, cwd=tmp_path)
+    assert settings == Settings(upload_dirs=(tmp_path,))
+    assert settings.api_key is None
+    assert settings.base_url == "https://api.evolink.ai"
+    assert settings.files_url == "https://files-api.evolink.ai"
+    assert not settings.allow_loopback
+
+
+def test_every_problem_is_named_in_one_error() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(
+            {
+                "EVOLINK_BASE_URL": "http://example.com",
+                "EVOLINK_FILES_URL": "ftp://127.0.0.1",
+                "EVOLINK_UNLISTED_MODELS": "maybe",
+                "EVOLINK_SANDBOX": "perhaps",
+                "EVOLINK_LOG_LEVEL": "loud",
+                "EVOLINK_API_KEY": "two words",
+            }
+        )
+    text = raised.value.render(paid=False)
+    for name in ("BASE_URL", "FILES_URL", "UNLISTED_MODELS", "SANDBOX", "LOG_LEVEL", "API_KEY"):
+        assert f"- EVOLINK_{name} " in text
+    assert "two words" not in text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.evolink.ai",
+        "https://user:secret@api.evolink.ai",
+        "https://",
+        "api.evolink.ai",
+        "https://a.b/?x=1",
+        "https://a.b:port",
+        "http://127.0.0.1.example.com",
+    ],
+)
+def test_a_gateway_must_be_https_or_on_this_machine(url: str) -> None:
+    with pytest.raises(SettingsError, match="EVOLINK_BASE_URL"):
+        read_settings({"EVOLINK_BASE_URL": url})
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8787", "http://localhost:1", "http://[::1]:8787/", "http://127.9.9.9"]
+)
+def test_a_gateway_on_this_machine_opens_loopback_links(url: str) -> None:
+    settings = read_settings({"EVOLINK_BASE_URL": url})
+    assert settings.allow_loopback
+    assert settings.base_url == url.rstrip("/")
+
+
+def test_the_key_is_not_in_the_repr() -> None:
+    assert "sk-secret" not in repr(read_settings({"EVOLINK_API_KEY": "sk-secret"}))
+
+
+def test_uploads_come_from_the_working_and_the_output_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert read_settings({"EVOLINK_OUTPUT_DIR": str(out)}, cwd=tmp_path).upload_dirs == (tmp_path, out)
+
+
+@pytest.mark.parametrize("folder", [Path("/"), Path.home()])
+def test_the_root_and_the_home_folder_are_not_opened_by_default(folder: Path) -> None:
+    assert read_settings({}, cwd=folder).upload_dirs == ()
+
+
+def test_listed_folders_replace_the_default(tmp_path: Path) -> None:
+    listed = os.pathsep.join([str(tmp_path / "a"), str(tmp_path / "b"), ""])
+    settings = read_settings({"EVOLINK_UPLOAD_DIRS": listed}, cwd=tmp_path)
+    assert settings.upload_dirs == (tmp_path / "a", tmp_path / "b")
+
+
+def test_switches_and_models_are_taken_as_set() -> None:
+    settings = read_settings(
+        {
+            "EVOLINK_SANDBOX": "1",
+            "EVOLINK_UNLISTED_MODELS": "allow",
+            "EVOLINK_IMAGE_MODEL": "a",
+            "EVOLINK_VIDEO_MODEL": "b",
+            "EVOLINK_MODELS_FILE": "/x.toml",
+        }
+    )
+    assert settings.sandbox
+    assert settings.allow_unlisted_models
+    assert (settings.image_model, settings.video_model, settings.models_file) == ("a", "b", Path("/x.toml"))

@@ -1,0 +1,380 @@
+"""The tools through a real client: what they accept, what they refuse, and what they say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client import Client
+from mcp.shared.exceptions import MCPError
+from mcp_types import ResourceLink
+
+from evolink_mcp.gateway.problems import TASK_ADVICE
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools import strict
+from evolink_mcp.tools.app import App
+from tests.support import KEY, FakeClock, Sandbox, ok, refused, text_of
+
+Connect = Callable[..., Client]
+
+
+def body(sandbox: Sandbox, kind: str = "images") -> dict[str, Any]:
+    (request,) = sandbox.requests(f"/v1/{kind}/generations")
+    return request["json"]
+
+
+def assert_refusal(text: str, *, charged: str | None, code: str) -> None:
+    """The form every refusal has: what happened [code], Charged, Next, Request id."""
+    lines = text.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.endswith(f"[{code}]"))
+    rest = lines[first + 1 :]
+    if charged:
+        assert rest.pop(0) == f"Charged: {charged}."
+    assert rest.pop(0).startswith("Next: ")
+    assert all(line.startswith("Request id: ") for line in rest)
+    assert "Charged" not in text or charged
+
+
+@pytest.fixture(params=["auto", "legacy"])
+async def either(
+    request: pytest.FixtureRequest, settings: Settings, clock: FakeClock, connect: Connect
+) -> AsyncIterator[Client]:
+    """A client of each era."""
+    async with connect(App(settings, clock=clock), request.param) as client:
+        yield client
+
+
+async def test_generate_check_and_keep_a_picture(either: Client, sandbox: Sandbox, settings: Settings) -> None:
+    submitted = await ok(either, "generate_image", prompt="a red kite", size="1:1")
+    assert submitted["status"] == "pending"
+    assert submitted["kind"] == "image"
+    assert submitted["polling"] == {
+        "first_after_seconds": 3,
+        "interval_seconds": 5,
+        "give_up_after_seconds": 300,
+    }
+    assert submitted["credits_reserved"] > 0
+    assert submitted["task_id"] in submitted["next_step"]
+    assert "error" not in submitted
+    sandbox.settle()
+    result = await either.call_tool("check_task", {"task_id": submitted["task_id"]})
+    task = result.structured_content
+    assert (task["status"], task["progress"]) == ("completed", 100)
+    assert "polling" not in task
+    (picture,) = task["results"]
+    assert picture["mime_type"] == "image/png"
+    assert picture["expires_at"].endswith("Z")
+    saved = Path(picture["saved_path"])
+    assert saved.parent == settings.output_dir
+    assert saved.read_bytes().startswith(b"\x89PNG")
+    (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
+    assert link.uri == picture["url"]
+    for fact in (task["task_id"], "completed", picture["url"], picture["expires_at"], str(saved), task["next_step"]):
+        assert fact in text_of(result)
+
+
+async def test_only_what_the_caller_set_is_sent(client: Client, sandbox: Sandbox) -> None:
+    await ok(client, "generate_image", prompt="x", model="gpt-image-2", quality="low", options={"callback_url": None})
+    assert body(sandbox) == {"model": "gpt-image-2", "prompt": "x", "quality": "low"}
+    await ok(client, "generate_video", prompt="y", duration=5, generate_audio=False, model=None)
+    assert body(sandbox, "videos") == {
+        "model": "seedance-1.5-pro",
+        "prompt": "y",
+        "duration": 5,
+        "generate_audio": False,
+    }
+
+
+async def test_options_reach_the_gateway_beside_the_arguments(client: Client, sandbox: Sandbox) -> None:
+    await ok(
+        client,
+        "generate_video",
+        model="kling-o3-text-to-video",
+        prompt="x",
+        options={"sound": "on", "model_params": {"multi_shot": False}},
+    )
+    assert body(sandbox, "videos") == {
+        "model": "kling-o3-text-to-video",
+        "prompt": "x",
+        "sound": "on",
+        "model_params": {"multi_shot": False},
+    }
+
+
+async def test_a_value_given_twice_must_mean_the_same(client: Client, sandbox: Sandbox) -> None:
+    text = await refused(client, "generate_image", prompt="x", size="1:1", options={"size": "3:2"})
+    assert_refusal(text, charged="no", code="invalid_arguments")
+    assert sandbox.paid() == 0
+    await ok(client, "generate_image", prompt="x", size="1:1", options={"size": "1:1", "model": "gpt-image-2"})
+    assert body(sandbox) == {"model": "gpt-image-2", "prompt": "x", "size": "1:1"}
+
+
+async def test_json_in_strings_is_understood_for_arrays_and_objects_only(client: Client, sandbox: Sandbox) -> None:
+    prompt = '{"scene": "a cat"}'
+    await ok(
+        client,
+        "generate_video",
+        prompt=prompt,
+        image_urls=json.dumps(["https://example.com/a.png"]),
+        options='{"generate_audio": true}',
+    )
+    sent = body(sandbox, "videos")
+    assert (sent["prompt"], sent["image_urls"]) == (prompt, ["https://example.com/a.png"])
+    assert sent["generate_audio"] is True
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("generate_video", {"prompt": "x", "resolution": "1080p"}, "'resolution' (did you mean quality?)"),
+        ("generate_image", {"prompt": "x", "aspect_ratio": "16:9"}, "'aspect_ratio' (did you mean size?)"),
+        ("generate_image", {"promt": "x"}, "'promt' (did you mean prompt?)"),
+        ("check_task", {"task_id": "task-unified-1-a", "timeout": 3}, "'timeout' (did you mean wait_seconds?)"),
+        ("generate_image", {"prompt": "x", "zzzz": 1}, "unknown argument 'zzzz'."),
+        ("generate_image", {}, "prompt is required"),
+        ("generate_image", {"prompt": "x", "n": 0}, "n: "),
+        ("generate_image", {"prompt": "x", "wait_seconds": 46}, "wait_seconds: "),
+        ("generate_image", {"prompt": ["x"]}, "prompt: "),
+        ("generate_image", {"prompt": "x", "image_urls": "https://a.b/c.png"}, "image_urls: "),
+        ("generate_image", {"prompt": "x", "options": "not json"}, "options: "),
+        ("list_files", {"page_size": 101}, "page_size: "),
+        ("list_models", {"kind": "music"}, "kind: "),
+    ],
+)
+async def test_wrong_arguments_are_refused_in_one_readable_line(
+    client: Client, sandbox: Sandbox, tool: str, arguments: dict[str, Any], said: str
+) -> None:
+    text = await refused(client, tool, **arguments)
+    assert_refusal(text, charged="no" if tool.startswith("generate") else None, code="invalid_arguments")
+    assert said in text.splitlines()[0]
+    assert "pydantic" not in text
+    assert "http" not in text.replace("https://a.b/c.png", "")
+    assert sandbox.requests("/v1/") == []
+
+
+async def test_long_wrong_input_is_not_echoed(client: Client) -> None:
+    text = await refused(client, "generate_image", prompt="x", n="y" * 5000)
+    assert len(text) < 500
+
+
+async def test_every_wrong_argument_is_named(client: Client) -> None:
+    text = await refused(client, "generate_image", prompt="x", n="many", wait_seconds=99)
+    assert "n: " in text
+    assert "wait_seconds: " in text
+
+
+async def test_an_unknown_tool_is_a_protocol_error(either: Client) -> None:
+    with pytest.raises(MCPError) as raised:
+        await either.call_tool("make_image", {})
+    assert raised.value.error.code == -32602
+
+
+async def test_an_unknown_model_is_refused_with_its_neighbours(client: Client, sandbox: Sandbox) -> None:
+    text = await refused(client, "generate_image", prompt="x", model="gpt-image-3")
+    assert_refusal(text, charged="no", code="invalid_parameters")
+    assert "gpt-image-2" in text
+    assert sandbox.paid() == 0
+
+
+async def test_the_placeholder_is_refused_with_live_ids(client: Client) -> None:
+    text = await refused(client, "generate_video", prompt="x", model="seedance-2.0")
+    assert "seedance-2.0-text-to-video" in text
+    assert "Charged: no." in text
+
+
+async def test_limits_are_checked_before_money_is_spent(client: Client, sandbox: Sandbox) -> None:
+    text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", size="999:1", n=11)
+    assert "size" in text
+    assert "n" in text
+    assert "16:9" in text
+    assert_refusal(text, charged="no", code="invalid_parameters")
+    assert sandbox.requests("/v1/") == []
+
+
+@pytest.mark.parametrize("link", ["http://example.com/a.png", "https://10.0.0.1/a.png", "https://u:p@example.com/a.png"])
+async def test_links_are_checked_before_money_is_spent(client: Client, sandbox: Sandbox, link: str) -> None:
+    text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", image_urls=[link])
+    assert text.startswith("image_urls: ")
+    text = await refused(
+        client, "generate_video", model="kling-v3-image-to-video", prompt="x", options={"image_start": link}
+    )
+    assert "image_start" in text
+    assert sandbox.requests("/v1/") == []
+
+
+async def test_a_prompt_that_is_a_link_is_a_prompt(client: Client) -> None:
+    await ok(client, "generate_image", prompt="http://example.com as neon sign", model="gpt-image-2")
+
+
+async def test_the_outcome_of_a_paid_call_is_told_as_it_is(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("images", "status", status=402)
+    assert_refusal(await refused(client, "generate_image", prompt="x"), charged="no", code="insufficient_quota")
+    for kind, code in (("drop_after", "connection_lost"), ("no_id", "no_task_id")):
+        sandbox.fault("images", kind)
+        text = await refused(client, "generate_image", prompt="x")
+        assert_refusal(text, charged="unknown", code=code)
+        assert "Do not submit again" in text
+    sandbox.fault("images", "html", status=502)
+    assert_refusal(await refused(client, "generate_image", prompt="x"), charged="unknown", code="502")
+    assert sandbox.paid() == 2
+
+
+async def test_waiting_in_generate_brings_the_picture_in_one_call(client: Client, sandbox: Sandbox) -> None:
+    task = await ok(client, "generate_image", prompt="x", wait_seconds=45)
+    assert task["status"] == "completed"
+    assert task["results"][0]["saved_path"]
+
+
+async def test_a_look_that_fails_after_a_submit_never_loses_the_task(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("task", "status", status=401, times=0)
+    task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
+    assert task["task_id"].startswith("task-unified-")
+    assert any("looking at it failed" in note for note in task["notes"])
+
+
+async def test_progress_reaches_the_client(client: Client, sandbox: Sandbox) -> None:
+    sandbox.configure(image_seconds=20)
+    submitted = await ok(client, "generate_image", prompt="x")
+    told: list[float] = []
+
+    async def progress(value: float, total: float | None, message: str | None) -> None:
+        assert total == 100
+        assert message
+        told.append(value)
+
+    await client.call_tool("check_task", {"task_id": submitted["task_id"]}, progress_callback=progress)
+    assert len(told) >= 3
+    assert told == sorted(set(told))
+
+
+async def test_an_unfinished_task_says_what_to_do(client: Client, sandbox: Sandbox) -> None:
+    sandbox.configure(video_seconds=500)
+    submitted = await ok(client, "generate_video", prompt="x")
+    task = await ok(client, "check_task", task_id=submitted["task_id"], wait_seconds=1)
+    assert task["status"] in ("pending", "processing")
+    assert task["polling"]["interval_seconds"] == 15
+    assert task["task_id"] in task["next_step"]
+
+
+async def test_a_task_past_its_time_is_told_in_the_seeds_sense(
+    client: Client, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.configure(image_seconds=5000)
+    submitted = await ok(client, "generate_image", prompt="x")
+    await clock.sleep(301)
+    task = await ok(client, "check_task", task_id=submitted["task_id"])
+    assert "longer than expected" in task["next_step"]
+    assert task["task_id"] in task["next_step"]
+
+
+@pytest.mark.parametrize("code", [*sorted(TASK_ADVICE), "never_heard_of"])
+async def test_every_code_of_a_failed_task_has_a_way_out(client: Client, sandbox: Sandbox, code: str) -> None:
+    sandbox.fault("images", "task_error", code=code)
+    submitted = await ok(client, "generate_image", prompt="x")
+    sandbox.settle()
+    result = await client.call_tool("check_task", {"task_id": submitted["task_id"]})
+    task = result.structured_content
+    advice = TASK_ADVICE.get(code, TASK_ADVICE["unknown_error"])
+    assert not result.is_error
+    assert task["status"] == "failed"
+    assert task["error"]["code"] == code
+    assert task["error"]["retryable"] is advice.retryable
+    assert task["error"]["resolution"] == task["next_step"] == advice.resolution
+    assert "results" not in task
+    assert f"[{code}]" in text_of(result)
+
+
+async def test_a_cancelled_task_has_ended(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("images", "task_status", status="canceled")
+    submitted = await ok(client, "generate_image", prompt="x")
+    task = await ok(client, "check_task", task_id=submitted["task_id"])
+    assert task["status"] == "cancelled"
+    assert "polling" not in task
+
+
+async def test_a_status_never_seen_is_reported_as_such(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("images", "task_status", status="dreaming")
+    submitted = await ok(client, "generate_image", prompt="x")
+    task = await ok(client, "check_task", task_id=submitted["task_id"], wait_seconds=1)
+    assert task["status"] == "unknown"
+    assert any("'dreaming'" in note for note in task["notes"])
+
+
+async def test_a_finished_task_without_files_says_so(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("images", "no_urls")
+    submitted = await ok(client, "generate_image", prompt="x")
+    sandbox.settle()
+    task = await ok(client, "check_task", task_id=submitted["task_id"])
+    assert task["status"] == "completed"
+    assert "results" not in task
+    assert "no file" in task["next_step"]
+
+
+async def test_an_element_is_told_by_what_it_is(client: Client, sandbox: Sandbox) -> None:
+    params = {
+        "element_name": "ada",
+        "element_description": "a woman",
+        "reference_type": "image_refer",
+        "element_image_list": {
+            "frontal_image": "https://example.com/a.png",
+            "refer_images": [{"image_url": "https://example.com/b.png"}],
+        },
+    }
+    submitted = await ok(client, "generate_video", model="kling-custom-element", options={"model_params": params})
+    sandbox.settle()
+    task = await ok(client, "check_task", task_id=submitted["task_id"])
+    assert task["status"] == "completed"
+    assert any(note.startswith("Made: ") for note in task["notes"])
+
+
+@pytest.mark.parametrize("task_id", ["a/b", "..", "a b", "x" * 300, "a\u0000b"])
+async def test_ids_that_cannot_be_ids_are_refused_unsent(client: Client, sandbox: Sandbox, task_id: str) -> None:
+    assert_refusal(await refused(client, "check_task", task_id=task_id), charged=None, code="invalid_task_id")
+    assert sandbox.requests("/v1/") == []
+
+
+async def test_an_unknown_id_may_be_wrong_or_expired(client: Client) -> None:
+    text = await refused(client, "check_task", task_id="task-unified-1757156493-none")
+    assert "wrong or expired" in text
+
+
+async def test_a_crash_inside_is_told_without_its_insides(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("secret insides")
+
+    monkeypatch.setattr("evolink_mcp.tools.media.submit", broken)
+    text = await refused(client, "generate_image", prompt="x")
+    assert_refusal(text, charged="unknown", code="internal_error")
+    assert "secret" not in text
+    assert "secret insides" in caplog.text
+
+
+def test_synonyms_lead_to_names_that_exist() -> None:
+    from tests.snapshots import PARAMETERS
+
+    known = {name for names in PARAMETERS.values() for name in names}
+    assert set(strict.SYNONYMS.values()) <= known
+
+
+async def test_results_are_not_saved_where_no_folder_is_set(
+    settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect(App(replace(settings, output_dir=None), clock=clock)) as client:
+        task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
+        assert "saved_path" not in task["results"][0]
+        assert "EVOLINK_OUTPUT_DIR" in task["next_step"]
+        preview = await client.call_tool("check_task", {"task_id": task["task_id"], "preview": True})
+        assert "EVOLINK_OUTPUT_DIR" in text_of(preview)
+
+
+async def test_the_key_is_in_no_answer(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("files_list", "status", status=401)
+    sandbox.fault("images", "html", status=502)
+    for tool, arguments in (("list_files", {}), ("generate_image", {"prompt": "x"}), ("list_models", {})):
+        assert KEY not in (await client.call_tool(tool, arguments)).model_dump_json()

@@ -1,0 +1,194 @@
+"""Waiting: at the seeds' pace, with progress, within its bound. No real time passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, pace_of
+from evolink_mcp.jobs.wait import HEARTBEAT, MAX_FAILED_LOOKS, Progress, wait_for
+from tests.support import FakeClock, Sandbox
+
+IMAGE = {"model": "gpt-image-2", "prompt": "a cat", "size": "1024x1024", "resolution": "1K"}
+VIDEO = {"model": "seedance-2.0-text-to-video", "prompt": "a frog", "duration": 4, "quality": "480p"}
+
+
+class Told:
+    """What was reported, and when."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.values: list[float] = []
+        self.messages: list[str] = []
+        self.times: list[float] = []
+
+    async def __call__(self, value: float, message: str) -> None:
+        self.values.append(value)
+        self.messages.append(message)
+        self.times.append(self._clock.now())
+
+
+async def started(caller: Caller, sandbox: Sandbox, kind: media.Media, seconds: float) -> wire.Task:
+    """A task that takes ``seconds`` of the sandbox's time, and whose files are made already."""
+    sandbox.configure(**{f"{kind}_seconds": seconds})
+    return await media.create(caller, kind, IMAGE if kind == "image" else VIDEO, seconds=10)
+
+
+def looks(sandbox: Sandbox, since: float) -> list[float]:
+    """When the task was read, in seconds of the sandbox's clock after ``since``."""
+    return [request["time"] - since for request in sandbox.requests("/v1/tasks/")]
+
+
+async def waited(
+    caller: Caller, task: wire.Task | str, clock: FakeClock, seconds: float
+) -> tuple[wire.Task, Told, float]:
+    told = Told(clock)
+    before = clock.now()
+    known = await wait_for(caller, task, seconds=seconds, clock=clock, report=told)
+    return known, told, clock.now() - before
+
+
+async def test_an_image_is_looked_at_after_3_s_and_then_every_3_to_5(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    known, _, passed = await waited(caller, task, clock, 45)
+    assert known.status in ("pending", "processing")
+    assert passed == pytest.approx(45)
+    seen = looks(sandbox, task.created or 0)
+    gaps = [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)]
+    assert 3 <= seen[0] <= 5
+    assert all(3 - 0.5 <= gap <= 5 + 0.5 for gap in gaps)
+    assert 9 <= len(seen) <= 15
+
+
+async def test_a_video_is_looked_at_after_15_s_and_then_every_10_to_15(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    task = await started(caller, sandbox, "video", 1000)
+    await waited(caller, task, clock, 45)
+    seen = looks(sandbox, task.created or 0)
+    gaps = [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)]
+    assert 15 <= seen[0] <= 17
+    assert all(10 - 0.5 <= gap <= 15 + 0.5 for gap in gaps)
+    assert 2 <= len(seen) <= 4
+
+
+async def test_an_id_alone_is_looked_at_at_once(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    _, _, passed = await waited(caller, task.id, clock, 0)
+    assert passed == 0
+    assert len(sandbox.requests("/v1/tasks/")) == 1
+
+
+async def test_the_end_is_told_at_once(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 0)
+    sandbox.settle()
+    known, told, passed = await waited(caller, task.id, clock, 45)
+    assert known.status == "completed"
+    assert passed == 0
+    assert told.values == [100]
+
+
+async def test_the_wait_ends_with_the_task(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 8)
+    sandbox.settle_files()
+    known, told, passed = await waited(caller, task.id, clock, 45)
+    assert known.status == "completed"
+    assert 8 <= passed <= 8 + 5
+    assert told.values[-1] == 100
+
+
+async def test_progress_rises_and_comes_at_least_every_5_s(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "video", 40)
+    _, told, _ = await waited(caller, task.id, clock, 45)
+    assert told.values == sorted(set(told.values))
+    gaps = [later - earlier for earlier, later in zip(told.times, told.times[1:], strict=False)]
+    assert max(gaps) <= 5
+    assert HEARTBEAT < 5
+    assert "video" in told.messages[0]
+
+
+async def test_a_task_that_stands_still_still_shows_progress() -> None:
+    clock = FakeClock()
+    told = Told(clock)
+    progress = Progress(told)
+    task = wire.Task(id="t", status="processing", raw_status="processing", progress=99)
+    for second in range(200):
+        await progress.tell(task, second)
+    assert told.values == sorted(set(told.values))
+    assert told.values[-1] < 100
+
+
+@pytest.mark.parametrize("status", ["cancelled", "canceled"])
+async def test_a_cancelled_task_has_ended(caller: Caller, sandbox: Sandbox, clock: FakeClock, status: str) -> None:
+    sandbox.fault("images", "task_status", status=status)
+    task = await started(caller, sandbox, "image", 0)
+    sandbox.settle_files()
+    known, _, passed = await waited(caller, task.id, clock, 45)
+    assert (known.status, passed < 10) == ("cancelled", True)
+
+
+async def test_a_status_never_seen_is_waited_for_but_not_for_ever(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.fault("images", "task_status", status="dreaming")
+    task = await started(caller, sandbox, "image", 0)
+    known, _, passed = await waited(caller, task.id, clock, 45)
+    assert (known.status, known.raw_status) == ("unknown", "dreaming")
+    assert passed == pytest.approx(45)
+    clock.time += IMAGE_PACE.give_up
+    _, _, passed = await waited(caller, task.id, clock, 45)
+    assert passed == 0
+
+
+async def test_single_failed_looks_are_forgiven(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 12)
+    sandbox.settle_files()
+    sandbox.fault("task", "status", status=503, after=1)
+    sandbox.fault("task", "drop_before", after=1)
+    known, _, _ = await waited(caller, task.id, clock, 45)
+    assert known.status == "completed"
+
+
+async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    sandbox.fault("task", "status", status=500, times=0, after=1)
+    with pytest.raises(GatewayError):
+        await waited(caller, task.id, clock, 45)
+    assert len(sandbox.requests("/v1/tasks/")) == 1 + MAX_FAILED_LOOKS
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_look_that_cannot_succeed_later_is_told_at_once(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock, status: int
+) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    sandbox.fault("task", "status", status=status, times=0, after=1)
+    with pytest.raises(GatewayError):
+        await waited(caller, task.id, clock, 45)
+    assert len(sandbox.requests("/v1/tasks/")) == 2
+
+
+async def test_the_first_look_must_succeed(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    sandbox.fault("task", "status", status=500)
+    with pytest.raises(GatewayError):
+        await waited(caller, "task-unified-1-a", clock, 45)
+    with pytest.raises(Refused):
+        await waited(caller, "../x", clock, 45)
+
+
+def test_paces_are_those_of_the_seeds() -> None:
+    assert IMAGE_PACE == (3, 3, 5, 300)
+    assert VIDEO_PACE == (15, 10, 15, 600)
+    assert pace_of("image") is IMAGE_PACE
+    assert pace_of("video") is pace_of(None) is VIDEO_PACE
+
+
+def test_intervals_grow_from_the_lower_to_the_upper_bound() -> None:
+    assert IMAGE_PACE.next_look(created=0, now=0) == 3
+    assert IMAGE_PACE.next_look(created=0, now=3) == pytest.approx(6.1)
+    assert IMAGE_PACE.next_look(created=0, now=90) == 95
+    assert VIDEO_PACE.next_look(created=0, now=2) == 15
+    assert VIDEO_PACE.next_look(created=100, now=90) == 115
