@@ -111,10 +111,10 @@ async def _job(console: Console, client: Client) -> list[Path]:
 
 async def _finished(console: Console, client: Client, task_id: str) -> dict[str, Any]:
     """Checks a task until it has ended, with a bar that the server's own progress moves."""
-    with _bar(console) as (progress, row):
+    with _bar(console) as (bar, row):
 
-        async def moved(value: float, total: float | None, message: str | None) -> None:
-            progress.update(row, completed=value, total=total, description=message or "")
+        async def moved(progress: float, total: float | None, message: str | None) -> None:
+            bar.update(row, completed=progress, total=total, description=message or "")
 
         while True:
             task = await _call(client, "check_task", progress=moved, task_id=task_id, wait_seconds=30)

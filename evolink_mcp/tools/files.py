@@ -41,8 +41,10 @@ async def upload_file(
     )
     notes = [note for note in (uploads.type_note(mime_type), _overwrite_note(file_name)) if note]
     link = stored.file_url or stored.download_url
+    facts = _present(stored, "upload_time")
+    facts.setdefault("mime_type", mime_type)
     return FileView(
-        **(_present(stored, "upload_time") | {"mime_type": stored.mime_type or mime_type}),
+        **facts,
         notes=notes or None,
         next_step=f"Pass {link} in image_urls of generate_image or generate_video; "
         f"when it is no longer needed, delete_file {stored.file_id}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -10,10 +10,12 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.views import ModelLine, ModelsView
 
+Kind = Literal["image", "video"]
+
 
 async def list_models(
     call: Call,
-    kind: Annotated[Literal["image", "video"] | None, Field(description="Only these.")] = None,
+    kind: Annotated[Kind | None, Field(description="Only these.")] = None,
     capability: Annotated[str | None, Field(description="e.g. image-editing, first-last-frame.")] = None,
     query: Annotated[str | None, Field(description="Words; best match first.")] = None,
     model: Annotated[str | None, Field(description="One model in full: parameters, limits, example.")] = None,
@@ -25,10 +27,73 @@ async def list_models(
 def models_view(
     app: App,
     *,
-    kind: Literal["image", "video"] | None = None,
+    kind: Kind | None = None,
     capability: str | None = None,
     query: str | None = None,
     model: str | None = None,
 ) -> ModelsView:
-    """The registry, for agents and for the ``models`` command."""
-    raise NotImplementedError
+    """The registry, for agents and for the ``models`` command.
+
+    Raises:
+        Refused: No such model, or none that fits.
+    """
+    if model is not None:
+        return _one(app, model)
+    found = app.registry.search(kind=kind, capability=capability, query=query)
+    if not found:
+        raise Refused(
+            "No model fits these filters.",
+            code="no_match",
+            next_step=f"Call list_models with fewer filters. Capabilities are: {', '.join(_capabilities(app))}.",
+        )
+    return ModelsView(
+        models=[_line(app, each.id) for each in found],
+        total=len(found),
+        next_step="list_models(model=…) tells everything one model takes; generate_image and generate_video use it.",
+    )
+
+
+def _one(app: App, name: str) -> ModelsView:
+    from evolink_mcp.registry import describe, describe_text
+
+    found = app.registry.get(name)
+    if found is None:
+        near = ", ".join(app.registry.nearest(name))
+        raise Refused(
+            f"model: {name[:60]!r} is not a model this server knows.",
+            code="unknown_model",
+            next_step=f"The nearest names are {near}; list_models lists all.",
+        )
+    facts = describe(found)
+    tool = "generate_video" if found.endpoint == "video" else "generate_image"
+    callable_now = found.status != "placeholder"
+    view = ModelsView(
+        models=[_line(app, found.id)],
+        total=1,
+        parameters=cast("list[dict[str, Any]]", facts.get("parameters")),
+        rules=cast("list[str] | None", facts.get("rules")),
+        example=cast("dict[str, Any] | None", facts.get("example")),
+        notes=list(found.notes) or None,
+        next_step=f"Call {tool} with model={found.id}; parameters {tool} does not name go into options."
+        if callable_now
+        else f"It cannot be called. Use one of {', '.join(found.replacements)}.",
+    )
+    view.set_full_text(describe_text(found))
+    return view
+
+
+def _line(app: App, name: str) -> ModelLine:
+    model = app.registry.models[name]
+    return ModelLine(
+        id=model.id,
+        kind=model.kind,
+        description=model.description,
+        capabilities=list(model.capabilities),
+        beta=model.beta or None,
+        default=(model.id == app.default_model(model.endpoint)) or None,
+        status=None if model.status == "active" else model.status,
+    )
+
+
+def _capabilities(app: App) -> list[str]:
+    return sorted({capability for model in app.registry.models.values() for capability in model.capabilities})

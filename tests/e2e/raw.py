@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -19,10 +19,10 @@ MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(more: dict[str, str] | None = None) -> dict[str, str]:
     """The least a process needs, and what keeps its coverage measured."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(("COV_", "COVERAGE_", "LANG", "LC_"))}
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **kept, **more}
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **kept, **(more or {})}
 
 
 def envelope() -> dict[str, Any]:
@@ -82,11 +82,13 @@ class RawHost:
 
 
 @asynccontextmanager
-async def raw_host(*arguments: str, seconds: float = 30, **env: str) -> AsyncIterator[RawHost]:
+async def raw_host(
+    *arguments: str, env: dict[str, str] | None = None, seconds: float = 30
+) -> AsyncGenerator[RawHost]:
     """The program as a child process, and a host that talks to it. Ends it by closing its stdin."""
     command = [sys.executable, "-m", "evolink_mcp", *arguments]
     with anyio.fail_after(seconds):
-        async with await anyio.open_process(command, env=environment(**env)) as process:
+        async with await anyio.open_process(command, env=environment(env)) as process:
             host = RawHost(process)
             async with anyio.create_task_group() as group:
                 group.start_soon(_drain, host)

@@ -69,7 +69,7 @@ async def test_a_host_that_leaves_at_once_ends_the_program() -> None:
 
 async def test_the_whole_job_over_the_wire(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.configure(image_seconds=1)
-    async with raw_host(**on(sandbox, EVOLINK_OUTPUT_DIR=str(tmp_path))) as host:
+    async with raw_host(env=on(sandbox, EVOLINK_OUTPUT_DIR=str(tmp_path))) as host:
         await host.initialize()
         submitted = await host.call("generate_image", prompt="a red kite", size="1:1")
         task_id = submitted["structuredContent"]["task_id"]
@@ -106,7 +106,7 @@ async def test_an_unknown_tool_is_a_protocol_error() -> None:
 
 async def test_stdout_holds_protocol_only_and_logs_hold_no_key(sandbox: Sandbox) -> None:
     """The host asserts that every line of stdout is a JSON-RPC message."""
-    async with raw_host(**on(sandbox, EVOLINK_LOG_LEVEL="DEBUG")) as host:
+    async with raw_host(env=on(sandbox, EVOLINK_LOG_LEVEL="DEBUG")) as host:
         await host.initialize()
         await host.send("this is not JSON")
         await host.send(json.dumps({"jsonrpc": "2.0", "id": "x"}))
@@ -125,15 +125,16 @@ async def test_stdout_holds_protocol_only_and_logs_hold_no_key(sandbox: Sandbox)
 async def test_without_a_key_the_tools_say_what_is_missing() -> None:
     async with raw_host() as host:
         await host.initialize()
-        for tool, arguments in (
+        calls: list[tuple[str, dict[str, str]]] = [
             ("generate_image", {"prompt": "x"}),
             ("generate_video", {"prompt": "x"}),
             ("check_task", {"task_id": "task-unified-1-a"}),
             ("upload_file", {"file_url": "https://example.com/a.png"}),
             ("list_files", {}),
             ("delete_file", {"file_id": "f"}),
-        ):
-            result = await host.call(tool, **arguments)
+        ]
+        for tool, arguments in calls:
+            result = await host.call(tool, meta=None, **arguments)
             assert result["isError"], tool
             text = result["content"][0]["text"]
             assert "EVOLINK_API_KEY" in text
@@ -150,7 +151,8 @@ async def test_the_built_in_sandbox_needs_no_key() -> None:
 
 
 async def test_settings_that_cannot_be_used_stop_the_start() -> None:
-    async with raw_host("stdio", EVOLINK_BASE_URL="http://example.com", EVOLINK_SANDBOX="perhaps") as host:
+    wrong = {"EVOLINK_BASE_URL": "http://example.com", "EVOLINK_SANDBOX": "perhaps"}
+    async with raw_host("stdio", env=wrong) as host:
         await host.process.wait()
     assert host.process.returncode == 2
     assert "EVOLINK_BASE_URL" in host.stderr

@@ -67,7 +67,10 @@ def test_settings_that_cannot_be_used_are_told(
 def test_without_the_extra_the_install_command_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda _name: None)
+    def nothing(_name: str) -> None:
+        return None
+
+    monkeypatch.setattr(extras, "find_spec", nothing)
     assert run(*command) == 2
     text = capsys.readouterr().err
     assert "pillow" in text

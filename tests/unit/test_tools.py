@@ -241,12 +241,12 @@ async def test_progress_reaches_the_client(client: Client, sandbox: Sandbox) -> 
     submitted = await ok(client, "generate_image", prompt="x")
     told: list[float] = []
 
-    async def progress(value: float, total: float | None, message: str | None) -> None:
+    async def moved(progress: float, total: float | None, message: str | None) -> None:
         assert total == 100
         assert message
-        told.append(value)
+        told.append(progress)
 
-    await client.call_tool("check_task", {"task_id": submitted["task_id"]}, progress_callback=progress)
+    await client.call_tool("check_task", {"task_id": submitted["task_id"]}, progress_callback=moved)
     assert len(told) >= 3
     assert told == sorted(set(told))
 
