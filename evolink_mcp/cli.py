@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from evolink_mcp import __version__
 
@@ -125,7 +125,7 @@ def _sandbox(port: int) -> int:
     return 0
 
 
-def _models(model: str | None, kind: str | None) -> int:
+def _models(model: str | None, kind: Literal["image", "video"] | None) -> int:
     from evolink_mcp.errors import EvolinkError
     from evolink_mcp.settings import read_settings
     from evolink_mcp.tools.app import App

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -146,7 +146,7 @@ def _say(console: Console, step: str, facts: str) -> None:
 
 
 @contextmanager
-def _bar(console: Console) -> Iterator[tuple[Progress, Any]]:
+def _bar(console: Console) -> Generator[tuple[Progress, Any]]:
     columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         yield progress, progress.add_task("waiting", total=100.0)

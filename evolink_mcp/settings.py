@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
@@ -19,7 +20,8 @@ API_URL = "https://api.evolink.ai"  # S0, S1
 FILES_URL = "https://files-api.evolink.ai"  # S1
 IMAGE_MODEL_VARIABLE = "EVOLINK_IMAGE_MODEL"
 VIDEO_MODEL_VARIABLE = "EVOLINK_VIDEO_MODEL"
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
@@ -42,7 +44,7 @@ class Settings:
     models_file: Path | None = None
     allow_unlisted_models: bool = False
     sandbox: bool = False
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
 
     @property
     def allow_loopback(self) -> bool:
@@ -107,7 +109,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         models_file=Path(models_file).expanduser() if models_file else None,
         allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
         sandbox=flag("EVOLINK_SANDBOX"),
-        log_level=choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO"),
+        log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),
     )
     if problems:
         raise SettingsError(problems)

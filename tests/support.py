@@ -72,7 +72,7 @@ class Sandbox:
 
 
 class FakeClock:
-    """A clock whose sleeps take no time: they advance it, and the sandbox's with it."""
+    """A clock whose sleeps take no time: they advance it, and the sandbox's with it, once no file is being made."""
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
         self.time = time.time()
@@ -87,6 +87,7 @@ class FakeClock:
         self.slept.append(seconds)
         self.time += seconds
         if self._sandbox is not None:
+            await anyio.to_thread.run_sync(self._sandbox.settle_files)
             await anyio.to_thread.run_sync(self._sandbox.advance, seconds)
         await anyio.lowlevel.checkpoint()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.settings import is_loopback
 
 MAX_LINK = 8192
+FREE_TEXT = frozenset({"prompt", "negative_prompt"})
 
 
 def check_link(url: str, *, name: str, allow_loopback: bool) -> str:
@@ -28,6 +31,28 @@ def check_link(url: str, *, name: str, allow_loopback: bool) -> str:
             next_step="Give a public https link, or upload the file with upload_file and use the file_url it returns.",
         )
     return url
+
+
+def check_links(params: Mapping[str, object], *, allow_loopback: bool) -> None:
+    """Checks every link among parameters, nested ones included. Text for people may hold what it likes.
+
+    Raises:
+        Refused: For the first link that may not be used, naming its parameter.
+    """
+    for name, link in _links(params, ""):
+        check_link(link, name=name, allow_loopback=allow_loopback)
+
+
+def _links(value: object, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        if name not in FREE_TEXT and "://" in value[:16]:
+            yield name, value
+    elif isinstance(value, Mapping):
+        for key, inner in cast("Mapping[str, object]", value).items():
+            yield from _links(inner, key)
+    elif isinstance(value, list):
+        for inner in cast("list[object]", value):
+            yield from _links(inner, name)
 
 
 def _problem(url: str, allow_loopback: bool) -> str:

@@ -11,7 +11,7 @@ and no HTTP live here, nothing of the rest of the package is imported, and no mo
 from functools import cache
 from pathlib import Path
 
-from .build import Builder
+from .build import Models
 from .describe import describe, describe_text
 from .overlay import load_overlay
 from .reading import DataError, Tables, read_files
@@ -47,7 +47,6 @@ def load(overlay: Path | None = None, *, allow_unlisted: bool = False) -> Regist
 
 
 @cache
-def _built_in() -> tuple[Tables, dict[str, Model]]:
+def _built_in() -> tuple[Tables, Models]:
     tables = read_files(sorted(DATA.glob("*.toml")))
-    builder = Builder(tables)
-    return tables, {name: builder.model(name) for name in tables.models}
+    return tables, Models(tables)

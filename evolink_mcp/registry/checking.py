@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from .rules import broken
+from .choices import fits
+from .finding import likeness
+from .findings import Findings
+from .rules import NOTES, broken
 from .spec import Checked, Endpoint, Model, Problem, Spelling
 from .text import listed, shown
-from .values import Findings, check_missing, check_value, fits, missing
+from .values import check_all
 
 if TYPE_CHECKING:
     from .registry import Registry
-
-_MAKES = {"image": "images", "video": "videos"}
-_NOTES_ONLY = ("no-effect-when", "advise")
 
 
 def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:
@@ -27,29 +27,20 @@ def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[s
         return Checked(model, given, (refusal,))
     found = Findings(name, given)
     _own_words(registry, model, given, found)
-    sent: dict[str, object] = {}
-    for key, value in given.items():
-        parameter = model.parameters.get(key)
-        if parameter is None:
-            sent[key] = value
-            _unknown(registry, model, key, value, found)
-        elif missing(parameter.required, value, found):
-            sent[key] = value
-        else:
-            sent[key] = check_value(parameter, value, key, found)
-    for key, parameter in model.parameters.items():
-        if missing(parameter.required, given.get(key), found):
-            check_missing(parameter, key, found)
-    found.params = sent
+    sent = check_all(model.parameters, given, "", found)
+    for key in [key for key in sent if key not in model.parameters]:
+        _unknown(registry, model, key, sent[key], found)
     for rule in model.rules:
         against = broken(rule, sent, model.parameters)
         if against is None:
             continue
-        where = rule.parameter or rule.others[0] if rule.parameter or rule.others else rule.when[0][0]
-        if rule.kind in _NOTES_ONLY:
+        where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
+        if rule.kind in NOTES:
             found.note(f"{where}: {rule.message} ({against}; {rule.source})")
         else:
-            found.fault((rule.hold, rule.source), where, f"{rule.message}; {against}", given=against, allowed=rule.message)
+            found.fault(
+                (rule.hold, rule.source), where, f"{rule.message}; {against}", given=against, allowed=rule.message
+            )
     return Checked(model, sent, tuple(found.problems), tuple(found.notes))
 
 
@@ -60,10 +51,8 @@ def _unlisted(registry: "Registry", endpoint: Endpoint, name: str, given: dict[s
         return Checked(None, given, (Problem("model", message, shown(name), ", ".join(near)),))
     found = Findings(name, given)
     found.note(f"model: {shown(name)} is not listed here; sent unchecked")
-    for key, parameter in registry.common.items():
-        if key in given:
-            given[key] = check_value(parameter, given[key], key, found)
-    return Checked(None, given, tuple(found.problems), tuple(found.notes))
+    sent = check_all(registry.common, given, "", found)
+    return Checked(None, sent, tuple(found.problems), tuple(found.notes))
 
 
 def _not_callable(model: Model, endpoint: Endpoint, name: str) -> Problem | None:
@@ -71,10 +60,9 @@ def _not_callable(model: Model, endpoint: Endpoint, name: str) -> Problem | None
         live = ", ".join(model.replacements)
         return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", shown(name), live)
     if model.endpoint != endpoint:
-        makes = model.capabilities[0] if model.kind == "asset" and model.capabilities else _MAKES[model.endpoint]
-        tool = f"generate_{model.endpoint}"
-        message = f"model: {name} {'does ' if model.kind == 'asset' else 'makes '}{makes}: use {tool}."
-        return Problem("model", message, shown(name), tool)
+        does = "is called through" if model.kind == "asset" else f"makes {model.endpoint}s: use"
+        message = f"model: {name} {does} generate_{model.endpoint}."
+        return Problem("model", message, shown(name), f"generate_{model.endpoint}")
     return None
 
 
@@ -88,11 +76,13 @@ def _own_words(registry: "Registry", model: Model, given: dict[str, object], fou
         if not values:
             continue
         value = given.pop(key)
-        for target, wanted in values.items():
-            if target in given and given[target] != wanted:
-                text = f"means the same as {target}, and {target} {shown(given[target])} says otherwise"
-                found.fault(("refuse", ""), key, text, given=value, allowed=target)
-            given[target] = wanted
+        against = [target for target, wanted in values.items() if given.get(target, wanted) != wanted]
+        if against:
+            said = listed(f"{target} {shown(given[target])}" for target in against)
+            text = f"{shown(value)} means {listed(values)} here, and {said} says otherwise; give one of them"
+            found.fault(("refuse", ""), key, text, given=value, allowed=", ".join(values))
+            continue
+        given |= values
         became = listed(f"{target} {shown(wanted)}" for target, wanted in values.items())
         found.note(f"{key}: {found.name} calls it {listed(values)}; {key} {shown(value)} sent as {became}")
 
@@ -115,20 +105,18 @@ def _respelled(spelling: Spelling, value: object) -> dict[str, object]:
 
 def _unknown(registry: "Registry", model: Model, key: str, value: object, found: Findings) -> None:
     near = get_close_matches(key, model.parameters, 1, 0.75)
-    takers = [other.id for other in registry.models.values() if key in other.parameters and other.endpoint == model.endpoint]
-    if model.open and (takers or not near):
+    takers = [one.id for one in registry.models.values() if key in one.parameters and one.endpoint == model.endpoint]
+    if model.open and key not in registry.closed and (takers or not near):
         found.note(f"{key}: not known to be taken by {found.name}, whose page is not fully known; sent as given")
         return
     hinted = [name for name in registry.hints.get(key, ()) if name in model.parameters]
     hinted.sort(key=lambda name: not fits(model.parameters[name], value))
-    guess = next(iter([*near, *hinted]), "")
-    text = f"{found.name} has no such parameter"
-    if guess:
-        text += f"; did you mean {guess}?"
+    said = [f"{found.name} has no such parameter."]
+    said += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
     if takers:
+        takers.sort(key=lambda name: -likeness(model.id, name))
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
-        text += f"{';' if not guess else ''} taken by {', '.join(takers[:3])}{more}"
-    allowed = ", ".join(name for name in model.parameters)
-    if not guess:
-        text += f"; it takes {allowed}"
-    found.fault(("refuse", ", ".join(model.sources)), key, text, given=value, allowed=allowed)
+        said.append(f"Taken by {', '.join(takers[:3])}{more}.")
+    allowed = ", ".join(model.parameters)
+    said.append(f"It takes {allowed}")
+    found.fault(("refuse", ", ".join(model.sources)), key, " ".join(said), given=value, allowed=allowed)

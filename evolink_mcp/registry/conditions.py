@@ -55,7 +55,7 @@ def lookup(params: Mapping[str, object], path: str) -> object:
     for part in path.split("."):
         if not isinstance(value, Mapping):
             return None
-        value = cast(Mapping[str, object], value).get(part)
+        value = cast(object, value.get(part))  # pyright: ignore[reportUnknownMemberType]
     return value
 
 

@@ -1,2 +1,162 @@
-def describe(model: object) -> dict[str, object]: return {}
-def describe_text(model: object) -> str: return ""
+"""A model in full, for a program and for a reader. Both are compact: an agent pays for every word it reads."""
+
+import json
+from collections.abc import Iterator
+
+from .choices import choices
+from .sizes import between, grammar
+from .spec import Condition, Model, Parameter, Rule, Span, Test
+from .text import words
+
+_EXTENTS = ("length", "bytes", "count")
+
+
+def describe(model: Model) -> dict[str, object]:
+    """Everything known of a model, ready for JSON. What does not apply is left out.
+
+    A parameter has type, required (true, or the condition in words), allowed, range `[low, high]`, size (the grammar in
+    words), length, bytes and count `[low, high]`, default, source and hold; `warned` names the limits that are only
+    warned of, with their source, and `also_sent` what is sent with a note although it is outside.
+    """
+    return _present(
+        id=model.id,
+        kind=model.kind,
+        endpoint=model.endpoint if model.kind == "asset" else None,
+        provider=model.provider,
+        description=model.description,
+        capabilities=list(model.capabilities),
+        beta=model.beta or None,
+        status=model.status,
+        aliases=list(model.aliases),
+        replacements=list(model.replacements),
+        sources=list(model.sources),
+        parameters={name: _parameter(parameter) for name, parameter in model.parameters.items()},
+        rules=[_rule(rule) for rule in model.rules],
+        notes=list(model.notes),
+        example=dict(model.example),
+    )
+
+
+def _parameter(parameter: Parameter) -> dict[str, object]:
+    tolerate = parameter.tolerate
+    also = _present(
+        allowed=[one for one in tolerate.allowed if one not in parameter.allowed] if tolerate else None,
+        range=_ends(tolerate.range) if tolerate else None,
+        count=_ends(tolerate.count) if tolerate else None,
+        length=_ends(tolerate.length) if tolerate else None,
+    )
+    return _present(
+        type=" or ".join(parameter.types),
+        required=_required(parameter),
+        allowed=list(parameter.allowed),
+        any_case=parameter.any_case or None,
+        range=_ends(parameter.range),
+        step=parameter.step,
+        size=grammar(parameter.size) if parameter.size else None,
+        unit=parameter.unit,
+        default=parameter.default,
+        **{extent: _ends(getattr(parameter, extent)) for extent in _EXTENTS},
+        source=parameter.source,
+        hold=parameter.hold,
+        warned=dict(parameter.soft),
+        also_sent={**also, "source": tolerate.source} if tolerate and also else None,
+        item=dict(parameter.item),
+        note="; ".join(filter(None, (parameter.note, parameter.caution))),
+        properties={name: _inner(inner) for name, inner in parameter.properties.items()},
+        keys=parameter.keys,
+        values=_inner(parameter.values) if parameter.values else None,
+    )
+
+
+def _inner(parameter: Parameter) -> dict[str, object]:
+    """A parameter inside another: the hold and the source most of them share are left out."""
+    full = _parameter(parameter)
+    if (full["hold"], full["source"]) == ("refuse", "docs"):
+        del full["hold"], full["source"]
+    return full
+
+
+def _required(parameter: Parameter) -> object:
+    required = parameter.required
+    if required is None:
+        return None
+    said = [f"when {_asked(required.when)}"] if required.when else []
+    said += [f"unless {_asked(required.unless)}"] if required.unless else []
+    said += ["warned only"] if required.hold == "warn" else []
+    return ", ".join(said) or True
+
+
+def _asked(condition: Condition) -> str:
+    return " and ".join(f"{name} {_test(test)}" for name, test in condition)
+
+
+def _test(test: Test) -> str:
+    if test.values is not None:
+        return f"is {' or '.join(words(one) for one in test.values)}"
+    return f"has {between(test.count)}" if test.count else "is given"
+
+
+def _rule(rule: Rule) -> dict[str, object]:
+    return {"rule": rule.message, "source": rule.source, "hold": rule.hold}
+
+
+def _ends(span: Span | None) -> list[float | None] | None:
+    return None if span is None else [span.low, span.high]
+
+
+def _present(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
+
+
+def describe_text(model: Model) -> str:
+    """The same for a reader: one line a parameter, required ones marked with a star."""
+    return "\n".join(_lines(model))
+
+
+def _lines(model: Model) -> Iterator[str]:
+    marks = [model.kind, model.provider, *(["beta"] if model.beta else []), model.status]
+    yield f"{model.id} ({', '.join(marks)}): {model.description}"
+    if model.aliases:
+        yield f"Also called: {', '.join(model.aliases)}"
+    if model.replacements:
+        yield f"Use instead: {', '.join(model.replacements)}"
+    if model.capabilities:
+        yield f"Can do: {', '.join(model.capabilities)}"
+    if model.status == "placeholder":
+        return
+    marks = [_mark(parameter) for parameter in model.parameters.values()]
+    usual = max(marks, key=marks.count)
+    yield f"Parameters (* required; [source, breaking it is …]: {usual} unless another is named):"
+    for parameter in model.parameters.values():
+        yield from _parameter_lines(parameter, usual, "  ")
+    if model.rules:
+        yield "Rules:"
+        yield from (f"  {rule.message} {_mark(rule)}" for rule in model.rules)
+    yield from (f"Note: {note}" for note in model.notes)
+    yield f"Example: {json.dumps(dict(model.example), ensure_ascii=False)}"
+
+
+def _mark(held: Parameter | Rule) -> str:
+    return f"[{held.source}, {'refused' if held.hold == 'refuse' else 'warned of'}]"
+
+
+def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[str]:
+    required = _required(parameter)
+    said = [f"required {required}"] if isinstance(required, str) else []
+    said += [choices(parameter)] if parameter.allowed or parameter.range or parameter.size else []
+    for extent, unit in (("length", parameter.unit or "characters"), ("bytes", "bytes"), ("count", "items")):
+        span: Span | None = getattr(parameter, extent)
+        if span:
+            soft = f" (warned of, {parameter.soft[extent]})" if extent in parameter.soft else ""
+            said.append(f"{between(span)} {unit}{soft}")
+    if parameter.tolerate and parameter.tolerate.allowed:
+        more = [one for one in parameter.tolerate.allowed if one not in parameter.allowed]
+        said.append(f"{', '.join(map(words, more))} sent with a note ({parameter.tolerate.source})")
+    said += [f"default {words(parameter.default)}"] if parameter.default is not None else []
+    said += [text for text in (parameter.note, parameter.caution) if text]
+    star = "*" if required is True else ""
+    about = f": {'; '.join(said)}" if said else ""
+    mark = "" if _mark(parameter) == usual else f" {_mark(parameter)}"
+    yield f"{indent}{parameter.name}{star} {' or '.join(parameter.types)}{about}{mark}"
+    for inner in parameter.properties.values():
+        yield from _parameter_lines(inner, usual, f"{indent}  ")

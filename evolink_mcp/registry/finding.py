@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 
 from .spec import Model
 
-_STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2, "placeholder": 3}
+_STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2}
 
 
 def of_kind(model: Model, kind: str | None) -> bool:
@@ -17,7 +17,7 @@ def nearest(models: Iterable[Model], name: str, count: int) -> list[str]:
     """The callable models whose names look most like this one, best first."""
     wanted = name.lower()
     scored = [
-        (max(_likeness(wanted, one.lower()) for one in (model.id, *model.aliases)), model.id)
+        (max(likeness(wanted, one.lower()) for one in (model.id, *model.aliases)), model.id)
         for model in models
         if model.status != "placeholder"
     ]
@@ -25,7 +25,7 @@ def nearest(models: Iterable[Model], name: str, count: int) -> list[str]:
     return [found for _, found in scored[:count]]
 
 
-def _likeness(wanted: str, name: str) -> float:
+def likeness(wanted: str, name: str) -> float:
     """How alike two names are; whole words in common count besides letters in order."""
     ours, theirs = (set(text.replace("_", "-").replace(" ", "-").split("-")) for text in (wanted, name))
     shared = len(ours & theirs) / max(len(ours | theirs), 1)
@@ -33,7 +33,11 @@ def _likeness(wanted: str, name: str) -> float:
 
 
 def search(
-    models: Iterable[Model], short_forms: Mapping[str, list[str]], kind: str | None, capability: str | None, query: str | None
+    models: Iterable[Model],
+    short_forms: Mapping[str, list[str]],
+    kind: str | None,
+    capability: str | None,
+    query: str | None,
 ) -> list[Model]:
     """Models that fit all that is asked; with a query, best match first and only those that match a word."""
     found = [model for model in models if of_kind(model, kind)]
@@ -73,13 +77,20 @@ def _score(word: str, model: Model, short_forms: Mapping[str, list[str]]) -> int
 
 
 def alternatives(models: Iterable[Model], model: Model, count: int) -> list[str]:
-    """Other models of the same endpoint, most shared capabilities first, active before the rest."""
+    """Other models of the same endpoint: its replacements, then active ones before the rest, most capabilities in
+    common first, fewest it does not have next."""
     own = set(model.capabilities)
-    others = [
-        (_STATUS_RANK[other.status], -len(own & {*other.capabilities}), other.kind != model.kind, other.id)
-        for other in models
-        if other.id != model.id and other.endpoint == model.endpoint and own & {*other.capabilities}
-    ]
-    others = [row for row in others if row[0] < _STATUS_RANK["placeholder"]]
-    others.sort(key=lambda row: row[:3])
-    return [row[-1] for row in others[:count]]
+    ranked: list[tuple[bool, int, int, int, str]] = []
+    for other in models:
+        theirs = set(other.capabilities)
+        if (
+            other.id == model.id
+            or other.endpoint != model.endpoint
+            or other.status == "placeholder"
+            or not own & theirs
+        ):
+            continue
+        replaces = other.id in model.replacements
+        ranked.append((not replaces, _STATUS_RANK[other.status], -len(own & theirs), len(theirs - own), other.id))
+    ranked.sort(key=lambda row: row[:4])
+    return [row[-1] for row in ranked[:count]]

@@ -1,7 +1,9 @@
-"""A user's own models on top of the built-in ones. Whatever is wrong with the file, the built-in models keep working."""
+"""A user's own models on top of the built-in ones, which keep working whatever is wrong with the file."""
 
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from .build import Builder
 from .reading import DataError, Raw, Tables, read_file, spell_out
@@ -18,14 +20,19 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
         built = _models(table, extended, problems)
     except DataError as error:
         return Registry(tables, models, allow_unlisted=allow_unlisted, overlay_problems=[f"{path}: {error}"])
-    registry = Registry(extended, {**models, **built}, allow_unlisted=allow_unlisted)
+    registry = Registry(extended, _on_top(built, models), allow_unlisted=allow_unlisted)
     wrong = {name: what for name in built if (what := faults(registry, name))}
     if wrong:
         kept = {name: model for name, model in built.items() if name not in wrong}
-        registry = Registry(extended, {**models, **kept}, allow_unlisted=allow_unlisted)
+        extended.models |= {name: tables.models.get(name, {}) for name in wrong}
+        registry = Registry(extended, _on_top(kept, models), allow_unlisted=allow_unlisted)
     problems += [what for lines in wrong.values() for what in lines]
     registry.overlay_problems.extend(f"{path}: {what}" for what in problems)
     return registry
+
+
+def _on_top(own: dict[str, Model], models: Mapping[str, Model]) -> Mapping[str, Model]:
+    return ChainMap(own, cast(dict[str, Model], models))
 
 
 def _models(table: Raw, tables: Tables, problems: list[str]) -> dict[str, Model]:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from .spec import Raw
 
 SECTIONS = frozenset(
-    {"defaults", "sources", "capabilities", "lists", "common", "hints", "spellings", "shared", "rules", "model"}
+    "defaults sources capabilities lists order default_models common hints spellings shared rules model".split()
 )
 # These describe one model alone; everything else is taken over through `like`.
 OWN = frozenset({"like", "replace", "description", "aliases"})

@@ -1,7 +1,6 @@
 """The registry: models by name, and a call checked against one of them."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import cast
 
 from . import checking, finding
@@ -14,27 +13,37 @@ class Registry:
     """What every model takes. Immutable; `load` makes it."""
 
     def __init__(
-        self, tables: Tables, models: Mapping[str, Model], *, allow_unlisted: bool = False, overlay_problems: list[str] | None = None
+        self,
+        tables: Tables,
+        models: Mapping[str, Model],
+        *,
+        allow_unlisted: bool = False,
+        overlay_problems: list[str] | None = None,
     ) -> None:
-        self.models: Mapping[str, Model] = MappingProxyType(dict(models))
+        self.models = models
         """Every model by id, images before videos, each in the order of the reference tables."""
         self.allow_unlisted = allow_unlisted
         self.overlay_problems: list[str] = overlay_problems or []
         """What is wrong with the overlay, one line each, naming file and key."""
+        self.defaults: Mapping[str, str] = tables.section("default_models")
+        """The model of a call that names none, by endpoint."""
         self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
+        self.closed = frozenset(tables.section("closed"))
+        """Parameters a seed gives to named models only: refused elsewhere even where a page is not fully known."""
         self.spellings = spellings(tables.section("spellings"), "spellings")
         self.sources = {name: str(row[1]) for name, row in tables.section("sources").items()}
         """What each source name in notes and tables stands for."""
         self._short_forms = cast(Mapping[str, list[str]], tables.section("capabilities"))
         builder = Builder(tables)
         self.common: Mapping[str, Parameter] = {
-            name: builder.parameter(name, raw, "docs", "", f"common.{name}") for name, raw in tables.section("common").items()
+            name: builder.parameter(name, raw, "docs", "", f"common.{name}")
+            for name, raw in tables.section("common").items()
         }
-        self._names = {alias: model for model in models.values() for alias in model.aliases} | dict(models)
+        self._aliases = {str(alias): name for name in models for alias in tables.models[name].get("aliases", ())}
 
     def get(self, name: str) -> Model | None:
         """A model by its exact id or alias."""
-        return self._names.get(name)
+        return self.models.get(name) or self.models.get(self._aliases.get(name, ""))
 
     def names(self, kind: str | None = None) -> list[str]:
         """Ids in order. `image` and `video` take in all behind that endpoint, `asset` only what makes no media."""

@@ -19,6 +19,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "no-effect-when": ("for",),  # a note: for is sent and does nothing
     "advise": ("when",),  # a note, nothing more
 }
+NOTES = frozenset({"no-effect-when", "advise"})
 
 
 def broken(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:

@@ -1,5 +1,6 @@
 """Picture sizes: ratios, pixels and words, and what a model asks of pixels."""
 
+import math
 import re
 from typing import cast
 
@@ -33,19 +34,24 @@ def faults(size: Size, width: int, height: int) -> list[str]:
     if size.edge and not all(size.edge.holds(edge) for edge in (width, height)):
         found.append(f"edges must be {between(size.edge)} px")
     if size.pixels and not size.pixels.holds(width * height):
-        found.append(f"{width}x{height} is {width * height} pixels, not {between(size.pixels)}")
+        found.append(f"{width * height:,} pixels are not {between(size.pixels)}")
     if size.ratio and max(width, height) > size.ratio * min(width, height):
         found.append(f"the longer edge must be at most {number(size.ratio)} times the shorter")
     return found
 
 
 def nearest(size: Size, width: int, height: int) -> str | None:
-    """A right size close by, where rounding and clamping the edges finds one."""
+    """A right size of about the same shape, where scaling and rounding finds one."""
+    total = max(width, 1) * max(height, 1)
+    bounds = size.pixels or Span()
+    scale = math.sqrt(min(max(total, bounds.low or 1), bounds.high or total) / total)
     low, high = (size.edge.low, size.edge.high) if size.edge else (None, None)
+    # Away from the bound that was broken, or rounding would break it again.
+    fit = round if scale == 1 else math.ceil if scale > 1 else math.floor
     edges: list[int] = []
     for edge in (width, height):
-        clamped = min(max(edge, low or 1), high or edge)
-        edges.append(max(size.multiple, round(clamped / size.multiple) * size.multiple))
+        clamped = min(max(edge * scale, low or 1), high or math.inf)
+        edges.append(max(size.multiple, fit(clamped / size.multiple) * size.multiple))
     return None if faults(size, *edges) else "x".join(map(str, edges))
 
 

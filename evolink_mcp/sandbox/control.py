@@ -40,6 +40,7 @@ async def ledger(request: Request) -> Response:
             "model": task.model.name,
             "created": int(task.created),
             "status": task.status(now),
+            "rendered": task.finished() is not None,
             "body": task.body,
             "key": task.owner,
         }

@@ -86,6 +86,7 @@ def _view(scope: Scope, now: float, key: str | None) -> Json:
     return {
         "method": scope["method"],
         "path": scope["path"],
+        "raw_path": scope["raw_path"].decode("latin-1"),
         "query": {name: "…" if name in _SECRET_QUERY else value for name, value in query},
         "headers": {**kept, "authorization": "authorization" in Headers(scope=scope)},
         "key": key,

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import anyio
 import uvicorn
+from starlette.applications import Starlette
 
 from evolink_mcp.sandbox.app import create_app
 from evolink_mcp.sandbox.clock import Clock
@@ -36,10 +37,23 @@ class RunningSandbox:
 class _Server(uvicorn.Server):
     """uvicorn without signal handlers, which says when it is up and does not wait for anybody when it stops."""
 
-    def __init__(self, config: uvicorn.Config, sandbox: Sandbox) -> None:
-        super().__init__(config)
+    def __init__(self, app: Starlette) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=DroppableProtocol,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=2,
+            )
+        )
         self.settled = asyncio.Event()
-        self._sandbox = sandbox
+        self._sandbox: Sandbox = app.state.sandbox
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -70,32 +84,15 @@ async def running_sandbox(
 
     Raises OSError naming the address when the port is taken.
     """
-    listener = _listen(port)
-    app = create_app(config, clock=clock)
-    sandbox: Sandbox = app.state.sandbox
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=DroppableProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            # A forwarded-for header must not rename the client: connections are dropped by who they are.
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=60,
-            timeout_graceful_shutdown=2,
-        ),
-        sandbox,
-    )
-    with listener:
+    with _listen(port) as listener:
+        app = create_app(config, clock=clock)
+        server = _Server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             await server.settled.wait()
             if not server.started:
                 await serving
-            yield RunningSandbox(f"http://{HOST}:{listener.getsockname()[1]}", sandbox)
+            yield RunningSandbox(f"http://{HOST}:{listener.getsockname()[1]}", app.state.sandbox)
         finally:
             with anyio.CancelScope(shield=True):
                 server.should_exit = True
@@ -124,9 +121,10 @@ class ThreadedSandbox:
         httpx2.get(sandbox.url + "/_sandbox/ledger")
     """
 
-    def __init__(self, config: SandboxConfig | None = None, *, port: int = 0) -> None:
+    def __init__(self, config: SandboxConfig | None = None, *, port: int = 0, clock: Clock | None = None) -> None:
         self._config = config
         self._port = port
+        self._clock = clock
         self._started: Future[RunningSandbox] = Future()
         self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
         self._stop: Callable[[], object] = lambda: None
@@ -140,7 +138,7 @@ class ThreadedSandbox:
         return self.running.url
 
     def __enter__(self) -> ThreadedSandbox:
-        """Raises OSError when the port is taken."""
+        """Start, and return once it answers. Raises whatever kept it from starting."""
         self._thread.start()
         self._started.result()
         return self
@@ -152,15 +150,16 @@ class ThreadedSandbox:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except OSError as problem:
+        except BaseException as problem:  # the top of this thread
             if self._started.done():
                 raise
+            # Whoever starts the sandbox waits for this future, and gets the reason from it.
             self._started.set_exception(problem)
 
     async def _serve(self) -> None:
         loop, done = asyncio.get_running_loop(), asyncio.Event()
         self._stop = lambda: loop.call_soon_threadsafe(done.set)
-        async with running_sandbox(self._config, port=self._port) as running:
+        async with running_sandbox(self._config, port=self._port, clock=self._clock) as running:
             self._started.set_result(running)
             await done.wait()
 

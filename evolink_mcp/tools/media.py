@@ -8,7 +8,7 @@ from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import media as gateway_media
-from evolink_mcp.guard.links import check_link
+from evolink_mcp.guard.links import check_links
 from evolink_mcp.jobs.submit import submit
 from evolink_mcp.jobs.wait import wait_for
 from evolink_mcp.tools.app import Call
@@ -123,7 +123,7 @@ async def _generate(
             if checked.model
             else "Choose a model with list_models and call again.",
         )
-    _check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
+    check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
     task = await submit(caller, kind, {"model": chosen, **checked.params})
     notes = checked.notes
     if wait_seconds:
@@ -158,16 +158,3 @@ def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
             )
         merged[name] = value
     return merged
-
-
-def _check_links(params: object, *, allow_loopback: bool, name: str = "") -> None:
-    """Checks every link among the parameters, nested ones included. A callback must be reachable from outside."""
-    if isinstance(params, dict):
-        for key, value in params.items():  # pyright: ignore[reportUnknownVariableType]
-            _check_links(value, allow_loopback=allow_loopback, name=str(key))  # pyright: ignore[reportUnknownArgumentType]
-    elif isinstance(params, list):
-        for value in params:  # pyright: ignore[reportUnknownVariableType]
-            _check_links(value, allow_loopback=allow_loopback, name=name)  # pyright: ignore[reportUnknownArgumentType]
-    elif isinstance(params, str) and (name.endswith(("_url", "_urls")) or params.startswith(("http://", "https://"))):
-        if name != "prompt":
-            check_link(params, name=name, allow_loopback=allow_loopback)

@@ -70,8 +70,8 @@ def _one(app: App, name: str) -> ModelsView:
     view = ModelsView(
         models=[_line(app, found.id)],
         total=1,
-        parameters=cast("list[dict[str, Any]]", facts.get("parameters")),
-        rules=cast("list[str] | None", facts.get("rules")),
+        parameters=cast("dict[str, Any] | None", facts.get("parameters")),
+        rules=cast("list[dict[str, Any]] | None", facts.get("rules")),
         example=cast("dict[str, Any] | None", facts.get("example")),
         notes=list(found.notes) or None,
         next_step=f"Call {tool} with model={found.id}; parameters {tool} does not name go into options."

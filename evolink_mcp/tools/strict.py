@@ -14,7 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
@@ -177,16 +177,16 @@ def build(
     return tool.attach(app, paid=paid)
 
 
-def refuse_unknown_tools(names: Sequence[str]) -> Callable[[ServerRequestContext[Any, Any], CallNext], Awaitable[Any]]:
+def refuse_unknown_tools(names: Sequence[str]) -> ServerMiddleware[Any]:
     """Middleware: a call of a tool that does not exist is a protocol error (-32602), as the specification wants."""
 
-    async def middleware(context: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        if context.method == "tools/call":
-            name = (context.params or {}).get("name")
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/call":
+            name = (ctx.params or {}).get("name")
             if isinstance(name, str) and name not in names:
                 message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names)}."
                 raise MCPError(code=INVALID_PARAMS, message=message)
-        return await call_next(context)
+        return await call_next(ctx)
 
     return middleware
 

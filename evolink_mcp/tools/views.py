@@ -199,8 +199,8 @@ class ModelsView(View):
 
     models: list[ModelLine]
     total: int
-    parameters: list[dict[str, Any]] | None = None
-    rules: list[str] | None = None
+    parameters: dict[str, Any] | None = None
+    rules: list[dict[str, Any]] | None = None
     example: dict[str, Any] | None = None
     notes: list[str] | None = None
     next_step: str

@@ -122,7 +122,12 @@ async def test_a_host_that_is_not_there_was_never_reached() -> None:
 
 
 async def test_an_error_keeps_what_the_gateway_advises(caller: Caller, sandbox: Sandbox) -> None:
-    error = {"code": 402, "message": "No (request id: r77)", "fallback_suggestion": "buy", "action_url": "https://e/pay"}
+    error = {
+        "code": 402,
+        "message": "No (request id: r77)",
+        "fallback_suggestion": "buy",
+        "action_url": "https://e/pay",
+    }
     sandbox.fault("images", "status", status=402, body={"error": error})
     with pytest.raises(GatewayRefused) as raised:
         await create(caller)
@@ -212,7 +217,9 @@ async def test_a_deleted_file_is_gone(caller: Caller) -> None:
     assert "already gone" in raised.value.next_step
 
 
-@pytest.mark.parametrize(("code", "word"), [(40001, "100 MB"), (40002, "JPEG"), (40003, "delete_file"), (50001, "minute")])
+@pytest.mark.parametrize(
+    ("code", "word"), [(40001, "100 MB"), (40002, "JPEG"), (40003, "delete_file"), (50001, "minute")]
+)
 async def test_a_failure_inside_http_200_is_a_failure(caller: Caller, sandbox: Sandbox, code: int, word: str) -> None:
     sandbox.fault("upload_stream", "envelope", code=code)
     with pytest.raises(GatewayRefused) as raised:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.guard.links import check_link
+from evolink_mcp.guard.links import check_link, check_links
 from evolink_mcp.guard.paths import open_allowed
 from evolink_mcp.guard.secrets import RedactingFormatter, redact
 
@@ -162,3 +162,16 @@ def test_a_log_line_hides_the_key_in_its_traceback_too() -> None:
     assert "verysecret" not in shown
     assert "topsecret" not in shown
     assert "Traceback" in shown
+
+
+def test_links_are_found_wherever_they_are() -> None:
+    hidden: list[dict[str, object]] = [
+        {"image_start": "ftp://example.com/a"},
+        {"image_urls": ["https://example.com/a", "http://10.0.0.1/a"]},
+        {"model_params": {"element_list": [{"image_url": "https://127.0.0.1/a"}]}},
+    ]
+    for params in hidden:
+        with pytest.raises(Refused):
+            check_links(params, allow_loopback=False)
+    harmless = {"prompt": "http://10.0.0.1", "model_params": {"multi_prompt": [{"prompt": "ftp://x"}]}, "n": 1}
+    check_links(harmless, allow_loopback=False)

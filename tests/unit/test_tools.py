@@ -195,7 +195,9 @@ async def test_limits_are_checked_before_money_is_spent(client: Client, sandbox:
     assert sandbox.requests("/v1/") == []
 
 
-@pytest.mark.parametrize("link", ["http://example.com/a.png", "https://10.0.0.1/a.png", "https://u:p@example.com/a.png"])
+@pytest.mark.parametrize(
+    "link", ["http://example.com/a.png", "https://10.0.0.1/a.png", "https://u:p@example.com/a.png"]
+)
 async def test_links_are_checked_before_money_is_spent(client: Client, sandbox: Sandbox, link: str) -> None:
     text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", image_urls=[link])
     assert text.startswith("image_urls: ")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
-
 from tests.unit.sandbox.lab import Lab
 
 AT_ONCE = SandboxConfig(image_seconds=0, video_seconds=0, audio_seconds=0)

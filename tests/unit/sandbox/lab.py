@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx2
-from evolink_mcp.sandbox.serve import RunningSandbox
 from PIL import Image
+
+from evolink_mcp.sandbox.serve import RunningSandbox
 
 KEY = "sk-test-one"
 OTHER_KEY = "sk-test-two"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
-
 from tests.unit.sandbox.lab import OTHER_KEY, Lab
 
 

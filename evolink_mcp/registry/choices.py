@@ -1,0 +1,93 @@
+"""The alternatives of a parameter: listed values, a range, a grammar of sizes."""
+
+import math
+from difflib import get_close_matches
+
+from .conditions import is_number
+from .findings import Findings
+from .sizes import between, faults, form_of, grammar, nearest, pixels
+from .spec import Parameter, Span
+from .text import same, shown, words
+
+
+def check_choice(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+    """Whether a value is one of the alternatives, or of those another source allows."""
+    wrong: list[str] = []
+    if fits(parameter, value, wrong):
+        _check_step(parameter, value, path, found)
+        return
+    allowed = choices(parameter)
+    held, tolerate = parameter.held("value"), parameter.tolerate
+    if tolerate and (any(same(value, one) for one in tolerate.allowed) or _within(tolerate.range, value)):
+        text = f"{shown(value)} is allowed by {tolerate.source}, but {found.name}'s own page has {allowed} ({held[1]})"
+        found.fault(("warn", ""), path, text)
+        return
+    why = f": {'; '.join(wrong)}" if wrong else ""
+    close = closest(parameter, value)
+    hint = f"; nearest: {close}" if close else ""
+    text = f"{shown(value)} is not allowed for {found.name}{why}; allowed: {allowed}{hint}"
+    found.fault(held, path, text, given=value, allowed=allowed)
+
+
+def _check_step(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+    if parameter.step is None or not is_number(value):
+        return
+    # Decimal fractions are not exact: 0.07 is a multiple of 0.01.
+    if abs(math.remainder(float(str(value)), parameter.step)) > 1e-9:
+        allowed = f"multiples of {parameter.step:g}"
+        found.fault(
+            parameter.held("step"), path, f"{shown(value)} is not one of the {allowed}", given=value, allowed=allowed
+        )
+
+
+def fits(parameter: Parameter, value: object, wrong: list[str] | None = None) -> bool:
+    """Whether a value is one of the alternatives; without any, everything is. Reasons about pixels go to `wrong`."""
+    if not (parameter.allowed or parameter.range or parameter.size):
+        return True
+    if any(same(value, one) for one in parameter.allowed) or _within(parameter.range, value):
+        return True
+    edges = pixels(value)
+    if parameter.size is None or edges is None:
+        return False
+    reasons = faults(parameter.size, *edges)
+    if wrong is not None:
+        wrong.extend(reasons)
+    return not reasons
+
+
+def _within(span: Span | None, value: object) -> bool:
+    return span is not None and is_number(value) and span.holds(float(str(value)))
+
+
+def choices(parameter: Parameter) -> str:
+    """The alternatives in words."""
+    parts = [", ".join(words(one) for one in parameter.allowed)] if parameter.allowed else []
+    if parameter.range:
+        parts.append(between(parameter.range))
+    if parameter.size:
+        parts.append(grammar(parameter.size))
+    return "; or ".join(parts) + (" (any case)" if parameter.any_case else "")
+
+
+def _slant(ratio: object) -> float:
+    """How far a ratio is from square, the same both ways."""
+    width, height = (max(int(edge), 1) for edge in str(ratio).split(":"))
+    return math.log(width / height)
+
+
+def closest(parameter: Parameter, value: object) -> str | None:
+    """A right value close to a wrong one, where there is one to name."""
+    edges = pixels(value)
+    if parameter.size and edges:
+        return nearest(parameter.size, *edges)
+    if form_of(value) == "ratio":
+        ratios = [one for one in parameter.allowed if form_of(one) == "ratio"]
+        return words(min(ratios, key=lambda one: abs(_slant(one) - _slant(value)))) if ratios else None
+    if isinstance(value, str):
+        texts = {one.lower(): one for one in parameter.allowed if isinstance(one, str)}
+        near = get_close_matches(value.lower()[:80], texts, 1, 0.5)
+        return texts[near[0]] if near else None
+    numbers = [one for one in parameter.allowed if isinstance(one, int | float)]
+    if isinstance(value, int | float) and len(numbers) > 1:
+        return words(min(numbers, key=lambda one: abs(one - value)))
+    return None

@@ -1,0 +1,32 @@
+"""What a check has found so far."""
+
+from collections.abc import Mapping
+
+from .spec import Hold, Problem
+from .text import shown
+
+
+class Findings:
+    """Collects problems and notes about one call. `params` is the call as the caller gave it."""
+
+    def __init__(self, name: str, params: Mapping[str, object]) -> None:
+        self.name = name
+        self.params = params
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def fault(
+        self, held: tuple[Hold, str], parameter: str, text: str, *, given: object = None, allowed: str = ""
+    ) -> None:
+        """A broken limit: a problem where it is refused, a note where it is warned of."""
+        hold, source = held
+        message = f"{parameter}: {text}" + (f" ({source})" if source else "")
+        if hold == "warn":
+            self.note(f"{message}; sent as given")
+            return
+        short = "" if given is None else shown(given)
+        self.problems.append(Problem(parameter, f"{message}.", short, allowed, source))
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
