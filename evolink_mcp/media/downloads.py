@@ -80,7 +80,7 @@ async def _keep_one(transport: Transport, url: str, folder: Path, stem: str, all
             if mime_type is None:
                 raise NotSaved("what its link holds is no image, video or audio")
         final = folder / f"{stem}.{EXTENSIONS[mime_type]}"
-        return _put_in_place(partial, final)
+        return put_in_place(partial, final)
     except OSError as error:
         raise NotSaved(f"writing to {folder} failed ({error.strerror})") from None
     finally:
@@ -108,7 +108,7 @@ async def _fetch(transport: Transport, url: str, write: Callable[[bytes], object
     return head
 
 
-def _put_in_place(partial: Path, final: Path) -> Path:
+def put_in_place(partial: Path, final: Path) -> Path:
     """Gives a whole file its final name, unless another process was faster."""
     os.chmod(partial, 0o644)
     try:

@@ -11,12 +11,12 @@ and no HTTP live here, nothing of the rest of the package is imported, and no mo
 from functools import cache
 from pathlib import Path
 
-from .build import Models
-from .describe import describe, describe_text
-from .overlay import load_overlay
-from .reading import DataError, Tables, read_files
-from .registry import Registry
-from .spec import Checked, Model, Parameter, Problem, Rule
+from evolink_mcp.registry.build import Models
+from evolink_mcp.registry.describe import describe, describe_text
+from evolink_mcp.registry.overlay import load_overlay
+from evolink_mcp.registry.reading import DataError, Tables, read_files
+from evolink_mcp.registry.registry import Registry
+from evolink_mcp.registry.spec import Checked, Model, Parameter, Problem, Rule
 
 __all__ = [
     "Checked",

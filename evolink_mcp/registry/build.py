@@ -1,13 +1,14 @@
 """From plain tables to models. The vocabulary is closed: a key or word it does not know is an error that names it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from .conditions import condition, numbers, span
-from .reading import DataError, Tables, as_table
-from .rules import KINDS, NOTES
-from .spec import EMPTY, Hold, Model, Parameter, Raw, Required, Rule, Size, Spelling, Tolerance
-from .vocabulary import (
+from evolink_mcp.registry.conditions import condition, numbers, span
+from evolink_mcp.registry.reading import DataError, Tables, as_table
+from evolink_mcp.registry.rules import KINDS, NOTES
+from evolink_mcp.registry.spec import EMPTY, Hold, Model, Parameter, Raw, Required, Rule, Size, Spelling, Tolerance
+from evolink_mcp.registry.vocabulary import (
     FORMS,
     ITEM_KEYS,
     LIMITS,
@@ -126,6 +127,8 @@ class Builder:
         for field in ("any_case", "callback", "open"):
             if field in raw:
                 given[field] = flag(raw, field, key)
+        if "keys" in given:
+            _pattern(given["keys"], f"{key}.keys")
         if "allowed" in raw:
             given["allowed"] = self._list(raw["allowed"], f"{key}.allowed")
         if "size" in raw:
@@ -236,6 +239,13 @@ def spellings(raw: Any, key: str) -> Mapping[str, Spelling]:
         targets = texts([to] if isinstance(to, str) else to, f"{key}.{name}.to")
         built[name] = Spelling(targets, shape, as_table(row.get("values", {}), f"{key}.{name}.values"))
     return built
+
+
+def _pattern(pattern: str, key: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise DataError(key, f"is no pattern: {error}") from error
 
 
 def _required(raw: Raw, key: str) -> Required | None:

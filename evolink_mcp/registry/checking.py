@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
-from .choices import fits
-from .finding import likeness
-from .findings import Findings
-from .rules import NOTES, broken
-from .spec import Checked, Endpoint, Model, Problem, Spelling
-from .text import listed, shown
-from .values import check_all
+from evolink_mcp.registry.choices import fits
+from evolink_mcp.registry.finding import likeness
+from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.rules import NOTES, broken
+from evolink_mcp.registry.spec import Checked, Endpoint, Model, Problem, Spelling
+from evolink_mcp.registry.text import listed, shown
+from evolink_mcp.registry.values import check_all
 
 if TYPE_CHECKING:
-    from .registry import Registry
+    from evolink_mcp.registry.registry import Registry
 
 
 def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:

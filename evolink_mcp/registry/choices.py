@@ -3,11 +3,11 @@
 import math
 from difflib import get_close_matches
 
-from .conditions import is_number
-from .findings import Findings
-from .sizes import between, faults, form_of, grammar, nearest, pixels
-from .spec import Parameter, Span
-from .text import same, shown, words
+from evolink_mcp.registry.conditions import is_number
+from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.sizes import between, faults, form_of, grammar, nearest, pixels
+from evolink_mcp.registry.spec import Parameter, Span
+from evolink_mcp.registry.text import same, shown, words
 
 
 def check_choice(parameter: Parameter, value: object, path: str, found: Findings) -> None:
@@ -25,7 +25,8 @@ def check_choice(parameter: Parameter, value: object, path: str, found: Findings
     why = f": {'; '.join(wrong)}" if wrong else ""
     close = closest(parameter, value)
     hint = f"; nearest: {close}" if close else ""
-    text = f"{shown(value)} is not allowed for {found.name}{why}; allowed: {allowed}{hint}"
+    wider = "is not allowed for {}{}; allowed: {}" if held[0] == "refuse" else "is outside what is known of {}{}: {}"
+    text = f"{shown(value)} {wider.format(found.name, why, allowed)}{hint}"
     found.fault(held, path, text, given=value, allowed=allowed)
 
 

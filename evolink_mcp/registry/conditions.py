@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from .reading import DataError, as_table
-from .sizes import form_of
-from .spec import Condition, Raw, Span, Test
-from .text import same
+from evolink_mcp.registry.reading import DataError, as_table
+from evolink_mcp.registry.sizes import form_of
+from evolink_mcp.registry.spec import Condition, Raw, Span, Test
+from evolink_mcp.registry.text import same
 
 _TEST_KEYS = frozenset({"in", "given", "count", "range", "form", "or_absent"})
 

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 
-from .choices import choices
-from .sizes import between, grammar
-from .spec import Condition, Model, Parameter, Rule, Span, Test
-from .text import words
+from evolink_mcp.registry.choices import choices
+from evolink_mcp.registry.sizes import between, grammar
+from evolink_mcp.registry.spec import Condition, Model, Parameter, Rule, Span, Test
+from evolink_mcp.registry.text import words
 
 _EXTENTS = ("length", "bytes", "count")
 

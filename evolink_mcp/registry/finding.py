@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
 
-from .spec import Model
+from evolink_mcp.registry.spec import Model
 
 _STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2}
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from .spec import Hold, Problem
-from .text import shown
+from evolink_mcp.registry.spec import Hold, Problem
+from evolink_mcp.registry.text import shown
 
 
 class Findings:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from .build import Builder
-from .reading import DataError, Raw, Tables, read_file, spell_out
-from .registry import Registry
-from .spec import Model
+from evolink_mcp.registry.build import Builder
+from evolink_mcp.registry.reading import DataError, Tables, read_file, spell_out
+from evolink_mcp.registry.registry import Registry
+from evolink_mcp.registry.spec import Model, Raw
+
+# What a table of the wrong shape runs into before the vocabulary can name it.
+_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
 
 
 def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, allow_unlisted: bool) -> Registry:
@@ -17,42 +20,43 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
     try:
         table = read_file(path)
         extended = tables.extended({name: rows for name, rows in table.items() if name != "defaults"})
-        built = _models(table, extended, problems)
-    except DataError as error:
-        return Registry(tables, models, allow_unlisted=allow_unlisted, overlay_problems=[f"{path}: {error}"])
-    registry = Registry(extended, _on_top(built, models), allow_unlisted=allow_unlisted)
-    wrong = {name: what for name in built if (what := faults(registry, name))}
-    if wrong:
-        kept = {name: model for name, model in built.items() if name not in wrong}
-        extended.models |= {name: tables.models.get(name, {}) for name in wrong}
-        registry = Registry(extended, _on_top(kept, models), allow_unlisted=allow_unlisted)
-    problems += [what for lines in wrong.values() for what in lines]
-    registry.overlay_problems.extend(f"{path}: {what}" for what in problems)
-    return registry
-
-
-def _on_top(own: dict[str, Model], models: Mapping[str, Model]) -> Mapping[str, Model]:
-    return ChainMap(own, cast(dict[str, Model], models))
-
-
-def _models(table: Raw, tables: Tables, problems: list[str]) -> dict[str, Model]:
-    own: Raw = table.get("model", {})
-    defaults = {"source": "overlay", **table.get("defaults", {})}
-    done: set[str] = set()
+        Registry(extended, models)
+    except (DataError, *_MISSHAPEN) as error:
+        problems.append(f"{path}: {_said(error, 'the shared tables')}")
+        return Registry(tables, models, allow_unlisted=allow_unlisted, overlay_problems=problems)
     built: dict[str, Model] = {}
-    for name in own:
-        before = tables.models.get(name)
+    defaults = {"source": "overlay", **table.get("defaults", {})}
+    for name in table.get("model", {}):
+        before = extended.models.get(name)
+        own: Mapping[str, Model] = built
         try:
-            tables.models[name] = spell_out(name, own, tables, defaults, done)
-            done.add(name)
-            built[name] = Builder(tables).model(name)
-        except DataError as error:
-            problems.append(str(error))
-            if before is None:
-                tables.models.pop(name, None)
-            else:
-                tables.models[name] = before
-    return built
+            _sign(table["model"][name])
+            extended.models[name] = spell_out(name, table["model"], extended, defaults, set(built))
+            own = ChainMap({name: Builder(extended).model(name)}, built, cast(dict[str, Model], models))
+            wrong = faults(Registry(extended, own), name)
+        except (DataError, *_MISSHAPEN) as error:
+            wrong = [_said(error, f"model.{name}")]
+        if not wrong:
+            built[name] = own[name]
+            continue
+        problems += [f"{path}: {what}" for what in wrong]
+        if before is None:
+            del extended.models[name]
+        else:
+            extended.models[name] = before
+    on_top = ChainMap(built, cast(dict[str, Model], models))
+    return Registry(extended, on_top, allow_unlisted=allow_unlisted, overlay_problems=problems)
+
+
+def _sign(raw: Raw) -> None:
+    """Marks parameters as the overlay's own, so that no message blames a limit of the user's on a page."""
+    for parameter in raw.get("parameters", {}).values():
+        if isinstance(parameter, dict):
+            cast(Raw, parameter).setdefault("source", raw.get("source", "overlay"))
+
+
+def _said(error: Exception, where: str) -> str:
+    return str(error) if isinstance(error, DataError) else f"{where}: is not of the right shape ({error})"
 
 
 def faults(registry: Registry, name: str) -> list[str]:

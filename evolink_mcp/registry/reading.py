@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from .spec import Raw
+from evolink_mcp.registry.spec import Raw
 
 SECTIONS = frozenset(
-    "defaults sources capabilities lists order default_models common hints spellings shared rules model".split()
+    "defaults sources capabilities lists order default_models common closed hints spellings shared rules model".split()
 )
 # These describe one model alone; everything else is taken over through `like`.
 OWN = frozenset({"like", "replace", "description", "aliases"})

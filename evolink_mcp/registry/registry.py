@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import cast
 
-from . import checking, finding
-from .build import Builder, spellings
-from .reading import Tables
-from .spec import Checked, Endpoint, Model, Parameter
+from evolink_mcp.registry import checking, finding
+from evolink_mcp.registry.build import Builder, spellings
+from evolink_mcp.registry.reading import Tables
+from evolink_mcp.registry.spec import Checked, Endpoint, Model, Parameter
 
 
 class Registry:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from .conditions import amount, given, is_number, lookup, meets
-from .spec import Parameter, Rule
-from .text import listed, same, shown
+from evolink_mcp.registry.conditions import amount, given, is_number, lookup, meets
+from evolink_mcp.registry.spec import Parameter, Rule
+from evolink_mcp.registry.text import listed, same, shown
 
 # Each kind of rule and the keys it cannot do without.
 KINDS: Mapping[str, tuple[str, ...]] = {

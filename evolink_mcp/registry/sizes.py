@@ -4,8 +4,8 @@ import math
 import re
 from typing import cast
 
-from .spec import Form, Size, Span
-from .text import number
+from evolink_mcp.registry.spec import Form, Size, Span
+from evolink_mcp.registry.text import number
 
 # ASCII digits and a length that no int() trips over.
 _PIXELS = re.compile(r"([0-9]{1,6})[x×]([0-9]{1,6})")

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import cast
 
-from .choices import check_choice
-from .conditions import given, meets
-from .findings import Findings
-from .sizes import between, pixels
-from .spec import Hold, Parameter, Span
-from .text import listed, shown
-from .urls import callback_fault, link_fault
+from evolink_mcp.registry.choices import check_choice
+from evolink_mcp.registry.conditions import given, meets
+from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.sizes import between, pixels
+from evolink_mcp.registry.spec import Hold, Parameter, Span
+from evolink_mcp.registry.text import listed, shown
+from evolink_mcp.registry.urls import callback_fault, link_fault
 
 CALLED = {
     "string": "a text",
@@ -149,7 +149,7 @@ def missing(parameter: Parameter, value: object, found: Findings) -> bool:
 def say_missing(parameter: Parameter, value: object, path: str, found: Findings) -> None:
     hold = parameter.required.hold if parameter.required else parameter.hold
     called = listed((CALLED[kind] for kind in parameter.types), "or")
-    text = f"{found.name} needs it, and it is empty" if value is not None else f"{found.name} needs {called} here"
+    text = f"{found.name} needs {called} here" + ("" if value is None else ", and this is empty")
     found.fault((hold, parameter.source), path, text, given=value, allowed=called)
 
 

@@ -3,8 +3,8 @@
 from difflib import get_close_matches
 from typing import Any, cast
 
-from .reading import DataError
-from .spec import Raw
+from evolink_mcp.registry.reading import DataError
+from evolink_mcp.registry.spec import Raw
 
 TYPES = frozenset({"string", "integer", "number", "boolean", "url", "url-list", "string-list", "object", "object-list"})
 STATUSES = frozenset({"active", "legacy", "placeholder", "name-only"})

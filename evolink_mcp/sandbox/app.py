@@ -120,4 +120,6 @@ async def _crashed(request: Request, problem: Exception) -> Response:
     # Answered outside of Front, which would otherwise have labelled it.
     response = error_response(request, Refusal(500))
     response.headers["x-request-id"] = request_id(request)
+    # The server closes the connection after a defect: a client that was not told would try to use it again.
+    response.headers["connection"] = "close"
     return response

@@ -182,6 +182,7 @@ async def test_saved_results_are_found_again_and_never_overwritten(
     again = await ok(client, "check_task", task_id=task["task_id"])
     assert again["results"][0]["saved_path"] == str(saved)
     assert saved.read_bytes() == b"the user's own edit"
+    assert len(sandbox.requests("/results/")) == 1
     assert settings.output_dir is not None
     assert [path.name for path in settings.output_dir.iterdir()] == [saved.name]
 
@@ -243,6 +244,14 @@ async def test_private_links_and_huge_files_are_not_fetched(
     monkeypatch.setattr(downloads, "MAX_BYTES", 10)
     made = await ok(client, "generate_image", prompt="x", wait_seconds=20)
     assert any("larger than 10" in note for note in made["notes"])
+
+
+def test_a_file_that_appears_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    partial, final = tmp_path / ".a.part", tmp_path / "a.png"
+    partial.write_bytes(b"ours")
+    final.write_bytes(b"theirs")
+    assert downloads.put_in_place(partial, final) == final
+    assert final.read_bytes() == b"theirs"
 
 
 def test_names_of_saved_files_are_safe() -> None:

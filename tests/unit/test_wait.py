@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from evolink_mcp.errors import GatewayError, Refused
@@ -57,7 +59,7 @@ async def test_an_image_is_looked_at_after_3_s_and_then_every_3_to_5(
     assert known.status in ("pending", "processing")
     assert passed == pytest.approx(45)
     seen = looks(sandbox, task.created or 0)
-    gaps = [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(seen)]
     assert 3 <= seen[0] <= 5
     assert all(3 - 0.5 <= gap <= 5 + 0.5 for gap in gaps)
     assert 9 <= len(seen) <= 15
@@ -69,7 +71,7 @@ async def test_a_video_is_looked_at_after_15_s_and_then_every_10_to_15(
     task = await started(caller, sandbox, "video", 1000)
     await waited(caller, task, clock, 45)
     seen = looks(sandbox, task.created or 0)
-    gaps = [later - earlier for earlier, later in zip(seen, seen[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(seen)]
     assert 15 <= seen[0] <= 17
     assert all(10 - 0.5 <= gap <= 15 + 0.5 for gap in gaps)
     assert 2 <= len(seen) <= 4
@@ -104,7 +106,7 @@ async def test_progress_rises_and_comes_at_least_every_5_s(caller: Caller, sandb
     task = await started(caller, sandbox, "video", 40)
     _, told, _ = await waited(caller, task.id, clock, 45)
     assert told.values == sorted(set(told.values))
-    gaps = [later - earlier for earlier, later in zip(told.times, told.times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(told.times)]
     assert max(gaps) <= 5
     assert HEARTBEAT < 5
     assert "video" in told.messages[0]

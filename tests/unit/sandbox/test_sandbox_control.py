@@ -18,7 +18,7 @@ def test_the_ledger_has_every_task_as_it_was_asked_for(lab: Lab) -> None:
     assert lost["body"] == {"model": "gpt-image-2", "prompt": "lost", "strange": [1]}
     assert (lost["kind"], lost["model"]) == ("image", "gpt-image-2")
     assert (found["id"], found["kind"]) == (other["id"], "audio")
-    assert lost.keys() == {"id", "kind", "model", "created", "status", "body", "key"}
+    assert lost.keys() == {"id", "kind", "model", "created", "status", "rendered", "body", "key"}
     assert lost["key"] != found["key"]
 
 

@@ -251,6 +251,8 @@ def test_a_trickled_answer_comes_whole_in_the_end(lab: Lab) -> None:
         assert len(b"".join(chunks)) == int(response.headers["content-length"])
     assert len(chunks) > 1
     assert lab.paid() == 1
+    # The answer was properly ended: its connection can be used again.
+    assert submit(lab).status_code == 200
 
 
 def test_a_trickled_answer_stops_when_the_client_leaves(lab: Lab) -> None:
