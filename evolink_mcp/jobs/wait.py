@@ -18,8 +18,9 @@ Report = Callable[[float, str], Awaitable[None]]
 class Progress:
     """Turns looks and heartbeats into reports whose value always rises and stays below 100.
 
-    The protocol wants rising values while a task may stand still for minutes:
-    where nothing new is known, a little of what is left is added.
+    Looks are rare, so time moves the value too: the gateway's estimate where it
+    gave one. Where nothing new is known, a little of what is left is added, for
+    the protocol wants rising values.
     """
 
     def __init__(self, report: Report) -> None:
@@ -28,12 +29,13 @@ class Progress:
 
     async def tell(self, task: wire.Task, age: float) -> None:
         """Reports the state of ``task``, ``age`` seconds after its creation."""
-        known = float(task.progress or 0) if not task.final else 100.0
         creep = self._shown + (100.0 - self._shown) * 0.02
-        self._shown = max(min(known, 99.0), creep) if not task.final else 100.0
-        word = task.raw_status or task.status
-        percent = f", {task.progress} %" if task.progress is not None else ""
-        await self._report(self._shown, f"{task.kind or 'task'} {word}{percent}, {age:.0f} s")
+        expected = 100.0 * age / task.estimated_seconds if task.estimated_seconds else 0.0
+        known = max(float(task.progress or 0), expected)
+        self._shown = 100.0 if task.final else max(min(known, 95.0), creep)
+        what = f"{task.kind or 'task'} {task.raw_status or task.status}"
+        passed = f"{age:.0f} s" if not task.estimated_seconds else f"{age:.0f} s of about {task.estimated_seconds} s"
+        await self._report(self._shown, what if task.final else f"{what} when last looked at, {passed}")
 
 
 async def wait_for(caller: Caller, task: wire.Task | str, *, seconds: float, clock: Clock, report: Report) -> wire.Task:

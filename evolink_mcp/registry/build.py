@@ -65,7 +65,7 @@ class Builder:
         self._tables = tables
         self._lists = tables.section("lists")
         self._capabilities = tables.section("capabilities")
-        self._built: dict[tuple[int, str, str], Parameter] = {}
+        self._built: dict[tuple[int, str, str], tuple[Raw, Parameter]] = {}
         self._holds: dict[str, Hold] = {}
         for name, (hold, _) in tables.section("sources").items():
             self._holds[name] = word(hold, ("refuse", "warn"), f"sources.{name}")
@@ -111,8 +111,9 @@ class Builder:
         """One parameter; the same table is built once. Raises: DataError."""
         seen = (id(raw), source, name)
         if seen not in self._built:
-            self._built[seen] = self._parameter(name, raw, source, table, key)
-        return self._built[seen]
+            # The table is kept beside what was built of it, or its id could come to mean another.
+            self._built[seen] = raw, self._parameter(name, raw, source, table, key)
+        return self._built[seen][1]
 
     def _parameter(self, name: str, raw: Raw, source: str, table: str, key: str) -> Parameter:
         known(raw, PARAMETER_KEYS, key)

@@ -80,7 +80,7 @@ def _own_words(registry: "Registry", model: Model, given: dict[str, object], fou
         if against:
             said = listed(f"{target} {shown(given[target])}" for target in against)
             text = f"{shown(value)} means {listed(values)} here, and {said} says otherwise; give one of them"
-            found.fault(("refuse", ""), key, text, given=value, allowed=", ".join(values))
+            found.fault(("refuse", ""), key, text, given=shown(value), allowed=", ".join(values))
             continue
         given |= values
         became = listed(f"{target} {shown(wanted)}" for target, wanted in values.items())
@@ -119,4 +119,4 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, found:
         said.append(f"Taken by {', '.join(takers[:3])}{more}.")
     allowed = ", ".join(model.parameters)
     said.append(f"It takes {allowed}")
-    found.fault(("refuse", ", ".join(model.sources)), key, " ".join(said), given=value, allowed=allowed)
+    found.fault(("refuse", ", ".join(model.sources)), key, " ".join(said), given=shown(value), allowed=allowed)

@@ -27,7 +27,7 @@ def check_choice(parameter: Parameter, value: object, path: str, found: Findings
     hint = f"; nearest: {close}" if close else ""
     wider = "is not allowed for {}{}; allowed: {}" if held[0] == "refuse" else "is outside what is known of {}{}: {}"
     text = f"{shown(value)} {wider.format(found.name, why, allowed)}{hint}"
-    found.fault(held, path, text, given=value, allowed=allowed)
+    found.fault(held, path, text, given=shown(value), allowed=allowed)
 
 
 def _check_step(parameter: Parameter, value: object, path: str, found: Findings) -> None:
@@ -37,7 +37,11 @@ def _check_step(parameter: Parameter, value: object, path: str, found: Findings)
     if abs(math.remainder(float(str(value)), parameter.step)) > 1e-9:
         allowed = f"multiples of {parameter.step:g}"
         found.fault(
-            parameter.held("step"), path, f"{shown(value)} is not one of the {allowed}", given=value, allowed=allowed
+            parameter.held("step"),
+            path,
+            f"{shown(value)} is not one of the {allowed}",
+            given=shown(value),
+            allowed=allowed,
         )
 
 

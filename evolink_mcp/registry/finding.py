@@ -63,15 +63,15 @@ def _score(word: str, model: Model, short_forms: Mapping[str, list[str]]) -> int
     score = 0
     if word in names:
         score += 20
-    elif any(word in name for name in names):
+    elif any(f"-{word}" in f"-{name}" for name in names):
         score += 6
     if word == model.provider.lower():
         score += 5
     if _capability(word, short_forms) in model.capabilities:
         score += 4
-    elif any(word in capability for capability in model.capabilities):
+    elif any(f"-{word}" in f"-{capability}" for capability in model.capabilities):
         score += 2
-    if word in model.description.lower():
+    if any(told.startswith(word) for told in model.description.lower().split()):
         score += 1
     return score
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from evolink_mcp.registry.spec import Hold, Problem
-from evolink_mcp.registry.text import shown
 
 
 class Findings:
@@ -15,17 +14,14 @@ class Findings:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
-    def fault(
-        self, held: tuple[Hold, str], parameter: str, text: str, *, given: object = None, allowed: str = ""
-    ) -> None:
-        """A broken limit: a problem where it is refused, a note where it is warned of."""
+    def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, given: str = "", allowed: str = "") -> None:
+        """A broken limit: a problem where it is refused, a note where it is warned of. `given` is shortened already."""
         hold, source = held
         message = f"{parameter}: {text}" + (f" ({source})" if source else "")
         if hold == "warn":
             self.note(f"{message}; sent as given")
             return
-        short = "" if given is None else shown(given)
-        self.problems.append(Problem(parameter, f"{message}.", short, allowed, source))
+        self.problems.append(Problem(parameter, f"{message}.", given, allowed, source))
 
     def note(self, text: str) -> None:
         if text not in self.notes:

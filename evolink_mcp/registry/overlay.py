@@ -33,16 +33,15 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
             _sign(table["model"][name])
             extended.models[name] = spell_out(name, table["model"], extended, defaults, set(built))
             own = ChainMap({name: Builder(extended).model(name)}, built, cast(dict[str, Model], models))
-            wrong = faults(Registry(extended, own), name)
+            wrong = faults(Registry(extended, own), name, own_rules="rules" in table["model"][name])
         except (DataError, *_MISSHAPEN) as error:
             wrong = [_said(error, f"model.{name}")]
         if not wrong:
             built[name] = own[name]
             continue
         problems += [f"{path}: {what}" for what in wrong]
-        if before is None:
-            del extended.models[name]
-        else:
+        extended.models.pop(name, None)
+        if before is not None:
             extended.models[name] = before
     on_top = ChainMap(built, cast(dict[str, Model], models))
     return Registry(extended, on_top, allow_unlisted=allow_unlisted, overlay_problems=problems)
@@ -59,11 +58,14 @@ def _said(error: Exception, where: str) -> str:
     return str(error) if isinstance(error, DataError) else f"{where}: is not of the right shape ({error})"
 
 
-def faults(registry: Registry, name: str) -> list[str]:
-    """What is wrong with a model beyond its words: names it leans on that are not there, an example it refuses."""
+def faults(registry: Registry, name: str, *, own_rules: bool = True) -> list[str]:
+    """What is wrong with a model beyond its words: names it leans on that are not there, an example it refuses.
+
+    Rules it took over may speak of a parameter it dropped; they then say nothing.
+    """
     model = registry.models[name]
     found: list[str] = []
-    for index, rule in enumerate(model.rules):
+    for index, rule in enumerate(model.rules if own_rules else ()):
         asked = (*rule.only, *rule.when, *rule.unless)
         used = {rule.parameter, *(path for path, _ in asked), *(() if rule.kind == "sum-of" else rule.others)} - {""}
         found.extend(

@@ -76,7 +76,7 @@ def _wrong_type(parameter: Parameter, value: object, path: str, found: Findings)
         hint = "; leave out the quotes"
     # No source disagrees about types, so they are refused however softly the limits are held.
     held = ("refuse", parameter.source)
-    found.fault(held, path, f"{shown(value)} is not {called}{hint}", given=value, allowed=called)
+    found.fault(held, path, f"{shown(value)} is not {called}{hint}", given=shown(value), allowed=called)
 
 
 def _check_list(parameter: Parameter, kind: str, items: list[object], path: str, found: Findings) -> list[object]:
@@ -118,7 +118,7 @@ def _normal(parameter: Parameter, value: str) -> str:
 def _check_link(parameter: Parameter, value: str, path: str, found: Findings) -> None:
     fault = callback_fault(value) if parameter.callback else link_fault(value, parameter.forms)
     if fault:
-        found.fault(("refuse", parameter.source), path, f"{shown(value)} {fault}", given=value, allowed=fault)
+        found.fault(("refuse", parameter.source), path, f"{shown(value)} {fault}", given=shown(value), allowed=fault)
 
 
 def _check_span(parameter: Parameter, limit: str, size: int, value: object, path: str, found: Findings) -> None:
@@ -135,7 +135,7 @@ def _check_span(parameter: Parameter, limit: str, size: int, value: object, path
     if parameter.tolerate and tolerated and tolerated.holds(size):
         text = f"{text} ({held[1]}), though {parameter.tolerate.source} allows it"
         held = ("warn", "")
-    found.fault(held, path, text, given=value if limit == "count" else f"{size:,} {unit}", allowed=allowed)
+    found.fault(held, path, text, given=f"{size:,} {unit}", allowed=allowed)
 
 
 def missing(parameter: Parameter, value: object, found: Findings) -> bool:
@@ -150,7 +150,7 @@ def say_missing(parameter: Parameter, value: object, path: str, found: Findings)
     hold = parameter.required.hold if parameter.required else parameter.hold
     called = listed((CALLED[kind] for kind in parameter.types), "or")
     text = f"{found.name} needs {called} here" + ("" if value is None else ", and this is empty")
-    found.fault((hold, parameter.source), path, text, given=value, allowed=called)
+    found.fault((hold, parameter.source), path, text, given="" if value is None else shown(value), allowed=called)
 
 
 def check_all(
@@ -182,5 +182,5 @@ def check_object(parameter: Parameter, value: Mapping[str, object], path: str, f
             hint = f" Did you mean {near[0]}?" if near else ""
             allowed = ", ".join(parameter.properties) or parameter.keys
             text = f"{found.name} has no such parameter.{hint} In {path} it takes {allowed}"
-            found.fault(parameter.held("value"), f"{path}.{name}", text, given=sent[name], allowed=allowed)
+            found.fault(parameter.held("value"), f"{path}.{name}", text, given=shown(sent[name]), allowed=allowed)
     return sent

@@ -20,6 +20,7 @@ from evolink_mcp.sandbox import control, downloads, reading, text, uploads
 from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.creating import creator
+from evolink_mcp.sandbox.fetch import on_loopback
 from evolink_mcp.sandbox.gate import Gate, Handler
 from evolink_mcp.sandbox.state import Sandbox, bearer, key_hash
 from evolink_mcp.sandbox.wire import Refusal, error_response, request_id
@@ -96,7 +97,14 @@ class Front:
                 MutableHeaders(scope=message)["x-request-id"] = ident
             await send(message)
 
-        await self._app(scope, receive, labelled)
+        # A web page may point a name of its own at this machine; then the Host header gives it away.
+        if on_loopback(f"http://{Headers(scope=scope).get('host', '')}"):
+            await self._app(scope, receive, labelled)
+        else:
+            request = Request(scope, receive)
+            await error_response(request, Refusal(403, "The sandbox is for this machine only"))(
+                scope, receive, labelled
+            )
 
 
 async def _refused(request: Request, problem: Exception) -> Response:

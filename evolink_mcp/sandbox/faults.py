@@ -18,7 +18,7 @@ ROUTES = PAID | FILES | LINKS | {"task", "tasks", "batch", "credits", "text"}
 TASK_KINDS = frozenset({"task_error", "task_status", "no_urls"})
 
 _NUMBER, _WHOLE = (int, float), (int,)
-_KINDS: dict[str, dict[str, tuple[type, ...]]] = {
+KINDS: dict[str, dict[str, tuple[type, ...]]] = {
     "status": {"status": _WHOLE, "retry_after": _NUMBER, "body": (object,), "code": (str, int), "message": (str,)},
     "html": {"status": _WHOLE},
     "garbage": {},
@@ -135,14 +135,14 @@ class FaultBook:
 
 def _read(order: Json, ident: int) -> Fault:
     kind, route = order.get("kind"), order.get("route", "*")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise Refusal(400, f"kind is one of {', '.join(_KINDS)}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise Refusal(400, f"kind is one of {', '.join(KINDS)}")
     if not isinstance(route, str) or route not in (ROUTES | {"*"}):
         raise Refusal(400, f"route is one of {', '.join(sorted(ROUTES))} or *")
     fitting = _ONLY_FOR.get(kind, ROUTES)
     if route != "*" and route not in fitting:
         raise Refusal(400, f"{kind} is for {', '.join(sorted(fitting))}")
-    known: dict[str, tuple[type, ...]] = {"times": _WHOLE, "after": _WHOLE, **_KINDS[kind]}
+    known: dict[str, tuple[type, ...]] = {"times": _WHOLE, "after": _WHOLE, **KINDS[kind]}
     if kind in _MAY_CREATE:
         known["created"] = (bool,)
     given = {name: value for name, value in order.items() if name not in ("kind", "route")}

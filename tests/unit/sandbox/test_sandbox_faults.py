@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from evolink_mcp.sandbox.app import create_app
-from evolink_mcp.sandbox.faults import TASK_ERRORS
+from evolink_mcp.sandbox.faults import KINDS, TASK_ERRORS
 from tests.unit.sandbox.lab import KEY, PAID, Lab, png
 
 IMAGE = {"model": "gpt-image-1", "prompt": "x", "size": "64x64"}
@@ -370,7 +372,7 @@ async def test_a_foreign_server_cannot_drop_connections() -> None:
     app = create_app()
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(
-        transport=transport, base_url="http://sandbox", headers={"authorization": f"Bearer {KEY}"}
+        transport=transport, base_url="http://127.0.0.1", headers={"authorization": f"Bearer {KEY}"}
     ) as client:
         await client.post("/_sandbox/faults", json={"kind": "drop_before"})
         with pytest.raises(RuntimeError, match="own server"):
@@ -391,3 +393,11 @@ def test_a_client_that_leaves_while_sending_is_nobodys_problem(lab: Lab, caplog:
     assert started.is_set()
     assert submit(lab).status_code == 200
     assert "Exception in ASGI" not in caplog.text
+
+
+def test_every_kind_is_documented_with_an_order_that_works(lab: Lab) -> None:
+    manual = Path(__file__).parents[3] / "docs" / "sandbox.md"
+    orders = re.findall(r"^curl \$B/faults -d '(.+)'$", manual.read_text(encoding="utf-8"), re.MULTILINE)
+    for order in orders:
+        assert lab.http.post("/_sandbox/faults", content=order).status_code == 201, order
+    assert {fault["kind"] for fault in lab.control("GET", "faults")["faults"]} == set(KINDS)

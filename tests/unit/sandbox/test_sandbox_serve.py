@@ -126,6 +126,14 @@ def test_a_thread_that_breaks_later_does_not_hide_it(monkeypatch: pytest.MonkeyP
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1"])
+def test_a_name_that_was_pointed_at_this_machine_is_refused(lab: Lab, host: str) -> None:
+    for path in ("/v1/credits", "/_sandbox/ledger"):
+        response = lab.http.get(path, headers={"host": host})
+        assert response.status_code == 403
+        assert response.headers["x-request-id"]
+
+
 def test_nothing_is_left_on_disk() -> None:
     with ThreadedSandbox(SandboxConfig(image_seconds=0)) as threaded:
         lab = Lab(threaded.running)
@@ -160,8 +168,10 @@ def test_the_clock_does_not_go_back() -> None:
 
 
 COMMAND = """
-import sys
+import signal, sys
 from evolink_mcp.sandbox.serve import serve_forever
+# A shell starts its background jobs deaf to Ctrl-C; this one has to hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def ready(url):
     sys.stdout.write(url + "\\n")
     sys.stdout.flush()
@@ -176,11 +186,14 @@ def test_the_command_ends_cleanly_on_a_signal(number: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", COMMAND], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
     ) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert httpx2.get(url + "/v1/credits", headers=AUTH, trust_env=False).status_code == 200
-        process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert httpx2.get(url + "/v1/credits", headers=AUTH, trust_env=False).status_code == 200
+            process.send_signal(number)
+            out, err = process.communicate(timeout=10)
+        finally:
+            process.kill()
         assert (process.returncode, out, err) == (0, "clean\n", "")
 
 

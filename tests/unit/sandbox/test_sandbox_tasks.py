@@ -79,6 +79,13 @@ def test_result_links_live_for_a_day(lab: Lab) -> None:
     assert lab.task(task["id"])["results"] == task["results"]
 
 
+def test_a_links_life_begins_when_its_file_is_there(lab: Lab) -> None:
+    lab.config(link_seconds=100)
+    ident = lab.submit("video", "veo3", quality="1080p", duration=10)["id"]
+    lab.advance(3600)
+    assert lab.result(lab.ended(ident)).status_code == 200
+
+
 def test_the_life_of_links_can_be_set(lab: Lab) -> None:
     lab.config(link_seconds=10)
     task = lab.make("image", "gpt-image-1", size="64x64")

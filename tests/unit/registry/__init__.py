@@ -1,0 +1,1 @@
+"""The registry: what models take, and calls held against it."""

@@ -1,0 +1,64 @@
+"""Calls for the registry's tests, and what may be said of the answers."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import cast
+
+from evolink_mcp.registry import Checked, Model, Registry, load
+
+LINK = "https://example.com/a.png"
+
+
+@cache
+def registry() -> Registry:
+    return load()
+
+
+def model(name: str) -> Model:
+    found = registry().get(name)
+    assert found is not None, name
+    return found
+
+
+def check(name: str, params: Mapping[str, object]) -> Checked:
+    """A call through the endpoint of its model."""
+    return registry().check(model(name).endpoint, name, params)
+
+
+def callable_models() -> list[str]:
+    return [one.id for one in registry().models.values() if one.status != "placeholder"]
+
+
+def links(count: int) -> list[str]:
+    return [f"https://example.com/{number}.png" for number in range(count)]
+
+
+def bare_call(name: str) -> dict[str, object]:
+    """The model's example without what only decorates it: what is required, and what it works on."""
+    described = model(name)
+    kept: dict[str, object] = {}
+    for key, value in described.example.items():
+        parameter = described.parameters[key]
+        if parameter.required or {"url", "url-list", "object"} & {*parameter.types}:
+            kept[key] = value
+    return kept
+
+
+def refused(checked: Checked, parameter: str) -> bool:
+    return any(problem.parameter == parameter for problem in checked.problems)
+
+
+def noted(checked: Checked, parameter: str) -> bool:
+    return any(note.startswith(f"{parameter}:") for note in checked.notes)
+
+
+def outcome(checked: Checked, parameter: str) -> str:
+    """What became of one parameter: refused, noted or sent."""
+    if refused(checked, parameter):
+        return "refused"
+    return "noted" if noted(checked, parameter) else "sent"
+
+
+def as_list(value: object) -> list[object]:
+    assert isinstance(value, list)
+    return cast(list[object], value)

@@ -1,0 +1,105 @@
+"""Finding a model by what can be remembered of it."""
+
+import pytest
+
+from tests.unit.registry.support import callable_models, model, registry
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("gpt-image2", "gpt-image-2"),
+        ("GPT-IMAGE-2", "gpt-image-2"),
+        ("gpt_image_1.5", "gpt-image-1.5"),
+        ("seedance1.5pro", "seedance-1.5-pro"),
+        ("veo3.1-fast-betta", "veo3.1-fast"),
+        ("kling o3 text to video", "kling-o3-text-to-video"),
+        ("hailuo-2.3", "MiniMax-Hailuo-2.3"),
+        ("sora2", "sora-2"),
+    ],
+)
+def test_the_nearest_name_is_the_one_meant(typed: str, meant: str) -> None:
+    near = registry().nearest(typed)
+    assert near[0] == meant
+    assert len(near) == 3
+
+
+def test_nearest_names_can_be_called_and_are_of_the_kind_asked_for() -> None:
+    assert "seedance-2.0" not in registry().nearest("seedance-2.0x", count=20)
+    assert set(registry().nearest("seedance", kind="image")) <= set(registry().names("image"))
+    assert len(registry().nearest("", count=5)) == 5
+
+
+def test_a_placeholder_is_nearest_to_the_models_it_stands_for() -> None:
+    assert registry().nearest("seedance-2.0") == list(model("seedance-2.0").replacements[:3])
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_kind_takes_in_all_behind_its_endpoint(kind: str) -> None:
+    assert [one.id for one in registry().search(kind=kind)] == registry().names(kind)
+
+
+@pytest.mark.parametrize(
+    ("capability", "member", "stranger"),
+    [
+        ("image-editing", "qwen-image-edit", "z-image-turbo"),
+        ("i2i", "qwen-image-edit", "z-image-turbo"),
+        ("mask", "gpt-4o-image", "gpt-image-2"),
+        ("First Last Frame", "seedance-1.5-pro", "sora-2"),
+        ("t2v", "seedance-1.5-pro", "kling-o1-image-to-video"),
+        ("create_character", "sora-character", "kling-custom-element"),
+    ],
+)
+def test_models_are_found_by_capability(capability: str, member: str, stranger: str) -> None:
+    found = [one.id for one in registry().search(capability=capability)]
+    assert member in found
+    assert stranger not in found
+
+
+def test_no_model_can_do_what_nobody_can() -> None:
+    assert registry().search(capability="teleport") == []
+    assert registry().search(query="zzzz") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("gpt-image-2", "gpt-image-2"),
+        ("veo3.1-pro-beta", "veo3.1-pro"),
+        ("kling edit fast", "kling-o1-video-edit-fast"),
+        ("avatar", "omnihuman-1.5"),
+        ("OpenAI mask", "gpt-4o-image"),
+        ("speak or sing", "omnihuman-1.5"),
+    ],
+)
+def test_a_query_finds_the_best_match_first(query: str, first: str) -> None:
+    assert registry().search(query=query)[0].id == first
+
+
+def test_filters_go_together() -> None:
+    found = registry().search(kind="video", capability="first-last-frame", query="google")
+    assert found
+    assert all(one.provider == "Google" and "first-last-frame" in one.capabilities for one in found)
+
+
+@pytest.mark.parametrize("name", callable_models())
+def test_alternatives_can_do_the_same_and_are_never_the_model_itself(name: str) -> None:
+    described = model(name)
+    names = registry().alternatives(name, 5)
+    assert name not in names
+    others = [model(other) for other in names]
+    assert all({*other.capabilities} & {*described.capabilities} for other in others)
+    assert all(other.endpoint == described.endpoint and other.status != "placeholder" for other in others)
+    rest = [other.status for other in others if other.id not in described.replacements]
+    assert rest == sorted(rest)
+
+
+@pytest.mark.parametrize("name", [n for n in callable_models() if model(n).replacements])
+def test_what_replaces_a_model_comes_first(name: str) -> None:
+    assert registry().alternatives(name)[0] in model(name).replacements
+
+
+def test_there_is_no_alternative_to_nothing() -> None:
+    assert registry().alternatives("no-such-model") == []
+    assert registry().alternatives("seedance-2.0", 2) == list(model("seedance-2.0").replacements[:2])
+    assert registry().alternatives("veo3.1-pro-beta") == registry().alternatives("veo3.1-pro")
