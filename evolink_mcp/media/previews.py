@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio.to_thread
 
@@ -63,5 +63,5 @@ def _first_frame(path: Path) -> Image.Image:
 
     with av.open(str(path)) as container:
         for frame in container.decode(video=0):
-            return frame.to_image()
+            return cast("Image.Image", frame.to_image())  # pyright: ignore[reportUnknownMemberType]
     raise ValueError("no frame")

@@ -24,5 +24,4 @@ class Findings:
         self.problems.append(Problem(parameter, f"{message}.", given, allowed, source))
 
     def note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
+        self.notes.append(text)

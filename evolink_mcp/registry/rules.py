@@ -20,11 +20,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "advise": ("when",),  # a note, nothing more
 }
 NOTES = frozenset({"no-effect-when", "advise"})
+# Here `for` only says where to tell it: they speak of several parameters, given or not.
+COUNTED = frozenset({"count-of", "at-least-one-of"})
 
 
 def broken(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:
     """What a rule has against a call, in words that name the values; None when nothing."""
-    if rule.parameter and not given(lookup(params, rule.parameter)):
+    if rule.parameter and rule.kind not in COUNTED and not given(lookup(params, rule.parameter)):
         return None
     if not meets(rule.when, params) or (rule.unless and meets(rule.unless, params)):
         return None

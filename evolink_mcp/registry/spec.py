@@ -119,7 +119,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule across parameters. It speaks when `parameter` (if any) is given, `when` holds and `unless` does not."""
+    """A rule across parameters. It speaks when `when` holds and `unless` does not, and mostly (see `rules.py`) only
+    when `parameter` is given."""
 
     kind: str
     message: str

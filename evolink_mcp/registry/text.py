@@ -18,11 +18,7 @@ def shown(value: object, width: int = SHORT) -> str:
     # Cut before encoding: a text of megabytes is not worth escaping for its first line.
     if isinstance(value, str):
         value = value[: width + 1]
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = repr(value)
-    text = " ".join(text.split())
+    text = " ".join(json.dumps(value, ensure_ascii=False, default=str).split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
@@ -34,9 +30,7 @@ def listed(items: Iterable[object], last: str = "and") -> str:
 
 def number(value: float) -> str:
     """A limit without a needless fraction, large ones with separators."""
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:.4g}"
-    return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+    return f"{value:,.6g}" if value % 1 else f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
 
 
 def words(value: object) -> str:

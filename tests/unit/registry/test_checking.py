@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from evolink_mcp.registry import load
 from tests.unit.registry.support import LINK, callable_models, check, links, model, refused, registry
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+BOUNDED = settings(derandomize=True, deadline=None, max_examples=15, database=None)
 P: dict[str, object] = {"prompt": "A fox"}
 
 
@@ -73,6 +73,10 @@ def test_whole_numbers_are_not_booleans_nor_fractions(value: object, right: bool
     if right:
         assert type(checked.params["n"]) is int
     assert bool(checked.notes) is (value == 2)
+
+
+def test_what_is_not_json_is_of_no_type() -> None:
+    assert refused(check("gpt-image-2", P | {"quality": b"high"}), "quality")
 
 
 def test_none_is_not_given() -> None:
@@ -142,6 +146,7 @@ def test_an_unlisted_model_may_be_let_through_with_general_checks() -> None:
         ("gpt-image-1.5", {"resolution": "4K"}, "Taken by gpt-image-2."),
         ("gpt-image-2", {"promt": "x"}, "Did you mean prompt?"),
         ("gpt-image-2", {"aspect_ratio": "16:9"}, "Did you mean size?"),
+        ("gpt-image-2", {"aspect_ratio": "1x1"}, "Did you mean size?"),
         ("gpt-image-1.5", {"mask_url": LINK}, "Taken by gpt-image-2, gpt-4o-image."),
         ("kling-o3-text-to-video", {"image_urls": [LINK]}, "Taken by kling-o3-image-to-video"),
         ("gpt-image-2", {"wibble": 1}, "It takes prompt, size, resolution"),

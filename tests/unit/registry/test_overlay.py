@@ -100,6 +100,13 @@ def test_a_model_can_lean_on_a_built_in_one_and_on_another_of_the_file(overlay: 
     assert "gpt-image-2" not in found.models["second"].aliases
 
 
+def test_a_model_can_bring_its_own_spellings(overlay: Overlay) -> None:
+    found = overlay(MINE.replace("kind =", "spellings = { words = { to = 'prompt' } }\nkind ="))
+    checked = found.check("image", "mine", {"words": "A fox"})
+    assert (checked.params, checked.problems) == (P, ())
+    assert "mine calls it prompt" in checked.notes[0]
+
+
 def test_a_built_in_model_can_be_changed(overlay: Overlay) -> None:
     found = overlay("[model.gpt-image-2.parameters]\nn = { range = [1, 20] }\n")
     assert found.overlay_problems == []

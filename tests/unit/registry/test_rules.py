@@ -29,6 +29,7 @@ HELD: list[tuple[str, dict[str, object], str, str]] = [
     ("doubao-seedream-4.5", P | {"image_urls": links(12), "n": 3}, "n", "sent"),
     ("doubao-seedream-4.5", P | {"image_urls": links(12), "n": 4}, "n", "refused"),
     ("doubao-seedream-4.5", P | {"image_urls": links(14)}, "n", "sent"),
+    ("doubao-seedream-4.5", P | {"image_urls": links(14), "n": 1}, "n", "sent"),
     ("doubao-seedream-4.5", P | {"size": "2560x1440", "quality": "2K"}, "quality", "noted"),
     ("doubao-seedream-4.5", P | {"size": "16:9", "quality": "2K"}, "quality", "sent"),
     ("qwen-image-edit-plus", P | {"image_urls": links(1), "size": "1024x1024"}, "size", "sent"),
@@ -76,6 +77,12 @@ HELD: list[tuple[str, dict[str, object], str, str]] = [
     ("kling-o3-image-to-video", P | FRAME | {"image_end": LINK, "image_urls": links(1)}, "image_end", "noted"),
     ("kling-o3-image-to-video", P | FRAME | {"image_urls": links(7)}, "image_urls", "noted"),
     ("kling-o3-image-to-video", P | FRAME | {"image_urls": links(6)}, "image_urls", "sent"),
+    (
+        "kling-o3-image-to-video",
+        P | {"model_params": {"element_list": [{"element_id": n} for n in range(8)]}},
+        "image_urls",
+        "noted",
+    ),
     (
         "kling-o3-image-to-video",
         P | FRAME | {"model_params": {"element_list": [{"element_id": str(n)} for n in range(4)]}},
