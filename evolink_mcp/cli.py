@@ -132,7 +132,7 @@ def _models(model: str | None, kind: Literal["image", "video"] | None) -> int:
     from evolink_mcp.tools.models import models_view
 
     try:
-        view = models_view(App(read_settings()), kind=kind, model=model)
+        view = models_view(App(read_settings()), kind=kind, model=model, brief=False)
     except EvolinkError as error:
         return _fail(error.render(paid=False))
     print(view.as_text())

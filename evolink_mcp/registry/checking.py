@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.finding import likeness
 from evolink_mcp.registry.findings import Findings
-from evolink_mcp.registry.rules import NOTES, broken
+from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.spec import Checked, Endpoint, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, shown
 from evolink_mcp.registry.values import check_all
@@ -31,16 +31,11 @@ def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[s
     for key in [key for key in sent if key not in model.parameters]:
         _unknown(registry, model, key, sent[key], found)
     for rule in model.rules:
-        against = broken(rule, sent, model.parameters)
-        if against is None:
-            continue
-        where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
-        if rule.kind in NOTES:
-            found.note(f"{where}: {rule.message} ({against}; {rule.source})")
-        else:
-            found.fault(
-                (rule.hold, rule.source), where, f"{rule.message}; {against}", given=against, allowed=rule.message
-            )
+        against = broken(rule, sent)
+        if against is not None:
+            where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
+            text = f"{rule.message}; {against}"
+            found.fault((rule.hold, rule.source), where, text, given=against, allowed=rule.message)
     return Checked(model, sent, tuple(found.problems), tuple(found.notes))
 
 

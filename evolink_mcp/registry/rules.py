@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from evolink_mcp.registry.conditions import amount, given, is_number, lookup, meets
-from evolink_mcp.registry.spec import Parameter, Rule
+from evolink_mcp.registry.spec import Rule
 from evolink_mcp.registry.text import listed, same, shown
 
 # Each kind of rule and the keys it cannot do without.
@@ -24,33 +24,33 @@ NOTES = frozenset({"no-effect-when", "advise"})
 COUNTED = frozenset({"count-of", "at-least-one-of"})
 
 
-def broken(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:
+def broken(rule: Rule, params: Mapping[str, object]) -> str | None:
     """What a rule has against a call, in words that name the values; None when nothing."""
     if rule.parameter and rule.kind not in COUNTED and not given(lookup(params, rule.parameter)):
         return None
     if not meets(rule.when, params) or (rule.unless and meets(rule.unless, params)):
         return None
-    return _ASKED[rule.kind](rule, params, parameters)
+    return _ASKED[rule.kind](rule, params)
 
 
-Asked = Callable[[Rule, Mapping[str, object], Mapping[str, Parameter]], str | None]
+Asked = Callable[[Rule, Mapping[str, object]], str | None]
 
 
-def _requires(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _requires(rule: Rule, params: Mapping[str, object]) -> str | None:
     missing = [name for name in rule.others if not given(lookup(params, name))]
     return f"missing: {listed(missing)}" if missing else None
 
 
-def _excludes(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _excludes(rule: Rule, params: Mapping[str, object]) -> str | None:
     extra = [name for name in rule.others if given(lookup(params, name))]
     return f"leave out: {listed(extra)}" if extra else None
 
 
-def _only_with(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _only_with(rule: Rule, params: Mapping[str, object]) -> str | None:
     return None if meets(rule.only, params) else _values(params, [rule.parameter, *(name for name, _ in rule.only)])
 
 
-def _allowed_when(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _allowed_when(rule: Rule, params: Mapping[str, object]) -> str | None:
     value = lookup(params, rule.parameter)
     if any(same(value, one) for one in rule.allowed):
         return None
@@ -59,21 +59,16 @@ def _allowed_when(rule: Rule, params: Mapping[str, object], _: Mapping[str, Para
     return _values(params, [rule.parameter, *(name for name, _ in rule.when)])
 
 
-def _at_least_one_of(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _at_least_one_of(rule: Rule, params: Mapping[str, object]) -> str | None:
     return None if any(given(lookup(params, name)) for name in rule.others) else f"give {listed(rule.others, 'or')}"
 
 
-def _count_of(rule: Rule, params: Mapping[str, object], parameters: Mapping[str, Parameter]) -> str | None:
-    total = 0
-    for name in rule.others:
-        value = lookup(params, name)
-        if value is None and name in parameters and is_number(parameters[name].default):
-            value = parameters[name].default
-        total += amount(value)
+def _count_of(rule: Rule, params: Mapping[str, object]) -> str | None:
+    total = sum(amount(lookup(params, name)) for name in rule.others)
     return None if rule.count is None or rule.count.holds(total) else f"given {' + '.join(rule.others)} = {total}"
 
 
-def _sum_of(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _sum_of(rule: Rule, params: Mapping[str, object]) -> str | None:
     field = rule.others[0]
     wanted = lookup(params, field)
     items = cast(list[object], lookup(params, rule.parameter))
@@ -86,7 +81,7 @@ def _sum_of(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]
     return f"given {total:g} for {field} {wanted}"
 
 
-def _always(rule: Rule, params: Mapping[str, object], _: Mapping[str, Parameter]) -> str | None:
+def _always(rule: Rule, params: Mapping[str, object]) -> str | None:
     return _values(params, [rule.parameter] if rule.parameter else [name for name, _ in rule.when])
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.guard.links import check_links
 from evolink_mcp.jobs.submit import submit
@@ -124,7 +124,12 @@ async def _generate(
             else "Choose a model with list_models and call again.",
         )
     check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
-    task = await submit(caller, kind, {"model": chosen, **checked.params})
+    try:
+        task = await submit(caller, kind, {"model": chosen, **checked.params})
+    except GatewayRefused as error:
+        if chosen in error.what and (others := call.app.registry.alternatives(chosen)):
+            error.next_step += f" Models that can do the same: {', '.join(others)}."
+        raise
     notes = checked.notes
     if wait_seconds:
         try:

@@ -12,6 +12,8 @@ from evolink_mcp.tools.views import ModelLine, ModelsView
 
 Kind = Literal["image", "video"]
 
+MAX_LIST_BYTES = 8_000  # about 2,000 tokens
+
 
 async def list_models(
     call: Call,
@@ -31,8 +33,9 @@ def models_view(
     capability: str | None = None,
     query: str | None = None,
     model: str | None = None,
+    brief: bool = True,
 ) -> ModelsView:
-    """The registry, for agents and for the ``models`` command.
+    """The registry, for agents (``brief``: a long list goes without descriptions) and for the ``models`` command.
 
     Raises:
         Refused: No such model, or none that fits.
@@ -46,11 +49,20 @@ def models_view(
             code="no_match",
             next_step=f"Call list_models with fewer filters. Capabilities are: {', '.join(_capabilities(app))}.",
         )
-    return ModelsView(
+    view = ModelsView(
         models=[_line(app, each.id) for each in found],
         total=len(found),
         next_step="list_models(model=…) tells everything one model takes; generate_image and generate_video use it.",
     )
+    too_long = brief and len(view.model_dump_json(exclude_none=True)) > MAX_LIST_BYTES
+    return _shortened(view) if too_long else view
+
+
+def _shortened(view: ModelsView) -> ModelsView:
+    """A long list without its descriptions: an agent pays for every byte it reads."""
+    short = [line.model_copy(update={"description": None}) for line in view.models]
+    hint = "Filter by kind, capability or query to see what each is good at."
+    return view.model_copy(update={"models": short, "notes": [hint]})
 
 
 def _one(app: App, name: str) -> ModelsView:
@@ -70,7 +82,7 @@ def _one(app: App, name: str) -> ModelsView:
     view = ModelsView(
         models=[_line(app, found.id)],
         total=1,
-        parameters=cast("dict[str, Any] | None", facts.get("parameters")),
+        parameters=cast("dict[str, Any] | None", facts.get("parameters")) if callable_now else None,
         rules=cast("list[dict[str, Any]] | None", facts.get("rules")),
         example=cast("dict[str, Any] | None", facts.get("example")),
         notes=list(found.notes) or None,

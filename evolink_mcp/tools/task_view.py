@@ -16,6 +16,7 @@ from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 LINK_SECONDS = 24 * 3600  # S1, S2
+MODEL_UNAVAILABLE = "model_unavailable"  # S1
 _NOT_AGAIN = "Never submit again only to check."
 
 
@@ -37,9 +38,18 @@ async def finish(call: Call, task: wire.Task, *, seconds: float, preview: bool =
             seconds=seconds,
         )
     view = task_view(task, now=call.app.clock.now(), kept=kept)
+    if view.error and view.error.code == MODEL_UNAVAILABLE:
+        view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed":
         await _add_previews(view, kept)
     return view
+
+
+def _other_model(call: Call, task: wire.Task) -> str:
+    """What to do where a model is offline: the registry knows which others can do the same."""
+    others = call.app.registry.alternatives(task.model)
+    resolution = problems.task_advice(MODEL_UNAVAILABLE).resolution
+    return f"{resolution} These can do the same: {', '.join(others)}." if others else resolution
 
 
 def task_view(

@@ -187,7 +187,7 @@ class DeletedView(View):
 class ModelLine(BaseModel):
     id: str
     kind: str
-    description: str
+    description: str | None = None
     capabilities: list[str]
     beta: bool | None = None
     default: bool | None = None
@@ -218,6 +218,9 @@ class ModelsView(View):
         for model in self.models:
             marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
             marked = "".join(f" [{mark}]" for mark in marks if mark)
-            lines.append(f"- {model.id}{marked}: {model.description} ({', '.join(model.capabilities)})")
+            abilities = ", ".join(model.capabilities)
+            lines.append(
+                f"- {model.id}{marked}: " + (f"{model.description} ({abilities})" if model.description else abilities)
+            )
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])

@@ -285,9 +285,59 @@ async def test_every_code_of_a_failed_task_has_a_way_out(client: Client, sandbox
     assert task["status"] == "failed"
     assert task["error"]["code"] == code
     assert task["error"]["retryable"] is advice.retryable
-    assert task["error"]["resolution"] == task["next_step"] == advice.resolution
+    assert task["error"]["resolution"] == task["next_step"]
+    assert task["next_step"].startswith(advice.resolution)
     assert "results" not in task
     assert f"[{code}]" in text_of(result)
+
+
+async def test_a_model_that_is_offline_leads_to_others_that_can_do_the_same(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("images", "task_error", code="model_unavailable")
+    submitted = await ok(client, "generate_image", prompt="x", model="gpt-4o-image")
+    sandbox.settle()
+    task = await ok(client, "check_task", task_id=submitted["task_id"])
+    others = task["next_step"].split("These can do the same: ")[1].rstrip(".").split(", ")
+    assert len(others) == 3
+    assert "gpt-4o-image" not in others
+    listed = await ok(client, "list_models", kind="image", capability="image-editing")
+    assert set(others) <= {model["id"] for model in listed["models"]}
+    error = {"code": "model_not_found", "message": "The model gpt-4o-image does not exist"}
+    sandbox.fault("images", "status", status=404, body={"error": error})
+    text = await refused(client, "generate_image", prompt="x", model="gpt-4o-image")
+    assert f"Models that can do the same: {', '.join(others)}." in text
+
+
+async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client) -> None:
+    everything = await client.call_tool("list_models", {})
+    structured = everything.structured_content
+    assert len(json.dumps(structured, separators=(",", ":"))) < 8_000
+    assert len(text_of(everything)) < 8_000
+    assert structured["total"] == len(structured["models"]) > 60
+    assert [model["id"] for model in structured["models"] if model.get("default")] == [
+        "gpt-image-1.5",
+        "seedance-1.5-pro",
+    ]
+    assert "description" not in structured["models"][0]
+    edits = await client.call_tool("list_models", {"capability": "inpainting", "query": "mask"})
+    for model in edits.structured_content["models"]:
+        assert "inpainting" in model["capabilities"]
+        assert model["description"] in text_of(edits)
+    assert "Capabilities are" in await refused(client, "list_models", capability="teleport")
+    assert "gpt-image-2" in await refused(client, "list_models", model="gpt-image-7")
+
+
+async def test_one_model_is_told_in_full_in_both_forms(client: Client) -> None:
+    listed = await ok(client, "list_models")
+    for line in listed["models"]:
+        told = await client.call_tool("list_models", {"model": line["id"]})
+        facts = told.structured_content
+        text = text_of(told)
+        assert line["id"] in text
+        assert facts["next_step"] in text
+        for name, parameter in (facts.get("parameters") or {}).items():
+            assert name in text
+            assert {"type", "source", "hold"} <= set(parameter)
+        assert facts.get("example") or line["status"] == "placeholder"
 
 
 async def test_a_cancelled_task_has_ended(client: Client, sandbox: Sandbox) -> None:

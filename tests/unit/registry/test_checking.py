@@ -48,6 +48,7 @@ def test_a_long_value_is_shortened() -> None:
         ("gpt-image-2", {"size": "2:7"}, "nearest: 1:3"),
         ("gpt-image-2", {"size": "0:0"}, "nearest: 1:1"),
         ("gpt-image-2", {"size": "1000x1000"}, "nearest: 992x992"),
+        ("gpt-image-2", {"size": "1000x600"}, "nearest: 1056x640"),
         ("gpt-image-2", {"size": "5000x5000"}, "nearest: 2880x2880"),
         ("gpt-image-2", {"size": "portrait"}, "at most 3:1 (S3)"),
         ("gpt-image-2", {"quality": "HIGH"}, "nearest: high"),

@@ -97,7 +97,8 @@ def test_a_model_can_lean_on_a_built_in_one_and_on_another_of_the_file(overlay: 
         assert not found.check("image", name, P | {"seed": 3, "size": "1:3"}).problems
     assert found.check("image", "first", P | {"n": 3}).problems[0].source == "overlay"
     assert found.get("premier") is found.models["first"]
-    assert "gpt-image-2" not in found.models["second"].aliases
+    assert found.models["second"].aliases == ()
+    assert found.models["second"].description == "The second."
 
 
 def test_a_model_can_bring_its_own_spellings(overlay: Overlay) -> None:
@@ -329,6 +330,7 @@ inputs = { type = 'url-list', forms = ['url', 'data'] }
 video_urls = { type = 'url-list', count = [1, 3], item = { seconds = [1, 30], max_mb = 100 } }
 duration = { type = ['integer', 'string'], range = [3, 15], allowed = [-1, 'auto'], default = 5 }
 clips = { type = 'integer', range = [2, 10], allowed = [0] }
+speed = { type = 'number' }
 weight = { type = 'number', range = [0, 1], step = 0.01 }
 tags = { type = 'string-list', count = [0, 2] }
 quality = { type = 'string', allowed = ['480p', '1080p'] }
@@ -359,6 +361,8 @@ voices = { type = 'object', keys = '(image|video)[1-9][0-9]*', values = { type =
         ({"weight": 0.075}, "weight", "refused"),
         ({"weight": 1.01}, "weight", "refused"),
         ({"weight": float("inf")}, "weight", "refused"),
+        ({"speed": 1.5}, "speed", "sent"),
+        ({"speed": float("inf")}, "speed", "refused"),
         ({"tags": ["a", "b"]}, "tags", "sent"),
         ({"tags": ["a", "b", "c"]}, "tags", "refused"),
         ({"image_urls": ["iVBORw0KGgo="]}, "image_urls[0]", "sent"),

@@ -199,7 +199,7 @@ def test_a_rule_across_parameters_can_limit_a_range() -> None:
         "rule",
     )
     for duration, clips, right in [(10, 1, True), (11, 1, False), (11, 0, True), ("x", 1, False), (True, 1, False)]:
-        assert (broken(rule, {"duration": duration, "clips": links(clips)}, {}) is None) is right
+        assert (broken(rule, {"duration": duration, "clips": links(clips)}) is None) is right
 
 
 def test_a_condition_can_ask_for_a_range_and_a_form() -> None:
@@ -207,10 +207,17 @@ def test_a_condition_can_ask_for_a_range_and_a_form() -> None:
     rule = builder.rule(
         {"rule": "advise", "when": {"n": {"range": [2]}, "size": {"form": "word"}}, "message": "m"}, "docs", "rule"
     )
-    assert broken(rule, {"n": 2, "size": "auto"}, {})
-    assert not broken(rule, {"n": 2, "size": "1:1"}, {})
-    assert not broken(rule, {"n": "2", "size": "auto"}, {})
-    assert not broken(rule, {"n": 2}, {})
+    assert broken(rule, {"n": 2, "size": "auto"})
+    assert not broken(rule, {"n": 2, "size": "1:1"})
+    assert not broken(rule, {"n": "2", "size": "auto"})
+    assert not broken(rule, {"n": 2})
+
+
+def test_a_condition_tells_true_from_one() -> None:
+    builder = Builder(Tables(sections={"sources": {"docs": ["refuse", "a page"]}}))
+    rule = builder.rule({"rule": "advise", "when": {"draft": True}, "message": "m"}, "docs", "rule")
+    assert broken(rule, {"draft": True})
+    assert not broken(rule, {"draft": 1})
 
 
 @pytest.mark.parametrize("kind", [kind for kind, fields in KINDS.items() if fields])

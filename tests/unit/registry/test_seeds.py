@@ -70,6 +70,19 @@ def test_a_call_of_the_seeds_passes(name: str, params: dict[str, object]) -> Non
     assert checked.params == params
 
 
+@pytest.mark.parametrize(("name", "first", "last"), [("seedance-1.5-pro", 4, 12), ("kling-o3-text-to-video", 3, 15)])
+def test_s2_durations_of_named_models(name: str, first: int, last: int) -> None:
+    for duration in range(0, 20):
+        checked = check(name, {"prompt": "A fox", "duration": duration})
+        assert refused(checked, "duration") is not (first <= duration <= last)
+
+
+@pytest.mark.parametrize("quality", ["480p", "720p", "1080p", "4k", "2K"])
+def test_s2_default_model_goes_up_to_1080p(quality: str) -> None:
+    checked = check("seedance-1.5-pro", {"prompt": "A fox", "quality": quality})
+    assert refused(checked, "quality") is (quality in ("4k", "2K"))
+
+
 # S3, one limit after the other.
 
 RATIOS = "1:1 1:2 2:1 1:3 3:1 2:3 3:2 3:4 4:3 4:5 5:4 9:16 16:9 9:21 21:9".split()
