@@ -30,10 +30,12 @@ def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[s
     sent = check_all(model.parameters, given, "", found)
     for key in [key for key in sent if key not in model.parameters]:
         _unknown(registry, model, key, sent[key], found)
+    wrong = {problem.parameter for problem in found.problems}
     for rule in model.rules:
+        where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
         against = broken(rule, sent)
-        if against is not None:
-            where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
+        # A note about a value that is refused anyway would only be noise.
+        if against is not None and not (rule.hold == "warn" and where in wrong):
             text = f"{rule.message}; {against}"
             found.fault((rule.hold, rule.source), where, text, given=against, allowed=rule.message)
     return Checked(model, sent, tuple(found.problems), tuple(found.notes))

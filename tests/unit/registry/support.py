@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import cast
+from typing import Protocol, cast
 
 from evolink_mcp.registry import Checked, Model, Registry, load
 
@@ -62,3 +62,23 @@ def outcome(checked: Checked, parameter: str) -> str:
 def as_list(value: object) -> list[object]:
     assert isinstance(value, list)
     return cast(list[object], value)
+
+
+class Overlay(Protocol):
+    """Loads a registry over a file with this text."""
+
+    def __call__(self, text: str, name: str = "models.toml", *, allow_unlisted: bool = False) -> Registry: ...
+
+
+ABOUT = "kind = 'image'\nprovider = 'Me'\ndescription = 'Mine.'\nexample = { prompt = 'A fox' }\n"
+MINE = f"""
+[model.mine]
+{ABOUT}
+[model.mine.parameters]
+prompt = {{ type = 'string', required = true, length = [1, 10] }}
+"""
+
+
+def built_in_models_work(found: Registry) -> bool:
+    names = callable_models()
+    return names == [n for n in names if not found.check(found.models[n].endpoint, n, found.models[n].example).problems]

@@ -185,6 +185,12 @@ def test_a_rule_says_what_was_given() -> None:
     assert problem.message == 'duration: 1080p is made in 6 s only; given duration 10, quality "1080p" (docs).'
 
 
+def test_a_refused_value_is_not_noted_besides() -> None:
+    checked = check("gpt-image-2", P | {"n": 11, "resolution": "8K"})
+    assert [problem.parameter for problem in checked.problems] == ["n", "resolution"]
+    assert checked.notes == ()
+
+
 def test_a_rule_across_parameters_can_limit_a_range() -> None:
     builder = Builder(Tables(sections={"sources": {"docs": ["refuse", "a page"]}}))
     rule = builder.rule(

@@ -29,6 +29,10 @@ def test_a_model_that_cannot_be_called_is_refused(lab: Lab, model: object) -> No
     assert lab.paid() == 0
 
 
+def test_the_placeholder_is_refused_with_names_that_work(lab: Lab) -> None:
+    assert "seedance-2.0-text-to-video" in lab.refused("video", "seedance-2.0")["message"]
+
+
 @pytest.mark.parametrize(
     ("kind", "model"), [("image", "veo3"), ("video", "gpt-image-2"), ("audio", "veo3"), ("video", "suno-v5")]
 )

@@ -1,0 +1,187 @@
+"""The vocabulary of the data: closed, so that a slip is found, and wide enough for the models still to come."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.registry import describe, describe_text
+from tests.unit.registry.support import LINK, MINE, Overlay, built_in_models_work, outcome
+
+P: dict[str, object] = {"prompt": "A fox"}
+
+BAD_MODELS = [
+    ("parameters.prompt = { type = 'strin' }", "model.mine.parameters.prompt.type: 'strin' is not one of:"),
+    ("parameters.prompt = { type = 'string', lenght = [1, 2] }", "lenght: unknown key; did you mean length?"),
+    ("parameters.prompt = { type = 'string', length = [2, 1] }", "length: must be [low] or [low, high]"),
+    ("parameters.prompt = { type = 'string', length = 5 }", "length: must be a list of numbers"),
+    ("parameters.prompt = { type = 'string', length = [true] }", "length: must be a list of numbers"),
+    ("parameters.prompt = { type = 'string', hold = 'maybe' }", "hold: 'maybe' is not one of"),
+    ("parameters.prompt = { type = 'string', source = 'rumour' }", "source: 'rumour' is not one of"),
+    ("parameters.prompt = { type = 'string', allowed = 5 }", "allowed: must be a list, or the name of one"),
+    ("parameters.prompt = { type = 'string', allowed = 'no-list' }", "allowed: 'no-list' is not one of"),
+    ("parameters.prompt = { type = 'string', soft = { lengthy = 'docs' } }", "soft.lengthy: unknown key"),
+    ("parameters.prompt = { type = 'string', soft = { length = 'x' } }", "soft.length.source: 'x' is not one of"),
+    ("parameters.prompt = { type = 'string', note = 5 }", "note: must be a text"),
+    ("parameters.prompt = { type = 'string', any_case = 1 }", "any_case: must be true or false"),
+    ("parameters.prompt = { type = 'string', size = { edges = [1] } }", "size.edges: unknown key; did you mean edge?"),
+    ("parameters.prompt = { type = 'string', item = { mb = 5 } }", "item.mb: unknown key"),
+    ("parameters.prompt = { type = 'string', tolerate = { step = 5 } }", "tolerate.step: unknown key"),
+    ("parameters.prompt = { type = 'string', forms = ['ftp'] }", "forms: 'ftp' is not one of"),
+    ("parameters.prompt = { type = 'string', required = { if = {} } }", "required.if: unknown key"),
+    ("parameters.prompt = { type = 'string', required = { when = { a = { b = 1 } } } }", "when.a.b: unknown test"),
+    ("parameters.prompt = { type = 'string', required = { when = { a = { form = 'x' } } } }", "form: must be ratio"),
+    ("parameters.prompt = { type = 'object', keys = '(' }", "keys: is no pattern"),
+    ("parameters.prompt = { allowed = [1] }", "model.mine.parameters.prompt: has no type"),
+    ("parameters.prompt = 'no-such'", "no shared parameter 'no-such'"),
+    ("parameters.prompt = { like = 5 }", "parameters.prompt.like: must be the name of a shared parameter"),
+    ("parameters.prompt = 5", "model.mine.parameters.prompt: must be a table"),
+    ("like = 'nobody'", "model.mine.like: no model 'nobody' to take over from"),
+    ("like = 'mine'", "model.mine.like: no model 'mine' to take over from"),
+    ("kynd = 'image'", "model.mine.kynd: unknown key; did you mean kind?"),
+    ("kind = 'audio'", "model.mine.kind: 'audio' is not one of: asset, image, video"),
+    ("status = 'old'", "model.mine.status: 'old' is not one of"),
+    ("capabilities = ['flying']", "model.mine.capabilities: 'flying' is not one of"),
+    ("capabilities = 'flying'", "model.mine.capabilities: must be a list of texts"),
+    ("provider = ''", "model.mine.provider: must be a text"),
+    ("beta = 'yes'", "model.mine.beta: must be true or false"),
+    ("example = { n = 3 }", "model.mine.example: n: mine has no such parameter"),
+    ("example = {}", "model.mine.example: prompt: mine needs a text here"),
+    ("aliases = ['gpt-image-2']", "model.mine.aliases: 'gpt-image-2' is the name of gpt-image-2"),
+    ("replacements = ['nobody']", "model.mine.replacements: no model 'nobody'"),
+    ("rules = ['no-rule']", "model.mine.rules.0: 'no-rule' is not one of"),
+    ("rules = [{ rule = 'forbids', message = 'm' }]", "model.mine.rules.0.rule: 'forbids' is not one of"),
+    ("rules = [{ rule = 'advise', message = 'm' }]", "a rule 'advise' needs 'when'"),
+    ("rules = [{ rule = 'advise', when = { n = 1 } }]", "model.mine.rules.0.message: must be a text"),
+    ("rules = [{ rule = 'advise', when = { 'n.x' = 1 }, message = 'm' }]", "rules.0: no parameter 'n.x'"),
+    ("rules = [{ rule = 'advise', when = {}, message = 'm', hint = 'h' }]", "rules.0.hint: unknown key"),
+    ("rules = 5", "model.mine: is not of the right shape"),
+    ("spellings = { pic = { too = 'prompt' } }", "spellings.pic.too: unknown key; did you mean to?"),
+    ("spellings = { pic = { to = 'prompt', shape = 'round' } }", "spellings.pic.shape: 'round' is not one of"),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), BAD_MODELS, ids=[row[0][:60] for row in BAD_MODELS])
+def test_a_bad_model_is_reported_with_file_and_key(overlay: Overlay, tmp_path: Path, line: str, expected: str) -> None:
+    key = line.split(" = ", 1)[0]
+    text = "\n".join(row for row in MINE.splitlines() if not row.startswith(f"{key} "))
+    if key.startswith("parameters"):
+        text = text.split("[model.mine.parameters]")[0]
+    text = text.replace("[model.mine]\n", f"[model.mine]\n{line}\n", 1)
+    found = overlay(text + MINE.replace("model.mine", "model.good"))
+    assert any(expected in problem for problem in found.overlay_problems), found.overlay_problems
+    assert all(problem.startswith(f"{tmp_path / 'models.toml'}: ") for problem in found.overlay_problems)
+    assert "mine" not in found.models
+    assert found.check("image", "good", P).problems == ()
+    assert built_in_models_work(found)
+
+
+# The further documented models need these; none of them may need another shape.
+FURTHER = """
+[model.further]
+kind = 'video'
+provider = 'Me'
+description = 'Stands for what other documented models ask of the vocabulary.'
+capabilities = ['lip-sync', 'motion-control', 'upscale', 'layers', 'outpainting', 'variation']
+example = { generation_mode = 'first_frame', image_start = 'https://example.com/a.png' }
+rules = ['either', 'draft', 'clips', 'references', 'small']
+[rules.either]
+rule = 'excludes'
+for = 'hd'
+of = ['draft']
+when = { hd = true, draft = true }
+message = 'hd and draft exclude each other'
+[rules.draft]
+rule = 'allowed-when'
+for = 'quality'
+allowed = ['480p']
+when = { draft = true }
+message = 'a draft is 480p'
+[rules.clips]
+rule = 'allowed-when'
+for = 'duration'
+range = [2, 10]
+when = { video_urls = { count = [1] } }
+message = 'at most 10 s with clips'
+[rules.references]
+rule = 'count-of'
+of = ['image_urls', 'video_urls']
+count = [0, 5]
+for = 'image_urls'
+message = 'at most 5 references'
+[rules.small]
+rule = 'only-with'
+for = 'quality'
+when = { quality = '1080p' }
+with = { image_urls = { count = [0, 1], or_absent = true } }
+message = 'no 1080p with two images'
+[model.further.parameters]
+generation_mode = { type = 'string', allowed = ['first_frame', 'video_continuation'] }
+image_start = { type = 'url', required = { when = { generation_mode = 'first_frame' } } }
+image_urls = { type = 'url-list', count = [1, 6], forms = ['url', 'data', 'base64'] }
+inputs = { type = 'url-list', forms = ['url', 'data'] }
+video_urls = { type = 'url-list', count = [1, 3], item = { seconds = [1, 30], max_mb = 100 } }
+duration = { type = ['integer', 'string'], range = [3, 15], allowed = [-1, 'auto'], default = 5 }
+clips = { type = 'integer', range = [2, 10], allowed = [0] }
+speed = { type = 'number' }
+weight = { type = 'number', range = [0, 1], step = 0.01 }
+tags = { type = 'string-list', count = [0, 2] }
+quality = { type = 'string', allowed = ['480p', '1080p'] }
+hd = 'flag-off'
+draft = 'flag-off'
+extra = { type = 'object', open = true, properties = { known = 'flag' } }
+tools = { type = 'object-list', properties = { type = { type = 'string', required = true, allowed = ['web_search'] } } }
+voices = { type = 'object', keys = '(image|video)[1-9][0-9]*', values = { type = 'url' } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "parameter", "expected"),
+    [
+        ({"generation_mode": "first_frame"}, "image_start", "refused"),
+        ({"generation_mode": "video_continuation"}, "image_start", "sent"),
+        ({"duration": "auto"}, "duration", "sent"),
+        ({"duration": -1}, "duration", "sent"),
+        ({"duration": 15}, "duration", "sent"),
+        ({"duration": 16}, "duration", "refused"),
+        ({"duration": "long"}, "duration", "refused"),
+        ({"duration": 11, "video_urls": [LINK]}, "duration", "refused"),
+        ({"duration": 10, "video_urls": [LINK]}, "duration", "sent"),
+        ({"clips": 0}, "clips", "sent"),
+        ({"clips": 1}, "clips", "refused"),
+        ({"weight": 0.07}, "weight", "sent"),
+        ({"weight": 1}, "weight", "sent"),
+        ({"weight": 0.075}, "weight", "refused"),
+        ({"weight": 1.01}, "weight", "refused"),
+        ({"weight": float("inf")}, "weight", "refused"),
+        ({"speed": 1.5}, "speed", "sent"),
+        ({"speed": float("inf")}, "speed", "refused"),
+        ({"tags": ["a", "b"]}, "tags", "sent"),
+        ({"tags": ["a", "b", "c"]}, "tags", "refused"),
+        ({"image_urls": ["iVBORw0KGgo="]}, "image_urls[0]", "sent"),
+        ({"inputs": ["DATA:image/png;base64,AA=="]}, "inputs[0]", "sent"),
+        ({"inputs": ["iVBORw0KGgo="]}, "inputs[0]", "refused"),
+        ({"image_urls": [LINK] * 3, "video_urls": [LINK] * 3}, "image_urls", "refused"),
+        ({"image_urls": [LINK] * 2, "quality": "1080p"}, "quality", "refused"),
+        ({"quality": "1080p"}, "quality", "sent"),
+        ({"quality": "1080p", "draft": True}, "quality", "refused"),
+        ({"hd": True, "draft": True}, "hd", "refused"),
+        ({"hd": True, "draft": False}, "hd", "sent"),
+        ({"extra": {"known": True, "anything": [1]}}, "extra.anything", "sent"),
+        ({"extra": {"known": 1}}, "extra.known", "refused"),
+        ({"tools": [{"type": "web_search"}, {}]}, "tools[1].type", "refused"),
+        ({"voices": {"image1": LINK, "video12": LINK}}, "voices", "sent"),
+        ({"voices": {"image0": LINK}}, "voices.image0", "refused"),
+        ({"voices": {"image1": "nope"}}, "voices.image1", "refused"),
+    ],
+)
+def test_the_vocabulary_can_say_what_further_models_need(
+    overlay: Overlay, params: dict[str, object], parameter: str, expected: str
+) -> None:
+    found = overlay(FURTHER)
+    assert found.overlay_problems == []
+    checked = found.check("video", "further", params)
+    assert outcome(checked, parameter) == expected, checked
+    described = found.models["further"]
+    assert json.dumps(describe(described))
+    assert "voices" in describe_text(described)
