@@ -1,5 +1,6 @@
 """Values inside and outside every stated limit of a parameter, drawn for property tests."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
@@ -66,11 +67,23 @@ def _text(parameter: Parameter) -> st.SearchStrategy[object]:
 
 
 def sizes(parameter: Parameter) -> st.SearchStrategy[object]:
+    """`WxH` values within the grammar, drawn so that hardly any has to be thrown away."""
     size = parameter.size
     assert size is not None
     step = size.multiple
-    edges = st.integers(1, 7000 // step).map(lambda count: count * step)
-    return st.tuples(edges, edges).filter(lambda edge: not faults(size, *edge)).map(lambda edge: f"{edge[0]}x{edge[1]}")
+    least, most = (whole(size.edge.low, 1), whole(size.edge.high, 7000)) if size.edge else (1, 7000)
+    few, many = (whole(size.pixels.low, 1), whole(size.pixels.high, 7000**2)) if size.pixels else (1, 7000**2)
+    steep = size.ratio or 7000.0
+
+    def steps(low: float, high: float) -> st.SearchStrategy[int]:
+        first, last = math.ceil(max(low, least) / step), math.floor(min(high, most) / step)
+        return st.integers(first, max(first, last)).map(lambda count: count * step)
+
+    def heights(width: int) -> st.SearchStrategy[tuple[int, int]]:
+        return st.tuples(st.just(width), steps(max(few / width, width / steep), min(many / width, width * steep)))
+
+    widths = steps(math.sqrt(few / steep), math.sqrt(many * steep))
+    return widths.flatmap(heights).filter(lambda edge: not faults(size, *edge)).map(lambda edge: f"{edge[0]}x{edge[1]}")
 
 
 def _object(parameter: Parameter) -> st.SearchStrategy[object]:
