@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo test check ci schemas clean
+.PHONY: help demo test check ci generated clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-schemas: $(DEV) ## Write the snapshots of the tools' schemas anew
+generated: $(DEV) ## Write what is made of the code: schema snapshots, docs/models.md
 	$(BIN)/python -m tests.snapshots
 
 ci: check test ## What .ci/run runs

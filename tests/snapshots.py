@@ -1,6 +1,6 @@
 """The tools as clients see them, kept as files so that a change of one is seen in review.
 
-``python -m tests.snapshots`` writes them anew.
+``python -m tests.snapshots`` writes them anew, and the page on models with them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import anyio
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests import documents
 
 FOLDER = Path(__file__).parent / "schemas"
 
@@ -74,3 +75,4 @@ def write() -> None:
 
 if __name__ == "__main__":
     write()
+    documents.write()

@@ -44,6 +44,10 @@ class Sandbox:
     def advance(self, seconds: float) -> None:
         self._json("POST", "clock", {"advance_seconds": seconds})
 
+    def learn(self, name: str, kind: str) -> None:
+        """Makes the sandbox take one more model, until it is reset."""
+        self._json("POST", "models", {"name": name, "kind": kind})
+
     def ledger(self) -> dict[str, Any]:
         return self._json("GET", "ledger")
 

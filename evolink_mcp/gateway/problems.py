@@ -1,7 +1,7 @@
 """What the gateway's error codes mean and what to do about them.
 
 The tables merge S1's and S2's: HTTP statuses, codes of failed tasks, codes of
-the files API. Resolutions are ours. ``retryable`` follows the seeds, except
+the files API. Resolutions are ours. ``retryable`` follows them, except
 that an empty account is never retried by itself (S1 calls it retryable, yet it
 needs a top-up).
 """

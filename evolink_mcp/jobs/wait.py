@@ -1,4 +1,4 @@
-"""Waiting for a task, server-side: at the pace of the seeds, with progress, within a bound."""
+"""Waiting for a task, server-side: at the documented pace, with progress, within a bound."""
 
 from __future__ import annotations
 

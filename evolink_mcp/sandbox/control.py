@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from evolink_mcp.sandbox.catalog import Model
 from evolink_mcp.sandbox.state import sandbox_of
 from evolink_mcp.sandbox.wire import MIB, Json, Refusal, read_object
 
@@ -60,6 +61,16 @@ async def move_clock(request: Request) -> Response:
     return JSONResponse({"now": clock.now(), "ahead": clock.ahead})
 
 
+async def learn_model(request: Request) -> Response:
+    """One more model, until the next reset: to try what the sandbox's own list does not have."""
+    order = await read_object(request, MIB)
+    name, kind = order.get("name"), order.get("kind")
+    if not isinstance(name, str) or not name or kind not in ("image", "video", "audio"):
+        raise Refusal(400, "name has to be a string and kind image, video or audio")
+    sandbox_of(request).models[name] = Model(name, kind)
+    return JSONResponse({"name": name, "kind": kind}, 201)
+
+
 async def reset(request: Request) -> Response:
     sandbox_of(request).reset()
     return JSONResponse({"reset": True})
@@ -91,6 +102,7 @@ ROUTES = [
     Route("/_sandbox/faults", clear_faults, methods=["DELETE"]),
     Route("/_sandbox/ledger", ledger, methods=["GET"]),
     Route("/_sandbox/requests", requests, methods=["GET"]),
+    Route("/_sandbox/models", learn_model, methods=["POST"]),
     Route("/_sandbox/clock", move_clock, methods=["POST"]),
     Route("/_sandbox/reset", reset, methods=["POST"]),
     Route("/_sandbox/config", change_config, methods=["PATCH"]),

@@ -29,7 +29,7 @@ def creator(kind: MediaKind) -> Handler:
         sandbox = sandbox_of(request)
         owner = account(request)
         body = await read_object(request, MAX_BODY)
-        model = check(body, kind)
+        model = check(body, kind, sandbox.models)
 
         def locate(url: str) -> Path | None:
             return sandbox.locate(request, url)

@@ -7,7 +7,7 @@ only what every model shares is checked: the model, the prompt, the types.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -43,13 +43,15 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
-def check(body: Json, kind: MediaKind) -> Model:
-    """The model of a valid request to the endpoint of `kind`. Raises Refusal 400 naming the parameter.
+def check(body: Json, kind: MediaKind, known: Mapping[str, Model] = MODELS) -> Model:
+    """The model, out of those `known`, of a valid request to the endpoint of `kind`.
+
+    Raises Refusal 400 naming the parameter.
 
     A null counts as not given.
     """
     body = {name: value for name, value in body.items() if value is not None}
-    model = _model(body.get("model"), kind)
+    model = _model(body.get("model"), kind, known)
     for name in _TYPES.keys() & body.keys():
         types, wanted = _TYPES[name]
         # To Python a boolean is an integer; to JSON it is not.
@@ -74,12 +76,12 @@ def _list(body: Json, name: str) -> list[object]:
     return cast("list[object]", body.get(name) or [])
 
 
-def _model(name: object, kind: MediaKind) -> Model:
+def _model(name: object, kind: MediaKind, known: Mapping[str, Model]) -> Model:
     if not isinstance(name, str) or not name:
         raise _bad("model", "model is required")
     if name == PLACEHOLDER:
         raise _bad("model", f"{name} cannot be called; name a task, as in {name}-text-to-video")
-    model = MODELS.get(name)
+    model = known.get(name)
     if model is None:
         raise _bad("model", f"there is no model {name}")
     if model.kind != kind:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
+from evolink_mcp.sandbox.catalog import MODELS
 from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.faults import FaultBook
@@ -28,6 +29,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self.config = config
         self.clock = clock
+        self.models = dict(MODELS)
         self.tasks = TaskBook()
         self.files = FileStore()
         self.faults = FaultBook()
@@ -38,6 +40,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Forget everything but the settings."""
+        self.models = dict(MODELS)
         self.tasks.clear()
         self.files.clear()
         self.faults.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,9 @@ from evolink_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from evolink_mcp.registry import Registry
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -32,7 +36,10 @@ class App:
     def registry(self) -> Registry:
         from evolink_mcp.registry import load
 
-        return load(self.settings.models_file, allow_unlisted=self.settings.allow_unlisted_models)
+        registry = load(self.settings.models_file, allow_unlisted=self.settings.allow_unlisted_models)
+        for problem in registry.overlay_problems:
+            logger.warning("EVOLINK_MODELS_FILE: %s", problem)
+        return registry
 
     def default_model(self, kind: Literal["image", "video"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""

@@ -42,6 +42,8 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             sandbox = await stack.enter_async_context(running_sandbox())
             settings = replace(settings, base_url=sandbox.url, files_url=sandbox.url, api_key=SANDBOX_KEY)
         app = App(settings)
+        if settings.models_file is not None:
+            _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
         received, sent = await stack.enter_async_context(stdio_server())
         await serve_streams(create_server(app), received, sent)

@@ -90,7 +90,7 @@ def test_the_tool_list_stays_small(listed: list[dict[str, Any]]) -> None:
 
 def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) -> None:
     for tool in listed:
-        assert tool == read_snapshot(tool["name"]), f"{tool['name']} changed: look at it, then `make schemas`"
+        assert tool == read_snapshot(tool["name"]), f"{tool['name']} changed: look at it, then `make generated`"
 
 
 def test_the_instructions_fit_where_hosts_cut_them() -> None:

@@ -1,4 +1,4 @@
-"""Waiting: at the seeds' pace, with progress, within its bound. No real time passes."""
+"""Waiting: at the documented pace, with progress, within its bound. No real time passes."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_no18_assets_need_what_their_own_page_says_and_no_prompt() -> None:
 
 @pytest.mark.parametrize("name", registry().names("image"))
 def test_no_call_that_the_image_table_allows_is_refused_for_its_size_or_n(name: str) -> None:
-    """S1 gives every model ten ratios and n from 1 to 4; only the page among the seeds (S4) may refuse them."""
+    """S1 gives every model ten ratios and n from 1 to 4; only the model's own page (S4) may refuse them."""
     if name == "gpt-4o-image":
         return
     call = P | ({"image_urls": [LINK]} if "image_urls" in model(name).parameters else {})

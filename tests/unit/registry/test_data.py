@@ -74,7 +74,7 @@ def test_no_limit_of_prose_tables_or_older_pages_alone_is_refused() -> None:
     for name in callable_models():
         for parameter in model(name).parameters.values():
             sources = {*parameter.source.split(", ")}
-            # Refused all the same: what a page's text and the seed's table both rule out, and what no page lists.
+            # Refused all the same: what a page's text and the reference's table both rule out, and what no page lists.
             if sources <= weak and parameter.hold == "refuse":
                 assert len(sources) == 2 or parameter.caution, (name, parameter.name)
             if parameter.unit == "tokens":

@@ -1,4 +1,4 @@
-"""What the seeds promise, whole: their examples, and every limit of S3 and S4."""
+"""What the reference documents S0 to S4 promise, whole: their examples, and every limit of S3 and S4."""
 
 import pytest
 from hypothesis import given, settings

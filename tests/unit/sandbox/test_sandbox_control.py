@@ -120,3 +120,13 @@ def test_reset_forgets_everything(lab: Lab) -> None:
     assert lab.open(task["results"][0]).status_code == 404
     assert lab.open(file["file_url"]).status_code == 404
     assert lab.get("/api/v1/files/list")["data"]["total"] == 0
+
+
+def test_a_model_can_be_taught_until_the_next_reset(lab: Lab) -> None:
+    call = {"model": "my-model", "prompt": "x", "size": "64x64"}
+    assert lab.http.post("/v1/images/generations", json=call).status_code == 400
+    lab.control("POST", "models", {"name": "my-model", "kind": "image"})
+    assert lab.http.post("/v1/images/generations", json=call).status_code == 200
+    lab.control("POST", "reset")
+    assert lab.http.post("/v1/images/generations", json=call).status_code == 400
+    assert lab.http.post("/_sandbox/models", json={"name": "x", "kind": "smell"}).status_code == 400

@@ -127,7 +127,7 @@ def test_base64_comes_bare_or_as_a_data_url(lab: Lab, prefix: str) -> None:
     assert lab.open(data["file_url"]).content == png()
 
 
-@pytest.mark.parametrize("text", ["not base64!", None, 7, "", "ünï"])
+@pytest.mark.parametrize("text", ["not base64!", "aGk*=", None, 7, "", "ünï"])
 def test_what_is_not_base64_is_refused(lab: Lab, text: object) -> None:
     response = lab.http.post(BASE64, json={"base64_data": text})
     assert (response.status_code, code(response)) == (400, 400)
@@ -201,6 +201,11 @@ class Web(http.server.BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path == "/broken":
             self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort")
+        elif self.path == "/endless":
+            self.send_response(200)
+            self.end_headers()
+            while True:  # until the other side has had enough
+                self.wfile.write(bytes(10_000))
         else:
             more = int(self.path.rpartition("/")[2]) if self.path.startswith("/size/") else 0
             self.send_response(200 if self.path != "/missing" else 404)
@@ -261,13 +266,21 @@ def test_a_download_that_fails_is_40004(lab: Lab, web: str, path: str) -> None:
         "http://169.254.169.254/",
         "file:///etc/passwd",
         "http://[",
-        "http://127.0.0.1:1/a.png",
         "http://127.0.0.1.example.com/",
     ],
 )
 def test_nothing_off_this_machine_is_contacted(lab: Lab, url: str) -> None:
     response = lab.http.post(URL, json={"file_url": url})
     assert (response.status_code, code(response)) == (400, 40004)
+    assert "only reaches this machine" in response.json()["msg"]
+
+
+def test_nobody_listening_is_40004(lab: Lab) -> None:
+    assert code(lab.http.post(URL, json={"file_url": "http://127.0.0.1:1/a.png"})) == 40004
+
+
+def test_a_download_without_end_is_given_up_at_the_limit(lab: Lab, small_limit: int, web: str) -> None:
+    assert code(lab.http.post(URL, json={"file_url": f"{web}/endless"})) == 40001
 
 
 def test_loopback_is_recognised_in_its_spellings() -> None:

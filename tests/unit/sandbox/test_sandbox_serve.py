@@ -73,14 +73,16 @@ def test_it_stops_at_once_whatever_hangs(caplog: pytest.LogCaptureFixture) -> No
 
 
 async def test_stopping_under_cancellation_still_cleans_up() -> None:
-    url = ""
+    url, file = "", Path()
     with anyio.CancelScope() as scope:
         async with running_sandbox() as running:
-            url = running.url
+            url, file = running.url, running.sandbox.folder.new(".png")
+            assert file.parent.exists()
             scope.cancel()
             await anyio.sleep_forever()
     with pytest.raises(OSError, match="connection attempts failed"):
         await anyio.connect_tcp("127.0.0.1", int(url.rpartition(":")[2]))
+    assert not file.parent.exists()
 
 
 def test_a_taken_port_is_named() -> None:
