@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ try it without a key:  evolink-mcp demo
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end a command
     arguments = _parser().parse_args(argv)
     try:
         code = _run(arguments)
@@ -61,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
 
     sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
-    sandbox.add_argument("--port", type=int, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")
+    sandbox.add_argument("--port", type=_port, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")
 
     models = commands.add_parser("models", help="list the models, or tell everything one takes")
     models.add_argument("model", nargs="?", help="a model id")
@@ -107,7 +111,10 @@ def _demo(out: Path) -> int:
         return _fail(missing)
     from evolink_mcp.demo import run_demo
 
-    return run_demo(out)
+    try:
+        return run_demo(out)
+    except OSError as error:
+        return _fail(f"The demo cannot write to {out} ({error.strerror}).\nNext: choose another folder with --out.")
 
 
 def _sandbox(port: int) -> int:
@@ -119,10 +126,21 @@ def _sandbox(port: int) -> int:
 
     set_up_logging("INFO")
     try:
-        serve_forever(SandboxConfig(), port)
+        serve_forever(SandboxConfig(), port, on_ready=_announce)
     except OSError as error:
-        return _fail(f"The sandbox cannot listen on 127.0.0.1:{port}: {error}.\nNext: choose another --port, or 0.")
+        return _fail(f"The sandbox {error.strerror or error}.\nNext: choose another --port, or 0 for any free one.")
     return 0
+
+
+def _announce(url: str) -> None:
+    print(f"The sandbox EvoLink answers at {url} (any key will do; Ctrl-C ends it).", flush=True)
+
+
+def _port(text: str) -> int:
+    """A port number; 0 is any free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port from 0 to 65535 is expected, not {text!r}")
+    return int(text)
 
 
 def _models(model: str | None, kind: Literal["image", "video"] | None) -> int:

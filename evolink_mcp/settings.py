@@ -96,8 +96,18 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
     api_key = text("EVOLINK_API_KEY") or None
     if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         problems.append("EVOLINK_API_KEY holds characters that no key has (spaces, line ends or non-ASCII).")
-    output_dir = _folder(text("EVOLINK_OUTPUT_DIR"))
-    models_file = text("EVOLINK_MODELS_FILE")
+
+    def path(name: str, value: str) -> Path | None:
+        try:
+            return Path(value).expanduser().absolute() if value else None
+        except (RuntimeError, OSError) as error:
+            problems.append(f"{name} holds a path that cannot be used: {value[:60]!r} ({error}).")
+            return None
+
+    output_dir = path("EVOLINK_OUTPUT_DIR", text("EVOLINK_OUTPUT_DIR"))
+    listed = [
+        path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in env.get("EVOLINK_UPLOAD_DIRS", "").split(os.pathsep)
+    ]
     settings = Settings(
         api_key=api_key,
         base_url=url("EVOLINK_BASE_URL", API_URL),
@@ -105,8 +115,8 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         image_model=text(IMAGE_MODEL_VARIABLE) or None,
         video_model=text(VIDEO_MODEL_VARIABLE) or None,
         output_dir=output_dir,
-        upload_dirs=_upload_dirs(env.get("EVOLINK_UPLOAD_DIRS", ""), output_dir, cwd or Path.cwd()),
-        models_file=Path(models_file).expanduser() if models_file else None,
+        upload_dirs=_upload_dirs([each for each in listed if each], output_dir, cwd or _working_directory()),
+        models_file=path("EVOLINK_MODELS_FILE", text("EVOLINK_MODELS_FILE")),
         allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
         sandbox=flag("EVOLINK_SANDBOX"),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),
@@ -132,20 +142,21 @@ def _url_problem(value: str) -> str:
     return ""
 
 
-def _folder(value: str) -> Path | None:
-    return Path(value).expanduser().absolute() if value else None
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:  # it was deleted
+        return None
 
 
-def _upload_dirs(value: str, output_dir: Path | None, cwd: Path) -> tuple[Path, ...]:
+def _upload_dirs(listed: list[Path], output_dir: Path | None, cwd: Path | None) -> tuple[Path, ...]:
     """The folders files may be uploaded from: as listed, else the working directory.
 
     The working directory does not count where it is the root or the home folder
     itself: hosts start servers there, and nobody meant to open all of it.
     """
-    listed = [Path(entry).expanduser().absolute() for entry in value.split(os.pathsep) if entry.strip()]
     if not listed:
-        too_wide = (Path(cwd.anchor), Path.home())
-        listed = [] if cwd in too_wide else [cwd]
-        if output_dir is not None:
-            listed.append(output_dir)
+        home = Path(os.path.expanduser("~"))
+        usable = cwd is not None and cwd not in (Path(cwd.anchor), home)
+        listed = [folder for folder in (cwd if usable else None, output_dir) if folder is not None]
     return tuple(dict.fromkeys(listed))

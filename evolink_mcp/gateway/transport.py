@@ -54,11 +54,15 @@ class Reply:
 
 
 class Transport:
-    """The pool. Made once a process; opens nothing before the first request."""
+    """The pool. Made once a process; opens nothing before the first request.
 
-    def __init__(self, api_url: str, files_url: str) -> None:
+    ``over`` replaces the network, as an httpx transport does.
+    """
+
+    def __init__(self, api_url: str, files_url: str, *, over: httpx2.AsyncBaseTransport | None = None) -> None:
         self.api_url = api_url
         self.files_url = files_url
+        self._over = over
         self._client: httpx2.AsyncClient | None = None
 
     @property
@@ -68,7 +72,8 @@ class Transport:
             self._client = httpx2.AsyncClient(
                 timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
                 limits=POOL,
-                mounts=NO_PROXY,
+                transport=self._over,
+                mounts=None if self._over else NO_PROXY,
                 follow_redirects=False,
                 headers={"user-agent": f"evolink-mcp/{__version__}", "accept": "application/json"},
             )
@@ -142,7 +147,7 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
         paid: Whether the request could cost credits; then anything but a plain
             refusal is :class:`OutcomeUnknown`.
     """
-    problem = wire.parse_problem(reply.body)
+    problem = wire.parse_problem(reply.body) or _plain_problem(reply.body)
     advice = problems.http_advice(reply.status)
     if problem is None and not reply.is_json:
         said = "its answer is not JSON (a proxy's page, perhaps)"
@@ -169,6 +174,13 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
         request_id=reply.request_id,
         retry_after=reply.retry_after,
     )
+
+
+def _plain_problem(body: object) -> wire.Problem | None:
+    """What an error answer says outside any error object."""
+    answer = wire.as_object(body)
+    said = next((answer[key] for key in ("message", "msg", "detail") if answer.get(key)), None)
+    return None if said is None else wire.Problem(message=wire.shorten(" ".join(str(said).split()), 300))
 
 
 def _unknown(what: str, code: str = "connection_lost") -> OutcomeUnknown:

@@ -153,7 +153,8 @@ def parse_problem(body: object) -> Problem | None:
     error = outer.get("error")
     inner = as_object(error)
     if isinstance(error, str):
-        inner = {"message": as_text(outer.get("error_description")) or error, "code": error}
+        code = error if error.replace("_", "").isalnum() else ""
+        inner = {"message": as_text(outer.get("error_description")) or error, "code": code}
     elif not inner and outer.get("success") is False:
         inner = {"message": outer.get("msg") or outer.get("message"), "code": outer.get("code")}
     if not inner:
@@ -188,7 +189,7 @@ def parse_task(body: object) -> Task | None:
         kind=kind,
         model=as_text(outer.get("model")),
         progress=_percent(outer.get("progress")),
-        created=as_number(outer.get("created")) or as_number(outer.get("created_at")),
+        created=_time(outer.get("created")) or _time(outer.get("created_at")),
         estimated_seconds=as_whole(info.get("estimated_time")),
         credits_reserved=as_number(usage.get("credits_reserved")),
         credits_used=_first_number(usage.get("credits_used"), cost.get("credits")),
@@ -245,6 +246,14 @@ def _percent(value: object) -> int | None:
     return None if number is None else min(max(number, 0), 100)
 
 
+def _time(value: object) -> float | None:
+    """Seconds since 1970; milliseconds are told by their size, and what is no time of our age is absent."""
+    number = as_number(value)
+    if number is not None and number > 1e11:
+        number /= 1000.0
+    return number if number is not None and 0 < number < 1e11 else None
+
+
 def _first_number(*values: object) -> float | None:
     return next((number for number in map(as_number, values) if number is not None), None)
 
@@ -257,13 +266,13 @@ def _items(value: object) -> Iterator[Mapping[str, Any]]:
     if item:
         yield item
     for inner in item.values():
-        yield from _items(as_list(inner))
+        yield from _items(inner)
 
 
 def _results(task: Mapping[str, Any], kind: Kind | None) -> Iterator[Result]:
     """Every link once: those of ``results`` first, then those of ``result_data``."""
     found: dict[str, Kind | None] = {}
-    for entry in as_list(task.get("results")):
+    for entry in [task.get("results"), *as_list(task.get("results"))]:
         if isinstance(entry, str) and _is_link(entry):
             found.setdefault(entry, kind)
     for source in (task.get("results"), task.get("result_data"), task.get("output")):

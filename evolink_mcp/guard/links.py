@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -11,6 +13,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.settings import is_loopback
 
 MAX_LINK = 8192
+NAT64 = IPv6Network("64:ff9b::/96")
 FREE_TEXT = frozenset({"prompt", "negative_prompt"})
 
 
@@ -70,12 +73,40 @@ def _problem(url: str, allow_loopback: bool) -> str:
         return "a link starting with https:// is expected."
     if parts.username is not None or parts.password is not None:
         return "the link holds a user name or password."
-    if is_loopback(host):
+    address = _literal(host)
+    if is_loopback(str(address or host)):
         return "" if allow_loopback else "the link points to this machine, which the gateway cannot reach."
     if parts.scheme != "https":
         return "the link must be https."
-    try:
-        public = ipaddress.ip_address(host).is_global
-    except ValueError:
+    if address is not None:
+        public = _is_public(address)
+    else:
         public = "." in host and not host.lower().endswith((".local", ".internal", ".localhost"))
     return "" if public else "the link points into a private network."
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host is, in any spelling that resolvers take (127.1, 0x7f.1, 2130706433)."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    if not set(host.lower()) <= set("0123456789abcdefx."):
+        return None
+    try:
+        return IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    """Whether an address, and the one that may be hidden in it, is on the public network."""
+    if isinstance(address, IPv6Address):
+        hidden = [address.ipv4_mapped, address.sixtofour]
+        if address in NAT64:
+            hidden.append(IPv4Address(int(address) & 0xFFFFFFFF))
+        if not all(inner.is_global for inner in hidden if inner is not None):
+            return False
+        if any(inner is not None for inner in hidden):
+            return not address.is_multicast
+    return address.is_global and not address.is_multicast

@@ -13,8 +13,8 @@ from evolink_mcp.errors import Refused
 def open_allowed(path: str, folders: tuple[Path, ...], *, max_bytes: int) -> tuple[BinaryIO, Path, int]:
     """Opens a file that lies under one of ``folders``: (file, real path, size in bytes).
 
-    Links are followed first and the place they lead to is what counts. The
-    checks are made on the open file, so that nothing can be swapped after them.
+    Links are followed first and the place they lead to is what counts. Kind and
+    size are checked on the open file, so that it cannot be swapped after them.
 
     Raises:
         Refused: Outside the folders, not there, not a regular file, empty or too large.
@@ -30,10 +30,10 @@ def open_allowed(path: str, folders: tuple[Path, ...], *, max_bytes: int) -> tup
     try:
         # O_NOFOLLOW and O_NONBLOCK: a link or a pipe put there after the check is not followed or waited for.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        file = os.fdopen(os.open(real, flags), "rb")
+        handle = os.open(real, flags)
     except OSError as error:
         raise _refused(f"file_path: {path[:200]!r} cannot be read ({error.strerror}).", folders) from None
-    about = os.fstat(file.fileno())
+    about = os.fstat(handle)
     problem = ""
     if not stat.S_ISREG(about.st_mode):
         problem = "is not a regular file"
@@ -42,9 +42,9 @@ def open_allowed(path: str, folders: tuple[Path, ...], *, max_bytes: int) -> tup
     elif about.st_size > max_bytes:
         problem = f"has {about.st_size:,} bytes; at most {max_bytes:,} are allowed"
     if problem:
-        file.close()
+        os.close(handle)
         raise _refused(f"file_path: {path[:200]!r} {problem}.", folders)
-    return file, real, about.st_size
+    return os.fdopen(handle, "rb"), real, about.st_size
 
 
 def _refused(what: str, folders: tuple[Path, ...]) -> Refused:

@@ -7,6 +7,7 @@ its lower to its upper bound over the first minute.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 
@@ -18,10 +19,12 @@ class Pace(NamedTuple):
     longest: float
     give_up: float
 
-    def next_look(self, created: float, now: float) -> float:
-        """The time of the next look, after one at ``now``."""
+    def next_look(self, created: float, now: float, spread: Callable[[float, float], float] | None = None) -> float:
+        """The time of the next look, after one at ``now``; ``spread`` keeps many waits from looking in step."""
         age = max(now - created, 0.0)
         interval = self.shortest + (self.longest - self.shortest) * min(age / 60.0, 1.0)
+        if spread is not None:
+            interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
         return max(created + self.first, now + interval)
 
 

@@ -1,31 +1,206 @@
-"""Money is spent once, on purpose: one POST, and an honest word about it."""
+"""Money is spent once, on purpose: one POST, an honest word about it, and no answer lost.
+
+A paid POST runs apart from the call that asked for it, so that a client that
+cancels or goes away does not tear it down half-way. Whatever came of it is kept
+for ten minutes for the caller who repeats the same request because no answer
+ever reached it. An answer that was delivered is never used again: asking twice
+for two pictures makes two.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
-from evolink_mcp.errors import OutcomeUnknown
+import anyio
+
+from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs import recover
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.memory import Answer, Memory, intent_of, owner_of
+from evolink_mcp.jobs.pauses import Pauses
 
 SUBMIT_SECONDS = 45.0
-_AFTER_UNKNOWN = (
-    "Do not submit again blindly: a task may exist and be paid for. Tell the user, and let them look at their "
-    "EvoLink dashboard before deciding."
-)
+TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
+MAX_UNREACHED = 3
+UNREACHED_PAUSE = 0.5
+
+logger = logging.getLogger(__name__)
 
 
-async def submit(
-    caller: Caller, kind: media.Media, body: Mapping[str, object], *, seconds: float = SUBMIT_SECONDS
-) -> wire.Task:
-    """Creates a task with a single paid POST, within ``seconds``.
+@dataclass(frozen=True)
+class Submitted:
+    """A task, and whether it is that of an earlier identical request instead of a new one."""
 
-    Raises:
-        Unreachable, GatewayRefused: Nothing was created; ``charged`` is "no".
-        OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
-    """
-    try:
-        return await media.create(caller, kind, body, seconds=seconds)
-    except OutcomeUnknown as error:
-        error.what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
-        error.next_step = _AFTER_UNKNOWN
-        raise
+    task: wire.Task
+    earlier: bool = False
+
+
+@dataclass
+class _Running:
+    """One paid request under way. ``abandoned``: nobody waits for its answer any more."""
+
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    task: wire.Task | None = None
+    error: Exception | None = None
+    abandoned: bool = False
+
+    def answer(self) -> Answer | None:
+        """What has to be kept of it: a task, or an unknown outcome. A refusal cost nothing and may be asked again."""
+        if self.task is not None:
+            return Answer(task_id=self.task.id)
+        if isinstance(self.error, OutcomeUnknown):
+            return Answer(what=self.error.what, code=self.error.code, next_step=self.error.next_step)
+        return None
+
+
+class Submits:
+    """The paid requests of one process."""
+
+    def __init__(self, memory: Memory, pauses: Pauses, clock: Clock) -> None:
+        self._memory = memory
+        self._pauses = pauses
+        self._clock = clock
+        self._running: dict[tuple[str, str], list[_Running]] = {}
+        self._work: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def submitted(
+        self, caller: Caller, kind: media.Media, body: Mapping[str, object], *, seconds: float = SUBMIT_SECONDS
+    ) -> AsyncGenerator[Submitted]:
+        """Creates a task with one paid POST within ``seconds``; the block delivers the answer.
+
+        If the block does not end well, the answer counts as not delivered.
+
+        Raises:
+            Refused: The gateway's own pause is too long to wait for; nothing was sent.
+            Unreachable, GatewayRefused: Nothing was created; ``charged`` is "no".
+            OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
+        """
+        owner, intent = owner_of(caller.key), intent_of(kind, body)
+        submitted = await self._submit(caller, kind, body, owner, intent, seconds)
+        try:
+            yield submitted
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._memory.leave(owner, intent, Answer(submitted.task.id), self._clock.now())
+            raise
+
+    async def drain(self, seconds: float) -> None:
+        """Waits, however the process is being ended, until no paid request is under way."""
+        if self._work:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait(list(self._work), timeout=seconds)
+
+    async def _submit(
+        self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float
+    ) -> Submitted:
+        key = (owner, intent)
+        running = next((each for each in self._running.get(key, []) if each.abandoned), None)
+        if running is not None:
+            running.abandoned = False
+            return Submitted(await self._attend(key, running), earlier=True)
+        answer = await self._memory.take(owner, intent, self._clock.now())
+        if answer is not None and not answer.task_id:
+            raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
+        if answer is not None:
+            return Submitted(await self._reread(caller, kind, body, answer.task_id), earlier=True)
+        running = _Running()
+        self._running.setdefault(key, []).append(running)
+        work = asyncio.create_task(self._run(running, key, caller, kind, body, seconds))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        return Submitted(await self._attend(key, running))
+
+    async def _attend(self, key: tuple[str, str], running: _Running) -> wire.Task:
+        """Waits for a request under way; leaves its answer behind if the caller goes away meanwhile."""
+        try:
+            await running.done.wait()
+        except BaseException:
+            if running.done.is_set():
+                await self._keep(key, running)
+            else:
+                running.abandoned = True
+            raise
+        if running.error is not None:
+            raise running.error
+        assert running.task is not None
+        return running.task
+
+    async def _run(
+        self,
+        running: _Running,
+        key: tuple[str, str],
+        caller: Caller,
+        kind: media.Media,
+        body: Mapping[str, object],
+        seconds: float,
+    ) -> None:
+        try:
+            running.task = await self._create(caller, kind, body, key[0], seconds)
+            await self._memory.note(key[0], running.task.id, self._clock.now())
+        except asyncio.CancelledError:
+            running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
+            raise
+        except Exception as error:
+            running.error = error
+        finally:
+            if running.abandoned:
+                await self._keep(key, running)
+            running.done.set()
+            others = [each for each in self._running[key] if each is not running]
+            if others:
+                self._running[key] = others
+            else:
+                del self._running[key]
+
+    async def _keep(self, key: tuple[str, str], running: _Running) -> None:
+        answer = running.answer()
+        if answer is None:
+            return
+        with anyio.CancelScope(shield=True):
+            await self._memory.leave(*key, answer, self._clock.now())
+        logger.warning(
+            "A paid request was abandoned by its caller; kept for a repeat: %s", answer.task_id or answer.what
+        )
+
+    async def _create(
+        self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, seconds: float
+    ) -> wire.Task:
+        """One POST that arrives. It is sent again only if it never arrived, or once if it came too fast."""
+        started = self._clock.now()
+        end = started + seconds - recover.SECONDS
+        model = str(body.get("model", ""))
+        unreached, too_fast = 0, False
+        while True:
+            await self._pauses.pass_through(owner, model, seconds=max(end - self._clock.now(), 0.0))
+            left = max(end - self._clock.now(), 1.0)
+            try:
+                return await media.create(caller, kind, body, seconds=left)
+            except Unreachable:
+                unreached += 1
+                if unreached >= MAX_UNREACHED or self._clock.now() + UNREACHED_PAUSE * unreached > end:
+                    raise
+                await self._clock.sleep(UNREACHED_PAUSE * unreached)
+            except GatewayRefused as error:
+                if error.status != 429:
+                    raise
+                pause = TOO_FAST_SECONDS if error.retry_after is None else error.retry_after
+                self._pauses.pause(owner, model, pause)
+                if too_fast or self._clock.now() + pause > end:
+                    raise
+                too_fast = True
+            except OutcomeUnknown as error:
+                await recover.explain(error, caller, model, self._memory, since=started, now=self._clock.now())
+                raise
+
+    async def _reread(self, caller: Caller, kind: media.Media, body: Mapping[str, object], task_id: str) -> wire.Task:
+        """A task known by its id only, as it stands now; as just created where that cannot be read."""
+        try:
+            return await media.read(caller, task_id)
+        except GatewayError:
+            return wire.Task(id=task_id, status="pending", kind=kind, model=str(body.get("model", "")))

@@ -1,84 +1,182 @@
-"""Waiting for a task, server-side: at the documented pace, with progress, within a bound."""
+"""Waiting for a task, server-side: at the documented pace, with progress, within a bound.
+
+Waits for one task by one caller share their looks: whoever comes first when a
+look is due makes it, the others use what it saw.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import pace_of
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.progress import Progress
 
 HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every 5 s
+GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
 MAX_FAILED_LOOKS = 3
+RETRY_SECONDS = 3.0  # after a failed look at a task of which nothing is known yet
+HOPELESS = frozenset({400, 401, 402, 403, 404})
 
-Report = Callable[[float, str], Awaitable[None]]
-
-
-class Progress:
-    """Turns looks and heartbeats into reports whose value always rises and stays below 100.
-
-    Looks are rare, so time moves the value too: the gateway's estimate where it
-    gave one. Where nothing new is known, a little of what is left is added, for
-    the protocol wants rising values.
-    """
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._shown = 0.0
-
-    async def tell(self, task: wire.Task, age: float) -> None:
-        """Reports the state of ``task``, ``age`` seconds after its creation."""
-        creep = self._shown + (100.0 - self._shown) * 0.02
-        expected = 100.0 * age / task.estimated_seconds if task.estimated_seconds else 0.0
-        known = max(float(task.progress or 0), expected)
-        self._shown = 100.0 if task.final else max(min(known, 95.0), creep)
-        what = f"{task.kind or 'task'} {task.raw_status or task.status}"
-        passed = f"{age:.0f} s" if not task.estimated_seconds else f"{age:.0f} s of about {task.estimated_seconds} s"
-        await self._report(self._shown, what if task.final else f"{what} when last looked at, {passed}")
+Spread = Callable[[float, float], float]
 
 
-async def wait_for(caller: Caller, task: wire.Task | str, *, seconds: float, clock: Clock, report: Report) -> wire.Task:
-    """Waits up to ``seconds`` for a task to end; returns what is known of it then.
+@dataclass(frozen=True)
+class Waited:
+    """What is known of a task after a wait, and what has to be said about it."""
 
-    Given an id, the first look comes at once; given a task just created, at the
-    time the pace foresees. A task past its give-up time is looked at once and
-    not waited for. A look that fails after one that succeeded is forgiven, three
-    times in a row at most.
+    task: wire.Task
+    notes: tuple[str, ...] = ()
 
-    Raises:
-        Refused: The id cannot be one.
-        GatewayError: The task could not be read.
-    """
-    end = clock.now() + seconds
-    progress = Progress(report)
-    known = await media.read(caller, task) if isinstance(task, str) else task
-    pace = pace_of(known.kind)
-    now = clock.now()
-    # A gateway whose clock is ahead of ours must not make us wait for its future.
-    created = min(known.created or now, now)
-    due = pace.next_look(created, now) if isinstance(task, str) else created + pace.first
-    failed = 0
-    while not known.final and clock.now() - created < pace.give_up:
-        await progress.tell(known, clock.now() - created)
-        await _pass_time(clock, min(due, end), progress, known, created)
-        if due > end:
-            return known
+
+@dataclass
+class _Watched:
+    """One task as all its waits see it. ``due``: when the next look may be made."""
+
+    known: wire.Task | None = None
+    created: float = 0.0
+    looked: float = 0.0
+    due: float = 0.0
+    looks: int = 0
+    failed: int = 0
+    error: GatewayError | None = None
+    waits: int = 0
+    looking: anyio.Lock = field(default_factory=anyio.Lock)
+
+    def doubts(self, now: float) -> tuple[str, ...]:
+        """What has to be said beside an old look: that newer ones failed."""
+        if not self.failed or self.known is None or self.known.final:
+            return ()
+        return (
+            f"This is how the task stood {now - self.looked:.0f} s ago; {self.failed} later looks at it failed, "
+            "so the gateway may have trouble. The task itself is not harmed by that.",
+        )
+
+    def saw(self, task: wire.Task, now: float) -> None:
+        """Takes in a look. A gateway whose clock is ahead of ours must not make us wait for its future."""
+        self.known = task
+        self.looked = now
+        self.created = min(task.created or self.created or now, now)
+
+
+class Waits:
+    """All waits of one process."""
+
+    def __init__(self, clock: Clock, pauses: Pauses, spread: Spread = random.uniform) -> None:
+        self._clock = clock
+        self._pauses = pauses
+        self._spread = spread
+        self._watched: dict[tuple[str, str], _Watched] = {}
+
+    async def wait_for(self, caller: Caller, task: wire.Task | str, *, seconds: float, progress: Progress) -> Waited:
+        """Waits up to ``seconds`` for a task to end; returns what is known of it then.
+
+        Given an id, the first look comes at once; given a task just created, when
+        the pace foresees it. A task past its give-up time is looked at once and not
+        waited for. Failed looks are forgiven, two in a row at most, unless they are
+        hopeless.
+
+        Raises:
+            Refused: The id cannot be one.
+            GatewayError: The task could not be read.
+        """
+        task_id = media.check_task_id(task) if isinstance(task, str) else task.id
+        key = (owner_of(caller.key), task_id)
+        watched = self._watched.setdefault(key, _Watched())
+        watched.waits += 1
         try:
-            known = await media.read(caller, known.id)
-            failed = 0
+            if isinstance(task, wire.Task) and watched.known is None:
+                watched.saw(task, self._clock.now())
+                watched.due = watched.created + pace_of(task.kind).first
+            known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
+            return Waited(known, watched.doubts(self._clock.now()))
+        finally:
+            watched.waits -= 1
+            if not watched.waits:
+                self._watched.pop(key, None)
+
+    async def _wait(
+        self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float, progress: Progress
+    ) -> wire.Task:
+        if watched.known is None:
+            await self._first_look(caller, key, watched, end)
+        while True:
+            known, now = watched.known, self._clock.now()
+            assert known is not None
+            await progress.tell(known, now - watched.created)
+            if known.final or now - watched.created >= pace_of(known.kind).give_up:
+                return known
+            seen = watched.looks
+            await self._pass_time(min(watched.due, end), watched, progress)
+            if watched.due > end and watched.looks == seen:
+                return known
+            if watched.looks == seen:
+                await self._look(caller, key, watched, end)
+
+    async def _first_look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
+        """Looks until one look succeeds, or time or patience is over."""
+        while watched.known is None:
+            await self._look(caller, key, watched, end)
+            if watched.known is None:
+                await self._clock.sleep(max(watched.due - self._clock.now(), 0.0))
+
+    async def _look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
+        """Makes the look that is due, or uses the one that somebody else makes meanwhile.
+
+        Raises:
+            GatewayError: It failed, and so did those before it, or it can never succeed.
+        """
+        seen = watched.looks
+        left = end + GRACE - self._clock.now()
+        with anyio.move_on_after(max(left, 1.0)):
+            async with watched.looking:
+                if watched.looks == seen:
+                    await self._read(caller, key, watched, end)
+        if watched.error is not None:
+            raise watched.error
+
+    async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
+        seconds = min(media.READ_SECONDS, max(end + GRACE - self._clock.now(), 1.0))
+        try:
+            watched.saw(await media.read(caller, key[1], seconds=seconds), self._clock.now())
+            watched.failed, watched.error = 0, None
         except GatewayError as error:
-            failed += 1
-            if failed >= MAX_FAILED_LOOKS or error.status in (401, 403, 404):
-                raise
-        due = pace.next_look(created, clock.now())
-    await progress.tell(known, clock.now() - created)
-    return known
+            watched.failed += 1
+            if error.status == 429 and watched.known is not None and error.retry_after is not None:
+                self._pauses.pause(key[0], watched.known.model, error.retry_after)
+            watched.due = self._after_failure(watched, error)
+            too_late = watched.known is None and watched.due > end
+            if error.status in HOPELESS or watched.failed >= MAX_FAILED_LOOKS or too_late:
+                watched.error = error
+        else:
+            watched.due = self._next(key[0], watched)
+        watched.looks += 1
 
+    def _next(self, owner: str, watched: _Watched) -> float:
+        """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
+        assert watched.known is not None
+        due = pace_of(watched.known.kind).next_look(watched.created, self._clock.now(), self._spread)
+        return max(due, self._pauses.until(owner, watched.known.model))
 
-async def _pass_time(clock: Clock, until: float, progress: Progress, task: wire.Task, created: float) -> None:
-    """Sleeps until a time, with a heartbeat."""
-    while (left := until - clock.now()) > 0:
-        await clock.sleep(min(left, HEARTBEAT))
-        if until - clock.now() > 0:
-            await progress.tell(task, clock.now() - created)
+    def _after_failure(self, watched: _Watched, error: GatewayError) -> float:
+        now = self._clock.now()
+        usual = RETRY_SECONDS
+        if watched.known is not None:
+            usual = pace_of(watched.known.kind).next_look(watched.created, now, self._spread) - now
+        return now + max(usual, error.retry_after or 0.0)
+
+    async def _pass_time(self, until: float, watched: _Watched, progress: Progress) -> None:
+        """Sleeps until a time, or until somebody else's look, with a heartbeat."""
+        seen = watched.looks
+        while watched.looks == seen and (left := until - self._clock.now()) > 0:
+            await self._clock.sleep(min(left, HEARTBEAT))
+            if watched.known is not None and until - self._clock.now() > 0:
+                await progress.tell(watched.known, self._clock.now() - watched.created)

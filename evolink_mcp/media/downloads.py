@@ -60,11 +60,11 @@ def file_stem(task: wire.Task, number: int) -> str:
 
 
 async def _keep_one(transport: Transport, url: str, folder: Path, stem: str, allow_loopback: bool) -> Path:
-    for extension in EXTENSIONS.values():
-        there = folder / f"{stem}.{extension}"
-        if there.is_file():
-            return there
     try:
+        for extension in EXTENSIONS.values():
+            there = folder / f"{stem}.{extension}"
+            if there.is_file():
+                return there
         check_link(url, name="result", allow_loopback=allow_loopback)
         folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=".part", dir=folder)

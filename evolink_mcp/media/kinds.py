@@ -8,6 +8,7 @@ EXTENSIONS: dict[str, str] = {
     "image/jpeg": "jpg",
     "image/gif": "gif",
     "image/webp": "webp",
+    "image/avif": "avif",
     "video/mp4": "mp4",
     "video/quicktime": "mov",
     "video/webm": "webm",
@@ -15,6 +16,14 @@ EXTENSIONS: dict[str, str] = {
     "audio/wav": "wav",
 }
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # S1
+
+
+# Brands of the container that MP4 shares with others. HEIC is taken by no model.
+_BRANDS: dict[bytes, str | None] = {
+    b"qt  ": "video/quicktime",
+    b"avif": "image/avif",
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")),
+}
 
 
 def sniff(head: bytes) -> str | None:
@@ -28,7 +37,7 @@ def sniff(head: bytes) -> str | None:
     if head[:4] == b"RIFF":
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12])
     if head[4:8] == b"ftyp":
-        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
+        return _BRANDS.get(head[8:12], "video/mp4")
     if head.startswith(b"\x1a\x45\xdf\xa3"):
         return "video/webm"
     if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2):

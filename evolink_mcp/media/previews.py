@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 import anyio.to_thread
 
+from evolink_mcp.media.kinds import SNIFF_BYTES, sniff
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -24,30 +26,35 @@ class NoPreview(Exception):
     """Why there is no preview, in a sentence."""
 
 
-async def preview(path: Path, mime_type: str) -> bytes:
+async def preview(path: Path) -> bytes:
     """A JPEG of a saved image, or of a video's first frame: longest edge 512, at most 100 kB.
 
     Raises:
         NoPreview: The extra is missing, or the file cannot be shown.
     """
-    return await anyio.to_thread.run_sync(_render, path, mime_type)
+    return await anyio.to_thread.run_sync(_render, path, abandon_on_cancel=True)
 
 
-def _render(path: Path, mime_type: str) -> bytes:
+def _render(path: Path) -> bytes:
     try:
+        with path.open("rb") as file:
+            mime_type = sniff(file.read(SNIFF_BYTES)) or ""
         picture = _first_frame(path) if mime_type.startswith("video/") else _open(path)
+        picture.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
+        return _small_jpeg(picture.convert("RGB"))
     except ImportError:
         raise NoPreview(INSTALL_HINT) from None
-    except (OSError, ValueError) as error:
+    except Exception as error:  # decoders raise what they like, and a picture nobody can show is no failure
         raise NoPreview(f"No preview: {path.name} cannot be shown ({type(error).__name__}).") from None
-    picture.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
-    picture = picture.convert("RGB")
+
+
+def _small_jpeg(picture: Image.Image) -> bytes:
     for quality in (80, 60, 40, 20):
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=quality)
         if out.tell() <= MAX_BYTES:
             return out.getvalue()
-    raise NoPreview(f"No preview: {path.name} does not fit into {MAX_BYTES:,} bytes.")
+    raise ValueError("too large")
 
 
 def _open(path: Path) -> Image.Image:

@@ -15,8 +15,8 @@ from evolink_mcp.settings import Settings
 
 MAX_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME = 255
-UPLOAD_SECONDS = 60.0
-SLOWEST_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond the 60 s
+UPLOAD_SECONDS = 50.0  # a host waits 60 s
+SLOWEST_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
 
 Uploaded = tuple[wire.StoredFile, str | None]
 

@@ -28,7 +28,7 @@ class Registry:
         self.defaults: Mapping[str, str] = tables.section("default_models")
         """The model of a call that names none, by endpoint."""
         self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
-        self.closed = frozenset(tables.section("closed"))
+        self.closed: frozenset[str] = frozenset(tables.section("closed"))
         """Parameters S1 to S4 give to named models only: refused elsewhere even where a page is not fully known."""
         self.spellings = spellings(tables.section("spellings"), "spellings")
         self.sources = {name: str(row[1]) for name, row in tables.section("sources").items()}

@@ -13,6 +13,7 @@ from evolink_mcp.sandbox.catalog import Model
 from evolink_mcp.sandbox.state import sandbox_of
 from evolink_mcp.sandbox.wire import MIB, Json, Refusal, read_object
 
+MAX_ADVANCE = 10 * 365 * 86_400.0  # ten years at a time; more is no time a caller can print
 _CHANGEABLE = ("image_seconds", "video_seconds", "audio_seconds", "link_seconds", "max_files")
 
 
@@ -57,7 +58,7 @@ async def requests(request: Request) -> Response:
 async def move_clock(request: Request) -> Response:
     seconds = (await read_object(request, MIB)).get("advance_seconds")
     clock = sandbox_of(request).clock
-    clock.advance(_seconds("advance_seconds", seconds))
+    clock.advance(min(_seconds("advance_seconds", seconds), MAX_ADVANCE))
     return JSONResponse({"now": clock.now(), "ahead": clock.ahead})
 
 

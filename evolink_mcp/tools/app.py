@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 from mcp.server.mcpserver import Context
 
 from evolink_mcp.errors import MissingKey
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs.clock import Clock, SystemClock
+from evolink_mcp.jobs.memory import LocalMemory
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
+from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,8 +55,22 @@ class App:
         chosen = self.settings.image_model if kind == "image" else self.settings.video_model
         return chosen or self.registry.defaults[kind]
 
+    @cached_property
+    def pauses(self) -> Pauses:
+        return Pauses(self.clock)
+
+    @cached_property
+    def submits(self) -> Submits:
+        return Submits(LocalMemory(), self.pauses, self.clock)
+
+    @cached_property
+    def waits(self) -> Waits:
+        return Waits(self.clock, self.pauses)
+
     async def aclose(self) -> None:
-        """Closes the pool, if it was ever opened."""
+        """Lets paid requests under way come to their end, then closes the pool."""
+        if "submits" in self.__dict__:
+            await self.submits.drain(SUBMIT_SECONDS)
         if "transport" in self.__dict__:
             await self.transport.aclose()
 
@@ -59,6 +82,7 @@ class Call:
         self.app = app
         self._context = context
         self._started = app.clock.now()
+        self.progress = Progress(self._report)
 
     @property
     def caller(self) -> Caller:
@@ -76,6 +100,17 @@ class Call:
         """What is left of a deadline ``seconds`` after the call came in; never below zero."""
         return max(self._started + seconds - self.app.clock.now(), 0.0)
 
-    async def report(self, progress: float, message: str) -> None:
+    @asynccontextmanager
+    async def beating(self) -> AsyncGenerator[None]:
+        """Keeps the client's progress moving while something below takes its time: a look, a download, a submit."""
+        beats = asyncio.create_task(self.progress.keep_beating())
+        try:
+            yield
+        finally:
+            beats.cancel()
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait([beats])
+
+    async def _report(self, progress: float, message: str) -> None:
         """Tells a client that asked for it how far the call is (of 100)."""
         await self._context.report_progress(progress, 100.0, message)

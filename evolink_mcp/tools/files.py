@@ -106,9 +106,9 @@ async def delete_file(
     call: Call, file_id: Annotated[str, Field(description="As upload_file or list_files returned it.")]
 ) -> DeletedView:
     """Deletes one uploaded file for good. Free. Its links stop working."""
-    if not 0 < len(file_id) <= files.MAX_FILE_ID or not file_id.isprintable():
+    if not 0 < len(file_id) <= files.MAX_FILE_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
-            f"file_id: 1 to {files.MAX_FILE_ID} visible characters are expected.",
+            f"file_id: 1 to {files.MAX_FILE_ID} visible characters, not dots alone, are expected.",
             code="invalid_arguments",
             next_step="Use a file_id from list_files.",
         )

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
+from evolink_mcp.errors import EvolinkError, GatewayRefused, Refused
+from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.guard.links import check_links
-from evolink_mcp.jobs.submit import submit
-from evolink_mcp.jobs.wait import wait_for
+from evolink_mcp.jobs.submit import SUBMIT_SECONDS
+from evolink_mcp.jobs.wait import GRACE
 from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.problems import first_of
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView
 
-CHECK_GRACE = 10.0  # a check ends within its wait and this
 MAX_WAIT = 45
+
+logger = logging.getLogger(__name__)
+EARLIER = (
+    "This is the task of the same request sent a moment ago, whose answer never reached you. "
+    "Nothing was paid for again; to make another one, call once more."
+)
 
 Prompt = Annotated[str | None, Field(description="What to show, or how to change the references.")]
 Model = Annotated[str | None, Field(description="Model id from list_models; omitted: the default.")]
@@ -95,10 +104,12 @@ async def check_task(
     Returns the status and, once completed, links (they die after 24 h) and saved paths.
     """
     gateway_media.check_task_id(task_id)
-    task = await wait_for(
-        call.caller, task_id, seconds=call.left(wait_seconds), clock=call.app.clock, report=call.report
-    )
-    return await finish(call, task, seconds=max(call.left(wait_seconds + CHECK_GRACE), 1.0), preview=preview)
+    async with call.beating():
+        waited = await call.app.waits.wait_for(
+            call.caller, task_id, seconds=call.left(wait_seconds), progress=call.progress
+        )
+        seconds = call.left(wait_seconds + GRACE)
+        return await finish(call, waited.task, seconds=seconds, notes=waited.notes, preview=preview)
 
 
 async def _generate(
@@ -111,37 +122,47 @@ async def _generate(
 ) -> TaskView:
     caller = call.caller
     params = _merged({"model": model, **named}, options or {})
-    chosen = params.pop("model", None) or call.app.default_model(kind)
-    if not isinstance(chosen, str):
+    chosen = params.pop("model", call.app.default_model(kind))
+    if not isinstance(chosen, str) or not chosen:
         raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
     checked = call.app.registry.check(kind, chosen, params)
     if checked.problems:
         raise Refused(
-            "\n".join(problem.message for problem in checked.problems),
+            "\n".join(first_of([problem.message for problem in checked.problems])),
             code="invalid_parameters",
             next_step=f"Correct this and call again; list_models(model={chosen[:60]!r}) shows all {chosen[:60]} takes."
             if checked.model
             else "Choose a model with list_models and call again.",
         )
     check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
+    body = {"model": chosen, **checked.params}
     try:
-        task = await submit(caller, kind, {"model": chosen, **checked.params})
+        seconds = call.left(SUBMIT_SECONDS)
+        async with call.beating(), call.app.submits.submitted(caller, kind, body, seconds=seconds) as submitted:
+            notes = (*checked.notes, EARLIER) if submitted.earlier else checked.notes
+            return await _delivered(call, caller, submitted.task, notes, wait_seconds)
     except GatewayRefused as error:
         if chosen in error.what and (others := call.app.registry.alternatives(chosen)):
             error.next_step += f" Models that can do the same: {', '.join(others)}."
         raise
-    notes = checked.notes
-    if wait_seconds:
-        try:
-            task = await wait_for(
-                caller, task, seconds=call.left(wait_seconds), clock=call.app.clock, report=call.report
+
+
+async def _delivered(
+    call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int
+) -> TaskView:
+    """The view of a task that was paid for; from here on nothing may lose its id."""
+    try:
+        if wait_seconds:
+            waited = await call.app.waits.wait_for(
+                caller, task, seconds=call.left(wait_seconds), progress=call.progress
             )
-        except GatewayError as error:
-            notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
-    if task.final:
-        view = await finish(call, task, seconds=max(call.left(wait_seconds + CHECK_GRACE), 1.0))
-        view.notes = [*notes, *(view.notes or [])] or None
-        return view
+            task, notes = waited.task, (*notes, *waited.notes)
+        return await finish(call, task, seconds=call.left(wait_seconds + GRACE), notes=notes)
+    except EvolinkError as error:
+        notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
+    except Exception:
+        logger.exception("Task %s was created, and what came after failed", task.id)
+        notes = (*notes, "The task was created, but this server failed after that; its log has the details.")
     return task_view(task, now=call.app.clock.now(), notes=notes)
 
 
@@ -155,11 +176,19 @@ def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     for name, value in options.items():
         if value is None:
             continue
-        if merged.get(name, value) != value:
+        if name in merged and merged[name] != value:
             raise Refused(
                 f"{name}: given twice, as an argument and in options, with different values.",
                 code="invalid_arguments",
                 next_step=f"Give {name} once and call again.",
             )
         merged[name] = value
+    try:
+        json.dumps(merged, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        raise Refused(
+            "The arguments hold characters or numbers that cannot be sent (half a surrogate pair, NaN, infinity).",
+            code="invalid_arguments",
+            next_step="Correct them and call again.",
+        ) from None
     return merged

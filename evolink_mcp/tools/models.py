@@ -12,6 +12,7 @@ from evolink_mcp.tools.views import ModelLine, ModelsView
 
 Kind = Literal["image", "video"]
 
+MAX_QUERY = 200  # a longer one says no more, and every word costs time
 MAX_LIST_BYTES = 8_000  # about 2,000 tokens
 
 
@@ -42,7 +43,7 @@ def models_view(
     """
     if model is not None:
         return _one(app, model)
-    found = app.registry.search(kind=kind, capability=capability, query=query)
+    found = app.registry.search(kind=kind, capability=capability, query=query[:MAX_QUERY] if query else None)
     if not found:
         raise Refused(
             "No model fits these filters.",
@@ -52,6 +53,7 @@ def models_view(
     view = ModelsView(
         models=[_line(app, each.id) for each in found],
         total=len(found),
+        notes=_faults(app) or None,
         next_step="list_models(model=…) tells everything one model takes; generate_image and generate_video use it.",
     )
     too_long = brief and len(view.model_dump_json(exclude_none=True)) > MAX_LIST_BYTES
@@ -62,7 +64,17 @@ def _shortened(view: ModelsView) -> ModelsView:
     """A long list without its descriptions: an agent pays for every byte it reads."""
     short = [line.model_copy(update={"description": None}) for line in view.models]
     hint = "Filter by kind, capability or query to see what each is good at."
-    return view.model_copy(update={"models": short, "notes": [hint]})
+    return view.model_copy(update={"models": short, "notes": [*(view.notes or []), hint]})
+
+
+def _faults(app: App) -> list[str]:
+    """What the operator set and cannot be used."""
+    kinds: tuple[Kind, ...] = ("image", "video")
+    unknown = [app.default_model(kind) for kind in kinds if app.registry.get(app.default_model(kind)) is None]
+    return [
+        *(f"EVOLINK_MODELS_FILE: {problem}" for problem in app.registry.overlay_problems),
+        *(f"The default model {name[:60]!r} that the operator set is not listed." for name in unknown),
+    ]
 
 
 def _one(app: App, name: str) -> ModelsView:

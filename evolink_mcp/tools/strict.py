@@ -23,7 +23,9 @@ from mcp_types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotatio
 from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
 
 from evolink_mcp.errors import EvolinkError, Refused
+from evolink_mcp.guard.secrets import HIDDEN, redact
 from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.problems import first_of
 from evolink_mcp.tools.schema import portable, shallow
 from evolink_mcp.tools.views import View
 
@@ -79,10 +81,11 @@ class StrictTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Checks the arguments, runs the tool, and renders its view or its error."""
+        key = self._app.settings.api_key
         try:
             view = await self.fn(Call(self._app, context), **self._checked(arguments))
         except EvolinkError as error:
-            return _failed(error.render(paid=self._paid))
+            return _failed(redact(error.render(paid=self._paid), key))
         except MCPError:
             raise
         except Exception:
@@ -94,8 +97,11 @@ class StrictTool(Tool):
             )
             return _failed(error.render(paid=self._paid))
         structured = view.model_dump(mode="json", exclude_none=True)
-        text = TextContent(type="text", text=view.as_text())
-        return CallToolResult(content=[text, *view.blocks()], structured_content=structured)
+        text = view.as_text()
+        if key and key in text:  # a gateway that echoes the key must not have it shown to an agent
+            text, structured = text.replace(key, HIDDEN), json.loads(json.dumps(structured).replace(key, HIDDEN))
+        content = [TextContent(type="text", text=text), *view.blocks()]
+        return CallToolResult(content=content, structured_content=structured)
 
     def _checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the function takes them; an explicit null counts as absent.
@@ -104,16 +110,19 @@ class StrictTool(Tool):
             Refused: With one line that names every problem.
         """
         known = list(cast("dict[str, Any]", self.parameters["properties"]))
-        given = {name: value for name, value in arguments.items() if value is not None}
-        unknown = [name for name in given if name not in known]
+        unknown = [_unknown(name, known) for name in arguments if name not in known]
         if unknown:
-            raise self._refused("; ".join(_unknown(name, known) for name in unknown), known)
+            raise self._refused("; ".join(first_of(unknown)), known)
+        given = {name: value for name, value in arguments.items() if value is not None}
+        for name, value in given.items():
+            if isinstance(value, bool) and self.parameters["properties"][name].get("type") == "integer":
+                raise self._refused(f"{name}: a whole number is expected (given {value})", known)
         parsed = {name: self._from_json_text(name, value) for name, value in given.items()}
         try:
             values = self.fn_metadata.arg_model.model_validate(parsed)
         except ValidationError as error:
-            problems = "; ".join(_problem(cast("dict[str, Any]", item)) for item in error.errors(include_url=False))
-            raise self._refused(problems, known) from None
+            problems = [_problem(cast("dict[str, Any]", item)) for item in error.errors(include_url=False)]
+            raise self._refused("; ".join(first_of(problems)), known) from None
         return {name: getattr(values, name) for name in values.model_fields_set}
 
     def _from_json_text(self, name: str, value: object) -> object:

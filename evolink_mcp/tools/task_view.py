@@ -6,16 +6,18 @@ import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews
-from evolink_mcp.media.kinds import guess_from_link, sniff
+from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 LINK_SECONDS = 24 * 3600  # S1, S2
+MAX_CALL = 55.0  # hosts give up a call after about 60 s
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
 _NOT_AGAIN = "Never submit again only to check."
 
@@ -25,7 +27,9 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def finish(call: Call, task: wire.Task, *, seconds: float, preview: bool = False) -> TaskView:
+async def finish(
+    call: Call, task: wire.Task, *, seconds: float, notes: tuple[str, ...] = (), preview: bool = False
+) -> TaskView:
     """The view of a task; finished results are kept first, within ``seconds``, where a folder is set."""
     kept: list[Path | downloads.NotSaved] = []
     settings = call.app.settings
@@ -37,11 +41,14 @@ async def finish(call: Call, task: wire.Task, *, seconds: float, preview: bool =
             allow_loopback=settings.allow_loopback,
             seconds=seconds,
         )
-    view = task_view(task, now=call.app.clock.now(), kept=kept)
+    view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed":
-        await _add_previews(view, kept)
+        with anyio.move_on_after(max(call.left(MAX_CALL), 1.0)):
+            await _add_previews(view, kept)
+    if task.final:
+        await call.progress.done()
     return view
 
 
@@ -66,7 +73,9 @@ def task_view(
         told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
     if task.credits_used is not None:
         told.append(f"Credits settled: {task.credits_used:g}.")
-    if task.status in ("failed", "cancelled") and task.credits_reserved is not None:
+    if task.status == "cancelled" and task.error and task.error.message:
+        told.append(f"The gateway says: {task.error.message}")
+    if task.status == "failed" and task.credits_reserved is not None:
         told.append("EvoLink documents that credits reserved for a task that failed are returned.")
     return TaskView(
         task_id=task.id,
@@ -80,7 +89,7 @@ def task_view(
         polling=None if task.final else _polling(pace),
         error=_failure(task),
         notes=told or None,
-        next_step=_next_step(task, results, late=now - created >= pace.give_up),
+        next_step=_next_step(task, results, late=now - created >= pace.give_up, tried=bool(kept)),
     )
 
 
@@ -130,17 +139,19 @@ def _failure(task: wire.Task) -> FailureView | None:
     )
 
 
-def _next_step(task: wire.Task, results: list[ResultView], *, late: bool) -> str:
+def _next_step(task: wire.Task, results: list[ResultView], *, late: bool, tried: bool) -> str:
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
             return "Tell the user where the file is saved. To use it as an input, upload_file it or pass its link."
         case "completed" if results:
-            return (
-                "Give the user the link now, before it dies, or save it; the link also works as an input "
-                "(image_urls). Set EVOLINK_OUTPUT_DIR and results are saved by themselves."
+            more = (
+                "See the notes for why it is not saved." if tried else "With EVOLINK_OUTPUT_DIR set it is saved here."
             )
-        case "completed":
+            return f"Give the user the link now, before it dies; it also works as an input (image_urls). {more}"
+        case "completed" if task.made:
             return "The task has ended and has no file to fetch; what it made is in the notes."
+        case "completed":
+            return "The task has ended, and the gateway named no file. check_task once more; then tell the user the id."
         case "failed":
             return problems.task_advice(task.error.code if task.error else "").resolution
         case "cancelled":
@@ -161,9 +172,8 @@ async def _add_previews(view: TaskView, kept: list[Path | downloads.NotSaved]) -
         notes.append("A preview needs a saved result: EVOLINK_OUTPUT_DIR is not set, or saving failed.")
     for path in saved:
         try:
-            mime_type = sniff(path.read_bytes()[:32]) or ""
-            picture = await previews.preview(path, mime_type)
-        except (OSError, previews.NoPreview) as reason:
+            picture = await previews.preview(path)
+        except previews.NoPreview as reason:
             notes.append(str(reason))
             break
         data = base64.b64encode(picture).decode("ascii")

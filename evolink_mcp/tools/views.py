@@ -87,6 +87,11 @@ class TaskView(View):
             lines.append(f"Credits reserved: {self.credits_reserved:g}")
         if self.estimated_seconds is not None:
             lines.append(f"Estimated: {self.estimated_seconds} s in all")
+        if self.polling:
+            lines.append(
+                f"Look first after {self.polling.first_after_seconds:g} s, then every "
+                f"{self.polling.interval_seconds:g} s, for {self.polling.give_up_after_seconds / 60:g} min"
+            )
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
@@ -124,6 +129,7 @@ class FileView(View):
             "Link": self.file_url,
             "Download": self.download_url if self.download_url != self.file_url else None,
             "Name": self.file_name,
+            "Original name": self.original_name if self.original_name != self.file_name else None,
             "Size": f"{self.file_size:,} bytes" if self.file_size is not None else None,
             "Type": self.mime_type,
             "Expires": self.expires_at,
@@ -215,7 +221,11 @@ class ModelsView(View):
         if self._full_text:
             return f"{self._full_text}\nNext: {self.next_step}"
         lines = [f"{self.total} models"]
+        kind = ""
         for model in self.models:
+            if model.kind != kind:
+                kind = model.kind
+                lines.append(f"{kind}:")
             marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
             marked = "".join(f" [{mark}]" for mark in marks if mark)
             abilities = ", ".join(model.capabilities)

@@ -8,6 +8,9 @@ of its own, and the first request of another kind opens the real one.
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -45,8 +48,25 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
         if settings.models_file is not None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
-        received, sent = await stack.enter_async_context(stdio_server())
-        await serve_streams(create_server(app), received, sent)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_end_on_signal, stack)
+            async with stdio_server() as (received, sent):
+                await serve_streams(create_server(app), received, sent)
+            group.cancel_scope.cancel()
+
+
+async def _end_on_signal(stack: AsyncExitStack) -> None:
+    """On SIGTERM, lets paid requests come to their end and cleans up.
+
+    The reader of stdin sits in a thread that cannot be interrupted, so the
+    process then leaves without waiting for it.
+    """
+    if sys.platform == "win32":
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+        async for _ in signals:
+            await stack.pop_all().aclose()
+            os._exit(0)
 
 
 async def serve_streams(server: MCPServer, received: ReadStream[Received], sent: WriteStream[SessionMessage]) -> None:

@@ -248,9 +248,12 @@ async def test_progress_reaches_the_client(client: Client, sandbox: Sandbox) -> 
         assert message
         told.append(progress)
 
-    await client.call_tool("check_task", {"task_id": submitted["task_id"]}, progress_callback=moved)
+    await client.call_tool(
+        "check_task", {"task_id": submitted["task_id"], "wait_seconds": 45}, progress_callback=moved
+    )
     assert len(told) >= 3
     assert told == sorted(set(told))
+    assert told[-1] == 100
 
 
 async def test_an_unfinished_task_says_what_to_do(client: Client, sandbox: Sandbox) -> None:
@@ -334,7 +337,8 @@ async def test_one_model_is_told_in_full_in_both_forms(client: Client) -> None:
         text = text_of(told)
         assert line["id"] in text
         assert facts["next_step"] in text
-        for name, parameter in (facts.get("parameters") or {}).items():
+        parameters: dict[str, dict[str, Any]] = facts.get("parameters") or {}
+        for name, parameter in parameters.items():
             assert name in text
             assert {"type", "source", "hold"} <= set(parameter)
         assert facts.get("example") or line["status"] == "placeholder"
@@ -400,7 +404,7 @@ async def test_a_crash_inside_is_told_without_its_insides(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("secret insides")
 
-    monkeypatch.setattr("evolink_mcp.tools.media.submit", broken)
+    monkeypatch.setattr("evolink_mcp.gateway.media.create", broken)
     text = await refused(client, "generate_image", prompt="x")
     assert_refusal(text, charged="unknown", code="internal_error")
     assert "secret" not in text

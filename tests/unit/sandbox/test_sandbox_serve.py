@@ -65,7 +65,7 @@ def test_it_stops_at_once_whatever_hangs(caplog: pytest.LogCaptureFixture) -> No
             assert time.monotonic() < deadline
         lab.close()
         stopped = time.monotonic()
-    assert time.monotonic() - stopped < 1
+    assert time.monotonic() - stopped < 3
     for thread in asking:
         thread.join(5)
     assert len(broken) == 4

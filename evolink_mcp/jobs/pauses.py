@@ -1,0 +1,64 @@
+"""Where the gateway said "too fast", that caller's traffic to that model pauses for as long as it said.
+
+Limits are per model and unpublished (S0); S1 says to wait 30 to 60 s after a
+429. Callers queue behind a pause; beyond a bounded number of them the rest are
+told at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.jobs.clock import Clock
+
+MAX_WAITING = 16
+MAX_PAUSES = 10_000
+
+
+class Pauses:
+    """Pauses by (owner, model)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until: dict[tuple[str, str], float] = {}
+        self._waiting: Counter[tuple[str, str]] = Counter()
+
+    def until(self, owner: str, model: str) -> float:
+        """When traffic may go on; in the past where nothing holds it."""
+        return self._until.get((owner, model), 0.0)
+
+    def pause(self, owner: str, model: str, seconds: float) -> None:
+        """Holds traffic for ``seconds``; a longer pause under way stays."""
+        now = self._clock.now()
+        if len(self._until) >= MAX_PAUSES:
+            self._until = {key: until for key, until in self._until.items() if until > now}
+        self._until[owner, model] = max(self.until(owner, model), now + seconds)
+
+    async def pass_through(self, owner: str, model: str, *, seconds: float) -> None:
+        """Waits until traffic may go on, ``seconds`` at most.
+
+        Raises:
+            Refused: The pause is longer than that, or too many callers wait already. Nothing was sent.
+        """
+        left = self.until(owner, model) - self._clock.now()
+        if left <= 0:
+            return
+        key = (owner, model)
+        if left > seconds or self._waiting[key] >= MAX_WAITING:
+            why = "too many calls wait for it already" if left <= seconds else f"it opens again in {left:.0f} s"
+            raise Refused(
+                f"The gateway asked to slow down for {model[:60]}, and {why}.",
+                code="rate_limited",
+                next_step=f"Wait {max(left, 1):.0f} s, then call again, or choose another model.",
+                retry_after=left,
+            )
+        self._waiting[key] += 1
+        try:
+            while (left := self.until(owner, model) - self._clock.now()) > 0 and seconds > 0:
+                await self._clock.sleep(min(left, seconds))
+                seconds -= left
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]

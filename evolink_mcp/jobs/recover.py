@@ -1,0 +1,56 @@
+"""After an unknown outcome: what the gateway's own list of recent tasks can tell.
+
+The list exists by one public client only (it may not be there), carries no
+links, and names no request: what it shows is *probably* ours, never more.
+"""
+
+from __future__ import annotations
+
+from evolink_mcp.errors import GatewayError, OutcomeUnknown
+from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.memory import Memory, owner_of
+
+SECONDS = 8.0  # of a submit's deadline are kept for this
+CLOCK_SKEW = 5.0
+MAX_NAMED = 5
+
+NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
+
+
+async def explain(
+    error: OutcomeUnknown, caller: Caller, model: str, memory: Memory, *, since: float, now: float
+) -> None:
+    """Completes an unknown outcome with what the list shows of it: the error's ``what`` and ``next_step``.
+
+    Args:
+        since: When the submit began; tasks created before it are not it.
+    """
+    error.what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
+    try:
+        recent = await media.recent(caller, model, seconds=SECONDS)
+    except GatewayError as failed:
+        error.next_step = f"{NEVER_BLINDLY} The gateway's list of recent tasks could not be read ({failed.code})."
+        error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
+        return
+    if recent is None:
+        error.next_step = f"{NEVER_BLINDLY} This gateway offers no list of recent tasks to look it up in."
+        error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
+        return
+    owner = owner_of(caller.key)
+    found = [task for task in recent if _since(task, since) and not await memory.knows(owner, task.id, now)]
+    if not found:
+        error.next_step = (
+            "The gateway's list shows no new task of this model, so probably none was created; that is not certain. "
+            "Look again or ask the user before submitting again."
+        )
+    elif len(found) == 1:
+        error.next_step = f"Task {found[0].id}, created just then, is probably yours: check_task it. {NEVER_BLINDLY}"
+    else:
+        named = ", ".join(task.id for task in found[:MAX_NAMED])
+        error.next_step = (
+            f"Several tasks were created since, one may be yours: {named}. check_task them. {NEVER_BLINDLY}"
+        )
+
+
+def _since(task: wire.Task, since: float) -> bool:
+    return task.created is None or task.created >= since - CLOCK_SKEW
