@@ -82,7 +82,13 @@ async def connect() -> AsyncIterator[Callable[[App], Client]]:
 
 
 @pytest.fixture
-async def client(settings: Settings, clock: FakeClock, connect: Callable[[App], Client]) -> AsyncIterator[Client]:
+def app(settings: Settings, clock: FakeClock) -> App:
+    """The parts of the server that ``client`` talks to."""
+    return App(settings, clock=clock)
+
+
+@pytest.fixture
+async def client(app: App, connect: Callable[[App], Client]) -> AsyncIterator[Client]:
     """A client of the whole server, over the sandbox and a clock that does not wait."""
-    async with connect(App(settings, clock=clock)) as connected:
+    async with connect(app) as connected:
         yield connected

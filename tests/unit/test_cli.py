@@ -84,6 +84,18 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
     assert str(port) in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_is_a_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sandbox", "--port", port) == 2
+    assert "0 to 65535" in capsys.readouterr().err
+
+
+def test_a_demo_needs_a_folder_it_can_write_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run("demo", "--out", str(tmp_path / "file")) == 2
+    assert "--out" in capsys.readouterr().err
+
+
 def test_a_demo_that_fails_says_at_which_step(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -163,7 +163,7 @@ async def test_a_list_that_cannot_be_read_is_an_error(client: Client, sandbox: S
     assert "HTTP 503" in await refused(client, "list_files")
 
 
-@pytest.mark.parametrize("file_id", ["", "a\nb", "x" * 201])
+@pytest.mark.parametrize("file_id", ["", ".", "..", "a\nb", "x" * 201])
 async def test_file_ids_are_checked(client: Client, sandbox: Sandbox, file_id: str) -> None:
     await refused(client, "delete_file", file_id=file_id)
     assert sandbox.requests() == []
@@ -222,6 +222,15 @@ async def test_a_folder_that_cannot_be_written_keeps_the_link(
 ) -> None:
     (tmp_path / "file").touch()
     async with connect(App(replace(settings, output_dir=tmp_path / "file" / "below"), clock=clock)) as client:
+        task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
+        assert task["results"][0]["url"]
+        assert any("cannot be written" in note for note in task["notes"])
+
+
+async def test_a_folder_name_too_long_keeps_the_link(
+    settings: Settings, clock: FakeClock, connect: Callable[..., Client], tmp_path: Path
+) -> None:
+    async with connect(App(replace(settings, output_dir=tmp_path / ("x" * 300)), clock=clock)) as client:
         task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
         assert task["results"][0]["url"]
         assert any("cannot be written" in note for note in task["notes"])
@@ -306,6 +315,9 @@ async def test_a_preview_that_cannot_be_made_is_a_note(
         (b"RIFF\0\0\0\0AVI ", None),
         (b"\0\0\0\x20ftypisom", "video/mp4"),
         (b"\0\0\0\x14ftypqt  ", "video/quicktime"),
+        (b"\0\0\0\x18ftypheic", None),
+        (b"\0\0\0\x18ftypmif1", None),
+        (b"\0\0\0\x18ftypavif", "image/avif"),
         (b"\x1a\x45\xdf\xa3", "video/webm"),
         (b"ID3\x04", "audio/mpeg"),
         (b"\xff\xfb\x90", "audio/mpeg"),

@@ -13,7 +13,14 @@ from evolink_mcp.guard.links import check_link, check_links
 from evolink_mcp.guard.paths import open_allowed
 from evolink_mcp.guard.secrets import RedactingFormatter, redact
 
-PUBLIC = ["https://example.com/a.png", "https://example.com:8443/a?b=c#d", "https://93.184.216.34/a", "https://a.b.c"]
+PUBLIC = [
+    "https://example.com/a.png",
+    "https://example.com:8443/a?b=c#d",
+    "https://93.184.216.34/a",
+    "https://[2606:4700::1]/a",
+    "https://[64:ff9b::808:808]/a",
+    "https://a.b.c",
+]
 REFUSED = [
     "http://example.com/a.png",
     "ftp://example.com/a",
@@ -37,6 +44,17 @@ REFUSED = [
     "https://[fd00::1]/a",
     "https://[fe80::1]/a",
     "https://0.0.0.0/a",
+    "https://127.1/a",
+    "https://0x7f.1/a",
+    "https://0177.0.0.1/a",
+    "https://2130706433/a",
+    "https://10.1/a",
+    "https://[::ffff:127.0.0.1]/a",
+    "https://[::ffff:10.0.0.1]/a",
+    "https://[64:ff9b::7f00:1]/a",
+    "https://[2002:7f00:1::]/a",
+    "https://224.0.0.1/a",
+    "https://[ff02::1]/a",
     "https://printer.local/a",
     "https://metadata.google.internal/a",
     "https://intranet/a",
@@ -125,6 +143,15 @@ def test_hostile_paths_are_refused(folder: Path) -> None:
         with pytest.raises(Refused) as raised:
             opened(path, folder)
         assert "EVOLINK_UPLOAD_DIRS" in raised.value.next_step
+
+
+def test_refused_files_leave_nothing_open(folder: Path) -> None:
+    handles = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+    before = len(list(handles.iterdir()))
+    for _ in range(5):
+        with pytest.raises(Refused):
+            opened(folder, folder)
+    assert len(list(handles.iterdir())) == before
 
 
 def test_a_file_too_large_is_refused(folder: Path) -> None:

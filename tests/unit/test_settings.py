@@ -64,6 +64,26 @@ def test_a_gateway_on_this_machine_opens_loopback_links(url: str) -> None:
     assert settings.base_url == url.rstrip("/")
 
 
+def test_paths_that_cannot_be_are_named() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(
+            {
+                "EVOLINK_OUTPUT_DIR": "~nobody-here/x",
+                "EVOLINK_UPLOAD_DIRS": "~nobody-here/y",
+                "EVOLINK_MODELS_FILE": "~nobody-here/z",
+            }
+        )
+    assert len(raised.value.problems) == 3
+
+
+def test_a_working_directory_that_was_deleted_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert read_settings({}).upload_dirs == ()
+
+
 def test_the_key_is_not_in_the_repr() -> None:
     assert "sk-secret" not in repr(read_settings({"EVOLINK_API_KEY": "sk-secret"}))
 

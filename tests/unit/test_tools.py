@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
@@ -141,6 +142,10 @@ async def test_json_in_strings_is_understood_for_arrays_and_objects_only(client:
         ("generate_image", {"prompt": ["x"]}, "prompt: "),
         ("generate_image", {"prompt": "x", "image_urls": "https://a.b/c.png"}, "image_urls: "),
         ("generate_image", {"prompt": "x", "options": "not json"}, "options: "),
+        ("generate_image", {"prompt": "x", "bogus": None}, "unknown argument 'bogus'"),
+        ("generate_image", {"prompt": "x", "n": True}, "n: a whole number"),
+        ("generate_image", {"prompt": "x", "model": ""}, "model: a model id"),
+        ("generate_image", {"prompt": "x", "image_urls": '["https://a.b/c.png?\\ud800"]'}, "cannot be sent"),
         ("list_files", {"page_size": 101}, "page_size: "),
         ("list_models", {"kind": "music"}, "kind: "),
     ],
@@ -159,6 +164,14 @@ async def test_wrong_arguments_are_refused_in_one_readable_line(
 async def test_long_wrong_input_is_not_echoed(client: Client) -> None:
     text = await refused(client, "generate_image", prompt="x", n="y" * 5000)
     assert len(text) < 500
+    for flood in (
+        {f"argument_{number}": 1 for number in range(5000)},
+        {"options": {f"option_{number}": 1 for number in range(5000)}},
+        {"image_urls": [1] * 5000},
+    ):
+        text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", **flood)
+        assert len(text) < 4000
+        assert "more" in text
 
 
 async def test_every_wrong_argument_is_named(client: Client) -> None:
@@ -248,9 +261,7 @@ async def test_progress_reaches_the_client(client: Client, sandbox: Sandbox) -> 
         assert message
         told.append(progress)
 
-    await client.call_tool(
-        "check_task", {"task_id": submitted["task_id"], "wait_seconds": 45}, progress_callback=moved
-    )
+    await client.call_tool("check_task", {"task_id": submitted["task_id"], "wait_seconds": 45}, progress_callback=moved)
     assert len(told) >= 3
     assert told == sorted(set(told))
     assert told[-1] == 100
@@ -327,6 +338,19 @@ async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client)
         assert model["description"] in text_of(edits)
     assert "Capabilities are" in await refused(client, "list_models", capability="teleport")
     assert "gpt-image-2" in await refused(client, "list_models", model="gpt-image-7")
+    assert "image:" in text_of(everything)
+    assert "video:" in text_of(everything)
+
+
+async def test_a_query_without_end_takes_no_time(client: Client) -> None:
+    with anyio.fail_after(2):
+        await client.call_tool("list_models", {"query": "mango " * 200_000})
+
+
+async def test_a_default_model_that_is_not_listed_is_told(settings: Settings, connect: Connect) -> None:
+    async with connect(App(replace(settings, image_model="no-such-model"))) as client:
+        listed = await ok(client, "list_models")
+        assert any("no-such-model" in note for note in listed["notes"])
 
 
 async def test_one_model_is_told_in_full_in_both_forms(client: Client) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import anyio
 import pytest
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
@@ -155,6 +157,54 @@ async def test_single_failed_looks_are_forgiven(caller: Caller, sandbox: Sandbox
     sandbox.fault("task", "drop_before", after=1)
     known, _, _ = await waited(caller, task.id, clock, 45)
     assert known.status == "completed"
+
+
+async def test_an_old_look_is_told_as_one(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    sandbox.fault("task", "status", status=503, times=2, after=1)
+    waits = Waits(clock, Pauses(clock))
+    seen = await waits.wait_for(caller, task.id, seconds=7, progress=Progress(Told(clock)))
+    assert any("later looks at it failed" in note for note in seen.notes)
+    fresh = await waits.wait_for(caller, task.id, seconds=0, progress=Progress(Told(clock)))
+    assert fresh.notes == ()
+
+
+async def test_a_look_waits_as_long_as_the_gateway_asks(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    sandbox.fault("task", "status", status=429, retry_after=20, after=1)
+    await waited(caller, task.id, clock, 45)
+    seen = looks(sandbox, task.created or 0)
+    assert seen[2] - seen[1] >= 20
+
+
+async def test_a_pause_of_the_model_holds_looks_back_too(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    pauses = Pauses(clock)
+    pauses.pause(owner_of(caller.key), task.model, 30)
+    await Waits(clock, pauses).wait_for(caller, task.id, seconds=40, progress=Progress(Told(clock)))
+    seen = looks(sandbox, task.created or 0)
+    assert seen[1] - seen[0] >= 29
+
+
+async def test_a_gateway_whose_clock_is_ahead_does_not_make_us_wait_for_it(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    sandbox.advance(3600)
+    task = await started(caller, sandbox, "image", 8)
+    sandbox.settle_files()
+    known, _, passed = await waited(caller, task, clock, 45)
+    assert known.status == "completed"
+    assert passed < 20
+
+
+async def test_progress_goes_on_while_a_single_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evolink_mcp.jobs.progress.BEAT", 0.02)
+    told = Told(FakeClock())
+    progress = Progress(told)
+    with anyio.move_on_after(0.2):
+        await progress.keep_beating()
+    assert len(told.values) >= 3
+    assert told.values == sorted(set(told.values))
 
 
 async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
