@@ -54,11 +54,12 @@ async def test_a_5xx_is_neither_repeated_nor_called_free(
 
 
 async def test_tasks_that_were_there_before_are_not_taken_for_it(
-    client: Client, sandbox: Sandbox, clock: FakeClock
+    client: Client, sandbox: Sandbox, clock: FakeClock, settings: Settings, connect: Connect
 ) -> None:
-    await ok(client, "generate_image", **CALL)
-    other = await ok(client, "generate_image", prompt="x", model="gpt-4o-image")
-    await clock.sleep(60)
+    async with connect(App(settings, clock=clock)) as elsewhere:
+        await ok(elsewhere, "generate_image", **CALL)
+        await clock.sleep(60)
+        other = await ok(elsewhere, "generate_image", prompt="x", model="gpt-4o-image")
     sandbox.fault("images", "drop_before")
     text = await refused(client, "generate_image", **CALL)
     assert "probably none was created" in text
@@ -127,6 +128,7 @@ async def test_a_429_beyond_the_deadline_is_told_at_once_and_holds_back_what_fol
     text = await refused(client, "generate_image", **CALL)
     assert "Charged: no." in text
     assert "120 s" in text
+    assert "HTTP 429" in text
     assert posts(sandbox) == 1
     text = await refused(client, "generate_image", **CALL)
     assert "[rate_limited]" in text
