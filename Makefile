@@ -28,7 +28,7 @@ demo: $(DEMO) ## Watch the whole job: pictures and a video made on the built-in 
 	$(BIN)/evolink-mcp demo --out $(OUT)
 
 test: $(DEV) ## Run the tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
 
 check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ from evolink_mcp.registry.spec import Raw
 SECTIONS = frozenset(
     "defaults sources capabilities lists order default_models common closed hints spellings shared rules model".split()
 )
+TEXT_LISTS = frozenset({"capabilities", "hints", "order"})
 # These describe one model alone; everything else is taken over through `like`.
 OWN = frozenset({"like", "replace", "description", "aliases"})
 
@@ -65,8 +66,19 @@ def read_file(path: Path) -> Raw:
     for name, rows in table.items():
         if name not in SECTIONS:
             raise DataError(name, f"unknown section; known: {', '.join(sorted(SECTIONS))}")
-        as_table(rows, name)
+        for key, row in as_table(rows, name).items():
+            _check_row(name, key, row)
     return table
+
+
+def _check_row(section: str, key: str, row: object) -> None:
+    """Rows that are used as they stand, and so have to be right from the start."""
+    if section in TEXT_LISTS and not (
+        isinstance(row, list) and all(isinstance(one, str) for one in cast(list[Any], row))
+    ):
+        raise DataError(f"{section}.{key}", "must be a list of texts")
+    if section == "default_models" and not isinstance(row, str):
+        raise DataError(f"{section}.{key}", "must be a model's id")
 
 
 def read_files(paths: Iterable[Path]) -> Tables:

@@ -217,3 +217,10 @@ def test_no_overlay_raises(tmp_path_factory: pytest.TempPathFactory, table: dict
     assert set(registry().models) <= set(found.models)
     assert found.check("video", "seedance-1.5-pro", P).problems == ()
     found.search(query="fox")
+
+
+@pytest.mark.parametrize("section", ["capabilities", "hints", "order", "default_models"])
+def test_a_shared_row_of_the_wrong_shape_is_named(section: str, overlay: Overlay) -> None:
+    found = overlay(f"[{section}]\nimage = 7\n")
+    assert any(f"{section}.image" in problem for problem in found.overlay_problems)
+    assert found.search(query="fox") == registry().search(query="fox")
