@@ -11,7 +11,7 @@ from evolink_mcp.registry.registry import Registry
 from evolink_mcp.registry.spec import Model, Raw
 
 # What a table of the wrong shape runs into before the vocabulary can name it.
-_MISSHAPEN = (AttributeError, KeyError, TypeError, ValueError)
+_MISSHAPEN = (AttributeError, LookupError, TypeError, ValueError)
 
 
 def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, allow_unlisted: bool) -> Registry:

@@ -15,7 +15,7 @@ from evolink_mcp.registry.spec import Raw
 SECTIONS = frozenset(
     "defaults sources capabilities lists order default_models common closed hints spellings shared rules model".split()
 )
-TEXT_LISTS = frozenset({"capabilities", "hints", "order"})
+TEXT_LISTS = frozenset({"capabilities", "hints", "order", "sources"})
 # These describe one model alone; everything else is taken over through `like`.
 OWN = frozenset({"like", "replace", "description", "aliases"})
 
