@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -157,3 +159,16 @@ async def test_settings_that_cannot_be_used_stop_the_start() -> None:
     assert host.process.returncode == 2
     assert "EVOLINK_BASE_URL" in host.stderr
     assert "EVOLINK_SANDBOX" in host.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to answer")
+async def test_a_termination_signal_cleans_up(tmp_path: Path) -> None:
+    async with raw_host("--sandbox", env={"TMPDIR": str(tmp_path)}) as host:
+        await host.initialize()
+        made = await host.call("generate_image", prompt="a cat", wait_seconds=20)
+        assert made["structuredContent"]["status"] == "completed"
+        assert list(tmp_path.iterdir())
+        host.process.send_signal(signal.SIGTERM)
+        await host.process.wait()
+    assert host.process.returncode == 0
+    assert list(tmp_path.iterdir()) == []
