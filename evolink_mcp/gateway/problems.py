@@ -91,6 +91,23 @@ NOT_CREATED = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 DOUBTFUL_CODES = frozenset({"paid_outcome_unknown", "idempotency_conflict"})
 
 
+# Codes of an empty account or key: another try cannot help, whatever status they come with (S1; newer answers).
+NEVER_RETRIED = frozenset(
+    {
+        "402",
+        "insufficient_quota",
+        "insufficient_quota_error",
+        "insufficient_user_quota",
+        "quota_not_enough",
+        "quota_exceeded",
+        "account_balance_insufficient",
+        "insufficient_token_quota",
+        "key_quota_exhausted",
+        "token_daily_quota_exceeded",
+    }
+)
+
+
 def task_advice(code: str) -> Advice:
     """Advice for a failed task's code; an unknown code is treated as ``unknown_error``."""
     return TASK_ADVICE.get(code, TASK_ADVICE["unknown_error"])

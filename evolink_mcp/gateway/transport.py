@@ -11,7 +11,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -157,13 +157,14 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
     code = (problem.code if problem else "") or str(reply.status)
     certain = reply.status in problems.NOT_CREATED and code not in problems.DOUBTFUL_CODES
     charged: Charged | None = None if not paid else ("no" if certain else "unknown")
-    next_step = advice.resolution
+    empty = code in problems.NEVER_RETRIED
+    next_step = problems.HTTP_ADVICE[402].resolution if empty else advice.resolution
+    if reply.retry_after is not None and not empty and reply.status in (429, 503):
+        next_step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
     if problem and problem.action_url:
         next_step = f"{next_step} See {problem.action_url}."
     if problem and problem.advice:
         next_step = f"{next_step} The gateway suggests: {problem.advice.rstrip('.')}."
-    if reply.retry_after is not None:
-        next_step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
     kind = OutcomeUnknown if charged == "unknown" else GatewayRefused
     return kind(
         what,
@@ -193,9 +194,21 @@ def _cause(error: Exception) -> str:
 
 def _parse(raw: bytes) -> tuple[Any, bool]:
     try:
-        return json.loads(raw), True
+        body = json.loads(raw)
+        return _whole(body) if b"\\u" in raw else body, True
     except (ValueError, RecursionError):
         return None, False
+
+
+def _whole(value: Any) -> Any:
+    """A JSON value without halves of surrogate pairs, which could not be passed on."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_whole(item) for item in wire.as_list(cast("object", value))]
+    if isinstance(value, dict):
+        return {_whole(key): _whole(item) for key, item in wire.as_object(cast("object", value)).items()}
+    return value
 
 
 def _request_id(headers: Mapping[str, str], body: object) -> str:

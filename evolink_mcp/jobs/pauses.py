@@ -47,18 +47,24 @@ class Pauses:
         key = (owner, model)
         if left > seconds or self._waiting[key] >= MAX_WAITING:
             why = "too many calls wait for it already" if left <= seconds else f"it opens again in {left:.0f} s"
-            raise Refused(
-                f"The gateway asked to slow down for {model[:60]}, and {why}.",
-                code="rate_limited",
-                next_step=f"Wait {max(left, 1):.0f} s, then call again, or choose another model.",
-                retry_after=left,
-            )
+            raise _too_fast(model, left, why)
+        end = self._clock.now() + seconds
         self._waiting[key] += 1
         try:
-            while (left := self.until(owner, model) - self._clock.now()) > 0 and seconds > 0:
-                await self._clock.sleep(min(left, seconds))
-                seconds -= left
+            while (left := self.until(owner, model) - self._clock.now()) > 0:
+                if self._clock.now() + left > end:
+                    raise _too_fast(model, left, f"it opens again in {left:.0f} s")
+                await self._clock.sleep(left)
         finally:
             self._waiting[key] -= 1
             if not self._waiting[key]:
                 del self._waiting[key]
+
+
+def _too_fast(model: str, left: float, why: str) -> Refused:
+    return Refused(
+        f"The gateway asked to slow down for {model[:60]}, and {why}.",
+        code="rate_limited",
+        next_step=f"Wait {max(left, 1):.0f} s, then call again, or choose another model.",
+        retry_after=left,
+    )

@@ -43,10 +43,12 @@ class Progress:
 
     async def keep_beating(self) -> None:
         """Repeats the last report, a little further on, whenever none was made for a while. Ends by being cancelled."""
-        while True:
-            await anyio.sleep(BEAT)
-            if time.monotonic() - self._last >= BEAT:
+        while self._shown < 100.0:
+            quiet = time.monotonic() - self._last
+            if quiet >= BEAT:
                 await self._tell(0.0)
+            else:
+                await anyio.sleep(BEAT - quiet)
 
     async def _tell(self, known: float) -> None:
         self._last = time.monotonic()

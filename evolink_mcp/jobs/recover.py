@@ -11,14 +11,14 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.memory import Memory, owner_of
 
 SECONDS = 8.0  # of a submit's deadline are kept for this
-CLOCK_SKEW = 5.0
+CLOCK_SKEW = 90.0  # the gateway's clock may go before ours; tasks known to be older are left out anyway
 MAX_NAMED = 5
 
 NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
 
 
 async def explain(
-    error: OutcomeUnknown, caller: Caller, model: str, memory: Memory, *, since: float, now: float
+    error: OutcomeUnknown, caller: Caller, model: str, memory: Memory, *, since: float, seconds: float
 ) -> None:
     """Completes an unknown outcome with what the list shows of it: the error's ``what`` and ``next_step``.
 
@@ -27,7 +27,7 @@ async def explain(
     """
     error.what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
     try:
-        recent = await media.recent(caller, model, seconds=SECONDS)
+        recent = await media.recent(caller, model, seconds=seconds)
     except GatewayError as failed:
         error.next_step = f"{NEVER_BLINDLY} The gateway's list of recent tasks could not be read ({failed.code})."
         error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
@@ -37,11 +37,11 @@ async def explain(
         error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
         return
     owner = owner_of(caller.key)
-    found = [task for task in recent if _since(task, since) and not await memory.knows(owner, task.id, now)]
+    found = [task for task in recent if _since(task, since) and not await memory.knows(owner, task.id, since)]
     if not found:
         error.next_step = (
-            "The gateway's list shows no new task of this model, so probably none was created; that is not certain. "
-            "Look again or ask the user before submitting again."
+            "The gateway's list shows no new task of this model, so probably none was created; that is not certain, "
+            "and one may still appear. Let the user, who can look at the EvoLink dashboard, decide on another submit."
         )
     elif len(found) == 1:
         error.next_step = f"Task {found[0].id}, created just then, is probably yours: check_task it. {NEVER_BLINDLY}"

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
+from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused, Unreachable
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.memory import Answer, Memory, intent_of, owner_of
@@ -28,6 +29,7 @@ SUBMIT_SECONDS = 45.0
 TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
 MAX_UNREACHED = 3
 UNREACHED_PAUSE = 0.5
+LEAST_SECONDS = 10.0  # a paid request is not sent again with less time than this to answer
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +110,12 @@ class Submits:
         if answer is not None and not answer.task_id:
             raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
         if answer is not None:
-            return Submitted(await self._reread(caller, kind, body, answer.task_id), earlier=True)
+            try:
+                return Submitted(await self._reread(caller, kind, body, answer.task_id), earlier=True)
+            except BaseException:
+                with anyio.CancelScope(shield=True):
+                    await self._memory.leave(owner, intent, answer, self._clock.now())
+                raise
         running = _Running()
         self._running.setdefault(key, []).append(running)
         work = asyncio.create_task(self._run(running, key, caller, kind, body, seconds))
@@ -126,10 +133,10 @@ class Submits:
             else:
                 running.abandoned = True
             raise
-        if running.error is not None:
-            raise running.error
-        assert running.task is not None
-        return running.task
+        if running.task is not None:
+            return running.task
+        assert running.error is not None
+        raise running.error
 
     async def _run(
         self,
@@ -141,13 +148,20 @@ class Submits:
         seconds: float,
     ) -> None:
         try:
-            running.task = await self._create(caller, kind, body, key[0], seconds)
+            running.task = await self._create(running, caller, kind, body, key[0], seconds)
             await self._memory.note(key[0], running.task.id, self._clock.now())
         except asyncio.CancelledError:
             running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
             raise
-        except Exception as error:
+        except EvolinkError as error:
             running.error = error
+        except Exception:
+            logger.exception("A paid request failed inside this server")
+            running.error = OutcomeUnknown(
+                "This server failed while the paid request was under way.",
+                code="internal_error",
+                next_step=f"{recover.NEVER_BLINDLY} Tell the user; the server's log has the details.",
+            )
         finally:
             if running.abandoned:
                 await self._keep(key, running)
@@ -169,15 +183,24 @@ class Submits:
         )
 
     async def _create(
-        self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, seconds: float
+        self,
+        running: _Running,
+        caller: Caller,
+        kind: media.Media,
+        body: Mapping[str, object],
+        owner: str,
+        seconds: float,
     ) -> wire.Task:
         """One POST that arrives. It is sent again only if it never arrived, or once if it came too fast."""
         started = self._clock.now()
-        end = started + seconds - recover.SECONDS
+        last = started + seconds - 1.0
+        end = last - recover.SECONDS
         model = str(body.get("model", ""))
         unreached, too_fast = 0, False
         while True:
             await self._pauses.pass_through(owner, model, seconds=max(end - self._clock.now(), 0.0))
+            if running.abandoned:
+                raise Refused("The call was cancelled before anything was sent.", code="cancelled")
             left = max(end - self._clock.now(), 1.0)
             try:
                 return await media.create(caller, kind, body, seconds=left)
@@ -187,20 +210,21 @@ class Submits:
                     raise
                 await self._clock.sleep(UNREACHED_PAUSE * unreached)
             except GatewayRefused as error:
-                if error.status != 429:
+                if error.status != 429 or error.code in NEVER_RETRIED:
                     raise
                 pause = TOO_FAST_SECONDS if error.retry_after is None else error.retry_after
                 self._pauses.pause(owner, model, pause)
-                if too_fast or self._clock.now() + pause > end:
+                if too_fast or self._clock.now() + pause + LEAST_SECONDS > end:
                     raise
                 too_fast = True
             except OutcomeUnknown as error:
-                await recover.explain(error, caller, model, self._memory, since=started, now=self._clock.now())
+                left = max(min(recover.SECONDS, last - self._clock.now()), 1.0)
+                await recover.explain(error, caller, model, self._memory, since=started, seconds=left)
                 raise
 
     async def _reread(self, caller: Caller, kind: media.Media, body: Mapping[str, object], task_id: str) -> wire.Task:
         """A task known by its id only, as it stands now; as just created where that cannot be read."""
         try:
             return await media.read(caller, task_id)
-        except GatewayError:
+        except EvolinkError:
             return wire.Task(id=task_id, status="pending", kind=kind, model=str(body.get("model", "")))

@@ -22,6 +22,7 @@ from evolink_mcp.jobs.progress import Progress
 
 HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every 5 s
 GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
+LEAST_SECONDS = 1.0  # less is no time to look
 MAX_FAILED_LOOKS = 3
 RETRY_SECONDS = 3.0  # after a failed look at a task of which nothing is known yet
 HOPELESS = frozenset({400, 401, 402, 403, 404})
@@ -50,6 +51,11 @@ class _Watched:
     error: GatewayError | None = None
     waits: int = 0
     looking: anyio.Lock = field(default_factory=anyio.Lock)
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether looking on makes no sense: the last look failed for good, or too many did in a row."""
+        return self.error is not None and (self.error.status in HOPELESS or self.failed >= MAX_FAILED_LOOKS)
 
     def doubts(self, now: float) -> tuple[str, ...]:
         """What has to be said beside an old look: that newer ones failed."""
@@ -106,57 +112,58 @@ class Waits:
     async def _wait(
         self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float, progress: Progress
     ) -> wire.Task:
-        if watched.known is None:
-            await self._first_look(caller, key, watched, end)
+        known = watched.known or await self._first_look(caller, key, watched, end)
         while True:
-            known, now = watched.known, self._clock.now()
-            assert known is not None
+            known, now = watched.known or known, self._clock.now()
             await progress.tell(known, now - watched.created)
             if known.final or now - watched.created >= pace_of(known.kind).give_up:
                 return known
             seen = watched.looks
+            watched.due = max(watched.due, self._pauses.until(key[0], known.model))
             await self._pass_time(min(watched.due, end), watched, progress)
-            if watched.due > end and watched.looks == seen:
-                return known
             if watched.looks == seen:
-                await self._look(caller, key, watched, end)
+                if watched.due > end or not await self._look(caller, key, watched, end):
+                    return known
+                if watched.hopeless and watched.error is not None:
+                    raise watched.error
 
-    async def _first_look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
-        """Looks until one look succeeds, or time or patience is over."""
-        while watched.known is None:
-            await self._look(caller, key, watched, end)
-            if watched.known is None:
-                await self._clock.sleep(max(watched.due - self._clock.now(), 0.0))
+    async def _first_look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> wire.Task:
+        """Looks until one look succeeds, or this wait's time or patience is over."""
+        while True:
+            in_time = await self._look(caller, key, watched, end)
+            if watched.known is not None:
+                return watched.known
+            if watched.error is not None and (watched.hopeless or watched.due > end or not in_time):
+                raise watched.error
+            if not in_time:
+                raise GatewayError(
+                    "The gateway did not answer in time.",
+                    code="timeout",
+                    next_step="Call check_task again in a moment.",
+                )
+            await self._clock.sleep(max(watched.due - self._clock.now(), 0.0))
 
-    async def _look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
-        """Makes the look that is due, or uses the one that somebody else makes meanwhile.
-
-        Raises:
-            GatewayError: It failed, and so did those before it, or it can never succeed.
-        """
+    async def _look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> bool:
+        """Makes the look that is due, or uses the one that somebody else makes meanwhile; false if time ran out."""
         seen = watched.looks
         left = end + GRACE - self._clock.now()
-        with anyio.move_on_after(max(left, 1.0)):
+        if left < LEAST_SECONDS:
+            return False
+        with anyio.move_on_after(left) as scope:
             async with watched.looking:
                 if watched.looks == seen:
-                    await self._read(caller, key, watched, end)
-        if watched.error is not None:
-            raise watched.error
+                    # Shorter than the scope around it, so that a look that fails is known to have failed.
+                    await self._read(caller, key, watched, min(media.READ_SECONDS, left) - LEAST_SECONDS / 2)
+        return not scope.cancelled_caught
 
-    async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> None:
-        seconds = min(media.READ_SECONDS, max(end + GRACE - self._clock.now(), 1.0))
+    async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, seconds: float) -> None:
         try:
             watched.saw(await media.read(caller, key[1], seconds=seconds), self._clock.now())
-            watched.failed, watched.error = 0, None
         except GatewayError as error:
-            watched.failed += 1
-            if error.status == 429 and watched.known is not None and error.retry_after is not None:
-                self._pauses.pause(key[0], watched.known.model, error.retry_after)
-            watched.due = self._after_failure(watched, error)
-            too_late = watched.known is None and watched.due > end
-            if error.status in HOPELESS or watched.failed >= MAX_FAILED_LOOKS or too_late:
-                watched.error = error
+            watched.failed, watched.error = watched.failed + 1, error
+            watched.due = self._after_failure(key[0], watched, error)
         else:
+            watched.failed, watched.error = 0, None
             watched.due = self._next(key[0], watched)
         watched.looks += 1
 
@@ -166,11 +173,13 @@ class Waits:
         due = pace_of(watched.known.kind).next_look(watched.created, self._clock.now(), self._spread)
         return max(due, self._pauses.until(owner, watched.known.model))
 
-    def _after_failure(self, watched: _Watched, error: GatewayError) -> float:
+    def _after_failure(self, owner: str, watched: _Watched, error: GatewayError) -> float:
         now = self._clock.now()
         usual = RETRY_SECONDS
         if watched.known is not None:
             usual = pace_of(watched.known.kind).next_look(watched.created, now, self._spread) - now
+            if error.status == 429:
+                self._pauses.pause(owner, watched.known.model, error.retry_after or RETRY_SECONDS)
         return now + max(usual, error.retry_after or 0.0)
 
     async def _pass_time(self, until: float, watched: _Watched, progress: Progress) -> None:

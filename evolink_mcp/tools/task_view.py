@@ -17,7 +17,6 @@ from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 LINK_SECONDS = 24 * 3600  # S1, S2
-MAX_CALL = 55.0  # hosts give up a call after about 60 s
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
 _NOT_AGAIN = "Never submit again only to check."
 
@@ -31,6 +30,7 @@ async def finish(
     call: Call, task: wire.Task, *, seconds: float, notes: tuple[str, ...] = (), preview: bool = False
 ) -> TaskView:
     """The view of a task; finished results are kept first, within ``seconds``, where a folder is set."""
+    end = call.app.clock.now() + seconds
     kept: list[Path | downloads.NotSaved] = []
     settings = call.app.settings
     if task.status == "completed" and task.results and settings.output_dir is not None:
@@ -45,7 +45,7 @@ async def finish(
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed":
-        with anyio.move_on_after(max(call.left(MAX_CALL), 1.0)):
+        with anyio.move_on_after(max(end - call.app.clock.now(), 0.5)):
             await _add_previews(view, kept)
     if task.final:
         await call.progress.done()

@@ -11,9 +11,10 @@ import anyio
 import pytest
 from mcp.client import Client
 
+from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import Caller, Transport
-from evolink_mcp.jobs.memory import KEEP_SECONDS
-from evolink_mcp.jobs.pauses import MAX_WAITING
+from evolink_mcp.jobs.memory import KEEP_SECONDS, owner_of
+from evolink_mcp.jobs.pauses import MAX_WAITING, Pauses
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import KEY, FakeClock, Sandbox, ok, refused, text_of
@@ -58,7 +59,7 @@ async def test_tasks_that_were_there_before_are_not_taken_for_it(
 ) -> None:
     async with connect(App(settings, clock=clock)) as elsewhere:
         await ok(elsewhere, "generate_image", **CALL)
-        await clock.sleep(60)
+        await clock.sleep(120)
         other = await ok(elsewhere, "generate_image", prompt="x", model="gpt-4o-image")
     sandbox.fault("images", "drop_before")
     text = await refused(client, "generate_image", **CALL)
@@ -143,8 +144,6 @@ async def test_a_429_beyond_the_deadline_is_told_at_once_and_holds_back_what_fol
 async def test_the_queue_behind_a_pause_is_bounded(settings: Settings, sandbox: Sandbox) -> None:
     """On the real clock: the callers wait half a second side by side."""
     app = App(settings)
-    from evolink_mcp.jobs.memory import owner_of
-
     owner = owner_of(KEY)
     app.pauses.pause(owner, "m", 0.5)
     outcomes: list[str] = []
@@ -233,6 +232,59 @@ async def test_a_cancel_while_waiting_for_the_result_loses_nothing(
         await cancelled(client, sandbox, lambda: sandbox.paid() == 1, **CALL, wait_seconds=45)
         again = await ok(client, "generate_image", **CALL)
     assert ids(sandbox) == [again["task_id"]]
+
+
+async def test_a_cancel_while_the_task_is_found_again_loses_nothing(client: Client, sandbox: Sandbox, app: App) -> None:
+    sandbox.fault("images", "slow", delay=0.1)
+    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await app.submits.drain(5)
+    sandbox.fault("task", "slow", delay=0.3)
+    await cancelled(client, sandbox, lambda: len(sandbox.requests("/v1/tasks/")) == 1, **CALL)
+    again = await ok(client, "generate_image", **CALL)
+    assert ids(sandbox) == [again["task_id"]]
+
+
+async def test_a_call_cancelled_before_anything_was_sent_is_not_sent(settings: Settings, sandbox: Sandbox) -> None:
+    """On the real clock, behind a short pause."""
+    from evolink_mcp.server import create_server
+
+    app = App(settings)
+    app.pauses.pause(owner_of(KEY), CALL["model"], 0.3)
+    async with Client(create_server(app)) as client:
+        with anyio.move_on_after(0.1):
+            await client.call_tool("generate_image", CALL)
+        await app.submits.drain(5)
+        assert posts(sandbox) == 0
+        await ok(client, "generate_image", **CALL)
+    await app.aclose()
+    assert sandbox.paid() == 1
+
+
+@pytest.mark.parametrize("code", ["quota_exceeded", "insufficient_quota"])
+async def test_an_empty_account_is_not_asked_twice_whatever_the_status(
+    client: Client, sandbox: Sandbox, code: str
+) -> None:
+    error = {"code": code, "message": "No credits", "action_url": "https://e.test/pay", "fallback_suggestion": "buy"}
+    for status in (429, 402):
+        sandbox.fault("images", "status", status=status, retry_after=30, body={"error": error})
+        before = posts(sandbox)
+        text = await refused(client, "generate_image", **CALL)
+        assert posts(sandbox) == before + 1
+        assert "top up" in text
+        assert "https://e.test/pay" in text
+        assert "Wait 30 s" not in text
+
+
+async def test_a_pause_that_grows_while_one_queues_is_kept() -> None:
+    class Growing(FakeClock):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            pauses.pause("o", "m", 60)
+
+    pauses = Pauses(Growing())
+    pauses.pause("o", "m", 5)
+    with pytest.raises(Refused, match="opens again in 60 s"):
+        await pauses.pass_through("o", "m", seconds=30)
 
 
 async def test_another_request_or_another_caller_does_not_get_it(
@@ -370,11 +422,12 @@ async def test_random_trouble_never_costs_twice_or_lies(
                     break
                 text = text_of(result)
                 if "Charged: no." not in text:
+                    assert sandbox.paid() == before or ids(sandbox)[-1] in text
                     break
                 assert sandbox.paid() == before, text
                 said_free += 1
             if not answered:
-                await ok_or_unknown(client, arguments)
+                await heard(client, sandbox, arguments, before)
             assert sandbox.paid() - before <= 1, f"episode {number} paid twice"
             sandbox.clear_faults()
             if number % 50 == 49:
@@ -383,11 +436,13 @@ async def test_random_trouble_never_costs_twice_or_lies(
     assert told_ids > 100
 
 
-async def ok_or_unknown(client: Client, arguments: dict[str, Any]) -> None:
-    """The agent's last try: whatever it says of money must be true."""
-    result = await client.call_tool("generate_image", arguments)
-    if result.is_error:
-        assert "Charged: " in text_of(result)
+async def heard(client: Client, sandbox: Sandbox, arguments: dict[str, Any], before: int) -> None:
+    """The agent's last try: what it says of money is true, and a paid task's id is in it."""
+    text = text_of(await client.call_tool("generate_image", arguments))
+    if "Charged: no." in text:
+        assert sandbox.paid() == before
+    else:
+        assert sandbox.paid() == before or ids(sandbox)[-1] in text
 
 
 async def test_a_caller_of_the_pool_is_one_of_a_key() -> None:

@@ -201,6 +201,14 @@ async def test_a_key_that_the_gateway_echoes_is_not_passed_on(settings: Settings
     assert "***" in text_of(told)
 
 
+async def test_half_a_surrogate_pair_from_the_gateway_does_not_lose_a_paid_task(settings: Settings) -> None:
+    raw = b'{"id": "task-1", "status": "pending", "model": "m\\ud800", "type": "image"}'
+    async with served(settings, lambda _request: httpx2.Response(200, content=raw)) as client:
+        made = await client.call_tool("generate_image", {"prompt": "x", "model": "gpt-image-2"})
+    assert made.structured_content["task_id"] == "task-1"
+    assert made.model_dump_json().encode()
+
+
 async def test_a_cancelled_task_tells_why(settings: Settings) -> None:
     task = {"id": "task-1", "status": "cancelled", "error": {"code": "request_cancelled", "message": "by the user"}}
     async with served(settings, lambda _request: httpx2.Response(200, json=task)) as client:

@@ -9,6 +9,7 @@ import pytest
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, pace_of
 from evolink_mcp.jobs.pauses import Pauses
@@ -205,6 +206,40 @@ async def test_progress_goes_on_while_a_single_look_takes_long(monkeypatch: pyte
         await progress.keep_beating()
     assert len(told.values) >= 3
     assert told.values == sorted(set(told.values))
+
+
+async def test_each_wait_has_its_own_patience(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    """One that may not wait hears of the failed look; one that may looks again."""
+    task = await started(caller, sandbox, "image", 0)
+    sandbox.settle()
+    sandbox.fault("task", "status", status=503)
+    waits = Waits(clock, Pauses(clock))
+    outcomes: dict[int, str] = {}
+
+    async def one(seconds: int) -> None:
+        try:
+            seen = await waits.wait_for(caller, task.id, seconds=seconds, progress=Progress(Told(clock)))
+            outcomes[seconds] = seen.task.status
+        except GatewayError as error:
+            outcomes[seconds] = str(error.status)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, 0)
+        group.start_soon(one, 20)
+    assert outcomes == {0: "503", 20: "completed"}
+
+
+async def test_a_wait_of_no_seconds_ends_on_a_gateway_that_hangs(
+    caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the real clock, with the bounds made short."""
+    monkeypatch.setattr("evolink_mcp.jobs.wait.GRACE", 1.2)
+    sandbox.fault("task", "hang", seconds=30, times=0)
+    waits = Waits(SystemClock(), Pauses(SystemClock()))
+    progress = Progress(Told(FakeClock()))
+    with anyio.fail_after(5), pytest.raises(GatewayError) as raised:
+        await waits.wait_for(caller, "task-unified-1-a", seconds=0, progress=progress)
+    assert raised.value.code == "timeout"
 
 
 async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
