@@ -102,18 +102,31 @@ def _respelled(spelling: Spelling, value: object) -> dict[str, object]:
 
 def _unknown(registry: "Registry", model: Model, key: str, value: object, found: Findings) -> None:
     near = get_close_matches(key, model.parameters, 1, 0.75)
-    takers = [one.id for one in registry.models.values() if key in one.parameters and one.endpoint == model.endpoint]
-    if model.open and key not in registry.closed and (takers or not near):
+    inside = _inside(model, key)
+    takers = [one.id for one in registry.models.values() if one.endpoint == model.endpoint and _takes(one, key)]
+    if model.open and key not in registry.closed and not inside and (takers or not near):
         found.note(f"{key}: not known to be taken by {found.name}, whose page is not fully known; sent as given")
         return
     hinted = [name for name in registry.hints.get(key, ()) if name in model.parameters]
     hinted.sort(key=lambda name: not fits(model.parameters[name], value))
     said = [f"{found.name} has no such parameter."]
-    said += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
-    if takers:
+    if inside:
+        said.append(f"Put it in {inside}: {inside}.{key}.")
+    else:
+        said += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
+    if takers and not inside:
         takers.sort(key=lambda name: -likeness(model.id, name))
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
         said.append(f"Taken by {', '.join(takers[:3])}{more}.")
     allowed = ", ".join(model.parameters)
     said.append(f"It takes {allowed}")
     found.fault(("refuse", ", ".join(model.sources)), key, " ".join(said), given=shown(value), allowed=allowed)
+
+
+def _inside(model: Model, key: str) -> str:
+    """The parameter whose object holds one of this name, empty where none does."""
+    return next((name for name, one in model.parameters.items() if key in one.properties), "")
+
+
+def _takes(model: Model, key: str) -> bool:
+    return key in model.parameters or bool(_inside(model, key))

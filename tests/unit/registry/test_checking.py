@@ -183,6 +183,18 @@ def test_nested_parameters_are_known_by_dotted_names() -> None:
     assert "In model_params it takes web_search" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        ("seedance-2.0-text-to-video", {"web_search": True}, "Put it in model_params: model_params.web_search."),
+        ("kling-v3-text-to-video", {"shot_type": "customize"}, "model_params.shot_type"),
+        ("seedance-1.5-pro", {"web_search": True}, "Taken by seedance-2.0"),
+    ],
+)
+def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict[str, object], expected: str) -> None:
+    assert expected in message(name, next(iter(params)), params)
+
+
 # Friendly spellings.
 
 
