@@ -6,6 +6,8 @@ from difflib import SequenceMatcher
 from evolink_mcp.registry.spec import Model
 
 _STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2}
+# How a model does what it does, not what: two models that share only these are no alternatives.
+_QUALIFIERS = frozenset({"fast", "audio", "multi-shot"})
 
 
 def of_kind(model: Model, kind: str | None) -> bool:
@@ -87,7 +89,7 @@ def alternatives(models: Iterable[Model], model: Model, count: int) -> list[str]
             other.id == model.id
             or other.endpoint != model.endpoint
             or other.status == "placeholder"
-            or not own & theirs
+            or not (own & theirs) - _QUALIFIERS
         ):
             continue
         replaces = other.id in model.replacements
