@@ -107,12 +107,16 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, found: F
 
 
 def _normal(parameter: Parameter, value: str) -> str:
-    """The documented spelling of a value that the document also takes in another."""
-    if parameter.any_case:
-        for one in parameter.allowed:
-            if isinstance(one, str) and one.lower() == value.lower():
-                return one
-    return value.replace("×", "x") if parameter.size and pixels(value) else value
+    """The one allowed value this is another writing of: letters in another case, `×` or `X` for `x`."""
+    tolerated = parameter.tolerate.allowed if parameter.tolerate else ()
+    for known in (parameter.allowed, tolerated):
+        alike = {one for one in known if isinstance(one, str) and one.lower() == value.lower().replace("×", "x")}
+        if value in alike:
+            return value
+        if len(alike) == 1:
+            return alike.pop()
+    as_size = value.lower().replace("×", "x")
+    return as_size if parameter.size and pixels(as_size) else value
 
 
 def _check_link(parameter: Parameter, value: str, path: str, found: Findings) -> None:

@@ -51,7 +51,7 @@ def test_a_long_value_is_shortened() -> None:
         ("gpt-image-2", {"size": "1000x600"}, "nearest: 1056x640"),
         ("gpt-image-2", {"size": "5000x5000"}, "nearest: 2880x2880"),
         ("gpt-image-2", {"size": "portrait"}, "at most 3:1 (S3)"),
-        ("gpt-image-2", {"quality": "HIGH"}, "nearest: high"),
+        ("gpt-image-2", {"quality": "highest"}, "nearest: high"),
         ("gpt-image-2", {"n": "2"}, "leave out the quotes"),
         ("gpt-image-2", {"image_urls": LINK}, "put it in a list"),
         ("gpt-image-2", {"image_urls": []}, "is an empty list: leave it out"),
@@ -193,6 +193,29 @@ def test_nested_parameters_are_known_by_dotted_names() -> None:
 )
 def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict[str, object], expected: str) -> None:
     assert expected in message(name, next(iter(params)), params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "sent"),
+    [
+        ("seedance-2.0-text-to-video", {"quality": "4K"}, "4k"),
+        ("seedance-1.5-pro", {"quality": "720P"}, "720p"),
+        ("gpt-image-2", {"quality": "HIGH"}, "high"),
+        ("gpt-image-2", {"size": "AUTO"}, "auto"),
+        ("gpt-image-2", {"size": "1024X1024"}, "1024x1024"),
+        ("gpt-4o-image", {"size": "1024×1024"}, "1024x1024"),
+        ("gpt-4o-image", {"size": "1024X1536"}, "1024x1536"),
+        ("kling-o3-text-to-video", {"sound": "ON"}, "on"),
+    ],
+)
+def test_another_writing_of_an_allowed_value_is_sent_as_listed(
+    name: str, params: dict[str, object], sent: str
+) -> None:
+    checked = check(name, P | params)
+    ((parameter, value),) = params.items()
+    assert checked.problems == ()
+    assert checked.params[parameter] == sent
+    assert any(note.startswith(f'{parameter}: "{value}" sent as "{sent}"') for note in checked.notes)
 
 
 # Friendly spellings.

@@ -20,7 +20,7 @@ DURATIONS: dict[str, tuple[list[int], list[int]]] = {
     "grok-imagine-text-to-video": ([6, 30], [5, 31]),
 }
 QUALITIES: dict[str, tuple[list[str], list[str]]] = {
-    "seedance-2.0-text-to-video": (["480p", "720p", "1080p", "4k"], ["4K", "8k"]),
+    "seedance-2.0-text-to-video": (["480p", "720p", "1080p", "4k"], ["8k"]),
     "seedance-2.0-fast-image-to-video": (["480p", "720p"], ["1080p", "4k"]),
     "kling-v3-text-to-video": (["720p", "1080p", "4k"], ["480p"]),
     "kling-o3-video-edit": (["720p", "1080p"], ["4k"]),
@@ -29,7 +29,7 @@ QUALITIES: dict[str, tuple[list[str], list[str]]] = {
     "sora-2-pro-preview": (["720p", "1080p"], ["4k", "high"]),
     "wan2.6-image-to-video": (["720p", "1080p"], ["2K"]),
     "grok-imagine-image-to-video": (["480p", "720p"], ["1080p"]),
-    "gemini-3.1-flash-image-preview": (["0.5K", "1K", "2K", "4K"], ["4k", "high"]),
+    "gemini-3.1-flash-image-preview": (["0.5K", "1K", "2K", "4K"], ["8k", "high"]),
     "doubao-seedream-4.5": (["2K", "4K"], ["1K"]),
 }
 LISTS: dict[str, tuple[str, int, int]] = {

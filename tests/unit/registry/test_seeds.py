@@ -99,7 +99,7 @@ def test_s3_takes_fifteen_ratios_and_auto(size: str) -> None:
     assert (checked.problems, checked.notes) == ((), ())
 
 
-@pytest.mark.parametrize("size", ["1:4", "4:1", "16:10", "Auto", "AUTO", "", "1:1 ", "16/9", "square", "999:1"])
+@pytest.mark.parametrize("size", ["1:4", "4:1", "16:10", "automatic", "", "1:1 ", "16/9", "square", "999:1"])
 def test_s3_refuses_other_words_and_ratios(size: str) -> None:
     checked = check("gpt-image-2", newest(size=size))
     assert refused(checked, "size")
@@ -141,7 +141,7 @@ def test_s3_says_what_is_wrong_with_pixels(size: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "size", ["1024X1024", "1024 x 1024", "1024*1024", "１０２４x1024", "x", "9999999x16", "-16x16"]
+    "size", ["1024 x 1024", "1024*1024", "１０２４x1024", "x", "9999999x16", "-16x16"]
 )
 def test_s3_refuses_pixels_written_otherwise(size: str) -> None:
     assert refused(check("gpt-image-2", newest(size=size)), "size")
@@ -242,7 +242,7 @@ def test_s4_makes_one_two_or_four(n: int) -> None:
         assert checked.problems[0].allowed == "1, 2, 4"
 
 
-@pytest.mark.parametrize("size", [*SIZES, "16:9", "9:16", "4:3", "auto", "1536x1536", "1024×1024"])
+@pytest.mark.parametrize("size", [*SIZES, "16:9", "9:16", "4:3", "auto", "1536x1536"])
 def test_s4_has_six_sizes(size: str) -> None:
     assert refused(check("gpt-4o-image", newest(size=size)), "size") is not (size in SIZES)
 
