@@ -10,7 +10,7 @@ from evolink_mcp.registry.findings import Findings
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.spec import Checked, Endpoint, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, shown
-from evolink_mcp.registry.values import check_all
+from evolink_mcp.registry.values import check_all, switch
 
 if TYPE_CHECKING:
     from evolink_mcp.registry.registry import Registry
@@ -73,7 +73,7 @@ def _own_words(registry: "Registry", model: Model, given: dict[str, object], fou
         if not values:
             continue
         value = given.pop(key)
-        against = [target for target, wanted in values.items() if given.get(target, wanted) != wanted]
+        against = [target for target, wanted in values.items() if target in given and switch(model.parameters[target], given[target]) != wanted]
         if against:
             said = listed(f"{target} {shown(given[target])}" for target in against)
             text = f"{shown(value)} means {listed(values)} here, and {said} says otherwise; give one of them"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import cast
 
-from evolink_mcp.registry.choices import check_choice
+from evolink_mcp.registry.choices import check_choice, choices
 from evolink_mcp.registry.conditions import given, meets
 from evolink_mcp.registry.findings import Findings
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
-from evolink_mcp.registry.text import listed, shown
+from evolink_mcp.registry.text import listed, same, shown
 from evolink_mcp.registry.urls import callback_fault, link_fault
 
 CALLED = {
@@ -25,12 +25,14 @@ CALLED = {
     "object": "an object",
     "object-list": "a list of objects",
 }
+_SWITCHES = {"true": True, "on": True, "false": False, "off": False}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def check_value(parameter: Parameter, value: object, path: str, found: Findings) -> object:
     """The value as it is to be sent; what is wrong with it goes to `found`."""
+    value = _switched(parameter, value, path, found)
     kind = next((kind for kind in parameter.types if _is(kind, value)), None)
     if kind is None:
         _wrong_type(parameter, value, path, found)
@@ -67,6 +69,23 @@ def _is(kind: str, value: object) -> bool:
     return False
 
 
+def switch(parameter: Parameter, value: object) -> object:
+    """true, false, on and off as the parameter writes them; any other value as it is."""
+    turned = _SWITCHES.get(value.lower()) if isinstance(value, str) else value
+    if not isinstance(turned, bool):
+        return value
+    if parameter.types == ("boolean",):
+        return turned
+    return ("on" if turned else "off") if {"on", "off"} <= {*parameter.allowed} else value
+
+
+def _switched(parameter: Parameter, value: object, path: str, found: Findings) -> object:
+    sent = switch(parameter, value)
+    if sent is not value and not same(sent, value):
+        found.note(f"{path}: {shown(value)} sent as {shown(sent)} ({parameter.source})")
+    return sent
+
+
 def _wrong_type(parameter: Parameter, value: object, path: str, found: Findings) -> None:
     called = listed((CALLED[kind] for kind in parameter.types), "or")
     hint = ""
@@ -76,7 +95,9 @@ def _wrong_type(parameter: Parameter, value: object, path: str, found: Findings)
         hint = "; leave out the quotes"
     # No source disagrees about types, so they are refused however softly the limits are held.
     held = ("refuse", parameter.source)
-    found.fault(held, path, f"{shown(value)} is not {called}{hint}", given=shown(value), allowed=called)
+    allowed = choices(parameter) or called
+    also = f"; allowed: {allowed}" if allowed != called else ""
+    found.fault(held, path, f"{shown(value)} is not {called}{also}{hint}", given=shown(value), allowed=allowed)
 
 
 def _check_list(parameter: Parameter, kind: str, items: list[object], path: str, found: Findings) -> list[object]:

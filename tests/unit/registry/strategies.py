@@ -142,4 +142,6 @@ def wrong_types(parameter: Parameter) -> list[object]:
         "object-list": {"object"},
     }
     own = {kind for one in parameter.types for kind in (one, *fits.get(one, ()))} - {"object-list"}
+    if {"on", "off"} <= {*parameter.allowed}:
+        own.add("boolean")
     return [value for kind, value in values.items() if kind not in own]

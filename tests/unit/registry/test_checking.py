@@ -59,6 +59,9 @@ def test_a_long_value_is_shortened() -> None:
         ("wan2.5-text-to-image", {"size": "4:4"}, "pixels in all, at most 4:1 (docs)"),
         ("sora-2-preview", {"quality": "2K"}, "allowed: 480p, 720p, 1080p, 4k"),
         ("seedance-1.5-pro", {"generate_audio": "yes"}, "is not true or false"),
+        ("kling-o3-text-to-video", {"sound": 1}, "is not a text; allowed: on, off"),
+        ("seedance-1.5-pro", {"duration": "5s"}, '"5s" is not a whole number; allowed: 4–12'),
+        ("gpt-image-2", {"n": "2"}, "allowed: 1–10; leave out the quotes"),
     ],
 )
 def test_a_message_shows_the_way(name: str, params: dict[str, object], expected: str) -> None:
@@ -221,6 +224,24 @@ def test_another_writing_of_an_allowed_value_is_sent_as_listed(
 # Friendly spellings.
 
 
+@pytest.mark.parametrize(("name", "wire"), [("kling-v3-text-to-video", "sound"), ("seedance-1.5-pro", "generate_audio")])
+@pytest.mark.parametrize("key", ["sound", "generate_audio"])
+@pytest.mark.parametrize(("value", "on"), [(True, True), (False, False), ("on", True), ("off", False), ("False", False)])
+def test_sound_is_switched_in_any_form_under_either_name(
+    name: str, wire: str, key: str, value: object, on: bool
+) -> None:
+    checked = check(name, P | {key: value})
+    sent: object = ("on" if on else "off") if wire == "sound" else on
+    assert checked.problems == ()
+    assert checked.params == P | {wire: sent}
+    assert bool(checked.notes) is ((key, value) != (wire, sent))
+
+
+def test_two_names_that_agree_in_other_forms_are_sent_once() -> None:
+    checked = check("kling-o3-text-to-video", P | {"generate_audio": True, "sound": True})
+    assert (checked.problems, checked.params) == ((), P | {"sound": "on"})
+
+
 @pytest.mark.parametrize(("value", "sent"), [(True, "on"), (False, "off")])
 def test_generate_audio_is_sound_for_models_that_call_it_so(value: bool, sent: str) -> None:
     checked = check("kling-v3-text-to-video", P | {"generate_audio": value})
@@ -237,6 +258,7 @@ def test_generate_audio_is_sound_for_models_that_call_it_so(value: bool, sent: s
         ("kling-o1-video-edit", {"video_url": LINK}, {"video_urls": [LINK]}),
         ("kling-o3-video-edit", {"video_urls": [LINK]}, {"video_url": LINK}),
         ("kling-v3-image-to-video", {"image_urls": [LINK]}, {"image_start": LINK}),
+        ("kling-v3-image-to-video", {"image_url": LINK}, {"image_start": LINK}),
         (
             "kling-v3-image-to-video",
             {"image_urls": links(2)},
