@@ -26,7 +26,7 @@ def check_choice(parameter: Parameter, value: object, path: str, found: Findings
     close = closest(parameter, value)
     hint = f"; nearest: {close}" if close else ""
     wider = "is not allowed for {}{}; allowed: {}" if held[0] == "refuse" else "is outside what is known of {}{}: {}"
-    text = f"{shown(value)} {wider.format(found.name, why, allowed)}{hint}"
+    text = f"{shown(value)} {wider.format(found.name, why, allowed)}{tolerated(parameter)}{hint}"
     found.fault(held, path, text, given=shown(value), allowed=allowed)
 
 
@@ -72,6 +72,17 @@ def choices(parameter: Parameter) -> str:
     if parameter.size:
         parts.append(grammar(parameter.size))
     return "; or ".join(parts) + (" (any case)" if parameter.any_case else "")
+
+
+def tolerated(parameter: Parameter) -> str:
+    """What another source allows beyond, in words that follow the alternatives; empty where none does."""
+    tolerate = parameter.tolerate
+    if tolerate is None:
+        return ""
+    more = [words(one) for one in tolerate.allowed if one not in parameter.allowed]
+    parts = [", ".join(more)] if more else []
+    parts += [between(tolerate.range)] if tolerate.range else []
+    return f"; with a note also {'; or '.join(parts)} ({tolerate.source})" if parts else ""
 
 
 def _slant(ratio: object) -> float:

@@ -160,6 +160,8 @@ def _check_span(parameter: Parameter, limit: str, size: int, value: object, path
     if parameter.tolerate and tolerated and tolerated.holds(size):
         text = f"{text} ({held[1]}), though {parameter.tolerate.source} allows it"
         held = ("warn", "")
+    elif parameter.tolerate and tolerated and held[0] == "refuse" and value != []:
+        text = f"{text}; with a note also {between(tolerated)} ({parameter.tolerate.source})"
     found.fault(held, path, text, given=f"{size:,} {unit}", allowed=allowed)
 
 

@@ -56,12 +56,14 @@ def test_a_long_value_is_shortened() -> None:
         ("gpt-image-2", {"image_urls": LINK}, "put it in a list"),
         ("gpt-image-2", {"image_urls": []}, "is an empty list: leave it out"),
         ("gpt-image-2", {"image_urls": [LINK, 5]}, "is not a list of links"),
-        ("wan2.5-text-to-image", {"size": "4:4"}, "pixels in all, at most 4:1 (docs)"),
+        ("wan2.5-text-to-image", {"size": "4:4"}, "pixels in all, at most 4:1"),
         ("sora-2-preview", {"quality": "2K"}, "allowed: 480p, 720p, 1080p, 4k"),
         ("seedance-1.5-pro", {"generate_audio": "yes"}, "is not true or false"),
         ("kling-o3-text-to-video", {"sound": 1}, "is not a text; allowed: on, off"),
         ("seedance-1.5-pro", {"duration": "5s"}, '"5s" is not a whole number; allowed: 4–12'),
         ("gpt-image-2", {"n": "2"}, "allowed: 1–10; leave out the quotes"),
+        ("gpt-image-1.5", {"n": 5}, "allowed: 1; with a note also 1–4 (S1-table) (docs)"),
+        ("gpt-image-1.5", {"size": "1:9"}, "; with a note also 16:9, 9:16, 4:3"),
     ],
 )
 def test_a_message_shows_the_way(name: str, params: dict[str, object], expected: str) -> None:
