@@ -1,10 +1,14 @@
 """Finding models: by a name that is nearly right, by what they can do, by words."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from difflib import SequenceMatcher
 
 from evolink_mcp.registry.spec import Model
 
+_WORD = re.compile(r"[a-z0-9.]+(?<!\.)")
+# Below this, two names have nothing but a few letters or a number in common.
+_ALIKE = 0.57
 _STATUS_RANK = {"active": 0, "legacy": 1, "name-only": 2}
 # How a model does what it does, not what: two models that share only these are no alternatives.
 _QUALIFIERS = frozenset({"fast", "audio", "multi-shot"})
@@ -15,16 +19,32 @@ def of_kind(model: Model, kind: str | None) -> bool:
     return kind is None or kind in (model.kind, model.endpoint)
 
 
-def nearest(models: Iterable[Model], name: str, count: int) -> list[str]:
-    """The callable models whose names look most like this one, best first."""
+def nearest(models: Iterable[Model], name: str, count: int, defaults: Collection[str]) -> list[str]:
+    """The callable models that look most like this name, best first, and active ones before their equals.
+
+    Where hardly anything is alike, the defaults and then the other active models stand in.
+    """
     wanted = name.lower()
-    scored = [
-        (max(likeness(wanted, one.lower()) for one in (model.id, *model.aliases)), model.id)
-        for model in models
-        if model.status != "placeholder"
-    ]
-    scored.sort(key=lambda pair: -pair[0])
-    return [found for _, found in scored[:count]]
+    ranked: list[tuple[float, bool, int, str]] = []
+    for model in models:
+        if model.status != "placeholder":
+            alike = max(_told(wanted, model), *(likeness(wanted, one.lower()) for one in (model.id, *model.aliases)))
+            score = round(alike, 2) if alike >= _ALIKE else 0.0
+            ranked.append((-score, not score and model.id not in defaults, _STATUS_RANK[model.status], model.id))
+    ranked.sort(key=lambda row: row[:3])
+    return [row[-1] for row in ranked[:count]]
+
+
+def _told(wanted: str, model: Model) -> float:
+    """How much of a name the description tells, in words that follow each other: 1 for all of them."""
+    words = _WORD.findall(wanted[:80])
+    told = f" {' '.join(_WORD.findall(model.description.lower()))} "
+    for size in range(len(words), 0, -1):
+        runs = (" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
+        # One short word or a bare number is in any description.
+        if any(len(run) > 4 and f" {run} " in told for run in runs):
+            return size / len(words)
+    return 0.0
 
 
 def likeness(wanted: str, name: str) -> float:

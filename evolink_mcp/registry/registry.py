@@ -50,11 +50,13 @@ class Registry:
         return [model.id for model in self.models.values() if finding.of_kind(model, kind)]
 
     def nearest(self, name: str, *, kind: str | None = None, count: int = 3) -> list[str]:
-        """The callable models with the most similar names; for a placeholder, the models it stands for."""
+        """The callable models with the most similar names or descriptions; the default and other active models where
+        none is similar; for a placeholder, the models it stands for."""
         known = self.get(name)
         if known is not None and known.status == "placeholder":
             return list(known.replacements[:count])
-        return finding.nearest((model for model in self.models.values() if finding.of_kind(model, kind)), name, count)
+        models = [model for model in self.models.values() if finding.of_kind(model, kind)]
+        return finding.nearest(models, name, count, self.defaults.values())
 
     def search(
         self, *, kind: str | None = None, capability: str | None = None, query: str | None = None

@@ -26,6 +26,24 @@ def test_the_nearest_name_is_the_one_meant(typed: str, meant: str) -> None:
     assert len(near) == 3
 
 
+@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize("typed", ["zzz", "midjourney", "brand-new-1", ""])
+def test_where_no_name_is_near_the_default_and_active_models_stand_in(kind: str, typed: str) -> None:
+    near = registry().nearest(typed, kind=kind)
+    assert near[0] == registry().defaults[kind]
+    assert [model(name).status for name in near] == ["active"] * 3
+
+
+def test_of_names_equally_near_the_active_one_comes_first() -> None:
+    assert registry().nearest("gpt-image")[0] == "gpt-image-2"
+    assert registry().nearest("sora 2 preview")[0] == "sora-2-preview"
+
+
+@pytest.mark.parametrize("typed", ["nano-banana", "Nano Banana Pro", "nano_banana_2"])
+def test_a_name_only_a_description_tells_is_near(typed: str) -> None:
+    assert "gemini-3.1-flash-image-preview" in registry().nearest(typed)
+
+
 def test_nearest_names_can_be_called_and_are_of_the_kind_asked_for() -> None:
     assert "seedance-2.0" not in registry().nearest("seedance-2.0x", count=20)
     assert set(registry().nearest("seedance", kind="image")) <= set(registry().names("image"))
