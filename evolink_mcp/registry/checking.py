@@ -73,7 +73,11 @@ def _own_words(registry: "Registry", model: Model, given: dict[str, object], fou
         if not values:
             continue
         value = given.pop(key)
-        against = [target for target, wanted in values.items() if target in given and switch(model.parameters[target], given[target]) != wanted]
+        against = [
+            target
+            for target, wanted in values.items()
+            if target in given and switch(model.parameters[target], given[target]) != wanted
+        ]
         if against:
             said = listed(f"{target} {shown(given[target])}" for target in against)
             text = f"{shown(value)} means {listed(values)} here, and {said} says otherwise; give one of them"
