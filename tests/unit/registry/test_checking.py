@@ -213,9 +213,7 @@ def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict
         ("kling-o3-text-to-video", {"sound": "ON"}, "on"),
     ],
 )
-def test_another_writing_of_an_allowed_value_is_sent_as_listed(
-    name: str, params: dict[str, object], sent: str
-) -> None:
+def test_another_writing_of_an_allowed_value_is_sent_as_listed(name: str, params: dict[str, object], sent: str) -> None:
     checked = check(name, P | params)
     ((parameter, value),) = params.items()
     assert checked.problems == ()
@@ -226,9 +224,13 @@ def test_another_writing_of_an_allowed_value_is_sent_as_listed(
 # Friendly spellings.
 
 
-@pytest.mark.parametrize(("name", "wire"), [("kling-v3-text-to-video", "sound"), ("seedance-1.5-pro", "generate_audio")])
+@pytest.mark.parametrize(
+    ("name", "wire"), [("kling-v3-text-to-video", "sound"), ("seedance-1.5-pro", "generate_audio")]
+)
 @pytest.mark.parametrize("key", ["sound", "generate_audio"])
-@pytest.mark.parametrize(("value", "on"), [(True, True), (False, False), ("on", True), ("off", False), ("False", False)])
+@pytest.mark.parametrize(
+    ("value", "on"), [(True, True), (False, False), ("on", True), ("off", False), ("False", False)]
+)
 def test_sound_is_switched_in_any_form_under_either_name(
     name: str, wire: str, key: str, value: object, on: bool
 ) -> None:

@@ -140,9 +140,7 @@ def test_s3_says_what_is_wrong_with_pixels(size: str, reason: str) -> None:
     assert "(S3)" in problem.message
 
 
-@pytest.mark.parametrize(
-    "size", ["1024 x 1024", "1024*1024", "１０２４x1024", "x", "9999999x16", "-16x16"]
-)
+@pytest.mark.parametrize("size", ["1024 x 1024", "1024*1024", "１０２４x1024", "x", "9999999x16", "-16x16"])
 def test_s3_refuses_pixels_written_otherwise(size: str) -> None:
     assert refused(check("gpt-image-2", newest(size=size)), "size")
 
