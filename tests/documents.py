@@ -10,7 +10,7 @@ from typing import Any, cast
 from evolink_mcp.registry import Model, Registry, describe, load
 
 MODELS = Path(__file__).parents[1] / "docs" / "models.md"
-TITLES = {"image": "Images", "video": "Videos", "asset": "Characters and elements"}
+TITLES = {"image": "Images", "video": "Videos", "audio": "Sound", "asset": "Characters and elements"}
 HEAD = """\
 # Models
 
@@ -25,6 +25,8 @@ def models_page(registry: Registry) -> str:
     lines = [HEAD, *(f"- {name}: {what}" for name, what in registry.sources.items())]
     for kind, title in TITLES.items():
         models = [model for model in registry.models.values() if model.kind == kind]
+        if not models:
+            continue
         lines += ["", f"## {title} ({len(models)})", "", "| model | provider | can do | |", "|---|---|---|---|"]
         lines += [_row(model) for model in models]
     for model in registry.models.values():

@@ -9,6 +9,7 @@ from evolink_mcp.registry.reading import DataError, Tables, as_table
 from evolink_mcp.registry.rules import KINDS, NOTES
 from evolink_mcp.registry.spec import EMPTY, Hold, Model, Parameter, Raw, Required, Rule, Size, Spelling, Tolerance
 from evolink_mcp.registry.vocabulary import (
+    ENDPOINTS,
     FORMS,
     ITEM_KEYS,
     LIMITS,
@@ -38,7 +39,7 @@ class Models(Mapping[str, Model]):
             order |= {name: place for place, name in enumerate(names)}
         self._builder = Builder(tables)
         self._built: dict[str, Model | None] = dict.fromkeys(
-            sorted(tables.models, key=lambda name: (_endpoint(tables.models[name]), order.get(name, len(order))))
+            sorted(tables.models, key=lambda name: (_place(tables.models[name]), order.get(name, len(order))))
         )
 
     def __getitem__(self, name: str) -> Model:
@@ -54,8 +55,9 @@ class Models(Mapping[str, Model]):
         return len(self._built)
 
 
-def _endpoint(raw: Raw) -> str:
-    return str(raw.get("endpoint", raw.get("kind")))
+def _place(raw: Raw) -> int:
+    endpoint = str(raw.get("endpoint", raw.get("kind")))
+    return ENDPOINTS.index(endpoint) if endpoint in ENDPOINTS else len(ENDPOINTS)
 
 
 class Builder:
@@ -75,10 +77,10 @@ class Builder:
         raw = self._tables.models[name]
         key = f"model.{name}"
         known(raw, MODEL_KEYS, key)
-        kind = word(raw.get("kind"), ("image", "video", "asset"), f"{key}.kind")
-        endpoint = word(raw.get("endpoint", kind), ("image", "video"), f"{key}.endpoint")
+        kind = word(raw.get("kind"), ("image", "video", "audio", "asset"), f"{key}.kind")
+        endpoint = word(raw.get("endpoint", kind), ENDPOINTS, f"{key}.endpoint")
         source = raw.get("source", "docs")
-        table = {"image": "S1-table", "video": "S2-table"}[endpoint]
+        table = {"image": "S1-table", "video": "S2-table"}.get(endpoint, "docs")
         parameters = {**raw["parameters"], **self._tables.section("common")}
         capabilities = texts(raw.get("capabilities", []), f"{key}.capabilities")
         for capability in capabilities:
@@ -122,14 +124,15 @@ class Builder:
         for limit in ("range", "length", "bytes", "count"):
             if limit in raw:
                 given[limit] = span(raw[limit], f"{key}.{limit}")
-        for field in ("unit", "caution", "note", "keys"):
+        for field in ("unit", "caution", "note", "keys", "pattern"):
             if field in raw:
                 given[field] = text(raw, field, key)
         for field in ("any_case", "callback", "open"):
             if field in raw:
                 given[field] = flag(raw, field, key)
-        if "keys" in given:
-            _pattern(given["keys"], f"{key}.keys")
+        for field in ("keys", "pattern"):
+            if field in given:
+                _pattern(given[field], f"{key}.{field}")
         if "allowed" in raw:
             given["allowed"] = self._list(raw["allowed"], f"{key}.allowed")
         if "size" in raw:
@@ -175,6 +178,8 @@ class Builder:
         for field in KINDS[kind]:
             if field not in raw:
                 raise DataError(key, f"a rule {kind!r} needs {field!r}")
+        if kind == "difference-of" and len(texts(raw["of"], f"{key}.of")) != 2:
+            raise DataError(f"{key}.of", "must name two parameters: first minus second")
         source = raw.get("source", source)
         return Rule(
             kind=kind,

@@ -8,7 +8,7 @@ from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.finding import likeness
 from evolink_mcp.registry.findings import Findings
 from evolink_mcp.registry.rules import broken
-from evolink_mcp.registry.spec import Checked, Endpoint, Model, Problem, Spelling
+from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, shown
 from evolink_mcp.registry.values import check_all, switch
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from evolink_mcp.registry.registry import Registry
 
 
-def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:
+_MAKES = {"image": "images", "video": "videos", "audio": "sound"}
+
+
+def check(registry: "Registry", endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
     """What `Registry.check` promises."""
     given = {key: value for key, value in params.items() if value is not None}
     model = registry.get(name)
@@ -41,7 +44,7 @@ def check(registry: "Registry", endpoint: Endpoint, name: str, params: Mapping[s
     return Checked(model, sent, tuple(found.problems), tuple(found.notes))
 
 
-def _unlisted(registry: "Registry", endpoint: Endpoint, name: str, given: dict[str, object]) -> Checked:
+def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, given: dict[str, object]) -> Checked:
     if not registry.allow_unlisted:
         near = registry.nearest(name, kind=endpoint)
         message = f"model: there is no model {shown(name)}; nearest: {', '.join(near)}."
@@ -52,12 +55,12 @@ def _unlisted(registry: "Registry", endpoint: Endpoint, name: str, given: dict[s
     return Checked(None, sent, tuple(found.problems), tuple(found.notes))
 
 
-def _not_callable(model: Model, endpoint: Endpoint, name: str) -> Problem | None:
+def _not_callable(model: Model, endpoint: AnyEndpoint, name: str) -> Problem | None:
     if model.status == "placeholder":
         live = ", ".join(model.replacements)
         return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", shown(name), live)
     if model.endpoint != endpoint:
-        does = "is called through" if model.kind == "asset" else f"makes {model.endpoint}s: use"
+        does = "is called through" if model.kind == "asset" else f"makes {_MAKES[model.endpoint]}: use"
         message = f"model: {name} {does} generate_{model.endpoint}."
         return Problem("model", message, shown(name), f"generate_{model.endpoint}")
     return None

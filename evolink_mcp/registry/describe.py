@@ -63,6 +63,7 @@ def _parameter(parameter: Parameter) -> dict[str, object]:
         item=dict(parameter.item),
         note="; ".join(filter(None, (parameter.note, parameter.caution))),
         properties={name: _inner(inner) for name, inner in parameter.properties.items()},
+        pattern=parameter.pattern,
         keys=parameter.keys,
         values=_inner(parameter.values) if parameter.values else None,
     )
@@ -144,6 +145,7 @@ def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[
     required = _required(parameter)
     said = [f"required {required}"] if isinstance(required, str) else []
     said += [choices(parameter)] if parameter.allowed or parameter.range or parameter.size else []
+    said += [f"like {parameter.pattern}"] if parameter.pattern else []
     for extent, unit in (("length", parameter.unit or "characters"), ("bytes", "bytes"), ("count", "items")):
         span: Span | None = getattr(parameter, extent)
         if span:

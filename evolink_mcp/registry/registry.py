@@ -6,7 +6,8 @@ from typing import cast
 from evolink_mcp.registry import checking, finding
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
-from evolink_mcp.registry.spec import Checked, Endpoint, Model, Parameter
+from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Parameter
+from evolink_mcp.registry.vocabulary import ENDPOINTS
 
 
 class Registry:
@@ -25,8 +26,8 @@ class Registry:
         self.allow_unlisted = allow_unlisted
         self.overlay_problems: list[str] = overlay_problems or []
         """What is wrong with the overlay, one line each, naming file and key."""
-        self.defaults: Mapping[str, str] = tables.section("default_models")
-        """The model of a call that names none, by endpoint."""
+        self.defaults: Mapping[str, str] = {**dict.fromkeys(ENDPOINTS, ""), **tables.section("default_models")}
+        """The model of a call that names none, by endpoint; empty where there is none."""
         self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
         self.closed: frozenset[str] = frozenset(tables.section("closed"))
         """Parameters S1 to S4 give to named models only: refused elsewhere even where a page is not fully known."""
@@ -74,7 +75,7 @@ class Registry:
             return list(model.replacements[:count])
         return finding.alternatives(self.models.values(), model, count)
 
-    def check(self, endpoint: Endpoint, name: str, params: Mapping[str, object]) -> Checked:
+    def check(self, endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
         """A call held against the model of that id or alias, before it is sent.
 
         Answers with every problem at once, and with the parameters to send: those given, normalised where the

@@ -16,12 +16,13 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "at-least-one-of": ("of",),
     "count-of": ("of", "count"),  # items of lists, the value of numbers, 1 for anything else given
     "sum-of": ("for", "of"),  # the items' own field of that name adds up to the parameter
+    "difference-of": ("of", "range"),  # the first of these minus the second is within range
     "no-effect-when": ("for",),  # a note: for is sent and does nothing
     "advise": ("when",),  # a note, nothing more
 }
 NOTES = frozenset({"no-effect-when", "advise"})
 # Here `for` only says where to tell it: they speak of several parameters, given or not.
-COUNTED = frozenset({"count-of", "at-least-one-of"})
+COUNTED = frozenset({"count-of", "at-least-one-of", "difference-of"})
 
 
 def broken(rule: Rule, params: Mapping[str, object]) -> str | None:
@@ -81,6 +82,14 @@ def _sum_of(rule: Rule, params: Mapping[str, object]) -> str | None:
     return f"given {total:g} for {field} {wanted}"
 
 
+def _difference_of(rule: Rule, params: Mapping[str, object]) -> str | None:
+    first, second = (lookup(params, name) for name in rule.others)
+    if rule.range is None or not (is_number(first) and is_number(second)):
+        return None
+    difference = cast(float, first) - cast(float, second)
+    return None if rule.range.holds(difference) else f"given {' − '.join(rule.others)} = {difference:g}"
+
+
 def _always(rule: Rule, params: Mapping[str, object]) -> str | None:
     return _values(params, [rule.parameter] if rule.parameter else [name for name, _ in rule.when])
 
@@ -93,6 +102,7 @@ _ASKED: Mapping[str, Asked] = {
     "at-least-one-of": _at_least_one_of,
     "count-of": _count_of,
     "sum-of": _sum_of,
+    "difference-of": _difference_of,
     "no-effect-when": _always,
     "advise": _always,
 }

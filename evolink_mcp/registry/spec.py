@@ -9,8 +9,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Hold = Literal["refuse", "warn"]
-Kind = Literal["image", "video", "asset"]
+Kind = Literal["image", "video", "audio", "asset"]
 Endpoint = Literal["image", "video"]
+"""The endpoints the tools call."""
+AnyEndpoint = Endpoint | Literal["audio"]
+"""Those a model may have: data can describe models of sound before a tool calls them."""
 Form = Literal["ratio", "pixels", "word"]
 
 Raw = dict[str, Any]
@@ -108,6 +111,7 @@ class Parameter:
     item: Mapping[str, object] = field(default_factory=_empty)
     """What a linked file should be like. Shown, never refused: nothing here is known before the file is fetched."""
     properties: Mapping[str, "Parameter"] = field(default_factory=_empty)
+    pattern: str = ""
     keys: str = ""
     values: "Parameter | None" = None
     open: bool = False
@@ -150,6 +154,7 @@ class Model:
     id: str
     kind: Kind
     endpoint: Endpoint
+    """Of built-in models; a model of the user's own file may also have `audio`, which no tool calls yet."""
     provider: str
     description: str
     capabilities: tuple[str, ...]

@@ -4,7 +4,8 @@ import socket
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import urlsplit
 
-_LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
+# Ends of names that no public resolver answers (RFC 6761, RFC 6762, ICANN's reservation of .internal).
+_PRIVATE_ENDS = (".localhost", ".localdomain", ".local", ".internal")
 
 
 def link_fault(value: str, forms: tuple[str, ...] = ("url",)) -> str | None:
@@ -20,13 +21,14 @@ def link_fault(value: str, forms: tuple[str, ...] = ("url",)) -> str | None:
 def callback_fault(value: str) -> str | None:
     """What keeps a link from being called back: not https, or a host that is this machine or a private network (S4).
 
-    Only literal addresses and the local names are known here; what a name resolves to is not asked.
+    Only literal addresses and the names kept for private networks are known here; what a name resolves to is not asked.
     """
     host, scheme = _host(value)
     if scheme != "https" or not host or any(char.isspace() for char in value):
         return "must be an https link"
     host = host.rstrip(".").lower()
-    if host in _LOCAL_NAMES or host.endswith(".localhost") or _is_internal(host):
+    single = "." not in host and ":" not in host
+    if single or host.endswith(_PRIVATE_ENDS) or _is_internal(host):
         return "must not point to this machine or a private network"
     return None
 

@@ -22,6 +22,8 @@ CALLED = {
     "url": "a link",
     "url-list": "a list of links",
     "string-list": "a list of texts",
+    "integer-list": "a list of whole numbers",
+    "number-list": "a list of numbers",
     "object": "an object",
     "object-list": "a list of objects",
 }
@@ -45,6 +47,11 @@ def check_value(parameter: Parameter, value: object, path: str, found: Findings)
         return _check_list(parameter, kind, cast(list[object], value), path, found)
     if isinstance(value, str):
         return _check_text(parameter, kind, value, path, found)
+    return _check_number(parameter, kind, value, path, found)
+
+
+def _check_number(parameter: Parameter, kind: str, value: object, path: str, found: Findings) -> object:
+    """A number, or anything else that is only looked up among the alternatives."""
     if kind == "integer" and isinstance(value, float):
         found.note(f"{path}: {value} sent as {int(value)}")
         value = int(value)
@@ -64,8 +71,8 @@ def _is(kind: str, value: object) -> bool:
     if isinstance(value, Mapping):
         return kind == "object"
     if isinstance(value, list):
-        inner = Mapping if kind == "object-list" else str
-        return kind.endswith("-list") and all(isinstance(item, inner) for item in cast(list[object], value))
+        inner = "string" if kind == "url-list" else kind.removesuffix("-list")
+        return inner != kind and all(_is(inner, item) for item in cast(list[object], value))
     return False
 
 
@@ -109,6 +116,8 @@ def _check_list(parameter: Parameter, kind: str, items: list[object], path: str,
             item = check_object(parameter, cast(Mapping[str, object], item), where, found)
         elif kind == "url-list":
             _check_link(parameter, cast(str, item), where, found)
+        elif kind in ("integer-list", "number-list"):
+            item = _check_number(parameter, kind.removesuffix("-list"), item, where, found)
         sent.append(item)
     return sent
 
@@ -123,6 +132,10 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, found: F
     sent = _normal(parameter, value)
     if sent != value:
         found.note(f"{path}: {shown(value)} sent as {shown(sent)} ({parameter.source})")
+    if parameter.pattern and not re.fullmatch(parameter.pattern, sent):
+        allowed = f"texts like {parameter.pattern}"
+        text = f"{shown(value)} does not have the form asked for; allowed: {allowed}"
+        found.fault(parameter.held("value"), path, text, given=shown(value), allowed=allowed)
     check_choice(parameter, sent, path, found)
     return sent
 

@@ -6,7 +6,10 @@ from typing import Any, cast
 from evolink_mcp.registry.reading import DataError
 from evolink_mcp.registry.spec import Raw
 
-TYPES = frozenset({"string", "integer", "number", "boolean", "url", "url-list", "string-list", "object", "object-list"})
+ENDPOINTS = ("image", "video", "audio")
+TYPES = frozenset(
+    "string integer number boolean url url-list string-list integer-list number-list object object-list".split()
+)
 STATUSES = frozenset({"active", "legacy", "placeholder", "name-only"})
 FORMS = frozenset({"url", "data", "base64"})
 LIMITS = frozenset({"value", "step", "length", "bytes", "count"})
@@ -17,7 +20,7 @@ MODEL_KEYS = frozenset(
 )
 PARAMETER_KEYS = frozenset(
     "type required required_hold allowed range size step length bytes count any_case unit forms callback default "
-    "source hold soft tolerate caution note item properties keys values open".split()
+    "source hold soft pattern tolerate caution note item properties keys values open".split()
 )
 ITEM_KEYS = frozenset(
     "max_mb formats edge edge_min max_edge aspect pixels max_pixels seconds min_seconds max_seconds total_seconds fps "

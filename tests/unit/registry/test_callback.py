@@ -27,7 +27,8 @@ def test_callback_url_takes_public_https(name: str, link: str) -> None:
     https://169.254.169.254/latest https://100.64.0.1/ https://0.0.0.0/ https://localhost/x https://LOCALHOST:8443/
     https://localhost./x https://app.localhost/ https://[::1]/ https://[fc00::1]/ https://[fe80::1%25eth0]/
     https://[::ffff:127.0.0.1]/ https://[::ffff:10.0.0.1]/ https://[2002:7f00:1::]/ https://224.0.0.1/ https://a.b:99999/
-    https://user:pw@127.0.0.1/ https://[oops/ 
+    https://intranet/x https://db.internal/ https://printer.LOCAL/ https://a.b.localhost./ https://ip6-localhost/
+    https://localhost.localdomain/ https://user:pw@127.0.0.1/ https://[oops/ 
     """.split(),
 )
 def test_callback_url_refuses_what_is_not_public_https(link: str) -> None:

@@ -118,6 +118,8 @@ def test_what_another_source_allows_is_sent_with_a_note(name: str) -> None:
             values.append(int(tolerate.range.high))
         if tolerate.count and tolerate.count.high:
             values.append(links(int(tolerate.count.high)))
+        if tolerate.length and tolerate.length.high:
+            values.append("x" * int(tolerate.length.high))
         assert values
         for value in values:
             checked = check(name, bare_call(name) | {parameter: value})

@@ -39,7 +39,10 @@ BAD_MODELS = [
     ("like = 'nobody'", "model.mine.like: no model 'nobody' to take over from"),
     ("like = 'mine'", "model.mine.like: no model 'mine' to take over from"),
     ("kynd = 'image'", "model.mine.kynd: unknown key; did you mean kind?"),
-    ("kind = 'audio'", "model.mine.kind: 'audio' is not one of: asset, image, video"),
+    ("kind = 'sound'", "model.mine.kind: 'sound' is not one of: asset, audio, image, video"),
+    ("parameters.prompt = { type = 'string', pattern = '(' }", "pattern: is no pattern"),
+    ("rules = [{ rule = 'difference-of', of = ['n'], range = [1], message = 'm' }]", "rules.0.of: must name two"),
+    ("rules = [{ rule = 'difference-of', of = ['n', 'm'], message = 'm' }]", "a rule 'difference-of' needs 'range'"),
     ("status = 'old'", "model.mine.status: 'old' is not one of"),
     ("capabilities = ['flying']", "model.mine.capabilities: 'flying' is not one of"),
     ("capabilities = 'flying'", "model.mine.capabilities: must be a list of texts"),
@@ -185,3 +188,62 @@ def test_the_vocabulary_can_say_what_further_models_need(
     described = found.models["further"]
     assert json.dumps(describe(described))
     assert "voices" in describe_text(described)
+
+
+SOUND = """
+[model.singer]
+kind = 'audio'
+provider = 'Me'
+description = 'Stands for the models that make sound.'
+example = { prompt = 'A lullaby' }
+[[model.singer.rules]]
+rule = 'difference-of'
+of = ['vocal_end', 'vocal_start']
+range = [10, 30]
+message = 'the voice must last 10 to 30 s'
+[model.singer.parameters]
+prompt = { type = 'string', required = true }
+vocal_start = { type = 'number', range = [0] }
+vocal_end = { type = 'number', range = [0] }
+weights = { type = 'number-list', count = [1, 3], range = [0, 1] }
+shots = { type = 'integer-list', count = [1, 2], range = [2, 5] }
+key = { type = 'string', pattern = '[A-G]#?' }
+"""
+
+
+@pytest.mark.parametrize(
+    ("params", "parameter", "expected"),
+    [
+        ({"weights": [0, 0.5, 1]}, "weights", "sent"),
+        ({"weights": [0.5] * 4}, "weights", "refused"),
+        ({"weights": []}, "weights", "refused"),
+        ({"weights": [0.5, 1.5]}, "weights[1]", "refused"),
+        ({"weights": [0.5, "1"]}, "weights", "refused"),
+        ({"weights": [True]}, "weights", "refused"),
+        ({"weights": 0.5}, "weights", "refused"),
+        ({"shots": [2, 5]}, "shots", "sent"),
+        ({"shots": [2, 5.0]}, "shots[1]", "noted"),
+        ({"shots": [1]}, "shots[0]", "refused"),
+        ({"shots": [2.5]}, "shots", "refused"),
+        ({"key": "C#"}, "key", "sent"),
+        ({"key": "C# minor"}, "key", "refused"),
+        ({"vocal_start": 5, "vocal_end": 15}, "vocal_end", "sent"),
+        ({"vocal_start": 5, "vocal_end": 14.5}, "vocal_end", "refused"),
+        ({"vocal_start": 0, "vocal_end": 31}, "vocal_end", "refused"),
+        ({"vocal_end": 31}, "vocal_end", "sent"),
+    ],
+)
+def test_models_of_sound_fit_the_vocabulary(
+    overlay: Overlay, params: dict[str, object], parameter: str, expected: str
+) -> None:
+    found = overlay(SOUND)
+    assert found.overlay_problems == []
+    checked = found.check("audio", "singer", P | params)
+    assert outcome(checked, parameter) == expected, checked
+    text = describe_text(found.models["singer"])
+    assert "like [A-G]#?" in text
+    assert "weights number-list: at most 1; 1–3 items" in text
+    assert found.names()[-1] == "singer"
+    assert found.names("audio") == ["singer"]
+    assert found.defaults["audio"] == ""
+    assert "makes sound: use generate_audio" in found.check("image", "singer", P).problems[0].message
