@@ -63,6 +63,7 @@ def _parameters(facts: dict[str, object]) -> Iterator[str]:
 def _takes(parameter: dict[str, Any]) -> str:
     told = [", ".join(f"`{value}`" for value in parameter.get("allowed", []))]
     told += [f"{key} {_span(parameter[key])}" for key in ("range", "length", "bytes", "count") if key in parameter]
+    told += [f"{name} {value} (advice)" for name, value in parameter.get("item", {}).items()]
     told += [str(parameter[key]) for key in ("size", "note") if key in parameter]
     return "; ".join(part for part in told if part)
 

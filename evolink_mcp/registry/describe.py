@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import cast
 
 from evolink_mcp.registry.choices import choices
 from evolink_mcp.registry.sizes import between, grammar
@@ -141,6 +142,18 @@ def _mark(held: Parameter | Rule) -> str:
     return f"[{held.source}, {'refused' if held.hold == 'refuse' else 'warned of'}]"
 
 
+def advice(parameter: Parameter) -> str:
+    """What a linked file should be like, in words; nothing of it is refused."""
+    return f"each best {', '.join(_fact(name, value) for name, value in parameter.item.items())}"
+
+
+def _fact(name: str, value: object) -> str:
+    if not isinstance(value, list | tuple):
+        return f"{name} {words(value)}"
+    many = [words(one) for one in cast(list[object], value)]
+    return "/".join(many) if name == "formats" else f"{name} {'–'.join(many)}"
+
+
 def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[str]:
     required = _required(parameter)
     said = [f"required {required}"] if isinstance(required, str) else []
@@ -154,6 +167,8 @@ def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[
     if parameter.tolerate and parameter.tolerate.allowed:
         more = [one for one in parameter.tolerate.allowed if one not in parameter.allowed]
         said.append(f"{', '.join(map(words, more))} sent with a note ({parameter.tolerate.source})")
+    if parameter.item:
+        said.append(advice(parameter))
     said += [f"default {words(parameter.default)}"] if parameter.default is not None else []
     said += [text for text in (parameter.note, parameter.caution) if text]
     star = "*" if required is True else ""

@@ -100,3 +100,10 @@ def test_the_text_names_aliases_conditions_and_tolerated_values() -> None:
     assert "1080p sent with a note (S2)" in text
     assert "required unless" in describe_text(model("kling-o3-text-to-video"))
     assert "    multi_shot boolean: default false" in describe_text(model("kling-o3-text-to-video"))
+
+
+def test_what_files_should_be_like_is_told_as_advice() -> None:
+    text = describe_text(model("gpt-image-2"))
+    assert "each best max_mb 50, jpeg/jpg/png/webp" in text
+    call = {"prompt": "x", "image_urls": ["https://example.com/a.bmp"]}
+    assert registry().check("image", "gpt-image-2", call).problems == ()
