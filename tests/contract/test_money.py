@@ -266,13 +266,13 @@ async def test_an_empty_account_is_not_asked_twice_whatever_the_status(
 ) -> None:
     error = {"code": code, "message": "No credits", "action_url": "https://e.test/pay", "fallback_suggestion": "buy"}
     for status in (429, 402):
-        sandbox.fault("images", "status", status=status, retry_after=30, body={"error": error})
+        sandbox.fault("images", "status", status=status, retry_after=1, body={"error": error})
         before = posts(sandbox)
         text = await refused(client, "generate_image", **CALL)
         assert posts(sandbox) == before + 1
         assert "top up" in text
         assert "https://e.test/pay" in text
-        assert "Wait 30 s" not in text
+        assert "Wait 1 s" not in text
 
 
 async def test_a_pause_that_grows_while_one_queues_is_kept() -> None:
