@@ -237,6 +237,6 @@ def _too_many(most: int, seconds: float) -> Refused:
     return Refused(
         f"{most} waits of yours are under way, the most this server allows at once.",
         code="too_many_waits",
-        next_step=f"Let one of them end first (at most {seconds:.0f} s), or call with wait_seconds=0, which only looks.",
+        next_step=f"Let one end first (within {seconds:.0f} s), or call with wait_seconds=0, which only looks.",
         retry_after=seconds,
     )

@@ -144,7 +144,7 @@ class Call:
         left = await self.app.limits.admit(self.credential.owner, self.app.clock.now())
         if left is not None:
             raise Refused(
-                f"This server admits {self.app.calls_per_minute} calls a minute from each caller, and they are used up.",
+                f"This server admits {self.app.calls_per_minute} calls a minute from each caller; they are used up.",
                 code="too_many_calls",
                 next_step=f"Call again in {max(math.ceil(left), 1)} s. Waiting with check_task takes fewer calls than "
                 "asking often.",

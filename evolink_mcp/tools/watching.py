@@ -17,6 +17,7 @@ _BY_ERROR: tuple[tuple[type[EvolinkError], str], ...] = (
     (OutcomeUnknown, "unknown"),
     (EvolinkError, "failed"),
 )
+LEAST_SECRET = 8  # characters; hiding less would garble results, and no real key is that short
 LIMITED = ("too_many_calls", "too_many_waits", "rate_limited")
 OUTCOMES = (
     "ok",
@@ -57,7 +58,7 @@ class Credential:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What nobody may be shown."""
-        return tuple(secret for secret in (self.key, self.presented) if secret)
+        return tuple(secret for secret in (self.key, self.presented) if secret and len(secret) >= LEAST_SECRET)
 
 
 @dataclass(frozen=True)
