@@ -75,7 +75,15 @@ def _parser() -> argparse.ArgumentParser:
         help="use the built-in sandbox: no key, no costs",
     )
 
-    _add_http(commands)
+    http = commands.add_parser(
+        "http",
+        help="serve MCP over HTTP, for agents elsewhere",
+        description="Serves Streamable HTTP at /mcp and HTTP+SSE at /sse, with /health, /ready and /metrics. "
+        "TLS is the job of a proxy in front. docs/remote.md tells more.",
+        epilog=HTTP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_http_options(http)
 
     demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
@@ -89,18 +97,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_http(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_http_options(http: argparse.ArgumentParser) -> None:
     from evolink_mcp.transports.http.options import AUTHS, HttpOptions
 
     default = HttpOptions()
-    http = commands.add_parser(
-        "http",
-        help="serve MCP over HTTP, for agents elsewhere",
-        description="Serves Streamable HTTP at /mcp and HTTP+SSE at /sse, with /health, /ready and /metrics. "
-        "TLS is the job of a proxy in front. docs/remote.md tells more.",
-        epilog=HTTP_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
     add = http.add_argument
     add("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use the built-in sandbox: no costs")
     add("--host", default=default.host, help="address to bind (default %(default)s; 0.0.0.0: all)")
