@@ -16,9 +16,9 @@ from mcp.server.mcpserver import Context
 from evolink_mcp.errors import MissingKey
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs.clock import Clock, SystemClock
-from evolink_mcp.jobs.memory import LocalMemory
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.settings import Settings
@@ -56,21 +56,27 @@ class App:
         return chosen or self.registry.defaults[kind]
 
     @cached_property
+    def state(self) -> State:
+        return state_of(self.settings.state_url, self.clock)
+
+    @property
     def pauses(self) -> Pauses:
-        return Pauses(self.clock)
+        return self.state.pauses
 
     @cached_property
     def submits(self) -> Submits:
-        return Submits(LocalMemory(), self.pauses, self.clock)
+        return Submits(self.state.memory, self.pauses, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses)
+        return Waits(self.clock, self.pauses, looks=self.state.looks)
 
     async def aclose(self) -> None:
         """Lets paid requests under way come to their end, then closes the pool."""
         if "submits" in self.__dict__:
             await self.submits.drain(SUBMIT_SECONDS)
+        if "state" in self.__dict__:
+            await self.state.aclose()
         if "transport" in self.__dict__:
             await self.transport.aclose()
 
