@@ -112,7 +112,8 @@ class Submits:
         self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float
     ) -> Submitted:
         key, end = (owner, intent), self._clock.now() + seconds
-        answer = await self._memory.take(owner, intent, self._clock.now())
+        with anyio.CancelScope(shield=True):  # a cancel half-way would lose what was taken
+            answer = await self._memory.take(owner, intent, self._clock.now())
         if answer is not None:
             task = await self._earlier(key, answer, caller, kind, body, end)
             if task is not None:

@@ -41,9 +41,9 @@ class SharedLooks:
         while True:
             if (shown := await self._shown(seen, task_id, first=first)) is not None:
                 return shown
-            taken = await self._ask("SET", lease, "1", "NX", "PX", LEASE_MS, default="OK")
-            if taken == "OK" or self._clock.now() - started >= patience:
-                return await self._read(caller, task_id, seen, lease, started + seconds, ours=taken == "OK")
+            ours = await self._ask("SET", lease, "1", "NX", "PX", LEASE_MS, default="alone") is not None
+            if ours or self._clock.now() - started >= patience:
+                return await self._read(caller, task_id, seen, lease, started + seconds, ours=ours)
             await self._clock.sleep(ASK_SECONDS)
 
     async def _read(self, caller: Caller, task_id: str, seen: str, lease: str, end: float, *, ours: bool) -> Look:

@@ -27,9 +27,27 @@ class Store:
     """Commands to Redis or Valkey. ``failures`` counts those that failed, since the start."""
 
     def __init__(self, url: str) -> None:
+        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
         self.failures = 0
-        self._url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
-        self._made: Any = None
+        self._errors = (RedisError, OSError, TimeoutError, UnicodeError)
+        pool: Any = BlockingConnectionPool
+        self._client: Any = Redis.from_pool(
+            pool.from_url(
+                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+                max_connections=CONNECTIONS,
+                timeout=CONNECT_SECONDS,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=READ_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=True,
+                protocol=2,
+                client_name="evolink-mcp",
+            )
+        )
         self._rests_until = 0.0
         self._logged = -LOG_SECONDS
 
@@ -39,8 +57,6 @@ class Store:
         Raises:
             Away: There is none. The command may still have been carried out.
         """
-        from redis.exceptions import RedisError
-
         now = time.monotonic()
         if now < self._rests_until:
             raise Away
@@ -49,8 +65,8 @@ class Store:
             self._rests_until = now + REST_SECONDS  # one call tries whether it is back, the others go on without
         try:
             async with asyncio.timeout(WHOLE_SECONDS):
-                answer = await self._client().execute_command(*command)
-        except (RedisError, OSError, TimeoutError, UnicodeError) as error:
+                answer = await self._client.execute_command(*command)
+        except self._errors as error:
             self._failed(error)
             raise Away from error
         if resting:
@@ -60,31 +76,7 @@ class Store:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        if self._made is not None:
-            made, self._made = self._made, None
-            await made.aclose()
-
-    def _client(self) -> Any:
-        if self._made is None:
-            from redis.asyncio import BlockingConnectionPool, Redis
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-
-            pool: Any = BlockingConnectionPool
-            self._made = Redis.from_pool(
-                pool.from_url(
-                    self._url,
-                    max_connections=CONNECTIONS,
-                    timeout=CONNECT_SECONDS,
-                    socket_connect_timeout=CONNECT_SECONDS,
-                    socket_timeout=READ_SECONDS,
-                    retry=Retry(NoBackoff(), 0),
-                    decode_responses=True,
-                    protocol=2,
-                    client_name="evolink-mcp",
-                )
-            )
-        return self._made
+        await self._client.aclose()
 
     def _failed(self, error: Exception) -> None:
         now = time.monotonic()
