@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from evolink_mcp.guard.secrets import fingerprint
+
 KEEP_SECONDS = 600.0  # how long an undelivered answer waits for its caller
 MAX_KEPT = 10_000
 
@@ -76,7 +78,7 @@ def new_ref() -> str:
 
 def owner_of(key: str) -> str:
     """Who a key is, without the key."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
+    return fingerprint(key)
 
 
 def intent_of(kind: str, body: Mapping[str, object]) -> str:

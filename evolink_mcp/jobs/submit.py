@@ -24,7 +24,7 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
-from evolink_mcp.jobs.memory import Answer, Memory, intent_of, new_ref, owner_of
+from evolink_mcp.jobs.memory import Answer, Memory, intent_of, new_ref
 from evolink_mcp.jobs.pauses import Pauses
 
 SUBMIT_SECONDS = 45.0
@@ -93,7 +93,7 @@ class Submits:
             Unreachable, GatewayRefused: Nothing was created; ``charged`` is "no".
             OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
         """
-        owner, intent = owner_of(caller.key), intent_of(kind, body)
+        owner, intent = caller.owner, intent_of(kind, body)
         submitted = await self._submit(caller, kind, body, owner, intent, seconds)
         try:
             yield submitted
@@ -112,6 +112,7 @@ class Submits:
         self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float
     ) -> Submitted:
         key, end = (owner, intent), self._clock.now() + seconds
+        answer = None
         with anyio.CancelScope(shield=True):  # a cancel half-way would lose what was taken
             answer = await self._memory.take(owner, intent, self._clock.now())
         if answer is not None:
@@ -218,8 +219,9 @@ class Submits:
         seconds: float,
     ) -> None:
         try:
-            running.task = await self._create(running, caller, kind, body, key[0], seconds)
-            await self._memory.note(key[0], running.task.id, self._clock.now())
+            running.task = await self._create(running, caller, kind, body, seconds)
+            # By account: whoever looks an unknown outcome up in the account's list must not take this task for theirs.
+            await self._memory.note(caller.account, running.task.id, self._clock.now())
         except asyncio.CancelledError:
             running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
             raise
@@ -260,7 +262,6 @@ class Submits:
         caller: Caller,
         kind: media.Media,
         body: Mapping[str, object],
-        owner: str,
         seconds: float,
     ) -> wire.Task:
         """One POST that arrives. It is sent again only if it never arrived, or once if it came too fast."""
@@ -270,7 +271,7 @@ class Submits:
         model = str(body.get("model", ""))
         unreached, too_fast = 0, False
         while True:
-            await self._pauses.pass_through(owner, model, seconds=max(end - self._clock.now(), 0.0))
+            await self._pauses.pass_through(caller.account, model, seconds=max(end - self._clock.now(), 0.0))
             if running.abandoned:
                 raise Refused("The call was cancelled before anything was sent.", code=CANCELLED)
             left = max(end - self._clock.now(), 1.0)
@@ -285,7 +286,7 @@ class Submits:
                 if error.status != 429 or error.code in NEVER_RETRIED:
                     raise
                 pause = TOO_FAST_SECONDS if error.retry_after is None else error.retry_after
-                self._pauses.pause(owner, model, pause)
+                self._pauses.pause(caller.account, model, pause)
                 if too_fast or self._clock.now() + pause + LEAST_SECONDS > end:
                     raise
                 too_fast = True

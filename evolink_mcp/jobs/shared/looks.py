@@ -15,7 +15,6 @@ import anyio
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.looks import Look
-from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import pace_of
 from evolink_mcp.jobs.shared.store import Away, Store, key
 
@@ -35,7 +34,7 @@ class SharedLooks:
 
     async def look(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Look:
         media.check_task_id(task_id)
-        owner, started = owner_of(caller.key), self._clock.now()
+        owner, started = caller.owner, self._clock.now()
         seen, lease = key(owner, "seen", task_id), key(owner, "looking", task_id)
         patience = min(PATIENCE, seconds - LEAST_SECONDS)
         while True:
