@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -15,12 +16,15 @@ from mcp.server.mcpserver import Context
 
 from evolink_mcp.errors import MissingKey
 from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.memory import LocalMemory
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.wait import Waits
+from evolink_mcp.media.downloads import Keeper
+from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,10 +40,32 @@ class App:
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
+    resolve: Resolver = system_resolver
+    local_files: bool = True
+    """Whether the caller is on this machine: only then are files read and saved here."""
 
     @cached_property
     def transport(self) -> Transport:
         return Transport(self.settings.base_url, self.settings.files_url)
+
+    @cached_property
+    def urls(self) -> UrlGuard:
+        return UrlGuard(allow_loopback=self.settings.allow_loopback, resolve=self.resolve)
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        return Fetcher(self.urls)
+
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """Saves results; ``None`` where they are not to be saved."""
+        folder = self.settings.output_dir
+        return Keeper(self.fetcher, folder) if folder is not None and self.local_files else None
+
+    @property
+    def upload_dirs(self) -> tuple[Path, ...] | None:
+        """Where local files may be read; ``None`` where the caller is on another machine."""
+        return self.settings.upload_dirs if self.local_files else None
 
     @cached_property
     def registry(self) -> Registry:
@@ -68,9 +94,13 @@ class App:
         return Waits(self.clock, self.pauses)
 
     async def aclose(self) -> None:
-        """Lets paid requests under way come to their end, then closes the pool."""
+        """Lets paid requests under way come to their end, gives up downloads, then closes the pools."""
         if "submits" in self.__dict__:
             await self.submits.drain(SUBMIT_SECONDS)
+        if keeper := self.__dict__.get("keeper"):
+            await keeper.aclose()
+        if "fetcher" in self.__dict__:
+            await self.fetcher.aclose()
         if "transport" in self.__dict__:
             await self.transport.aclose()
 
