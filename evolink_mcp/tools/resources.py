@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import media
-from evolink_mcp.guard.secrets import redact
+from evolink_mcp.guard.secrets import HIDDEN, redact
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.models import models_view
 from evolink_mcp.tools.task_view import task_view
@@ -45,9 +45,9 @@ def add_resources(server: MCPServer, app: App) -> None:
             found = await media.read(call.caller, id)
         except EvolinkError as error:
             unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
-            text = redact(error.render(paid=False), app.settings.api_key)
-            raise (ResourceNotFoundError if unknown else ResourceError)(text) from None
-        return _json(task_view(found, now=app.clock.now()))
+            kind = ResourceNotFoundError if unknown else ResourceError
+            raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
+        return _json(task_view(found, now=app.clock.now())).replace(call.caller.key, HIDDEN)
 
     _ = models, model, task
 
