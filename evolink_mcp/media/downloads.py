@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import tempfile
 import time
 from dataclasses import dataclass
@@ -19,13 +18,12 @@ from pathlib import Path
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.fetch import Fetcher, NotFetched
-from evolink_mcp.media.kinds import EXTENSIONS, sniff
+from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
 
 MAX_BYTES = 2 * 1024**3
 AT_ONCE = 4
 PART = ".part"
 ABANDONED_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class NotSaved(Exception):
@@ -137,13 +135,8 @@ def file_stem(task: wire.Task, number: int) -> str:
 def task_stem(task: wire.Task) -> str:
     """``{date}-{model}-{task}``: how all files of one task begin."""
     day = datetime.fromtimestamp(task.created, UTC).strftime("%Y%m%d") if task.created else "undated"
-    model = _UNSAFE.sub("_", task.model)[:40] or "model"
+    model = safe(task.model)[:40] or "model"
     return f"{day}-{model}-{safe(task.id)}"
-
-
-def safe(identifier: str) -> str:
-    """An id in characters that every file system takes."""
-    return _UNSAFE.sub("_", identifier)[-60:]
 
 
 def put_in_place(partial: Path, final: Path) -> Path:

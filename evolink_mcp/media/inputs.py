@@ -15,6 +15,7 @@ import anyio
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller
+from evolink_mcp.media.kinds import safe
 from evolink_mcp.media.uploads import LocalFile, Uploaded
 
 MOST_FILES = 20
@@ -97,7 +98,7 @@ class LocalInputs:
                 if failed:
                     return
                 try:
-                    self._uploaded[stand_in] = await file.upload(caller, {}, seconds=seconds)
+                    self._uploaded[stand_in] = await file.upload(caller, _stored_name(stand_in, file), seconds=seconds)
                 except GatewayError as error:
                     error.what = f"{name}: {file.path.name} could not be uploaded. {error.what}"
                     failed.append(error)
@@ -141,6 +142,11 @@ class LocalInputs:
 def _identity(file: LocalFile) -> str:
     about = os.fstat(file.handle.fileno())
     return hashlib.sha256(f"{file.path}\0{file.size}\0{about.st_mtime_ns}".encode()).hexdigest()[:32]
+
+
+def _stored_name(stand_in: str, file: LocalFile) -> dict[str, str]:
+    """A name of its own for each file: the gateway overwrites files of the same name (S1), perhaps while they are read."""
+    return {"file_name": f"{stand_in.removeprefix(_STAND_IN)[:12]}-{safe(file.path.name)}"}
 
 
 def _replaced(value: object, name: str, link_names: frozenset[str], add: Callable[[str, str], str]) -> object:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.media.downloads import safe, task_stem
+from evolink_mcp.media.downloads import task_stem
+from evolink_mcp.media.kinds import safe
 
 PENDING = ".evolink"
 PENDING_SECONDS = 7 * 86_400.0  # links live a day; a request whose results nobody fetched is of no use later

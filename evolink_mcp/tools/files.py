@@ -140,7 +140,7 @@ async def delete_file(
     gone = not await files.delete_file(caller, file_id, seconds=FILE_SECONDS)
     quota = await _quota(caller)
     if gone:
-        told = f"There is no file {file_id[:80]} (any more): it was deleted before, has expired, or the id is wrong."
+        told = "There is no such file (any more): it was deleted before, has expired, or the id is wrong"
     else:
         told = "Freed: one place"
         if known is not None:
@@ -151,7 +151,7 @@ async def delete_file(
     return DeletedView(
         file_id=file_id,
         deleted=not gone,
-        notes=[told.rstrip(".") + "."],
+        notes=[f"{told}."],
         next_step="Nothing more to do; list_files shows what is stored.",
     )
 
