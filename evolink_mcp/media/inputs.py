@@ -145,7 +145,7 @@ def _identity(file: LocalFile) -> str:
 
 
 def _stored_name(stand_in: str, file: LocalFile) -> dict[str, str]:
-    """A name of its own for each file: the gateway overwrites files of the same name (S1), perhaps while they are read."""
+    """A name of its own for each file: the gateway overwrites files of the same name (S1), even while they are read."""
     return {"file_name": f"{stand_in.removeprefix(_STAND_IN)[:12]}-{safe(file.path.name)}"}
 
 
