@@ -16,7 +16,7 @@ from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.memory import owner_of
-from evolink_mcp.jobs.pace import pace_of
+from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 
@@ -101,7 +101,7 @@ class Waits:
         try:
             if isinstance(task, wire.Task) and watched.known is None:
                 watched.saw(task, self._clock.now())
-                watched.due = watched.created + pace_of(task.kind).first
+                watched.due = self._next(key[0], watched)
             known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
             return Waited(known, watched.doubts(self._clock.now()))
         finally:
@@ -170,7 +170,9 @@ class Waits:
     def _next(self, owner: str, watched: _Watched) -> float:
         """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
         assert watched.known is not None
-        due = pace_of(watched.known.kind).next_look(watched.created, self._clock.now(), self._spread)
+        now = self._clock.now()
+        expected = expected_age(watched.known, now - watched.created)
+        due = pace_of(watched.known.kind).next_look(watched.created, now, self._spread, expected=expected)
         return max(due, self._pauses.until(owner, watched.known.model))
 
     def _after_failure(self, owner: str, watched: _Watched, error: GatewayError) -> float:
