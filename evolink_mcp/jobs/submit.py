@@ -82,9 +82,19 @@ class Submits:
 
     @asynccontextmanager
     async def submitted(
-        self, caller: Caller, kind: media.Media, body: Mapping[str, object], *, seconds: float = SUBMIT_SECONDS
+        self,
+        caller: Caller,
+        kind: media.Media,
+        body: Mapping[str, object],
+        *,
+        intent: Mapping[str, object] | None = None,
+        seconds: float = SUBMIT_SECONDS,
     ) -> AsyncGenerator[Submitted]:
         """Creates a task with one paid POST within ``seconds``; the block delivers the answer.
+
+        Args:
+            intent: What makes two requests the same, where it is not ``body``: a local
+                file may have another link after each upload.
 
         If the block does not end well, the answer counts as not delivered.
 
@@ -93,13 +103,13 @@ class Submits:
             Unreachable, GatewayRefused: Nothing was created; ``charged`` is "no".
             OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
         """
-        owner, intent = caller.owner, intent_of(kind, body)
-        submitted = await self._submit(caller, kind, body, owner, intent, seconds)
+        owner, same = caller.owner, intent_of(kind, body if intent is None else intent)
+        submitted = await self._submit(caller, kind, body, owner, same, seconds)
         try:
             yield submitted
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._memory.leave(owner, intent, Answer(new_ref(), submitted.task.id), self._clock.now())
+                await self._memory.leave(owner, same, Answer(new_ref(), submitted.task.id), self._clock.now())
             raise
 
     async def drain(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.looks import LocalLooks, Looks
-from evolink_mcp.jobs.pace import pace_of
+from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 
@@ -135,7 +135,7 @@ class Waits:
         try:
             if isinstance(task, wire.Task) and watched.known is None:
                 watched.saw(task, self._clock.now())
-                watched.due = watched.created + pace_of(task.kind).first
+                watched.due = self._next(caller.account, watched)
             known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
             stopped = (STOPPED,) if self._stopped and not known.final else ()
             return Waited(known, (*watched.doubts(self._clock.now()), *stopped))
@@ -212,7 +212,9 @@ class Waits:
     def _next(self, account: str, watched: _Watched) -> float:
         """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
         assert watched.known is not None
-        due = pace_of(watched.known.kind).next_look(watched.created, self._clock.now(), self._spread)
+        now = self._clock.now()
+        expected = expected_age(watched.known, now - watched.created)
+        due = pace_of(watched.known.kind).next_look(watched.created, now, self._spread, expected=expected)
         return max(due, self._pauses.until(account, watched.known.model))
 
     def _after_failure(self, account: str, watched: _Watched, error: GatewayError) -> float:
