@@ -7,6 +7,8 @@ connection and answers 404 to another.
 
 from __future__ import annotations
 
+import contextlib
+
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
@@ -54,13 +56,16 @@ class Sse:
             async with self._transport.connect_sse(scope, receive, send) as (received, sent):
                 with session:
                     await serve_streams(self._server, received, sent)
+                await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:
             self._sessions.discard(session)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes a message for a connection that is open."""
-        await self._transport.handle_post_message(scope, receive, send)
+        # The SDK accepts a message before it hands it on; by then its connection may be gone.
+        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
+            await self._transport.handle_post_message(scope, receive, send)
 
     def close(self) -> None:
         """Ends all connections in order."""
