@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import Any, cast
 import anyio
 from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
-from mcp_types import CallToolResult, TextContent
+from mcp_types import CallToolResult, ImageContent, TextContent
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -69,7 +70,7 @@ async def _demo(console: Console, out: Path) -> None:
             )
             async with Client(command) as client:
                 try:
-                    saved = await _job(console, client)
+                    saved = await _job(console, client, out)
                 except StepFailed as error:  # raised again outside, where no task group wraps it
                     failed = error
     if failed:
@@ -77,7 +78,7 @@ async def _demo(console: Console, out: Path) -> None:
     _summary(console, saved)
 
 
-async def _job(console: Console, client: Client) -> list[Path]:
+async def _job(console: Console, client: Client, out: Path) -> list[Path]:
     """What an agent would do, step by step. Returns the files it left."""
     tools = (await client.list_tools()).tools
     _say(console, "evolink-mcp is serving over stdio", f"{len(tools)} tools: {', '.join(tool.name for tool in tools)}")
@@ -106,7 +107,10 @@ async def _job(console: Console, client: Client) -> list[Path]:
     _say(console, "list_files", f"{listed['total']} file, {listed['quota']['remain_files']} places left")
     deleted = await _call(client, "delete_file", file_id=stored["file_id"])
     _say(console, "delete_file", deleted["file_id"])
-    return [Path(result["saved_path"]) for task in (image, video) for result in task["results"]]
+    saved = [Path(result["saved_path"]) for task in (image, video) for result in task["results"]]
+    previews = [await _preview(client, task, out) for task in (image, video)]
+    _say(console, "check_task with preview", "\n".join(f"look at {path}" for path in previews))
+    return [*saved, *previews]
 
 
 async def _finished(console: Console, client: Client, task_id: str) -> dict[str, Any]:
@@ -124,6 +128,17 @@ async def _finished(console: Console, client: Client, task_id: str) -> dict[str,
                 raise StepFailed(f"check_task: {task['status']}. {task['next_step']}")
     _say(console, "check_task", "\n".join(f"saved {result['saved_path']}" for result in task["results"]))
     return task
+
+
+async def _preview(client: Client, task: dict[str, Any], out: Path) -> Path:
+    """Has the server show a result, as an agent sees it, and keeps that picture."""
+    shown = await client.call_tool("check_task", {"task_id": task["task_id"], "preview": True})
+    picture = next((block for block in shown.content if isinstance(block, ImageContent)), None)
+    if picture is None:
+        raise StepFailed("check_task: there is no preview.")
+    path = out / f"preview-of-{Path(task['results'][0]['saved_path']).stem}.jpg"
+    path.write_bytes(base64.b64decode(picture.data))
+    return path
 
 
 async def _call(client: Client, tool: str, *, progress: Any = None, **arguments: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Puts the server together: tools, instructions, middleware. Nothing else."""
+"""Puts the server together: tools, resources, instructions, middleware. Nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mcp.server.mcpserver.tools import Tool
 from evolink_mcp import __version__
 from evolink_mcp.tools import files, media, models, strict
 from evolink_mcp.tools.app import App
+from evolink_mcp.tools.resources import add_resources
 
 INSTRUCTIONS = """\
 Makes images and videos through the EvoLink gateway. generate_image and generate_video spend the user's credits on \
@@ -24,8 +25,8 @@ Choosing: list_models lists models (filters: kind, capability, query); list_mode
 takes. Arguments are checked before money is spent, and a refusal names the allowed values. What only some models take \
 goes into options. Omit what you do not need: the gateway's defaults then hold.
 
-Inputs: references are links. For a local file or base64 data call upload_file first and pass its file_url in \
-image_urls; it expires after 72 hours. A finished image's link works as an input too.
+Inputs: references are https links, or local files in an allowed folder, which are uploaded first (72 hours). For \
+base64 data call upload_file and pass its file_url. A finished image's link works as an input too.
 
 Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charged: unknown.". Trust exactly that.\
 """
@@ -34,7 +35,7 @@ Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charg
 def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
     tools = list_tools(app)
-    return MCPServer(
+    server = MCPServer(
         name="evolink",
         title="EvoLink media",
         version=__version__,
@@ -44,6 +45,8 @@ def create_server(app: App) -> MCPServer:
         middleware=[strict.refuse_unknown_tools([tool.name for tool in tools])],
         subscriptions=False,
     )
+    add_resources(server, app)
+    return server
 
 
 def list_tools(app: App) -> list[Tool]:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcp.client import Client
 
 from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.guard.addresses import literal
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
 from evolink_mcp.server import create_server
-from evolink_mcp.settings import Settings
+from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.tools.app import App
 from tests.support import KEY, FakeClock, Sandbox
 
@@ -28,6 +31,22 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("EVOLINK_") or name.upper().endswith("_PROXY"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_name_leaves_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names resolve without a network: those of example.com to a public address, others not at all."""
+    real = socket.getaddrinfo
+
+    def resolve(host: object, *rest: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if not isinstance(name, str) or is_loopback(name) or literal(name) is not None:
+            return real(host, *rest, **more)  # pyright: ignore[reportArgumentType]
+        if name.endswith("example.com"):
+            return real("93.184.216.34", *rest, **more)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
 
 @pytest.fixture(scope="session")

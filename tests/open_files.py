@@ -13,6 +13,11 @@ def check_folder(folder: Path) -> tuple[tuple[int, int], float]:
     """Asserts that a folder holds one whole PNG and one playable H.264 MP4: (pixels, seconds)."""
     (picture,) = folder.glob("*.png")
     (video,) = folder.glob("*.mp4")
+    for preview in folder.glob("preview-*.jpg"):
+        with Image.open(preview) as image:
+            image.load()
+            assert image.format == "JPEG"
+            assert max(image.size) <= 512
     with Image.open(picture) as image:
         image.load()
         size = image.size

@@ -47,14 +47,17 @@ async def quota(caller: Caller, *, seconds: float) -> wire.Quota:
     return wire.parse_quota(await _data(caller, "GET", "quota", "reading the quota", seconds))
 
 
-async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> None:
-    """Deletes one file. The id is encoded into the path."""
-    try:
-        await _data(caller, "DELETE", quote(file_id, safe=""), "deleting the file", seconds)
-    except GatewayError as error:
-        if error.status == 404:
-            error.next_step = "The file_id may be wrong, or the file is already gone. See list_files."
-        raise
+async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> bool:
+    """Deletes one file; ``False`` where the files API has none of that id. The id is encoded into the path."""
+    url = f"{caller.transport.files_url}/api/v1/files/{quote(file_id, safe='')}"
+    reply = await caller.ask("DELETE", url, seconds=seconds)
+    problem = wire.parse_problem(reply.body)
+    # A page that is no JSON comes from somebody else: it says nothing of the file.
+    if reply.is_json and (reply.status == 404 or (problem is not None and problem.code == "404")):
+        return False
+    if not _succeeded(reply):
+        raise _failure(reply, "deleting the file")
+    return True
 
 
 async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> wire.StoredFile:
@@ -76,10 +79,14 @@ async def _data(caller: Caller, method: str, path: str, doing: str, seconds: flo
         GatewayError: For a failed request, and for a failure told inside HTTP 200.
     """
     reply = await caller.ask(method, f"{caller.transport.files_url}/api/v1/files/{path}", seconds=seconds, **content)
-    body = wire.as_object(reply.body)
-    if reply.ok and body.get("success") is not False and wire.parse_problem(body) is None:
-        return body.get("data")
+    if _succeeded(reply):
+        return wire.as_object(reply.body).get("data")
     raise _failure(reply, doing)
+
+
+def _succeeded(reply: Reply) -> bool:
+    body = wire.as_object(reply.body)
+    return reply.ok and body.get("success") is not False and wire.parse_problem(body) is None
 
 
 def _failure(reply: Reply, doing: str) -> GatewayError:

@@ -1,14 +1,22 @@
 """When to look at an unfinished task (S1 for images, S2 for videos).
 
-Every look makes the gateway ask its provider, so looks are rationed: a first
-one after ``first`` seconds, then one every ``interval`` seconds, growing from
-its lower to its upper bound over the first minute.
+Every look makes the gateway ask its provider, so looks are rationed: a first one
+after ``first`` seconds, then one every ``interval`` seconds, growing from its
+lower to its upper bound over the first minute. Where the gateway says how long a
+task takes, nothing is gained by the shorter ones: looks come at the upper bound,
+and one is placed right behind the expected end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
+
+from evolink_mcp.gateway import wire
+
+BEHIND = 0.5  # seconds behind the expected end
+STRETCH = 1.1  # what an interval may go beyond its upper bound to end there
+TOLD_PROGRESS = 10  # percent; less says little of the pace
 
 
 class Pace(NamedTuple):
@@ -19,12 +27,29 @@ class Pace(NamedTuple):
     longest: float
     give_up: float
 
-    def next_look(self, created: float, now: float, spread: Callable[[float, float], float] | None = None) -> float:
-        """The time of the next look, after one at ``now``; ``spread`` keeps many waits from looking in step."""
+    def next_look(
+        self,
+        created: float,
+        now: float,
+        spread: Callable[[float, float], float] | None = None,
+        *,
+        expected: float | None = None,
+    ) -> float:
+        """The time of the next look, after one at ``now``.
+
+        Args:
+            spread: Keeps many waits from looking in step.
+            expected: The age at which the task should have ended.
+        """
         age = max(now - created, 0.0)
-        interval = self.shortest + (self.longest - self.shortest) * min(age / 60.0, 1.0)
-        if spread is not None:
-            interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
+        left = 0.0 if expected is None else expected - age
+        if left > 0:
+            at_end = max(left + BEHIND, self.shortest)
+            interval = at_end if at_end <= self.longest * STRETCH else self.longest
+        else:
+            interval = self.shortest + (self.longest - self.shortest) * min(age / 60.0, 1.0)
+            if spread is not None:
+                interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
         return max(created + self.first, now + interval)
 
 
@@ -35,3 +60,11 @@ VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600)
 def pace_of(kind: str | None) -> Pace:
     """The pace for a kind of task; what is not known to be an image is not hurried."""
     return IMAGE_PACE if kind == "image" else VIDEO_PACE
+
+
+def expected_age(task: wire.Task, age: float) -> float | None:
+    """The age at which a task should end, going by its progress and the gateway's estimate; the earlier of the two."""
+    known = [float(task.estimated_seconds)] if task.estimated_seconds else []
+    if task.progress and TOLD_PROGRESS <= task.progress < 100:
+        known.append(age * 100.0 / task.progress)
+    return min(known, default=None)

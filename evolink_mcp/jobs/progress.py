@@ -36,6 +36,10 @@ class Progress:
         self._message = what if task.final else f"{what} when last looked at, {passed}"
         await self._tell(min(known, 95.0))
 
+    def say(self, message: str) -> None:
+        """Changes what the next report says."""
+        self._message = message
+
     async def done(self) -> None:
         """Reports the end."""
         self._shown = 100.0

@@ -17,7 +17,8 @@ import anyio
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
-from evolink_mcp.jobs.pace import pace_of
+from evolink_mcp.jobs.looks import LocalLooks, Looks
+from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 
@@ -69,18 +70,30 @@ class _Watched:
             "so the gateway may have trouble. The task itself is not harmed by that.",
         )
 
-    def saw(self, task: wire.Task, now: float) -> None:
-        """Takes in a look. A gateway whose clock is ahead of ours must not make us wait for its future."""
+    def saw(self, task: wire.Task, now: float, at: float | None = None) -> None:
+        """Takes in a look, made at ``at`` if not now.
+
+        A gateway whose clock is ahead of ours must not make us wait for its future.
+        """
         self.known = task
-        self.looked = now
+        self.looked = now if at is None else min(at, now)
         self.created = min(task.created or self.created or now, now)
 
 
 class Waits:
     """All waits of one process. ``most`` is how many one caller may have at once; 0 is any number."""
 
-    def __init__(self, clock: Clock, pauses: Pauses, spread: Spread = random.uniform, *, most: int = 0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        pauses: Pauses,
+        spread: Spread = random.uniform,
+        *,
+        most: int = 0,
+        looks: Looks | None = None,
+    ) -> None:
         self._clock = clock
+        self._looks = looks or LocalLooks(clock)
         self._pauses = pauses
         self._spread = spread
         self._most = most
@@ -122,7 +135,7 @@ class Waits:
         try:
             if isinstance(task, wire.Task) and watched.known is None:
                 watched.saw(task, self._clock.now())
-                watched.due = watched.created + pace_of(task.kind).first
+                watched.due = self._next(caller.account, watched)
             known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
             stopped = (STOPPED,) if self._stopped and not known.final else ()
             return Waited(known, (*watched.doubts(self._clock.now()), *stopped))
@@ -186,7 +199,8 @@ class Waits:
 
     async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, seconds: float) -> None:
         try:
-            watched.saw(await media.read(caller, key[1], seconds=seconds), self._clock.now())
+            look = await self._looks.look(caller, key[1], seconds=seconds, first=watched.known is None)
+            watched.saw(look.task, self._clock.now(), look.at)
         except GatewayError as error:
             watched.failed, watched.error = watched.failed + 1, error
             watched.due = self._after_failure(caller.account, watched, error)
@@ -198,7 +212,9 @@ class Waits:
     def _next(self, account: str, watched: _Watched) -> float:
         """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
         assert watched.known is not None
-        due = pace_of(watched.known.kind).next_look(watched.created, self._clock.now(), self._spread)
+        now = self._clock.now()
+        expected = expected_age(watched.known, now - watched.created)
+        due = pace_of(watched.known.kind).next_look(watched.created, now, self._spread, expected=expected)
         return max(due, self._pauses.until(account, watched.known.model))
 
     def _after_failure(self, account: str, watched: _Watched, error: GatewayError) -> float:

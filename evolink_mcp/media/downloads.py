@@ -3,109 +3,140 @@
 A file appears under its final name only when it is whole: it is written beside
 it under a temporary name and linked into place, never over another file. The
 name is made of what does not change, so a second check finds the first's file.
+A download goes on when the call that began it has ended; the next one joins it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-import re
 import tempfile
-from collections.abc import Callable
+import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio
-import httpx2
-
-from evolink_mcp.errors import Refused
-from evolink_mcp.gateway import Transport, wire
-from evolink_mcp.guard.links import check_link
-from evolink_mcp.media.kinds import EXTENSIONS, SNIFF_BYTES, sniff
+from evolink_mcp.gateway import wire
+from evolink_mcp.media.fetch import Fetcher, NotFetched
+from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
 
 MAX_BYTES = 2 * 1024**3
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+AT_ONCE = 4
+PART = ".part"
+ABANDONED_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 
 
 class NotSaved(Exception):
-    """Why a result could not be saved, in a sentence. Its link is still good."""
+    """Why a result is not saved, in a sentence. Its link is still good."""
 
 
-async def keep(
-    transport: Transport, task: wire.Task, folder: Path, *, allow_loopback: bool, seconds: float
-) -> list[Path | NotSaved]:
-    """Saves every result of a finished task, side by side, within ``seconds``: its path, or why there is none."""
-    kept: list[Path | NotSaved] = [NotSaved("it was not tried")] * len(task.results)
+Kept = Path | NotSaved
 
-    async def one(index: int, url: str) -> None:
+
+@dataclass
+class _Running:
+    """One download under way."""
+
+    work: asyncio.Task[Kept]
+    size: int = 0
+
+    def outcome(self) -> Kept:
+        if self.work.cancelled():
+            return NotSaved("this server is stopping")
+        if self.work.done():
+            return self.work.result()
+        return NotSaved(
+            f"it is still being saved ({self.size / 1e6:.1f} MB so far), and that goes on; check_task again later"
+        )
+
+
+class Keeper:
+    """Saves results in one folder, each once."""
+
+    def __init__(self, fetcher: Fetcher, folder: Path) -> None:
+        self.folder = folder
+        self._fetcher = fetcher
+        self._running: dict[str, _Running] = {}
+        self._free = asyncio.Semaphore(AT_ONCE)
+        self._swept = False
+
+    async def keep(self, task: wire.Task, *, seconds: float) -> list[Kept]:
+        """Saves every result of a finished task, side by side: its path, or why there is none after ``seconds``."""
+        running: list[_Running] = []
+        for number, result in enumerate(task.results, 1):
+            stem = file_stem(task, number)
+            if stem not in self._running:
+                self._start(stem, result.url)
+            running.append(self._running[stem])
+        if running:
+            await asyncio.wait([each.work for each in running], timeout=seconds)
+        return [each.outcome() for each in running]
+
+    async def aclose(self) -> None:
+        """Gives up what is under way; nothing of it stays behind."""
+        works = [each.work for each in self._running.values()]
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
+
+    def _start(self, stem: str, url: str) -> None:
+        running = _Running(asyncio.create_task(self._keep_one(stem, url)))
+        self._running[stem] = running
+        running.work.add_done_callback(lambda _: self._running.pop(stem, None))
+
+    async def _keep_one(self, stem: str, url: str) -> Kept:
         try:
-            with anyio.fail_after(seconds):
-                kept[index] = await _keep_one(transport, url, folder, file_stem(task, index + 1), allow_loopback)
-        except NotSaved as reason:
-            kept[index] = reason
-        except TimeoutError:
-            kept[index] = NotSaved(f"it was not whole after {seconds:.0f} s; check_task again with wait_seconds=45")
+            async with self._free:
+                return self._there(stem) or await self._fetch(stem, url)
+        except NotFetched as reason:
+            return NotSaved(str(reason))
+        except OSError as error:
+            return NotSaved(f"{self.folder} cannot be written to ({error.strerror or error})")
 
-    async with anyio.create_task_group() as group:
-        for index, result in enumerate(task.results):
-            group.start_soon(one, index, result.url)
-    return kept
+    def _there(self, stem: str) -> Path | None:
+        paths = (self.folder / f"{stem}.{extension}" for extension in EXTENSIONS.values())
+        return next((path for path in paths if path.is_file()), None)
+
+    async def _fetch(self, stem: str, url: str) -> Path:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=PART, dir=self.folder)
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+
+                def write(chunk: bytes) -> None:
+                    file.write(chunk)
+                    self._running[stem].size += len(chunk)
+
+                mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_BYTES))
+            if mime_type is None:
+                raise NotFetched("what its link holds is no image, video or audio")
+            return put_in_place(partial, self.folder / f"{stem}.{EXTENSIONS[mime_type]}")
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Removes, once, what killed processes left half done."""
+        if self._swept:
+            return
+        self._swept = True
+        for partial in self.folder.glob(f".*{PART}"):
+            if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                partial.unlink(missing_ok=True)
 
 
 def file_stem(task: wire.Task, number: int) -> str:
     """``{date}-{model}-{task}-{n}`` in safe characters; the date is the task's, in UTC."""
+    return f"{task_stem(task)}-{number}"
+
+
+def task_stem(task: wire.Task) -> str:
+    """``{date}-{model}-{task}``: how all files of one task begin."""
     day = datetime.fromtimestamp(task.created, UTC).strftime("%Y%m%d") if task.created else "undated"
-    model = _UNSAFE.sub("_", task.model)[:40] or "model"
-    identifier = _UNSAFE.sub("_", task.id)[-60:]
-    return f"{day}-{model}-{identifier}-{number}"
-
-
-async def _keep_one(transport: Transport, url: str, folder: Path, stem: str, allow_loopback: bool) -> Path:
-    try:
-        for extension in EXTENSIONS.values():
-            there = folder / f"{stem}.{extension}"
-            if there.is_file():
-                return there
-        check_link(url, name="result", allow_loopback=allow_loopback)
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=".part", dir=folder)
-    except Refused as refused:
-        raise NotSaved(refused.what) from None
-    except OSError as error:
-        raise NotSaved(f"{folder} cannot be written to ({error.strerror})") from None
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            head = await _fetch(transport, url, file.write)
-            mime_type = sniff(head)
-            if mime_type is None:
-                raise NotSaved("what its link holds is no image, video or audio")
-        final = folder / f"{stem}.{EXTENSIONS[mime_type]}"
-        return put_in_place(partial, final)
-    except OSError as error:
-        raise NotSaved(f"writing to {folder} failed ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-async def _fetch(transport: Transport, url: str, write: Callable[[bytes], object]) -> bytes:
-    """Streams a link into ``write``; returns its first bytes. No credentials are sent."""
-    head = b""
-    size = 0
-    try:
-        async with transport.client.stream("GET", url, headers={"accept": "*/*"}) as response:
-            if response.status_code != 200:
-                raise NotSaved(f"its link answered HTTP {response.status_code}")
-            async for chunk in response.aiter_bytes():
-                if len(head) < SNIFF_BYTES:
-                    head += chunk[:SNIFF_BYTES]
-                size += len(chunk)
-                if size > MAX_BYTES:
-                    raise NotSaved(f"it is larger than {MAX_BYTES:,} bytes")
-                write(chunk)
-    except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-        reason = wire.shorten(str(error), 120) or type(error).__name__
-        raise NotSaved(f"its link could not be read ({reason})") from None
-    return head
+    model = safe(task.model)[:40] or "model"
+    return f"{day}-{model}-{safe(task.id)}"
 
 
 def put_in_place(partial: Path, final: Path) -> Path:
@@ -116,5 +147,6 @@ def put_in_place(partial: Path, final: Path) -> Path:
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links
-        os.replace(partial, final)
+        if not final.exists():
+            os.rename(partial, final)
     return final

@@ -1,8 +1,11 @@
-"""What a file is, by its first bytes: names and declared types are not believed."""
+"""What a file is, by its first bytes (names and declared types are not believed), and names that any disk takes."""
 
 from __future__ import annotations
 
+import re
+
 SNIFF_BYTES = 32
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 EXTENSIONS: dict[str, str] = {
     "image/png": "png",
     "image/jpeg": "jpg",
@@ -53,3 +56,8 @@ def guess_from_link(url: str, kind: str | None) -> str | None:
         if extension == ending:
             return mime_type
     return {"image": "image/png", "video": "video/mp4", "audio": "audio/mpeg"}.get(kind or "")
+
+
+def safe(text: str) -> str:
+    """A text in characters that every file system takes; of a long one, its end."""
+    return _UNSAFE.sub("_", text)[-60:]

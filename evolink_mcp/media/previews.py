@@ -1,16 +1,18 @@
 """Small pictures of finished results, for agents and people who look rather than open.
 
-Needs the ``demo`` extra (Pillow, PyAV), which is imported at the first preview.
+Needs the ``preview`` extra (Pillow, PyAV), which is imported at the first preview.
 """
 
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import anyio.to_thread
 
+from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.kinds import SNIFF_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 LONGEST_EDGE = 512
 MAX_BYTES = 100_000
 MAX_PREVIEWS = 4
-INSTALL_HINT = "Previews need the demo extra: install evolink-mcp[demo] (Pillow and PyAV)."
+MAX_FETCHED = 200 * 1024 * 1024  # of a result that is only looked at
+INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
 
 
 class NoPreview(Exception):
@@ -35,6 +38,24 @@ async def preview(path: Path) -> bytes:
     return await anyio.to_thread.run_sync(_render, path, abandon_on_cancel=True)
 
 
+async def preview_link(fetcher: Fetcher, url: str) -> bytes:
+    """The same of a result that is not saved: fetched for this only, and not kept.
+
+    Raises:
+        NoPreview: The extra is missing, the link cannot be read, or what it holds cannot be shown.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="evolink-preview-") as folder:
+            path = Path(folder) / "result"
+            with path.open("wb") as file:
+                await fetcher.fetch(url, file.write, max_bytes=MAX_FETCHED)
+            return await preview(path)
+    except NotFetched as reason:
+        raise NoPreview(f"No preview: {reason}.") from None
+    except OSError as error:
+        raise NoPreview(f"No preview: no room for it here ({error.strerror or error}).") from None
+
+
 def _render(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
@@ -45,7 +66,7 @@ def _render(path: Path) -> bytes:
     except ImportError:
         raise NoPreview(INSTALL_HINT) from None
     except Exception as error:  # decoders raise what they like, and a picture nobody can show is no failure
-        raise NoPreview(f"No preview: {path.name} cannot be shown ({type(error).__name__}).") from None
+        raise NoPreview(f"No preview: the file cannot be shown ({type(error).__name__}).") from None
 
 
 def _small_jpeg(picture: Image.Image) -> bytes:

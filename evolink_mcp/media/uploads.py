@@ -4,78 +4,151 @@ from __future__ import annotations
 
 import base64
 import binascii
-from pathlib import PurePath
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import BinaryIO, Self
 
-from evolink_mcp.errors import Refused
+from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
-from evolink_mcp.guard.links import check_link
 from evolink_mcp.guard.paths import open_allowed
+from evolink_mcp.guard.urls import Unresolved, UrlGuard
 from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, sniff
-from evolink_mcp.settings import Settings
 
 MAX_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME = 255
 UPLOAD_SECONDS = 50.0  # a host waits 60 s
 SLOWEST_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
+_SLICE = 256 * 1024  # of base64, decoded at a time; a multiple of four
 
-Uploaded = tuple[wire.StoredFile, str | None]
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What the gateway stored, and the MIME type seen here (``None`` for a link)."""
+
+    file: wire.StoredFile
+    mime_type: str | None = None
+
+    @property
+    def link(self) -> str:
+        """The link that generations take."""
+        return self.file.file_url or self.file.download_url
+
+    @property
+    def type_note(self) -> str | None:
+        """A hint for types that the sources disagree on."""
+        if self.mime_type is None or self.mime_type in IMAGES:
+            return None
+        return (
+            f"{self.mime_type} is not a type every EvoLink source lists (S1 names images only); it was accepted here."
+        )
 
 
-async def upload(
-    caller: Caller,
-    settings: Settings,
-    *,
-    file_path: str | None,
-    base64_data: str | None,
-    file_url: str | None,
-    upload_path: str | None,
-    file_name: str | None,
-) -> Uploaded:
-    """Uploads one file: (what the gateway stored, the MIME type we saw or ``None`` for a link).
+@dataclass(frozen=True)
+class LocalFile:
+    """An open local file that may be uploaded: checked, and from here on read through this one handle."""
+
+    handle: BinaryIO
+    path: Path
+    size: int
+    mime_type: str
+
+    @classmethod
+    def open(cls, path: str, folders: Sequence[Path], *, name: str = "file_path") -> Self:
+        """Opens a file of a type that EvoLink stores, told by its content.
+
+        Raises:
+            Refused: It may not be read, or is no such file.
+        """
+        handle, real, size = open_allowed(path, folders, max_bytes=MAX_BYTES, name=name)
+        try:
+            mime_type = _known_type(handle.read(SNIFF_BYTES), name)
+        except BaseException:
+            handle.close()
+            raise
+        return cls(handle, real, size, mime_type)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.handle.close()
+
+    @property
+    def seconds(self) -> float:
+        """How long an upload of it may take."""
+        return UPLOAD_SECONDS + self.size / SLOWEST_BYTES_PER_SECOND
+
+    async def upload(self, caller: Caller, names: Mapping[str, str], *, seconds: float) -> Uploaded:
+        """Uploads it, streamed as it is read.
+
+        Raises:
+            GatewayError: The gateway did not store it, or nobody knows whether it did.
+        """
+        self.handle.seek(0)
+        with _unrepeated():
+            stored = await files.upload_stream(
+                caller, self.handle, self.path.name, self.mime_type, dict(names), seconds=seconds
+            )
+        return Uploaded(stored, self.mime_type)
+
+
+async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[str, str]) -> Uploaded:
+    """Has the gateway copy what a public link holds.
 
     Raises:
-        Refused: Not exactly one source, or a source or name that is not allowed; nothing was sent.
-        GatewayError: The gateway did not store it.
+        Refused: The link may not be used; nothing was sent.
+        GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
-    given = [
-        name
-        for name, value in (("file_path", file_path), ("base64_data", base64_data), ("file_url", file_url))
-        if value is not None
-    ]
-    if len(given) != 1:
-        raise Refused(
-            f"Exactly one of file_path, base64_data and file_url is needed; given: {', '.join(given) or 'none'}.",
-            code="invalid_arguments",
-            next_step="Call again with one of them.",
-        )
-    names = _names(upload_path, file_name)
-    if file_url is not None:
-        check_link(file_url, name="file_url", allow_loopback=settings.allow_loopback)
-        return await files.upload_url(caller, file_url, names, seconds=UPLOAD_SECONDS), None
-    if base64_data is not None:
-        size, mime_type = _inspect_base64(base64_data)
-        return await files.upload_base64(caller, base64_data, names, seconds=_seconds(size)), mime_type
-    return await _upload_path(caller, settings, file_path or "", names)
+    try:
+        await guard.addresses(url, name="file_url")
+    except Unresolved:
+        pass  # the gateway's network may know the host; it says so if not
+    with _unrepeated():
+        return Uploaded(await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS))
 
 
-async def _upload_path(caller: Caller, settings: Settings, path: str, names: dict[str, str]) -> Uploaded:
-    file, real, size = open_allowed(path, settings.upload_dirs, max_bytes=MAX_BYTES)
-    with file:
-        mime_type = _known_type(file.read(SNIFF_BYTES), "file_path")
-        file.seek(0)
-        stored = await files.upload_stream(caller, file, real.name, mime_type, names, seconds=_seconds(size))
-    return stored, mime_type
+async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> Uploaded:
+    """Uploads base64 data, raw or a data URL.
+
+    Raises:
+        Refused: It is no strict base64, too large, or of no known type; nothing was sent.
+        GatewayError: The gateway did not store it, or nobody knows whether it did.
+    """
+    size, mime_type = _inspect_base64(data)
+    seconds = UPLOAD_SECONDS + size / SLOWEST_BYTES_PER_SECOND
+    with _unrepeated():
+        return Uploaded(await files.upload_base64(caller, data, dict(names), seconds=seconds), mime_type)
 
 
-def type_note(mime_type: str | None) -> str | None:
-    """A hint for types that the sources disagree on."""
-    if mime_type is None or mime_type in IMAGES:
-        return None
-    return f"{mime_type} is not a type every EvoLink source lists (S1 names images only); it was accepted here."
+def checked_names(upload_path: str | None, file_name: str | None) -> dict[str, str]:
+    """The wire's ``upload_path`` and ``file_name``, where given.
+
+    Raises:
+        Refused: One of them could leave its folder, or holds what no name holds.
+    """
+    names: dict[str, str] = {}
+    if upload_path is not None:
+        parts = PureWindowsPath(upload_path)  # both kinds of slashes, and drives
+        if parts.anchor or ".." in parts.parts or not _plain(upload_path):
+            raise _bad_name("upload_path", "a relative folder such as images/cats, without ..,")
+        names["upload_path"] = upload_path
+    if file_name is not None:
+        if file_name in (".", "..") or set(file_name) & set("/\\") or not _plain(file_name):
+            raise _bad_name("file_name", "a plain file name, without slashes,")
+        names["file_name"] = file_name
+    return names
 
 
-def _seconds(size: int) -> float:
-    return UPLOAD_SECONDS + size / SLOWEST_BYTES_PER_SECOND
+@contextmanager
+def _unrepeated() -> Generator[None]:
+    """Says of an upload whose outcome is unknown how to find out: it is not sent again by itself."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        error.next_step = "See list_files first: the file may be there. Only upload it again if it is not."
+        raise
 
 
 def _known_type(head: bytes, name: str) -> str:
@@ -90,20 +163,28 @@ def _known_type(head: bytes, name: str) -> str:
 
 
 def _inspect_base64(data: str) -> tuple[int, str]:
-    """(size in bytes, MIME type) of strict base64, raw or in a data URL; sized before it is decoded."""
-    payload = data
-    if data.startswith("data:"):
-        header, _, payload = data.partition(",")
-        if not header.endswith(";base64"):
+    """(size in bytes, MIME type) of strict base64, raw or in a data URL; sized first, then decoded slice by slice."""
+    start = 0
+    if data[:5].lower() == "data:":
+        start = data.find(",", 0, 300) + 1
+        if not data[:start].lower().endswith(";base64,"):
             raise _bad_base64("a data URL must be base64 (data:image/png;base64,…)")
-    size = len(payload) * 3 // 4
+    length = len(data) - start
+    size = length // 4 * 3 - data.count("=", len(data) - 2)
     if size > MAX_BYTES:
         raise _bad_base64(f"about {size:,} bytes; at most {MAX_BYTES:,} are allowed")
+    head = b""
     try:
-        decoded = base64.b64decode(payload, validate=True)
+        for at in range(start, len(data), _SLICE):
+            decoded = base64.b64decode(data[at : at + _SLICE], validate=True)
+            if at + _SLICE < len(data) and len(decoded) != _SLICE // 4 * 3:
+                raise ValueError("padding before the end")
+            head = head or decoded[:SNIFF_BYTES]
     except (binascii.Error, ValueError):
         raise _bad_base64("the data is not valid base64") from None
-    return len(decoded), _known_type(decoded[:SNIFF_BYTES], "base64_data")
+    if not head:
+        raise _bad_base64("there is no data")
+    return size, _known_type(head, "base64_data")
 
 
 def _bad_base64(what: str) -> Refused:
@@ -112,20 +193,6 @@ def _bad_base64(what: str) -> Refused:
         code="file_refused",
         next_step="Give strict base64 without line ends; for a large file use file_path or file_url.",
     )
-
-
-def _names(upload_path: str | None, file_name: str | None) -> dict[str, str]:
-    names: dict[str, str] = {}
-    if upload_path is not None:
-        parts = PurePath(upload_path).parts
-        if ".." in parts or upload_path.startswith(("/", "\\")) or not _plain(upload_path):
-            raise _bad_name("upload_path", "a relative folder such as images/cats, without ..,")
-        names["upload_path"] = upload_path
-    if file_name is not None:
-        if file_name in (".", "..") or set(file_name) & set("/\\") or not _plain(file_name):
-            raise _bad_name("file_name", "a plain file name, without slashes,")
-        names["file_name"] = file_name
-    return names
 
 
 def _plain(text: str) -> bool:

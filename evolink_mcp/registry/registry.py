@@ -1,6 +1,7 @@
 """The registry: models by name, and a call checked against one of them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import cast
 
 from evolink_mcp.registry import checking, finding
@@ -42,6 +43,14 @@ class Registry:
         }
         self._aliases = {str(alias): name for name in models for alias in tables.models[name].get("aliases", ())}
 
+    @cached_property
+    def link_names(self) -> frozenset[str]:
+        """Every parameter, nested ones and friendly spellings included, that holds links to files to be read."""
+        found: set[str] = set()
+        for parameters in (self.common, *(model.parameters for model in self.models.values())):
+            found.update(_link_names(parameters))
+        return frozenset(found | {name for name, spelling in self.spellings.items() if found & {*spelling.to}})
+
     def get(self, name: str) -> Model | None:
         """A model by its exact id or alias."""
         return self.models.get(name) or self.models.get(self._aliases.get(name, ""))
@@ -82,3 +91,12 @@ class Registry:
         document says so, None left out, nothing added.
         """
         return checking.check(self, endpoint, name, params)
+
+
+def _link_names(parameters: Mapping[str, Parameter]) -> Iterator[str]:
+    for name, parameter in parameters.items():
+        if not parameter.callback and {"url", "url-list"} & {*parameter.types}:
+            yield name
+        yield from _link_names(parameter.properties)
+        if parameter.values is not None:
+            yield from _link_names({name: parameter.values})

@@ -1,4 +1,8 @@
-"""Links: results for a day, uploads for three. No key is asked for, and an old link is refused."""
+"""Links: results for a day, uploads for three. No key is asked for, and an old link is refused.
+
+A key that is sent all the same is refused too, as signed links of object stores
+do: whoever follows a link has no business showing it a credential.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,8 @@ from evolink_mcp.sandbox.wire import Refusal
 
 
 async def result(request: Request) -> Response:
-    """Raises Refusal 404 for a link never given out, 403 for one that has expired."""
+    """Raises Refusal 404 for a link never given out, 403 for one that has expired, 400 where a key is shown to it."""
+    _no_credentials(request)
     sandbox = sandbox_of(request)
     found = sandbox.tasks.at(f"/results/{request.path_params['link']}")
     now = sandbox.clock.now()
@@ -24,6 +29,7 @@ async def result(request: Request) -> Response:
 
 async def file(request: Request) -> Response:
     """The same for uploads; `?download=1` asks the browser to save it."""
+    _no_credentials(request)
     sandbox = sandbox_of(request)
     stored = sandbox.files.at(f"/files/{request.path_params['link']}")
     if stored is None:
@@ -32,6 +38,14 @@ async def file(request: Request) -> Response:
         raise _expired()
     save_as = stored.name if "download" in request.query_params else None
     return FileResponse(stored.path, media_type=stored.mime, filename=save_as)
+
+
+def _no_credentials(request: Request) -> None:
+    """Raises Refusal 400 for a request that carries a key, by any header or in the query."""
+    named = {"authorization", "proxy-authorization"} | {name for name in request.headers if name.endswith("-key")}
+    values = [*request.headers.values(), *request.query_params.values()]
+    if named & set(request.headers) or any("sk-" in value or "bearer " in value.lower() for value in values):
+        raise Refusal(400, "A link is followed without credentials, and this request carries some")
 
 
 def _expired() -> Refusal:

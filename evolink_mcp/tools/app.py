@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -16,13 +17,17 @@ from mcp.server.mcpserver import Context
 
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange, Transport
+from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
-from evolink_mcp.jobs.limits import Limits, LocalLimits
-from evolink_mcp.jobs.memory import LocalMemory, owner_of
+from evolink_mcp.jobs.limits import Limits
+from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.wait import Waits
+from evolink_mcp.media.downloads import Keeper
+from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.watching import Credential, Watcher
 
@@ -45,6 +50,7 @@ class App:
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
     identify: Callable[[object], Credential] | None = None
+    resolve: Resolver = system_resolver
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
@@ -55,6 +61,25 @@ class App:
     @cached_property
     def transport(self) -> Transport:
         return Transport(self.settings.base_url, self.settings.files_url)
+
+    @cached_property
+    def urls(self) -> UrlGuard:
+        return UrlGuard(allow_loopback=self.settings.allow_loopback, resolve=self.resolve)
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        return Fetcher(self.urls)
+
+    @cached_property
+    def keeper(self) -> Keeper | None:
+        """Saves results; ``None`` where they are not to be saved."""
+        folder = self.settings.output_dir
+        return Keeper(self.fetcher, folder) if folder is not None and self.local_files else None
+
+    @property
+    def upload_dirs(self) -> tuple[Path, ...] | None:
+        """Where local files may be read; ``None`` where the caller is on another machine."""
+        return self.settings.upload_dirs if self.local_files else None
 
     @cached_property
     def registry(self) -> Registry:
@@ -71,20 +96,24 @@ class App:
         return chosen or self.registry.defaults[kind]
 
     @cached_property
+    def state(self) -> State:
+        return state_of(self.settings.state_url, self.clock)
+
+    @property
     def pauses(self) -> Pauses:
-        return Pauses(self.clock)
+        return self.state.pauses
 
     @cached_property
     def submits(self) -> Submits:
-        return Submits(LocalMemory(), self.pauses, self.clock)
+        return Submits(self.state.memory, self.pauses, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses, most=self.waits_per_caller)
+        return Waits(self.clock, self.pauses, most=self.waits_per_caller, looks=self.state.looks)
 
     @cached_property
     def limits(self) -> Limits:
-        return LocalLimits(self.calls_per_minute)
+        return self.state.limits(self.calls_per_minute)
 
     def stop(self) -> None:
         """Refuses new calls and ends the waits of those under way with what is known."""
@@ -92,9 +121,15 @@ class App:
         self.waits.stop()
 
     async def aclose(self, seconds: float = SUBMIT_SECONDS) -> None:
-        """Lets paid requests under way come to their end, within ``seconds``, then closes the pool."""
+        """Lets paid requests under way come to their end, within ``seconds``, gives up downloads, closes the pools."""
         if "submits" in self.__dict__:
             await self.submits.drain(seconds)
+        if "state" in self.__dict__:
+            await self.state.aclose()
+        if keeper := self.__dict__.get("keeper"):
+            await keeper.aclose()
+        if "fetcher" in self.__dict__:
+            await self.fetcher.aclose()
         if "transport" in self.__dict__:
             await self.transport.aclose()
 

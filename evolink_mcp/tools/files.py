@@ -9,13 +9,15 @@ import anyio
 from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
-from evolink_mcp.gateway import files, wire
+from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.media import uploads
 from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
 FILE_SECONDS = 50.0
+LOOK_SECONDS = 10.0
 MAX_PAGE_SIZE = 100  # S1
+OVERWRITES = "A file of the same name in the same folder was overwritten, if there was one."  # S1
 
 
 async def upload_file(
@@ -30,25 +32,50 @@ async def upload_file(
 
     Free; the file expires after 72 h, and the same name overwrites. Next: pass file_url in image_urls.
     """
-    stored, mime_type = await uploads.upload(
-        call.caller,
-        call.app.settings,
-        file_path=file_path,
-        base64_data=base64_data,
-        file_url=file_url,
-        upload_path=upload_path,
-        file_name=file_name,
-    )
-    notes = [note for note in (uploads.type_note(mime_type), _overwrite_note(file_name)) if note]
-    link = stored.file_url or stored.download_url
+    given = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
+    source = _only_one([name for name, value in given.items() if value is not None])
+    names = uploads.checked_names(upload_path, file_name)
+    async with call.beating():
+        if file_url is not None:
+            call.progress.say("the gateway copies what the link holds")
+            uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
+        elif base64_data is not None:
+            call.progress.say("uploading")
+            uploaded = await uploads.upload_base64(call.caller, base64_data, names)
+        else:
+            uploaded = await _upload_path(call, file_path or "", names)
+    stored = uploaded.file
+    overwrites = OVERWRITES if file_name or source == "file_path" else None
     facts = _present(stored, "upload_time")
-    facts.setdefault("mime_type", mime_type)
+    facts.setdefault("mime_type", uploaded.mime_type)
     return FileView(
         **facts,
-        notes=notes or None,
-        next_step=f"Pass {link} in image_urls of generate_image or generate_video; "
+        notes=[note for note in (uploaded.type_note, overwrites) if note] or None,
+        next_step=f"Pass {uploaded.link} in image_urls of generate_image or generate_video; "
         f"when it is no longer needed, delete_file {stored.file_id}.",
     )
+
+
+async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.Uploaded:
+    if call.app.upload_dirs is None:
+        raise Refused(
+            "file_path: this server is remote and cannot read files on your machine.",
+            code="file_refused",
+            next_step="Send the file as base64_data, or give a public link as file_url.",
+        )
+    with uploads.LocalFile.open(path, call.app.upload_dirs) as file:
+        call.progress.say(f"uploading {file.path.name} ({file.size / 1e6:.1f} MB)")
+        return await file.upload(call.caller, names, seconds=file.seconds)
+
+
+def _only_one(given: list[str]) -> str:
+    if len(given) != 1:
+        raise Refused(
+            f"Exactly one of file_path, base64_data and file_url is needed; given: {', '.join(given) or 'none'}.",
+            code="invalid_arguments",
+            next_step="Call again with one of them.",
+        )
+    return given[0]
 
 
 async def list_files(
@@ -59,16 +86,11 @@ async def list_files(
     """Lists uploaded files and the places left. Free. Next: delete_file to free places."""
     caller = call.caller
     found: list[tuple[list[wire.StoredFile], int | None]] = []
-    quotas: list[wire.Quota] = []
-    notes: list[str] = []
+    failed: list[GatewayError] = []
+    quotas: list[wire.Quota | GatewayError] = []
 
     async def read_quota() -> None:
-        try:
-            quotas.append(await files.quota(caller, seconds=FILE_SECONDS))
-        except GatewayError as error:
-            notes.append(f"The quota could not be read: {error.what}")
-
-    failed: list[GatewayError] = []
+        quotas.append(await _quota(caller, FILE_SECONDS))
 
     async def read_list() -> None:
         try:
@@ -76,11 +98,12 @@ async def list_files(
         except GatewayError as error:
             failed.append(error)
 
-    async with anyio.create_task_group() as group:
+    async with call.beating(), anyio.create_task_group() as group:
         group.start_soon(read_quota)
         group.start_soon(read_list)
     if failed:
         raise failed[0]
+    quota = quotas[0]
     listed, total = found[0]
     more = total is not None and page * page_size < total
     return FilesView(
@@ -96,8 +119,8 @@ async def list_files(
         total=total,
         page=page,
         page_size=page_size,
-        quota=QuotaView(**_present(quotas[0])) if quotas else None,
-        notes=notes or None,
+        quota=QuotaView(**_present(quota)) if isinstance(quota, wire.Quota) else None,
+        notes=[f"The quota could not be read: {quota.what}"] if isinstance(quota, GatewayError) else None,
         next_step=f"Call list_files with page={page + 1} for more." if more else "Free places with delete_file.",
     )
 
@@ -112,14 +135,43 @@ async def delete_file(
             code="invalid_arguments",
             next_step="Use a file_id from list_files.",
         )
-    await files.delete_file(call.caller, file_id, seconds=FILE_SECONDS)
-    return DeletedView(file_id=file_id, next_step="list_files shows the places left.")
+    caller = call.caller
+    known = await _stored(caller, file_id)
+    gone = not await files.delete_file(caller, file_id, seconds=FILE_SECONDS)
+    quota = await _quota(caller)
+    if gone:
+        told = "There is no such file (any more): it was deleted before, has expired, or the id is wrong"
+    else:
+        told = "Freed: one place"
+        if known is not None:
+            size = f", {known.file_size:,} bytes" if known.file_size is not None else ""
+            told = f"Freed: {known.file_name or 'an unnamed file'}{size}"
+    if isinstance(quota, wire.Quota) and quota.remain_files is not None:
+        told += f"; {quota.remain_files} of {quota.max_files} places are left"
+    return DeletedView(
+        file_id=file_id,
+        deleted=not gone,
+        notes=[f"{told}."],
+        next_step="Nothing more to do; list_files shows what is stored.",
+    )
+
+
+async def _stored(caller: Caller, file_id: str) -> wire.StoredFile | None:
+    """What is known of a file before it goes; nothing if that takes long or fails."""
+    try:
+        listed, _ = await files.list_files(caller, page=1, page_size=MAX_PAGE_SIZE, seconds=LOOK_SECONDS)
+    except GatewayError:
+        return None
+    return next((file for file in listed if file.file_id == file_id), None)
+
+
+async def _quota(caller: Caller, seconds: float = LOOK_SECONDS) -> wire.Quota | GatewayError:
+    try:
+        return await files.quota(caller, seconds=seconds)
+    except GatewayError as error:
+        return error
 
 
 def _present(record: wire.StoredFile | wire.Quota, *without: str) -> dict[str, Any]:
     """The facts of a record that are there."""
     return {name: value for name, value in asdict(record).items() if value not in ("", None) and name not in without}
-
-
-def _overwrite_note(file_name: str | None) -> str | None:
-    return "A file of the same name in the same folder was overwritten, if there was one." if file_name else None

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import anyio.to_thread
 from pydantic import Field
 
-from evolink_mcp.errors import EvolinkError, GatewayRefused, Refused
+from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
-from evolink_mcp.guard.links import check_links
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS
 from evolink_mcp.jobs.wait import GRACE
+from evolink_mcp.media import sidecars
+from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.problems import first_of
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView
 
+if TYPE_CHECKING:
+    from evolink_mcp.registry import Checked
+
 MAX_WAIT = 45
+POST_SECONDS = 20.0  # what uploads before a paid request leave it of the call's time
 
 logger = logging.getLogger(__name__)
 EARLIER = (
@@ -29,7 +35,9 @@ EARLIER = (
 
 Prompt = Annotated[str | None, Field(description="What to show, or how to change the references.")]
 Model = Annotated[str | None, Field(description="Model id from list_models; omitted: the default.")]
-Images = Annotated[list[str] | None, Field(description="https links: references, or first and last frame.")]
+Images = Annotated[
+    list[str] | None, Field(description="References or first and last frame: https links or local files.")
+]
 Options = Annotated[
     dict[str, Any] | None,
     Field(description="What only some models take (seed, negative_prompt, video_urls, model_params, …)."),
@@ -46,7 +54,7 @@ async def generate_image(
     quality: Annotated[str | None, Field(description="Effort or tier, as the model names it.")] = None,
     n: Annotated[int | None, Field(ge=1, description="Images to make; each is billed.")] = None,
     image_urls: Images = None,
-    mask_url: Annotated[str | None, Field(description="PNG mask link, for models that inpaint.")] = None,
+    mask_url: Annotated[str | None, Field(description="PNG mask (link or local file) to inpaint.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:
@@ -97,7 +105,7 @@ async def check_task(
     call: Call,
     task_id: Annotated[str, Field(description="As generate_image or generate_video returned it.")],
     wait_seconds: Wait = 20,
-    preview: Annotated[bool, Field(description="Also show small pictures of saved results.")] = False,
+    preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
 ) -> TaskView:
     """Waits for a task, up to wait_seconds, with progress. Free; call it again until the task has ended.
 
@@ -125,26 +133,53 @@ async def _generate(
     chosen = params.pop("model", call.app.default_model(kind))
     if not isinstance(chosen, str) or not chosen:
         raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
-    checked = call.app.registry.check(kind, chosen, params)
+    registry = call.app.registry
+    with LocalInputs.find(params, registry.link_names, call.app.upload_dirs) as local:
+        checked = _checked(call, kind, chosen, local.params)
+        notes = [*checked.notes, *await call.app.urls.check_links(checked.params, skip=local.stands_in)]
+        async with call.beating():
+            sent = checked.params
+            if local.names:
+                call.progress.say(f"uploading {local.names}")
+                left = call.left(SUBMIT_SECONDS) - POST_SECONDS
+                sent = await local.upload(caller, checked.params, seconds=left)
+                call.progress.say("sending")
+            try:
+                intent, body = {"model": chosen, **checked.params}, {"model": chosen, **sent}
+                seconds = call.left(SUBMIT_SECONDS)
+                async with call.app.submits.submitted(caller, kind, body, intent=intent, seconds=seconds) as submitted:
+                    notes += local.notes + ([EARLIER] if submitted.earlier else [])
+                    await _note_request(call, submitted.task, {"model": chosen, **params})
+                    return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)
+            except GatewayError as error:
+                if error.status and chosen in error.what and (others := registry.alternatives(chosen)):
+                    error.next_step += f" Models that can do the same: {', '.join(others)}."
+                local.told(error)
+                raise
+
+
+def _checked(call: Call, kind: gateway_media.Media, model: str, params: dict[str, object]) -> Checked:
+    """The parameters as they may be sent.
+
+    Raises:
+        Refused: With every problem at once.
+    """
+    checked = call.app.registry.check(kind, model, params)
     if checked.problems:
         raise Refused(
             "\n".join(first_of([problem.message for problem in checked.problems])),
             code="invalid_parameters",
-            next_step=f"Correct this and call again; list_models(model={chosen[:60]!r}) shows all {chosen[:60]} takes."
+            next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
             if checked.model
             else "Choose a model with list_models and call again.",
         )
-    check_links(checked.params, allow_loopback=call.app.settings.allow_loopback)
-    body = {"model": chosen, **checked.params}
-    try:
-        seconds = call.left(SUBMIT_SECONDS)
-        async with call.beating(), call.app.submits.submitted(caller, kind, body, seconds=seconds) as submitted:
-            notes = (*checked.notes, EARLIER) if submitted.earlier else checked.notes
-            return await _delivered(call, caller, submitted.task, notes, wait_seconds)
-    except GatewayRefused as error:
-        if chosen in error.what and (others := call.app.registry.alternatives(chosen)):
-            error.next_step += f" Models that can do the same: {', '.join(others)}."
-        raise
+    return checked
+
+
+async def _note_request(call: Call, task: wire.Task, request: dict[str, object]) -> None:
+    """Keeps what was asked for until there are results to put it beside."""
+    if call.app.keeper is not None:
+        await anyio.to_thread.run_sync(sidecars.note_request, call.app.keeper.folder, task, request)
 
 
 async def _delivered(

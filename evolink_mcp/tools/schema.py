@@ -58,11 +58,13 @@ def _simplify(node: object, defs: Schema, *, names: bool = False) -> object:
 
 
 def shallow(schema: Schema) -> Schema:
-    """``schema`` with the objects inside it told as objects only, for a shape that another tool spells out."""
-    return {**schema, "properties": {name: _surface(node) for name, node in schema["properties"].items()}}
+    """What is always there, and the lists, of a shape that another tool spells out: hosts pay for every byte."""
+    always = cast("list[str]", schema["required"])
+    told = {name: node for name, node in schema["properties"].items() if name in always or node["type"] == "array"}
+    return {**schema, "properties": {name: _surface(node) for name, node in told.items()}}
 
 
 def _surface(node: Schema) -> Schema:
-    if node.get("type") == "array" and node["items"].get("type") == "object":
-        return {"type": "array", "items": {"type": "object"}}
-    return {"type": "object"} if node.get("type") == "object" else node
+    if node["type"] == "array":
+        return {"type": "array", "items": {"type": node["items"]["type"]}}
+    return {"type": node["type"]}

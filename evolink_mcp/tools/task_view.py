@@ -6,12 +6,12 @@ import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
-import anyio
+import anyio.to_thread
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.jobs.pace import Pace, pace_of
-from evolink_mcp.media import downloads, previews
+from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
@@ -31,22 +31,21 @@ async def finish(
 ) -> TaskView:
     """The view of a task; finished results are kept first, within ``seconds``, where a folder is set."""
     end = call.app.clock.now() + seconds
-    kept: list[Path | downloads.NotSaved] = []
-    settings = call.app.settings
-    if task.status == "completed" and task.results and settings.output_dir is not None:
-        kept = await downloads.keep(
-            call.app.transport,
-            task,
-            settings.output_dir,
-            allow_loopback=settings.allow_loopback,
-            seconds=seconds,
-        )
+    keeper = call.app.keeper
+    kept: list[downloads.Kept] = []
+    if keeper is not None and task.status == "completed" and task.results:
+        call.progress.say(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
+        kept = await keeper.keep(task, seconds=seconds)
+        if saved := [path for path in kept if isinstance(path, Path)]:
+            await anyio.to_thread.run_sync(sidecars.write_beside, keeper.folder, task, saved)
+    elif keeper is not None and task.final:
+        await anyio.to_thread.run_sync(sidecars.forget_request, keeper.folder, task)
     view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
-    if preview and task.status == "completed":
-        with anyio.move_on_after(max(end - call.app.clock.now(), 0.5)):
-            await _add_previews(view, kept)
+    if preview and task.status == "completed" and task.results:
+        call.progress.say("making previews")
+        await _add_previews(call, view, task, kept, seconds=max(end - call.app.clock.now(), 0.5))
     if task.final:
         await call.progress.done()
     return view
@@ -60,7 +59,7 @@ def _other_model(call: Call, task: wire.Task) -> str:
 
 
 def task_view(
-    task: wire.Task, *, now: float, kept: list[Path | downloads.NotSaved] | None = None, notes: tuple[str, ...] = ()
+    task: wire.Task, *, now: float, kept: list[downloads.Kept] | None = None, notes: tuple[str, ...] = ()
 ) -> TaskView:
     """The view of a task as it stands at ``now``."""
     told = list(notes)
@@ -101,9 +100,7 @@ def _polling(pace: Pace) -> PollingView:
     )
 
 
-def _results(
-    task: wire.Task, created: float, kept: list[Path | downloads.NotSaved], notes: list[str]
-) -> list[ResultView]:
+def _results(task: wire.Task, created: float, kept: list[downloads.Kept], notes: list[str]) -> list[ResultView]:
     """The results; why one was not saved goes into ``notes``, beside its link and never instead of it."""
     views: list[ResultView] = []
     for index, result in enumerate(task.results):
@@ -165,17 +162,30 @@ def _next_step(task: wire.Task, results: list[ResultView], *, late: bool, tried:
             return f"Call check_task with task_id {task.id} and wait_seconds=45. {_NOT_AGAIN}"
 
 
-async def _add_previews(view: TaskView, kept: list[Path | downloads.NotSaved]) -> None:
-    notes = view.notes or []
-    saved = [path for path in kept if isinstance(path, Path)][: previews.MAX_PREVIEWS]
-    if not saved:
-        notes.append("A preview needs a saved result: EVOLINK_OUTPUT_DIR is not set, or saving failed.")
-    for path in saved:
+async def _add_previews(
+    call: Call, view: TaskView, task: wire.Task, kept: list[downloads.Kept], *, seconds: float
+) -> None:
+    """Adds small pictures of the first results, made side by side; why one is missing goes into the notes."""
+    wanted = list(task.results[: previews.MAX_PREVIEWS])
+    made: list[bytes | str] = ["No preview: there was no time left for it; check_task again."] * len(wanted)
+
+    async def one(index: int, url: str) -> None:
+        saved = kept[index] if index < len(kept) else None
         try:
-            picture = await previews.preview(path)
+            on_disk = isinstance(saved, Path)
+            made[index] = await (previews.preview(saved) if on_disk else previews.preview_link(call.app.fetcher, url))
         except previews.NoPreview as reason:
-            notes.append(str(reason))
-            break
-        data = base64.b64encode(picture).decode("ascii")
-        view.add_preview(ImageContent(type="image", data=data, mime_type="image/jpeg"))
-    view.notes = notes or None
+            made[index] = str(reason)
+
+    with anyio.move_on_after(seconds):
+        async with anyio.create_task_group() as group:
+            for index, result in enumerate(wanted):
+                group.start_soon(one, index, result.url)
+    for picture in made:
+        if isinstance(picture, bytes):
+            data = base64.b64encode(picture).decode("ascii")
+            view.add_preview(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+    missing = list(dict.fromkeys(reason for reason in made if isinstance(reason, str)))
+    if len(task.results) > previews.MAX_PREVIEWS:
+        missing.append(f"Previews are of the first {previews.MAX_PREVIEWS} results.")
+    view.notes = [*(view.notes or []), *missing] or None

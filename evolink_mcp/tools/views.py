@@ -7,7 +7,7 @@ show an agent only the one and some only the other. Absent facts are left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
@@ -180,14 +180,17 @@ class FilesView(View):
 
 
 class DeletedView(View):
-    """A file that is gone."""
+    """A file that is gone; ``deleted`` is false where it was gone already."""
 
     file_id: str
-    deleted: Literal[True] = True
+    deleted: bool
+    notes: list[str] | None = None
     next_step: str
 
     def as_text(self) -> str:
-        return f"Deleted: {self.file_id}\nNext: {self.next_step}"
+        lines = [f"{'Deleted' if self.deleted else 'Already gone'}: {self.file_id}"]
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
 
 
 class ModelLine(BaseModel):

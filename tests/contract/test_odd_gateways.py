@@ -126,8 +126,7 @@ async def test_ids_reach_the_wire_encoded() -> None:
     caller = over(handler)
     with pytest.raises(GatewayRefused):
         await media.read(caller, "task:1+2@x")
-    with pytest.raises(GatewayError):
-        await files.delete_file(caller, "a/b?c", seconds=5)
+    assert not await files.delete_file(caller, "a/b?c", seconds=5)
     assert paths == [b"/v1/tasks/task%3A1%2B2%40x", b"/api/v1/files/a%2Fb%3Fc"]
     for hostile in (".", "..", "a..b"):
         with pytest.raises(Refused):

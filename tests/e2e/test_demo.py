@@ -30,5 +30,12 @@ def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) 
     size, seconds = check_folder(out)
     assert size[0] > size[1] > 500
     assert abs(seconds - 5) < 0.2
-    assert len(list(out.iterdir())) == 2
+    assert sorted(path.suffix for path in out.iterdir() if path.is_file()) == [
+        *(".jpg", ".jpg"),
+        *(".json", ".json"),
+        ".mp4",
+        ".png",
+    ]
+    for preview in out.glob("*.jpg"):
+        assert str(preview) in done.stdout
     assert done.stderr == ""

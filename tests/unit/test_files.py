@@ -15,9 +15,11 @@ from mcp.client import Client
 from mcp_types import ImageContent
 from PIL import Image
 
-from evolink_mcp.gateway import Caller, wire
-from evolink_mcp.media import downloads, previews, uploads
-from evolink_mcp.media.downloads import NotSaved, file_stem, keep
+from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.guard.urls import UrlGuard
+from evolink_mcp.media import downloads, previews, sidecars, uploads
+from evolink_mcp.media.downloads import Keeper, file_stem
+from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.media.kinds import EXTENSIONS, guess_from_link, sniff
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -131,11 +133,9 @@ async def test_the_quota_told_by_the_files_api_leads_to_delete_file(client: Clie
     listed = await ok(client, "list_files")
     assert listed["quota"]["remain_files"] == 0
     assert listed["files"][0]["file_id"] == first["file_id"]
-    assert await ok(client, "delete_file", file_id=first["file_id"]) == {
-        "file_id": first["file_id"],
-        "deleted": True,
-        "next_step": "list_files shows the places left.",
-    }
+    gone = await ok(client, "delete_file", file_id=first["file_id"])
+    assert gone["deleted"] is True
+    assert gone["notes"] == [f"Freed: a.png, {len(png())} bytes; 1 of 1 places are left."]
     sandbox.configure(max_files=100)
 
 
@@ -169,8 +169,12 @@ async def test_file_ids_are_checked(client: Client, sandbox: Sandbox, file_id: s
     assert sandbox.requests() == []
 
 
-async def test_a_file_already_gone_is_told(client: Client) -> None:
-    assert "already gone" in await refused(client, "delete_file", file_id="file_none")
+async def test_a_file_already_gone_is_told_and_no_error(client: Client) -> None:
+    result = await client.call_tool("delete_file", {"file_id": "file_none"})
+    assert not result.is_error
+    assert text_of(result).startswith("Already gone: file_none")
+    assert result.structured_content["deleted"] is False
+    assert "the id is wrong" in result.structured_content["notes"][0]
 
 
 async def test_saved_results_are_found_again_and_never_overwritten(
@@ -184,7 +188,9 @@ async def test_saved_results_are_found_again_and_never_overwritten(
     assert saved.read_bytes() == b"the user's own edit"
     assert len(sandbox.requests("/results/")) == 1
     assert settings.output_dir is not None
-    assert [path.name for path in settings.output_dir.iterdir()] == [saved.name]
+    assert sorted(path.name for path in settings.output_dir.iterdir() if path.is_file()) == sorted(
+        [saved.name, f"{saved.stem.removesuffix('-1')}.json"]
+    )
 
 
 async def test_no_key_is_sent_to_where_results_are(client: Client, sandbox: Sandbox) -> None:
@@ -198,7 +204,9 @@ async def test_no_key_is_sent_to_where_results_are(client: Client, sandbox: Sand
     ("fault", "said"),
     [
         ({"kind": "status", "status": 403}, "HTTP 403"),
-        ({"kind": "redirect", "location": "http://10.0.0.1/"}, "HTTP 302"),
+        ({"kind": "redirect", "location": "http://10.0.0.1/"}, "https"),
+        ({"kind": "redirect", "location": "https://10.0.0.1/"}, "private network"),
+        ({"kind": "redirect", "location": "https://rebound.example.net/"}, "no address"),
         ({"kind": "garbage"}, "no image"),
         ({"kind": "drop_before"}, "could not be read"),
     ],
@@ -212,7 +220,7 @@ async def test_a_result_that_cannot_be_saved_keeps_its_link(
     assert "saved_path" not in task["results"][0]
     assert any(said in note for note in task["notes"])
     assert settings.output_dir is not None
-    assert list(settings.output_dir.iterdir()) == []
+    assert [path.name for path in settings.output_dir.iterdir()] == [sidecars.PENDING]
     again = await ok(client, "check_task", task_id=task["task_id"])
     assert again["results"][0]["saved_path"]
 
@@ -236,19 +244,23 @@ async def test_a_folder_name_too_long_keeps_the_link(
         assert any("cannot be written" in note for note in task["notes"])
 
 
-async def test_a_download_that_stalls_ends_in_time(caller: Caller, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_a_download_that_stalls_does_not_hold_the_call(caller: Caller, sandbox: Sandbox, tmp_path: Path) -> None:
+    made = await media.create(caller, "image", {"model": "gpt-image-2", "prompt": "x"}, seconds=10)
+    sandbox.settle()
+    task = await media.read(caller, made.id)
     sandbox.fault("result", "stall", seconds=30)
-    submitted = wire.Task(id="t", status="completed", results=(wire.Result(f"{sandbox.url}/results/a/b.png"),))
-    (outcome,) = await keep(caller.transport, submitted, tmp_path, allow_loopback=True, seconds=0.3)
-    assert isinstance(outcome, NotSaved)
+    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), tmp_path)
+    (outcome,) = await keeper.keep(task, seconds=0.3)
+    assert "still being saved" in str(outcome)
+    await keeper.aclose()
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_private_links_and_huge_files_are_not_fetched(
-    caller: Caller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, client: Client
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, client: Client
 ) -> None:
     task = wire.Task(id="t", status="completed", results=(wire.Result("https://10.0.0.1/a.png"),))
-    (outcome,) = await keep(caller.transport, task, tmp_path, allow_loopback=False, seconds=5)
+    (outcome,) = await Keeper(Fetcher(UrlGuard()), tmp_path).keep(task, seconds=5)
     assert "private network" in str(outcome)
     monkeypatch.setattr(downloads, "MAX_BYTES", 10)
     made = await ok(client, "generate_image", prompt="x", wait_seconds=20)
@@ -301,7 +313,7 @@ async def test_a_preview_that_cannot_be_made_is_a_note(
     assert "cannot be shown" in text_of(result)
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
     result = await client.call_tool("check_task", {"task_id": task["task_id"], "preview": True})
-    assert "evolink-mcp[demo]" in text_of(result)
+    assert "evolink-mcp[preview]" in text_of(result)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.guard.links import check_link, check_links
 from evolink_mcp.guard.paths import open_allowed
 from evolink_mcp.guard.secrets import RedactingFormatter, redact
+from evolink_mcp.guard.urls import UrlGuard
 
 PUBLIC = [
     "https://example.com/a.png",
@@ -68,13 +68,13 @@ REFUSED = [
 
 @pytest.mark.parametrize("url", PUBLIC)
 def test_public_https_links_pass(url: str) -> None:
-    assert check_link(url, name="image_urls", allow_loopback=False) == url
+    UrlGuard().check_spelling(url, name="image_urls")
 
 
 @pytest.mark.parametrize("url", REFUSED)
 def test_other_links_are_refused(url: str) -> None:
     with pytest.raises(Refused) as raised:
-        check_link(url, name="image_urls", allow_loopback=False)
+        UrlGuard().check_spelling(url, name="image_urls")
     text = raised.value.render(paid=True)
     assert text.startswith("image_urls: ")
     assert "Charged: no." in text
@@ -83,12 +83,12 @@ def test_other_links_are_refused(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8787/a.png", "http://localhost/a", "https://[::1]/a"])
 def test_loopback_passes_where_the_gateway_is_there(url: str) -> None:
-    assert check_link(url, name="x", allow_loopback=True) == url
+    UrlGuard(allow_loopback=True).check_spelling(url, name="x")
 
 
 def test_loopback_does_not_open_the_private_network() -> None:
     with pytest.raises(Refused):
-        check_link("http://10.0.0.1/a", name="x", allow_loopback=True)
+        UrlGuard(allow_loopback=True).check_spelling("http://10.0.0.1/a", name="x")
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_log_line_hides_the_key_in_its_traceback_too() -> None:
     assert "Traceback" in shown
 
 
-def test_links_are_found_wherever_they_are() -> None:
+async def test_links_are_found_wherever_they_are() -> None:
     hidden: list[dict[str, object]] = [
         {"image_start": "ftp://example.com/a"},
         {"image_urls": ["https://example.com/a", "http://10.0.0.1/a"]},
@@ -199,6 +199,6 @@ def test_links_are_found_wherever_they_are() -> None:
     ]
     for params in hidden:
         with pytest.raises(Refused):
-            check_links(params, allow_loopback=False)
+            await UrlGuard().check_links(params)
     harmless = {"prompt": "http://10.0.0.1", "model_params": {"multi_prompt": [{"prompt": "ftp://x"}]}, "n": 1}
-    check_links(harmless, allow_loopback=False)
+    assert await UrlGuard().check_links(harmless) == []

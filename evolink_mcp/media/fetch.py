@@ -1,0 +1,169 @@
+"""Fetching what a link holds: without credentials, and from nowhere but the public network.
+
+Every connection goes to an address that was judged a moment before, redirects
+are followed by hand, and each hop is judged anew. Nothing here ever sees a key:
+results lie on other hosts than the gateway.
+"""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import httpx2
+
+from evolink_mcp import __version__
+from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import wire
+from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.urls import Unresolved, UrlGuard
+from evolink_mcp.media.kinds import SNIFF_BYTES
+
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# A link may be slow as long as something comes.
+TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
+LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
+
+
+class NotFetched(Exception):
+    """Why a link could not be fetched, in a sentence."""
+
+
+class JudgedTransport(httpx2.AsyncBaseTransport):
+    """Connects to the addresses that the guard allowed for a link, and to no others.
+
+    Where the environment names a proxy, the proxy makes the connection, and the
+    name goes to it as it is: it is the network's own guard then.
+    """
+
+    def __init__(self, guard: UrlGuard) -> None:
+        self._guard = guard
+        self._direct = httpx2.AsyncHTTPTransport(limits=LIMITS)
+        self._proxies: dict[str, httpx2.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Sends a request without a body.
+
+        Raises:
+            Refused: The link may not be followed.
+            Unresolved: Its host has no address.
+        """
+        url = str(request.url)
+        proxy = _proxy_of(url)
+        try:
+            addresses = await self._guard.addresses(url, name="link")
+        except Unresolved:
+            if proxy is None:
+                raise
+            addresses = []
+        if proxy is not None:
+            through = self._proxies.setdefault(proxy, httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy))
+            return await through.handle_async_request(request)
+        return await self._connect(request, addresses)
+
+    async def _connect(self, request: httpx2.Request, addresses: list[Address]) -> httpx2.Response:
+        """Tries the addresses in turn. The host's name stays in the Host header, and its certificate must show it."""
+        request.extensions["sni_hostname"] = request.url.raw_host.decode("ascii").removesuffix(".")
+        for address in addresses[:-1]:
+            request.url = request.url.copy_with(host=str(address))
+            try:
+                return await self._direct.handle_async_request(request)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue
+        request.url = request.url.copy_with(host=str(addresses[-1]))
+        return await self._direct.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        for transport in (self._direct, *self._proxies.values()):
+            await transport.aclose()
+
+
+class Fetcher:
+    """Fetches links. Opens nothing before the first one."""
+
+    def __init__(self, guard: UrlGuard) -> None:
+        self._guard = guard
+        self._transport: JudgedTransport | None = None
+
+    async def fetch(self, url: str, write: Callable[[bytes], object], *, max_bytes: int) -> bytes:
+        """Streams what a link holds into ``write``, at most ``max_bytes``; returns its first bytes.
+
+        Raises:
+            NotFetched: With the reason. Something may have been written already.
+        """
+        if self._transport is None:
+            self._transport = JudgedTransport(self._guard)
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                moved, head = await self._hop(self._transport, url, write, max_bytes)
+                if moved is None:
+                    return head
+                url = moved
+        except Refused as refused:
+            raise NotFetched(f"its link leads where no result can be: {refused.what}") from None
+        except Unresolved as unresolved:
+            raise NotFetched(f"its host {unresolved} has no address here") from None
+        except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
+            reason = wire.shorten(str(error), 120) or type(error).__name__
+            raise NotFetched(f"its link could not be read ({reason})") from None
+        raise NotFetched(f"its link was redirected more than {MAX_REDIRECTS} times")
+
+    async def _hop(
+        self, transport: JudgedTransport, url: str, write: Callable[[bytes], object], max_bytes: int
+    ) -> tuple[str | None, bytes]:
+        """One request: (where it leads on, nothing) or (``None``, the first bytes of what was written)."""
+        request = httpx2.Request("GET", url, headers=_HEADERS, extensions={"timeout": TIMEOUT.as_dict()})
+        asked = request.url
+        response = await transport.handle_async_request(request)
+        response.request = request
+        try:
+            if response.status_code in REDIRECTS:
+                return str(asked.join(response.headers.get("location", ""))), b""
+            if response.status_code != 200:
+                raise NotFetched(f"its link answered HTTP {response.status_code}")
+            return None, await _drain(response, write, max_bytes)
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.aclose()
+
+
+# No compression: pictures and films are compressed already, and a small answer could unfold into a huge one.
+_HEADERS = {
+    "user-agent": f"evolink-mcp/{__version__}",
+    "accept": "*/*",
+    "accept-encoding": "identity",
+    "connection": "close",
+}
+
+
+async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> bytes:
+    head, size = b"", 0
+    promised = wire.as_whole(response.headers.get("content-length"))
+    if promised is not None and promised > max_bytes:
+        raise NotFetched(f"it is larger than {max_bytes:,} bytes")
+    async for chunk in response.aiter_raw():
+        if len(head) < SNIFF_BYTES:
+            head += chunk[: SNIFF_BYTES - len(head)]
+        size += len(chunk)
+        if size > max_bytes:
+            raise NotFetched(f"it is larger than {max_bytes:,} bytes")
+        write(chunk)
+    return head
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment wants for a link; never one for this machine."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+        return None
+    return found if "://" in found else f"http://{found}"

@@ -1,0 +1,185 @@
+"""Local files where links are expected: found, checked, and uploaded before anything is paid for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, cast
+from urllib.parse import quote, unquote, urlsplit
+
+import anyio
+
+from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.gateway import Caller
+from evolink_mcp.media.kinds import safe
+from evolink_mcp.media.uploads import LocalFile, Uploaded
+
+MOST_FILES = 20
+AT_ONCE = 3
+# Nothing answers here (RFC 6761): it stands for a local file until that is uploaded.
+_STAND_IN = "https://local-file.invalid/"
+
+
+@dataclass
+class LocalInputs:
+    """The local files among the parameters of one call. Closes them when left.
+
+    ``params`` is what the caller gave, with a stand-in link for each local file,
+    so that all else can be checked before a byte is sent. A stand-in depends on
+    the file's place, size and time only: the same request has the same ones.
+    """
+
+    params: dict[str, object]
+    _files: dict[str, tuple[str, LocalFile]] = field(default_factory=dict[str, tuple[str, LocalFile]])
+    _uploaded: dict[str, Uploaded] = field(default_factory=dict[str, Uploaded])
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    @classmethod
+    def find(cls, params: Mapping[str, object], link_names: frozenset[str], folders: Sequence[Path] | None) -> Self:
+        """Finds and opens the local files among ``params``.
+
+        Args:
+            link_names: The parameters, at any depth, whose texts are links.
+            folders: Where files may be read; ``None`` where the caller is on another machine.
+
+        Raises:
+            Refused: One of them may not be read, or there are too many.
+        """
+        found = cls({})
+        try:
+            found.params = cast(
+                "dict[str, object]",
+                _replaced(params, "", link_names, lambda name, path: found._add(name, path, folders)),
+            )
+        except BaseException:
+            found._open.close()
+            raise
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    @property
+    def names(self) -> str:
+        """The files, for people."""
+        return ", ".join(file.path.name for _, file in self._files.values())
+
+    def stands_in(self, link: str) -> bool:
+        """Whether a link only stands for a local file."""
+        return link in self._files
+
+    @property
+    def notes(self) -> list[str]:
+        """What was uploaded, and how to be rid of it."""
+        return [
+            f"{self._files[stand_in][0]}: uploaded {self._files[stand_in][1].path.name} as {uploaded.file.file_id} "
+            f"(expires after 72 h; delete_file {uploaded.file.file_id} frees its place)."
+            for stand_in, uploaded in self._uploaded.items()
+        ]
+
+    async def upload(self, caller: Caller, params: Mapping[str, object], *, seconds: float) -> dict[str, object]:
+        """Uploads the files; returns ``params`` with their links in place of the stand-ins.
+
+        Raises:
+            GatewayError: One of them was not stored. Nothing was paid for; ``charged`` says so.
+        """
+        free = anyio.Semaphore(AT_ONCE)
+        failed: list[GatewayError] = []
+
+        async def one(stand_in: str, name: str, file: LocalFile) -> None:
+            async with free:
+                if failed:
+                    return
+                try:
+                    self._uploaded[stand_in] = await file.upload(caller, _stored_name(stand_in, file), seconds=seconds)
+                except GatewayError as error:
+                    error.what = f"{name}: {file.path.name} could not be uploaded. {error.what}"
+                    failed.append(error)
+
+        async with anyio.create_task_group() as group:
+            for stand_in, (name, file) in self._files.items():
+                group.start_soon(one, stand_in, name, file)
+        if failed:
+            error = failed[0]
+            error.charged = "no"  # the paid request was never sent
+            error.next_step = f"{error.next_step} upload_file has more time for a large file; then pass its file_url."
+            self.told(error)
+            raise error
+        links = {stand_in: uploaded.link for stand_in, uploaded in self._uploaded.items()}
+        return cast("dict[str, object]", _linked(params, links))
+
+    def told(self, error: GatewayError) -> None:
+        """Adds to an error what was uploaded before it."""
+        if self._uploaded:
+            error.next_step = " ".join([error.next_step, *self.notes]).strip()
+
+    def _add(self, name: str, path: str, folders: Sequence[Path] | None) -> str:
+        if folders is None:
+            raise Refused(
+                f"{name}: {path[:80]!r} is not a link, and files on your machine cannot be read by a remote server.",
+                code="file_refused",
+                next_step="Give a public https link, or upload_file(base64_data=…) and use its file_url.",
+            )
+        if len(self._files) >= MOST_FILES:
+            raise Refused(
+                f"{name}: more than {MOST_FILES} local files in one call.",
+                code="invalid_arguments",
+                next_step="Give fewer, or upload them with upload_file first.",
+            )
+        file = self._open.enter_context(LocalFile.open(path, folders, name=name))
+        stand_in = _STAND_IN + _identity(file) + "/" + quote(file.path.name)
+        self._files.setdefault(stand_in, (name, file))
+        return stand_in
+
+
+def _identity(file: LocalFile) -> str:
+    about = os.fstat(file.handle.fileno())
+    return hashlib.sha256(f"{file.path}\0{file.size}\0{about.st_mtime_ns}".encode()).hexdigest()[:32]
+
+
+def _stored_name(stand_in: str, file: LocalFile) -> dict[str, str]:
+    """A name of its own for each file: the gateway overwrites files of the same name (S1), even while they are read."""
+    return {"file_name": f"{stand_in.removeprefix(_STAND_IN)[:12]}-{safe(file.path.name)}"}
+
+
+def _replaced(value: object, name: str, link_names: frozenset[str], add: Callable[[str, str], str]) -> object:
+    """A value with every local path in a place for links given to ``add`` and replaced by what that returns."""
+    if isinstance(value, str):
+        path = _local_path(value) if name.partition("[")[0].rpartition(".")[2] in link_names else None
+        return value if path is None else add(name, path)
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[str, object]", value)
+        prefix = f"{name}." if name else ""
+        return {key: _replaced(each, prefix + key, link_names, add) for key, each in inner.items()}
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        return [_replaced(each, f"{name}[{index}]", link_names, add) for index, each in enumerate(items)]
+    return value
+
+
+def _local_path(text: str) -> str | None:
+    """The path that a text is, ``file:`` links included; ``None`` for links, data URLs and what no path is."""
+    scheme = text[:5].lower()
+    if scheme == "file:":
+        parts = urlsplit(text)
+        return unquote(parts.path) if parts.netloc in ("", "localhost") else text
+    if scheme == "data:" or "://" in text[:16] or not text or len(text) > 4096 or not text.isprintable():
+        return None
+    return text
+
+
+def _linked(value: object, links: Mapping[str, str]) -> object:
+    if isinstance(value, str):
+        return links.get(value, value)
+    if isinstance(value, Mapping):
+        return {key: _linked(each, links) for key, each in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_linked(each, links) for each in cast("list[object]", value)]
+    return value

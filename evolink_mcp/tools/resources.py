@@ -1,0 +1,56 @@
+"""What hosts can attach without a tool call: the models, one model in full, one task as it stands.
+
+Each is the structured content of the tool that tells the same, as JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+
+from evolink_mcp.errors import EvolinkError, GatewayError, Refused
+from evolink_mcp.gateway import media
+from evolink_mcp.guard.secrets import HIDDEN, redact
+from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.models import models_view
+from evolink_mcp.tools.task_view import task_view
+from evolink_mcp.tools.views import View
+
+JSON = "application/json"
+
+
+def add_resources(server: MCPServer, app: App) -> None:
+    """Adds ``evolink://models``, ``evolink://models/{id}`` and ``evolink://tasks/{id}``."""
+
+    @server.resource("evolink://models", name="models", title="EvoLink models", mime_type=JSON)
+    def models() -> str:
+        """Every model, in short. Free, works offline."""
+        return _json(models_view(app, brief=False))
+
+    @server.resource("evolink://models/{id}", name="model", title="One model in full", mime_type=JSON)
+    def model(id: str) -> str:
+        """Everything one model takes: parameters, limits with their sources, an example. Free, works offline."""
+        try:
+            return _json(models_view(app, model=id))
+        except Refused as refused:
+            raise ResourceNotFoundError(refused.render(paid=False)) from None
+
+    @server.resource("evolink://tasks/{id}", name="task", title="One task as it stands", mime_type=JSON)
+    async def task(id: str, context: Context[Any, Any]) -> str:
+        """The status of a task and, once completed, its links. Free. check_task also waits and saves."""
+        try:
+            call = Call(app, context)
+            found = await media.read(call.caller, id)
+        except EvolinkError as error:
+            unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
+            kind = ResourceNotFoundError if unknown else ResourceError
+            raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
+        return _json(task_view(found, now=app.clock.now())).replace(call.caller.key, HIDDEN)
+
+    _ = models, model, task
+
+
+def _json(view: View) -> str:
+    return view.model_dump_json(exclude_none=True)
