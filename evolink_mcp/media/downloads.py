@@ -9,10 +9,12 @@ A download goes on when the call that began it has ended; the next one joins it.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +25,7 @@ from evolink_mcp.media.kinds import EXTENSIONS, sniff
 
 MAX_BYTES = 2 * 1024**3
 AT_ONCE = 4
-PART = ".part"
+PART = ".evolink-part"  # of these files, and of no other program's
 ABANDONED_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -125,8 +127,9 @@ class Keeper:
             return
         self._swept = True
         for partial in self.folder.glob(f".*{PART}"):
-            if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
-                partial.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                    partial.unlink()
 
 
 def file_stem(task: wire.Task, number: int) -> str:
@@ -147,13 +150,19 @@ def safe(identifier: str) -> str:
 
 
 def put_in_place(partial: Path, final: Path) -> Path:
-    """Gives a whole file its final name, unless another process was faster."""
+    """Gives a whole file its final name, unless another process was faster.
+
+    Raises:
+        OSError: What has that name is no file.
+    """
     os.chmod(partial, 0o644)
     try:
         os.link(partial, final)
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links
-        if not final.exists():
+        if not os.path.lexists(final):
             os.rename(partial, final)
+    if not final.is_file():
+        raise OSError(errno.EEXIST, f"{final.name} is there already and is no file")
     return final

@@ -16,9 +16,10 @@ import httpx2
 from evolink_mcp import __version__
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.addresses import Address, literal
 from evolink_mcp.guard.urls import Unresolved, UrlGuard
 from evolink_mcp.media.kinds import SNIFF_BYTES
+from evolink_mcp.settings import is_loopback
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -49,6 +50,7 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
         Raises:
             Refused: The link may not be followed.
             Unresolved: Its host has no address.
+            NotFetched: The environment's proxy cannot be used.
         """
         url = str(request.url)
         proxy = _proxy_of(url)
@@ -59,9 +61,16 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
                 raise
             addresses = []
         if proxy is not None:
-            through = self._proxies.setdefault(proxy, httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy))
-            return await through.handle_async_request(request)
+            return await self._through(proxy).handle_async_request(request)
         return await self._connect(request, addresses)
+
+    def _through(self, proxy: str) -> httpx2.AsyncHTTPTransport:
+        if proxy not in self._proxies:
+            try:
+                self._proxies[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy)
+            except (ImportError, ValueError, httpx2.InvalidURL):  # SOCKS without its package; no proxy's address
+                raise NotFetched("the proxy that the environment names is of a kind that cannot be used here") from None
+        return self._proxies[proxy]
 
     async def _connect(self, request: httpx2.Request, addresses: list[Address]) -> httpx2.Response:
         """Tries the addresses in turn. The host's name stays in the Host header, and its certificate must show it."""
@@ -164,6 +173,6 @@ def _proxy_of(url: str) -> str | None:
     host = parts.hostname or ""
     proxies = urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+    if not found or is_loopback(str(literal(host) or host)) or urllib.request.proxy_bypass(host):
         return None
     return found if "://" in found else f"http://{found}"

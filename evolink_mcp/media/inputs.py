@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import anyio
 
-from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.media.uploads import LocalFile, Uploaded
 
@@ -84,12 +84,12 @@ class LocalInputs:
         ]
 
     async def upload(self, caller: Caller, params: Mapping[str, object], *, seconds: float) -> dict[str, object]:
-        """Uploads the files; returns ``params`` with their links in place of the stand-ins.
+        """Uploads the files, all within ``seconds``; returns ``params`` with their links in place of the stand-ins.
 
         Raises:
             GatewayError: One of them was not stored. Nothing was paid for; ``charged`` says so.
         """
-        free = anyio.Semaphore(AT_ONCE)
+        free, end = anyio.Semaphore(AT_ONCE), anyio.current_time() + seconds
         failed: list[GatewayError] = []
 
         async def one(stand_in: str, name: str, file: LocalFile) -> None:
@@ -97,7 +97,9 @@ class LocalInputs:
                 if failed:
                     return
                 try:
-                    self._uploaded[stand_in] = await file.upload(caller, {}, seconds=seconds)
+                    self._uploaded[stand_in] = await file.upload(
+                        caller, {}, seconds=max(end - anyio.current_time(), 0.0)
+                    )
                 except GatewayError as error:
                     error.what = f"{name}: {file.path.name} could not be uploaded. {error.what}"
                     failed.append(error)
@@ -114,7 +116,7 @@ class LocalInputs:
         links = {stand_in: uploaded.link for stand_in, uploaded in self._uploaded.items()}
         return cast("dict[str, object]", _linked(params, links))
 
-    def told(self, error: GatewayError) -> None:
+    def told(self, error: EvolinkError) -> None:
         """Adds to an error what was uploaded before it."""
         if self._uploaded:
             error.next_step = " ".join([error.next_step, *self.notes]).strip()
@@ -146,7 +148,7 @@ def _identity(file: LocalFile) -> str:
 def _replaced(value: object, name: str, link_names: frozenset[str], add: Callable[[str, str], str]) -> object:
     """A value with every local path in a place for links given to ``add`` and replaced by what that returns."""
     if isinstance(value, str):
-        path = _local_path(value) if name.partition("[")[0].rpartition(".")[2] in link_names else None
+        path = _local_path(value) if name.rpartition(".")[2].partition("[")[0] in link_names else None
         return value if path is None else add(name, path)
     if isinstance(value, Mapping):
         inner = cast("Mapping[str, object]", value)
@@ -162,7 +164,10 @@ def _local_path(text: str) -> str | None:
     """The path that a text is, ``file:`` links included; ``None`` for links, data URLs and what no path is."""
     scheme = text[:5].lower()
     if scheme == "file:":
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            return text
         return unquote(parts.path) if parts.netloc in ("", "localhost") else text
     if scheme == "data:" or "://" in text[:16] or not text or len(text) > 4096 or not text.isprintable():
         return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LONGEST_EDGE = 512
 MAX_BYTES = 100_000
 MAX_PREVIEWS = 4
+MAX_PIXELS = 80_000_000  # more than any model makes; what is decoded takes four bytes for each
 MAX_FETCHED = 200 * 1024 * 1024  # of a result that is only looked at
 INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
 
@@ -63,6 +64,8 @@ def _render(path: Path) -> bytes:
         picture = _first_frame(path) if mime_type.startswith("video/") else _open(path)
         picture.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
         return _small_jpeg(picture.convert("RGB"))
+    except NoPreview:
+        raise
     except ImportError:
         raise NoPreview(INSTALL_HINT) from None
     except Exception as error:  # decoders raise what they like, and a picture nobody can show is no failure
@@ -81,9 +84,11 @@ def _small_jpeg(picture: Image.Image) -> bytes:
 def _open(path: Path) -> Image.Image:
     from PIL import Image
 
-    picture = Image.open(path)
-    picture.load()
-    return picture
+    with Image.open(path) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise NoPreview(f"No preview: the picture has {picture.width} × {picture.height} pixels.")
+        picture.load()
+        return picture
 
 
 def _first_frame(path: Path) -> Image.Image:

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -32,8 +33,9 @@ def note_request(folder: Path, task: wire.Task, request: Mapping[str, object]) -
         pending = folder / PENDING
         pending.mkdir(parents=True, exist_ok=True)
         for old in pending.glob("*.json"):
-            if time.time() - old.stat().st_mtime > PENDING_SECONDS:
-                old.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - old.stat().st_mtime > PENDING_SECONDS:
+                    old.unlink()
         _write(pending / f"{safe(task.id)}.json", dict(request))
     except OSError as error:
         logger.warning("The request of task %s could not be noted in %s: %s", task.id, folder, error.strerror or error)

@@ -151,8 +151,9 @@ async def _generate(
                     notes += local.notes + ([EARLIER] if submitted.earlier else [])
                     await _note_request(call, submitted.task, {"model": chosen, **params})
                     return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)
-            except GatewayError as error:
-                if error.status and chosen in error.what and (others := registry.alternatives(chosen)):
+            except EvolinkError as error:
+                status = error.status if isinstance(error, GatewayError) else 0
+                if status and chosen in error.what and (others := registry.alternatives(chosen)):
                     error.next_step += f" Models that can do the same: {', '.join(others)}."
                 local.told(error)
                 raise

@@ -87,7 +87,7 @@ async def test_a_name_that_resolves_into_a_private_network_is_refused(found: lis
     guard = UrlGuard(allow_loopback=loopback, resolve=answering(*found))
     with pytest.raises(Refused, match="leads into a private network"):
         await guard.addresses("https://example.com/a", name="link")
-    with pytest.raises(Refused, match="^image_urls: "):
+    with pytest.raises(Refused, match=r"^image_urls: "):
         await guard.check_links({"image_urls": ["https://example.com/a"]})
 
 
