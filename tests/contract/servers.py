@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 import anyio
+import pytest
+import trustme
 from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSListener
 
@@ -95,3 +97,24 @@ def names(table: Mapping[str, Sequence[Sequence[str]]], asked: list[str] | None 
         return [ip_address(address) for address in now]
 
     return resolve
+
+
+def context_of(authority: trustme.CA, *hosts: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*hosts).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    return context
+
+
+class trusting:
+    """Makes one authority the only one that connections opened inside trust."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        self._file = authority.cert_pem.tempfile()
+        self._patch = pytest.MonkeyPatch()
+
+    def __enter__(self) -> None:
+        self._patch.setenv("SSL_CERT_FILE", self._file.__enter__())
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+        self._file.__exit__(None, None, None)

@@ -6,7 +6,6 @@ the address, and no test may leave this machine.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 
 import anyio
@@ -19,7 +18,7 @@ from evolink_mcp.guard.addresses import Address
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media import fetch
 from evolink_mcp.media.fetch import Fetcher, NotFetched
-from tests.contract.servers import PNG, Host, Resolver, answer, moved, names, serving
+from tests.contract.servers import PNG, Host, Resolver, answer, context_of, moved, names, serving, trusting
 
 
 class Got(bytearray):
@@ -183,27 +182,6 @@ async def test_the_next_address_is_tried_where_one_does_not_answer(host: Host) -
 async def test_where_no_address_answers_it_is_said(host: Host) -> None:
     resolve = names({"localhost": [["127.0.0.9", "127.0.0.8"]]})
     assert "could not be read" in await refused(host.url("localhost"), resolve)
-
-
-def context_of(authority: trustme.CA, *hosts: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*hosts).configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
-    return context
-
-
-class trusting:
-    """Makes one authority the only one that connections opened inside trust."""
-
-    def __init__(self, authority: trustme.CA) -> None:
-        self._file = authority.cert_pem.tempfile()
-        self._patch = pytest.MonkeyPatch()
-
-    def __enter__(self) -> None:
-        self._patch.setenv("SSL_CERT_FILE", self._file.__enter__())
-
-    def __exit__(self, *_: object) -> None:
-        self._patch.undo()
-        self._file.__exit__(None, None, None)
 
 
 @pytest.mark.usefixtures("loopback_is_public")
