@@ -47,7 +47,10 @@ class Host:
 
 @asynccontextmanager
 async def serving(
-    answers: Callable[[str], bytes] | bytes = b"", *, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1"
+    answers: Callable[[str], bytes | Awaitable[bytes]] | bytes = b"",
+    *,
+    tls: ssl.SSLContext | None = None,
+    at: str = "127.0.0.1",
 ) -> AsyncGenerator[Host]:
     """A host that answers with ``answers``, or with what that says of the path; with a picture by default."""
     host = Host()
@@ -64,6 +67,8 @@ async def serving(
             first, *lines = raw.decode("latin-1").split("\r\n\r\n")[0].split("\r\n")
             host.asked.append((first, dict(line.lower().split(": ", 1) for line in lines)))
             said = (answers or answer()) if isinstance(answers, bytes) else answers(first.split()[1])
+            if not isinstance(said, bytes):
+                said = await said
             try:
                 await stream.send(said)
                 if tls is None and isinstance(stream, SocketStream):
