@@ -105,8 +105,20 @@ class Caller:
         """
         host = urlsplit(url).netloc
         try:
+            client = self.transport.client  # a SOCKS proxy needs a package of its own
+        except (
+            ImportError,
+            ValueError,
+            httpx2.InvalidURL,
+        ) as error:
+            raise Unreachable(
+                "The proxy that the environment names cannot be used.",
+                code="bad_proxy",
+                next_step=f"The user can install httpx2[socks] or unset the proxy variable ({_cause(error)}).",
+            ) from error
+        try:
             with anyio.fail_after(seconds):
-                return await self._send(method, url, host, content)
+                return await self._send(client, method, url, host, content)
         except NEVER_ARRIVED as error:
             raise Unreachable(
                 f"{host} could not be reached ({_cause(error)}).",
@@ -118,9 +130,11 @@ class Caller:
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).") from error
 
-    async def _send(self, method: str, url: str, host: str, content: dict[str, Any]) -> Reply:
+    async def _send(
+        self, client: httpx2.AsyncClient, method: str, url: str, host: str, content: dict[str, Any]
+    ) -> Reply:
         headers = {"authorization": f"Bearer {self.key}"}
-        async with self.transport.client.stream(method, url, headers=headers, **content) as response:
+        async with client.stream(method, url, headers=headers, **content) as response:
             raw = bytearray()
             async for chunk in response.aiter_bytes():
                 raw += chunk

@@ -98,9 +98,11 @@ class StrictTool(Tool):
             return _failed(error.render(paid=self._paid))
         structured = view.model_dump(mode="json", exclude_none=True)
         text = view.as_text()
+        blocks = view.blocks()
         if key and key in text:  # a gateway that echoes the key must not have it shown to an agent
             text, structured = text.replace(key, HIDDEN), json.loads(json.dumps(structured).replace(key, HIDDEN))
-        content = [TextContent(type="text", text=text), *view.blocks()]
+            blocks = [block.model_validate_json(block.model_dump_json().replace(key, HIDDEN)) for block in blocks]
+        content = [TextContent(type="text", text=text), *blocks]
         return CallToolResult(content=content, structured_content=structured)
 
     def _checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
