@@ -66,6 +66,7 @@ NO_LINKS = [
     "https://example.com/a\u2028b",
     "https://example.com\\@10.0.0.1/",
     "https:\\\\example.com\\a",
+    "https://example.com/a\\b",
     "https://example.com:port/a",
     "https://example.com:99999/a",
     "https://example.com:-1/a",

@@ -63,10 +63,9 @@ async def test_local_images_are_uploaded_first_and_told(client: Client, sandbox:
     assert len(paths) == 3
     ids = await stored(client)
     assert len(ids) == 2
-    for name, file_id in ids.items():
+    for file_id in ids.values():
         (note,) = [note for note in task["notes"] if file_id in note]
-        assert note.startswith("image_urls[")
-        assert name in note
+        assert note.startswith(("image_urls[0]: uploaded cat.png", "image_urls[2]: uploaded a dog é#1.png"))
         assert f"delete_file {file_id}" in note
         assert "72 h" in note
 
@@ -116,6 +115,15 @@ async def test_a_file_named_twice_is_uploaded_once(client: Client, sandbox: Sand
     await ok(client, "generate_image", **CALL, image_urls=[str(cat), str(cat), str(cat.parent / "link.png")])
     assert uploads(sandbox) == 1
     assert len(set(body(sandbox)["image_urls"])) == 1
+
+
+async def test_files_of_the_same_name_do_not_overwrite_each_other(client: Client, sandbox: Sandbox, cat: Path) -> None:
+    (cat.parent / "other").mkdir()
+    other = cat.parent / "other" / cat.name
+    other.write_bytes(png(256, 512))
+    await ok(client, "generate_image", **CALL, image_urls=[str(cat), str(other)])
+    assert len(set(body(sandbox)["image_urls"])) == 2
+    assert len(await stored(client)) == 2
 
 
 async def test_text_for_people_is_never_taken_for_a_path(client: Client, sandbox: Sandbox, cat: Path) -> None:

@@ -218,6 +218,12 @@ def test_special_files_are_refused_where_everything_is_open(folder: Path) -> Non
             opened(path, Path("/"))
 
 
+def test_a_folder_is_told_from_a_file_by_what_was_opened(folder: Path) -> None:
+    for path in (folder, folder / "deep", folder / "folder-link"):
+        with pytest.raises(Refused, match="not a regular file"):
+            opened(path, folder, most=1_000_000)
+
+
 def handles() -> int:
     where = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
     return len(list(where.iterdir()))
