@@ -120,11 +120,15 @@ class StrictTool(Tool):
             watched.task_id = getattr(view, "task_id", None) or watched.task_id
             structured = view.model_dump(mode="json", exclude_none=True)
             text = view.as_text()
+            blocks = view.blocks()
             for secret in (self._app.settings.api_key, *call.credential.secrets):
                 if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
                     text = text.replace(secret, HIDDEN)
                     structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
-            content = [TextContent(type="text", text=text), *view.blocks()]
+                    blocks = [
+                        block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks
+                    ]
+            content = [TextContent(type="text", text=text), *blocks]
             return CallToolResult(content=content, structured_content=structured)
 
     async def _run(self, call: Call, arguments: dict[str, Any]) -> View:

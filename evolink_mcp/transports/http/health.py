@@ -51,6 +51,13 @@ class Readiness:
             with anyio.fail_after(LOOK_SECONDS):
                 async with transport.client.stream("GET", f"{transport.api_url}/") as response:
                     status = response.status_code
-        except (TimeoutError, httpx2.HTTPError, httpx2.StreamError) as error:
+        except (
+            TimeoutError,
+            httpx2.HTTPError,
+            httpx2.StreamError,
+            httpx2.InvalidURL,
+            ImportError,
+            ValueError,
+        ) as error:
             return f"the gateway cannot be reached ({type(error).__name__})"
         return f"the gateway answers HTTP {status}" if status >= 500 else ""
