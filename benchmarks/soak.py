@@ -18,10 +18,10 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -86,12 +86,13 @@ class Soak:
 
 def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for each in error.exceptions for leaf in _leaves(each)]
+        parts = cast("BaseExceptionGroup[BaseException]", error).exceptions
+        return [leaf for each in parts for leaf in _leaves(each)]
     return [error]
 
 
 @contextlib.asynccontextmanager
-async def _client(url: str, way: str, key: str) -> AsyncIterator[Client]:
+async def _client(url: str, way: str, key: str) -> AsyncGenerator[Client]:
     headers = {"authorization": f"Bearer {key}"}
     if way == "sse":
         async with Client(sse_client(f"{url}/sse", headers=headers), mode="legacy") as client:
@@ -104,7 +105,7 @@ async def _client(url: str, way: str, key: str) -> AsyncIterator[Client]:
 
 
 @contextlib.asynccontextmanager
-async def _program(log: Path, *arguments: str, **env: str) -> AsyncIterator[tuple[Process, str]]:
+async def _program(log: Path, *arguments: str, **env: str) -> AsyncGenerator[tuple[Process, str]]:
     """A command of ours and the URL it announces; ended in order."""
     command = [sys.executable, "-m", "evolink_mcp", *arguments]
     with log.open("w", encoding="utf-8") as stderr:

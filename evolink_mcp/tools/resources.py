@@ -12,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import media
-from evolink_mcp.guard.secrets import HIDDEN, redact
+from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.models import models_view
 from evolink_mcp.tools.task_view import task_view
@@ -40,14 +40,19 @@ def add_resources(server: MCPServer, app: App) -> None:
     @server.resource("evolink://tasks/{id}", name="task", title="One task as it stands", mime_type=JSON)
     async def task(id: str, context: Context[Any, Any]) -> str:
         """The status of a task and, once completed, its links. Free. check_task also waits and saves."""
-        try:
-            call = Call(app, context)
-            found = await media.read(call.caller, id)
-        except EvolinkError as error:
-            unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
-            kind = ResourceNotFoundError if unknown else ResourceError
-            raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
-        return _json(task_view(found, now=app.clock.now())).replace(call.caller.key, HIDDEN)
+        call = Call(app, context)
+        with hiding(call.credential.secrets):
+            try:
+                await call.admit()
+                found = await media.read(call.caller, id)
+            except EvolinkError as error:
+                unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
+                kind = ResourceNotFoundError if unknown else ResourceError
+                raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
+        text = _json(task_view(found, now=app.clock.now()))
+        for secret in call.credential.secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
 
     _ = models, model, task
 

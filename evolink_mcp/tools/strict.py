@@ -23,7 +23,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, TextContent, ToolAnnotations
+from mcp_types import INVALID_PARAMS, CallToolResult, ContentBlock, TextContent, ToolAnnotations
 from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
@@ -120,7 +120,7 @@ class StrictTool(Tool):
             watched.task_id = getattr(view, "task_id", None) or watched.task_id
             structured = view.model_dump(mode="json", exclude_none=True)
             text = view.as_text()
-            blocks = view.blocks()
+            blocks: list[ContentBlock] = list(view.blocks())
             for secret in (self._app.settings.api_key, *call.credential.secrets):
                 if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
                     text = text.replace(secret, HIDDEN)

@@ -139,6 +139,11 @@ async def test_another_callers_task_is_told_as_the_gateway_tells_it(sandbox: San
             text = await refused(bob, "check_task", task_id=made["task_id"], wait_seconds=0)
             assert "HTTP 404" in text
             assert len(sandbox.requests("/v1/tasks/")) == before + 1
+            with pytest.raises(MCPError):
+                await bob.read_resource(f"evolink://tasks/{made['task_id']}")
+        async with connected(served.url, "sse", bearer(ALICE)) as alice:
+            read = await alice.read_resource(f"evolink://tasks/{made['task_id']}")
+            assert made["task_id"] in str(read.contents)
 
 
 async def abandon(url: str, secret: str, sandbox: Sandbox) -> None:
