@@ -49,7 +49,7 @@ class Soak:
         """One agent: connects, works a while, hangs up, comes again."""
         chance = random.Random(number)
         while time.monotonic() < end:
-            with anyio.move_on_after(chance.uniform(1, 12)) as patience:
+            with anyio.move_on_after(chance.uniform(2, 30)) as patience:
                 try:
                     await self._visit(url, f"sk-soak-{number:04}", chance, end)
                 except* (MCPError, httpx2.HTTPError, OSError) as group:
@@ -95,7 +95,7 @@ def _leaves(error: BaseException) -> list[BaseException]:
 async def _client(url: str, way: str, key: str) -> AsyncGenerator[Client]:
     headers = {"authorization": f"Bearer {key}"}
     if way == "sse":
-        async with Client(sse_client(f"{url}/sse", headers=headers), mode="legacy") as client:
+        async with Client(sse_client(f"{url}/sse", headers=headers, timeout=60), mode="legacy") as client:
             yield client
         return
     async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
