@@ -173,8 +173,9 @@ async def test_every_hop_is_judged_anew() -> None:
         assert (len(asked), host.connected) == (3, 2)
 
 
-async def test_the_next_address_is_tried_where_one_does_not_answer(host: Host) -> None:
-    resolve = names({"localhost": [["127.0.0.9", "::1", "127.0.0.1"]]})
+@pytest.mark.parametrize("found", [["127.0.0.9", "::1", "127.0.0.1"], ["127.0.0.9", "127.0.0.1", "::1"]])
+async def test_the_next_address_is_tried_where_one_does_not_answer(host: Host, found: list[str]) -> None:
+    resolve = names({"localhost": [found]})
     assert await fetched(host.url("localhost"), resolve) == PNG
     assert host.asked[0][1]["host"] == f"localhost:{host.port}"
 
