@@ -227,7 +227,7 @@ BIG = PNG * 100
     ("said", "why"),
     [
         (answer(BIG), "larger than 1,000"),
-        (answer(BIG, length=10**12), "larger than 1,000"),
+        (answer(PNG, length=10**12), "larger than 1,000"),
         (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + BIG, "larger than 1,000"),
         (
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1900\r\n" + BIG + b"\r\n0\r\n\r\n",
