@@ -289,7 +289,7 @@ async def test_the_environments_proxy_is_used_for_public_hosts_and_never_for_thi
         assert proxy.connected == 2
         monkeypatch.setenv("no_proxy", "a.example")
         monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", unreachable)
-        assert "no route" in await refused("https://a.example/", resolve)
+        assert "no route to 8.8.8.8" in await refused("https://a.example/", resolve)
         assert proxy.connected == 2
 
 
