@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import anyio
 
@@ -22,7 +22,7 @@ from evolink_mcp.media.uploads import LocalFile, Uploaded
 MOST_FILES = 20
 AT_ONCE = 3
 # Nothing answers here (RFC 6761): it stands for a local file until that is uploaded.
-_STAND_IN = "https://local-file.invalid/"
+_STAND_IN = "https://local.invalid/"
 
 
 @dataclass
@@ -146,7 +146,7 @@ class LocalInputs:
                 next_step="Give fewer, or upload them with upload_file first.",
             )
         file = self._open.enter_context(LocalFile.open(path, folders, name=name))
-        stand_in = _STAND_IN + _identity(file) + "/" + quote(file.name)
+        stand_in = _STAND_IN + _identity(file)
         self._files.setdefault(stand_in, (name, file))
         return stand_in
 
@@ -154,7 +154,7 @@ class LocalInputs:
 def _identity(file: LocalFile) -> str:
     about = os.fstat(file.handle.fileno())
     what = os.fsencode(file.path) + f"\0{file.size}\0{about.st_mtime_ns}".encode()
-    return hashlib.sha256(what).hexdigest()[:32]
+    return hashlib.sha256(what).hexdigest()[:24]
 
 
 def _stored_name(file: LocalFile) -> dict[str, str]:

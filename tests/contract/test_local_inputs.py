@@ -173,7 +173,7 @@ async def test_what_may_not_be_read_is_refused_and_spends_nothing(
 async def test_a_call_that_the_registry_refuses_uploads_nothing(client: Client, sandbox: Sandbox, cat: Path) -> None:
     text = await refused(client, "generate_image", **CALL, size="no such size", image_urls=[str(cat)])
     assert "Charged: no." in text
-    assert "local-file.invalid" not in text
+    assert "local.invalid" not in text
     await refused(client, "generate_image", **CALL, image_urls=[str(cat), "http://10.0.0.1/a.png"])
     assert sandbox.requests() == []
 
@@ -302,4 +302,4 @@ async def test_the_note_beside_the_result_names_the_local_file(client: Client, s
     assert settings.output_dir is not None
     (note,) = settings.output_dir.glob("*.json")
     assert str(cat) in note.read_text(encoding="utf-8")
-    assert "local-file.invalid" not in note.read_text(encoding="utf-8")
+    assert "local.invalid" not in note.read_text(encoding="utf-8")
