@@ -61,7 +61,7 @@ async def serving(
                     application.sse.close()
                 server.should_exit = True
                 await task
-                await application.app.aclose(1)
+                await application.app.aclose(0)
 
 
 def bearer(secret: str) -> dict[str, str]:

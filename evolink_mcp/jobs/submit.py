@@ -113,10 +113,14 @@ class Submits:
             raise
 
     async def drain(self, seconds: float) -> None:
-        """Waits, however the process is being ended, until no paid request is under way."""
+        """Waits, however the process is being ended, until no paid request is under way; gives up after ``seconds``."""
         if self._work:
             with anyio.CancelScope(shield=True):
-                await asyncio.wait(list(self._work), timeout=seconds)
+                _, late = await asyncio.wait(list(self._work), timeout=seconds)
+                for work in late:
+                    work.cancel()
+                if late:
+                    await asyncio.wait(late, timeout=1)
 
     async def _submit(
         self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float

@@ -74,10 +74,13 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
     sandbox.configure(image_seconds=60)
     told: list[str] = []
     waited: list[str] = []
+    late: list[str] = []
+    started, refused_now = 0.0, httpx2.Response(200)
     async with program(env=at(sandbox)) as running:
 
         async def submit(way: Any, number: int) -> None:
             async with connected(running.url, way, bearer(KEY)) as client:
+                await client.list_tools()
                 made = await ok(client, "generate_image", prompt=f"number {number}", wait_seconds=45)
                 told.append(made["task_id"])
                 assert made["status"] in ("pending", "processing")
@@ -85,6 +88,7 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
 
         async def wait(way: Any, task_id: str) -> None:
             async with connected(running.url, way, bearer(KEY)) as client:
+                await client.list_tools()
                 result = await client.call_tool("check_task", {"task_id": task_id, "wait_seconds": 45})
                 waited.append(text_of(result))
 
@@ -97,19 +101,23 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
             for way in ("modern", "sse"):
                 group.start_soon(wait, way, first["task_id"])
             async with httpx2.AsyncClient(trust_env=False) as http:
-                while len(sandbox.requests("/v1/images/")) < 13 or not sandbox.requests("/v1/tasks/"):
+                while "evolink_mcp_calls_in_progress 14.0" not in (await http.get(f"{running.url}/metrics")).text:
                     await anyio.sleep(0.02)
                 started = time.monotonic()
                 running.process.send_signal(signal.SIGTERM)
                 while (await http.get(f"{running.url}/ready")).status_code == 200:
                     await anyio.sleep(0.02)
-                refused_now = await http.post(f"{running.url}/mcp", headers=bearer(KEY), json={})
+                refused_now = await http.get(f"{running.url}/sse", headers=bearer(KEY))
+                async with connected(running.url, "modern", bearer(KEY)) as client:
+                    late.append(await refused(client, "generate_image", prompt="too late"))
         await running.process.wait()
         took = time.monotonic() - started
     assert running.process.returncode == 0
     assert took < 10
     assert refused_now.status_code == 503
     assert "retry-after" in refused_now.headers
+    assert "Charged: no." in late[0]
+    assert "being restarted" in late[0]
     assert len(waited) == 2
     for text in waited:
         assert "being restarted" in text
@@ -118,14 +126,15 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
     assert {task["id"] for task in sandbox.ledger()["tasks"]} == {first["task_id"], *told}
     assert len(told) == 12
     outcomes = [line["outcome"] for line in running.lines() if "outcome" in line]
-    assert outcomes == ["ok"] * 15
+    assert sorted(outcomes) == ["ok"] * 15 + ["refused"]
 
 
 async def test_a_paid_request_that_does_not_end_in_time_is_called_unknown(sandbox: Sandbox) -> None:
     sandbox.fault("images", "hang", seconds=5, created=True)
+    answers: list[str] = []
+    started = 0.0
     async with serving(on(sandbox), HttpOptions(stop_seconds=1.5)) as served:
         async with connected(served.url, "modern", bearer(KEY)) as client, anyio.create_task_group() as group:
-            answers: list[str] = []
 
             async def submit() -> None:
                 answers.append(await refused(client, "generate_image", prompt="x"))

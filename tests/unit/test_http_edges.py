@@ -252,7 +252,7 @@ async def test_ready_looks_once_in_fifteen_seconds() -> None:
         application.app.stop()
         assert (await http.get("/ready")).status_code == 503
         assert (await http.get("/health")).status_code == 200
-        stopped = await http.post("/mcp", headers=bearer(KEY))
+        stopped = await http.get("/sse", headers=bearer(KEY))
         assert stopped.status_code == 503
         assert reason(stopped) == "stopping"
     await application.app.aclose(0)

@@ -37,6 +37,7 @@ from evolink_mcp.transports.http.sse import Sse, as_user
 PROBES = ("/health", "/ready", "/metrics")
 MCP = {"/mcp": ("POST",), "/sse": ("GET",), "/messages": ("POST",)}
 REQUESTS_PER_CALL = 10  # a client that opens a connection for each call makes about five requests
+LINGER_SECONDS = 1.0  # without a request, before a stopping server takes it that nobody has one left
 TELL_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to be cut off
 NEW_SESSION = "Open /sse again: a session ends with its connection, and belongs to the credential that opened it."
 
@@ -71,6 +72,7 @@ class HttpApplication:
         self._flood = LocalLimits(options.calls_per_minute * REQUESTS_PER_CALL)
         self._readiness = health.Readiness(self.app)
         self._open = 0
+        self._asked = 0.0
         server = create_server(self.app)
         security = TransportSecuritySettings(
             allowed_hosts=[each for host in self.edges.hosts for each in (host, f"{host}:*")],
@@ -106,17 +108,21 @@ class HttpApplication:
     async def stop(self) -> None:
         """Lets what is under way come to an end that its caller is told, within the options' ``stop_seconds``.
 
-        New work is refused, waits end with what is known, paid requests under
-        way are waited for. Calls that are still not done then are cut off, and say so.
+        New tool calls and connections are refused, waits end with what is known,
+        paid requests under way are waited for. Calls that are still not done then
+        are cut off, and say so. Lists are still served a moment longer: some
+        clients check a result against the list of tools before they show it.
         """
         end = time.monotonic() + self._options.stop_seconds
+        busy, self._asked = bool(self.app.running), time.monotonic()
         self.app.stop()
         await self._quiet(end - TELL_SECONDS)
         for call in list(self.app.running):
             call.scope.cancel()
         await self._quiet(end)
-        if self.sse is not None and self.sse.connections:
-            await anyio.sleep(0.1)  # what tools just returned is on its way through the sessions' streams
+        while busy and time.monotonic() < min(self._asked + LINGER_SECONDS, end):
+            await anyio.sleep(0.05)
+        if self.sse is not None:
             self.sse.close()
 
     async def _quiet(self, end: float) -> None:
@@ -145,6 +151,7 @@ class HttpApplication:
         if answer is not None:
             await answer(scope, receive, send)
             return
+        self._asked = time.monotonic()
         token = trace_context.attach(extract(headers)) if "traceparent" in headers else None
         self._open += path == "/mcp"
         try:
@@ -156,7 +163,7 @@ class HttpApplication:
 
     async def _admit(self, path: str, scope: Scope, headers: Headers) -> Response | None:
         """Leaves who calls in the scope; or the answer to one who may not, or not now."""
-        if self.app.stopping:
+        if self.app.stopping and path == "/sse":
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)
         caller = self._authenticate(headers)
         if isinstance(caller, Response):
