@@ -64,8 +64,11 @@ async def test_a_task_noted_on_one_replica_is_known_on_another_to_its_owner_only
     assert not await b.knows(owner_of("sk-other"), "task-1", NOW)
 
 
-async def test_an_answer_left_on_one_replica_is_handed_out_once_by_all_of_them(memories: list[SharedMemory]) -> None:
+async def test_an_answer_left_on_one_replica_is_handed_out_once_by_all_of_them(
+    memories: list[SharedMemory], stores: list[Store]
+) -> None:
     a, b, c = memories
+    await asyncio.gather(*(store.ask("PING") for store in stores for _ in range(5)))  # all connected: they race
     await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
     got = await asyncio.gather(*(memory.take(OWNER, INTENT, NOW) for memory in (a, b, c) for _ in range(5)))
     assert [answer.task_id for answer in got if answer] == ["task-1"]
