@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from evolink_mcp.gateway import problems, wire
 
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
+EVENTS = "text/event-stream"
 POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
 # No request to this machine goes through a proxy, whatever the environment says.
 NO_PROXY: dict[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
@@ -39,7 +40,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none."""
+    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none.
+
+    ``streamed``: it was an event stream, and whoever asked was fed with it.
+    """
 
     status: int
     host: str
@@ -47,6 +51,7 @@ class Reply:
     is_json: bool
     request_id: str
     retry_after: float | None
+    streamed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -59,9 +64,12 @@ class Transport:
     ``over`` replaces the network, as an httpx transport does.
     """
 
-    def __init__(self, api_url: str, files_url: str, *, over: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, api_url: str, files_url: str, text_url: str = "", *, over: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self.api_url = api_url
         self.files_url = files_url
+        self.text_url = text_url or api_url
         self._over = over
         self._client: httpx2.AsyncClient | None = None
 
@@ -93,10 +101,13 @@ class Caller:
     transport: Transport
     key: str = field(repr=False)
 
-    async def ask(self, method: str, url: str, *, seconds: float, **content: Any) -> Reply:
+    async def ask(
+        self, method: str, url: str, *, seconds: float, feed: Callable[[bytes], bool] | None = None, **content: Any
+    ) -> Reply:
         """Sends one request, once, and reads its answer within ``seconds``.
 
         Args:
+            feed: Asks for an event stream, and gets its parts as they come until it says true.
             content: ``json``, ``data``, ``files`` or ``params``, as httpx takes them.
 
         Raises:
@@ -106,7 +117,7 @@ class Caller:
         host = urlsplit(url).netloc
         try:
             with anyio.fail_after(seconds):
-                return await self._send(method, url, host, content)
+                return await self._send(method, url, host, feed, content)
         except NEVER_ARRIVED as error:
             raise Unreachable(
                 f"{host} could not be reached ({_cause(error)}).",
@@ -118,13 +129,23 @@ class Caller:
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).") from error
 
-    async def _send(self, method: str, url: str, host: str, content: dict[str, Any]) -> Reply:
+    async def _send(
+        self, method: str, url: str, host: str, feed: Callable[[bytes], bool] | None, content: dict[str, Any]
+    ) -> Reply:
         headers = {"authorization": f"Bearer {self.key}"}
+        if feed is not None:
+            headers["accept"] = f"{EVENTS}, application/json"
         async with self.transport.client.stream(method, url, headers=headers, **content) as response:
-            raw = bytearray()
+            streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
+            fed = feed if streams else None
+            raw, size = bytearray(), 0
             async for chunk in response.aiter_bytes():
-                raw += chunk
-                if len(raw) > MAX_ANSWER:
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    break
+                if fed is None:
+                    raw += chunk
+                elif fed(chunk):
                     break
         body, is_json = _parse(bytes(raw))
         reply = Reply(
@@ -134,6 +155,7 @@ class Caller:
             is_json=is_json,
             request_id=_request_id(response.headers, body),
             retry_after=_retry_after(response.headers),
+            streamed=fed is not None,
         )
         logger.debug("%s %s%s -> %d %s", method, host, urlsplit(url).path, reply.status, reply.request_id)
         return reply

@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import anyio
 
@@ -22,6 +23,7 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.history import History, NoHistory, remembered
 from evolink_mcp.jobs.memory import Answer, Memory, intent_of, owner_of
 from evolink_mcp.jobs.pauses import Pauses
 
@@ -29,6 +31,7 @@ SUBMIT_SECONDS = 45.0
 TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
 MAX_UNREACHED = 3
 UNREACHED_PAUSE = 0.5
+Kind = media.Media | Literal["text"]
 LEAST_SECONDS = 10.0  # a paid request is not sent again with less time than this to answer
 
 logger = logging.getLogger(__name__)
@@ -61,10 +64,15 @@ class _Running:
 
 
 class Submits:
-    """The paid requests of one process."""
+    """The paid requests of one process.
 
-    def __init__(self, memory: Memory, pauses: Pauses, clock: Clock) -> None:
+    What is sent, and how its outcome is looked up, is in ``_post``, ``_made``,
+    ``_explain`` and ``_reread``; :mod:`evolink_mcp.jobs.texts` has others of them.
+    """
+
+    def __init__(self, memory: Memory, pauses: Pauses, clock: Clock, history: History | None = None) -> None:
         self._memory = memory
+        self._history = history or NoHistory()
         self._pauses = pauses
         self._clock = clock
         self._running: dict[tuple[str, str], list[_Running]] = {}
@@ -74,7 +82,7 @@ class Submits:
     async def submitted(
         self,
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         *,
         intent: Mapping[str, object] | None = None,
@@ -109,7 +117,7 @@ class Submits:
                 await asyncio.wait(list(self._work), timeout=seconds)
 
     async def _submit(
-        self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float
+        self, caller: Caller, kind: Kind, body: Mapping[str, object], owner: str, intent: str, seconds: float
     ) -> Submitted:
         key = (owner, intent)
         running = next((each for each in self._running.get(key, []) if each.abandoned), None)
@@ -153,13 +161,13 @@ class Submits:
         running: _Running,
         key: tuple[str, str],
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         seconds: float,
     ) -> None:
         try:
             running.task = await self._create(running, caller, kind, body, key[0], seconds)
-            await self._memory.note(key[0], running.task.id, self._clock.now())
+            await self._made(key[0], kind, body, running.task)
         except asyncio.CancelledError:
             running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
             raise
@@ -196,7 +204,7 @@ class Submits:
         self,
         running: _Running,
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         owner: str,
         seconds: float,
@@ -213,7 +221,7 @@ class Submits:
                 raise Refused("The call was cancelled before anything was sent.", code="cancelled")
             left = max(end - self._clock.now(), 1.0)
             try:
-                return await media.create(caller, kind, body, seconds=left)
+                return await self._post(caller, kind, body, left)
             except Unreachable:
                 unreached += 1
                 if unreached >= MAX_UNREACHED or self._clock.now() + UNREACHED_PAUSE * unreached > end:
@@ -229,11 +237,29 @@ class Submits:
                 too_fast = True
             except OutcomeUnknown as error:
                 left = max(min(recover.SECONDS, last - self._clock.now()), 1.0)
-                await recover.explain(error, caller, model, self._memory, since=started, seconds=left)
+                await self._explain(error, caller, model, since=started, seconds=left)
                 raise
 
-    async def _reread(self, caller: Caller, kind: media.Media, body: Mapping[str, object], task_id: str) -> wire.Task:
+    async def _post(self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float) -> wire.Task:
+        """Sends the request, once."""
+        assert kind != "text"
+        return await media.create(caller, kind, body, seconds=seconds)
+
+    async def _made(self, owner: str, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
+        """Remembers a task as soon as its id is known, before anybody hears of it."""
+        now = self._clock.now()
+        await self._memory.note(owner, task.id, now)
+        await self._history.submitted(owner, remembered(task.id, kind, body, now))
+
+    async def _explain(
+        self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float
+    ) -> None:
+        """Completes an unknown outcome with what can be found out about it."""
+        await recover.explain(error, caller, model, self._memory, since=since, seconds=seconds)
+
+    async def _reread(self, caller: Caller, kind: Kind, body: Mapping[str, object], task_id: str) -> wire.Task:
         """A task known by its id only, as it stands now; as just created where that cannot be read."""
+        assert kind != "text"
         try:
             return await media.read(caller, task_id)
         except EvolinkError:

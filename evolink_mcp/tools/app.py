@@ -18,10 +18,12 @@ from evolink_mcp.errors import MissingKey
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
-from evolink_mcp.jobs.memory import LocalMemory
+from evolink_mcp.jobs.history import History, NoHistory
+from evolink_mcp.jobs.memory import LocalMemory, Memory
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
+from evolink_mcp.jobs.texts import Texts
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Keeper
 from evolink_mcp.media.fetch import Fetcher
@@ -36,17 +38,21 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class App:
-    """One per process: settings, one connection pool, a clock, and the registry once it is needed."""
+    """One per process: settings, one connection pool, a clock, and the registry once it is needed.
+
+    ``history`` remembers tasks beyond this process; by default nothing does.
+    """
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
     resolve: Resolver = system_resolver
     local_files: bool = True
     """Whether the caller is on this machine: only then are files read and saved here."""
+    history: History = field(default_factory=NoHistory)
 
     @cached_property
     def transport(self) -> Transport:
-        return Transport(self.settings.base_url, self.settings.files_url)
+        return Transport(self.settings.base_url, self.settings.files_url, self.settings.text_url)
 
     @cached_property
     def urls(self) -> UrlGuard:
@@ -76,9 +82,9 @@ class App:
             logger.warning("EVOLINK_MODELS_FILE: %s", problem)
         return registry
 
-    def default_model(self, kind: Literal["image", "video"]) -> str:
+    def default_model(self, kind: Literal["image", "video", "text"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""
-        chosen = self.settings.image_model if kind == "image" else self.settings.video_model
+        chosen = {"image": self.settings.image_model, "video": self.settings.video_model}.get(kind)
         return chosen or self.registry.defaults[kind]
 
     @cached_property
@@ -87,7 +93,15 @@ class App:
 
     @cached_property
     def submits(self) -> Submits:
-        return Submits(LocalMemory(), self.pauses, self.clock)
+        return Submits(self.memory, self.pauses, self.clock, self.history)
+
+    @cached_property
+    def texts(self) -> Texts:
+        return Texts(self.memory, self.pauses, self.clock)
+
+    @cached_property
+    def memory(self) -> Memory:
+        return LocalMemory()
 
     @cached_property
     def waits(self) -> Waits:
@@ -95,14 +109,17 @@ class App:
 
     async def aclose(self) -> None:
         """Lets paid requests under way come to their end, gives up downloads, then closes the pools."""
-        if "submits" in self.__dict__:
-            await self.submits.drain(SUBMIT_SECONDS)
+        async with anyio.create_task_group() as group:
+            for paid in ("submits", "texts"):
+                if paid in self.__dict__:
+                    group.start_soon(self.__dict__[paid].drain, SUBMIT_SECONDS)
         if keeper := self.__dict__.get("keeper"):
             await keeper.aclose()
         if "fetcher" in self.__dict__:
             await self.fetcher.aclose()
         if "transport" in self.__dict__:
             await self.transport.aclose()
+        await self.history.aclose()
 
 
 class Call:
