@@ -193,7 +193,7 @@ def parse_task(body: object) -> Task | None:
         created=_time(outer.get("created")) or _time(outer.get("created_at")),
         estimated_seconds=as_whole(info.get("estimated_time")),
         credits_reserved=as_number(usage.get("credits_reserved")),
-        credits_used=_first_number(usage.get("credits_used"), cost.get("credits")),
+        credits_used=_first_number(usage.get("credits_used"), cost.get("credits"), outer.get("credits_used")),
         results=tuple(_results(outer, kind)),
         made=tuple(_made(outer.get("result_data"))),
         result_count=as_whole(outer.get("result_count")),

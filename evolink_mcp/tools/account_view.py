@@ -133,7 +133,7 @@ def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, n
         save_now=True if unsaved else None,
         saved_paths=list(saved) or None,
         credits_reserved=task.credits_reserved,
-        credits_used=task.credits_used,
+        credits_used=task.credits_used if task.final else None,
         error=(task.error.message or task.error.code) if task.error else None,
     )
 

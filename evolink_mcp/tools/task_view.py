@@ -73,7 +73,7 @@ def task_view(
     if task.made:
         told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
     if task.credits_used is not None:
-        told.append(f"Credits settled: {task.credits_used:g}.")
+        told.append(f"Credits settled: {task.credits_used:g}. That is what was charged; the reserved ones were a hold.")
     if task.status == "cancelled" and task.error and task.error.message:
         told.append(f"The gateway says: {task.error.message}")
     if task.status == "failed" and task.credits_reserved is not None:
