@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -95,7 +95,7 @@ def test_a_flag_that_names_no_toolset_is_refused(capsys: pytest.CaptureFixture[s
 
 
 @contextmanager
-def header(monkeypatch: pytest.MonkeyPatch, value: str | None) -> Iterator[None]:
+def header(monkeypatch: pytest.MonkeyPatch, value: str | None) -> Generator[None]:
     """Requests come with this header, as they do over HTTP."""
 
     class Request:
