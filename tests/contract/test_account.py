@@ -274,7 +274,9 @@ async def test_held_credits_are_gone_until_they_settle(client: Client, sandbox: 
 
 
 async def test_a_failure_inside_http_200_is_one(client: Client, sandbox: Sandbox) -> None:
-    sandbox.fault("credits", "status", status=200, body={"success": False, "message": "No such key"})
+    sandbox.fault(
+        "credits", "status", status=200, body={**balance(ACCOUNT, {}), "success": False, "message": "No such key"}
+    )
     assert "No such key" in await refused(client, "check_balance")
     sandbox.fault("credits", "empty")
     assert "not JSON" in await refused(client, "check_balance")

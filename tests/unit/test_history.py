@@ -160,13 +160,12 @@ async def test_a_file_that_hangs_is_left_alone_from_then_on(
     monkeypatch.setattr(module, "LONGEST", 0.05)
     release, tries = threading.Event(), 0
 
-    def hang(self: LocalHistory) -> sqlite3.Connection:
+    def hang(self: LocalHistory, work: object) -> None:
         nonlocal tries
         tries += 1
         release.wait(10)
-        raise sqlite3.OperationalError("released")
 
-    monkeypatch.setattr(LocalHistory, "_connect", hang)
+    monkeypatch.setattr(LocalHistory, "_do", hang)
     history = opened()
     for name in ("t1", "t2", "t3"):
         await history.submitted("me", task(name, 1.0))

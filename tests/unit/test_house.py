@@ -75,7 +75,9 @@ def test_only_the_command_line_prints() -> None:
         assert not calls or path.name == "cli.py", path
 
 
-@pytest.mark.parametrize("module", ["PIL", "av", "evolink_mcp.registry", "evolink_mcp.sandbox", "evolink_mcp.demo"])
+@pytest.mark.parametrize(
+    "module", ["PIL", "av", "platformdirs", "evolink_mcp.registry", "evolink_mcp.sandbox", "evolink_mcp.demo"]
+)
 def test_starting_the_server_loads_only_what_the_first_call_needs(module: str) -> None:
     code = (
         "import sys; from evolink_mcp.transports import stdio; from evolink_mcp.settings import Settings;"
