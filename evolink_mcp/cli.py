@@ -30,9 +30,23 @@ environment (all optional):
   EVOLINK_MODELS_FILE      file that adds or changes models
   EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
   EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink
+  EVOLINK_MCP_TOKENS       tokens for http --auth token, as in alice:text,bob:text
   EVOLINK_LOG_LEVEL        DEBUG, INFO (default), WARNING, ERROR or CRITICAL
 
 try it without a key:  evolink-mcp demo
+"""
+
+
+HTTP_EPILOG = """\
+examples:
+  evolink-mcp http                          on this machine; callers bring their EvoLink keys
+  evolink-mcp http --sandbox                the same on the built-in sandbox; any key will do
+  EVOLINK_API_KEY=… EVOLINK_MCP_TOKENS=alice:… evolink-mcp http --auth token
+                                            callers bring tokens, the key stays here
+  evolink-mcp http --host 0.0.0.0 --allow-host mcp.example.com
+                                            behind a proxy that serves https://mcp.example.com
+
+try it:  curl http://127.0.0.1:8000/ready
 """
 
 
@@ -70,6 +84,17 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_toolset_flags(stdio)
 
+    http = commands.add_parser(
+        "http",
+        help="serve MCP over HTTP, for agents elsewhere",
+        description="Serves Streamable HTTP at /mcp and HTTP+SSE at /sse, with /health, /ready and /metrics. "
+        "TLS is the job of a proxy in front. docs/remote.md tells more.",
+        epilog=HTTP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_http_options(http)
+    _add_toolset_flags(http)
+
     demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
 
@@ -101,8 +126,43 @@ def _toolsets(text: str) -> tuple[Toolset, ...]:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _add_http_options(http: argparse.ArgumentParser) -> None:
+    from evolink_mcp.transports.http.options import AUTHS, HttpOptions
+
+    default = HttpOptions()
+    add = http.add_argument
+    add("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use the built-in sandbox: no costs")
+    add("--host", default=default.host, help="address to bind (default %(default)s; 0.0.0.0: all)")
+    add("--port", type=_port, default=default.port, help="port (default %(default)s; 0: any free one)")
+    add(
+        "--auth",
+        choices=AUTHS,
+        default=default.auth,
+        help="passthrough (default): each caller brings an EvoLink key; token: callers bring a token of "
+        "EVOLINK_MCP_TOKENS and EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
+    )
+    add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
+    add("--allow-host", metavar="NAME", action="append", default=[], help="a name this server is reached under; repeat")
+    add("--allow-origin", metavar="ORIGIN", action="append", default=[], help="web pages that may call it; repeat")
+    add(
+        "--forwarded-allow-ips",
+        metavar="IPS",
+        default=default.forwarded_allow_ips,
+        help="proxies whose X-Forwarded-For and -Proto are believed, separated by commas (default %(default)s)",
+    )
+    limit = "(default %(default)s; 0: no limit)"
+    add("--calls-per-minute", type=_count, default=default.calls_per_minute, help=f"tool calls of one caller {limit}")
+    add(
+        "--waits-per-caller", type=_count, default=default.waits_per_caller, help=f"waits of one caller at once {limit}"
+    )
+    add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
+    add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
+
+
 def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
+        case "http":
+            return _http(arguments)
         case "demo":
             return _demo(arguments.out)
         case "sandbox":
@@ -134,6 +194,53 @@ def _stdio(*, sandbox: bool, toolsets: tuple[Toolset, ...] | None, read_only: bo
 
     anyio.run(run_stdio, settings, sandbox or settings.sandbox)
     return 0
+
+
+def _http(arguments: argparse.Namespace) -> int:
+    from evolink_mcp.errors import SettingsError
+    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.settings import read_settings
+    from evolink_mcp.transports.http.options import HttpOptions
+
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        return _fail(error.render(paid=False))
+    use_sandbox = arguments.sandbox or settings.sandbox
+    if use_sandbox and (missing := _missing_extras()):
+        return _fail(missing)
+    settings = replace(settings, toolsets=arguments.toolsets or settings.toolsets, read_only=arguments.read_only)
+    options = HttpOptions(
+        host=arguments.host,
+        port=arguments.port,
+        auth=arguments.auth,
+        sse=arguments.sse,
+        allow_hosts=tuple(arguments.allow_host),
+        allow_origins=tuple(arguments.allow_origin),
+        forwarded_allow_ips=arguments.forwarded_allow_ips,
+        calls_per_minute=arguments.calls_per_minute,
+        waits_per_caller=arguments.waits_per_caller,
+        sse_connections=arguments.sse_connections,
+    )
+
+    import anyio
+
+    from evolink_mcp.transports.http.logs import formatter_of
+    from evolink_mcp.transports.http.serve import run_http
+
+    formatter = formatter_of(arguments.log_format, settings.api_key)
+    set_up_logging(settings.log_level, formatter=formatter)
+    try:
+        anyio.run(run_http, settings, options, use_sandbox, _announce_http)
+    except SettingsError as error:
+        return _fail(error.render(paid=False))
+    except OSError as error:
+        return _fail(f"The server {error.strerror or error}.\nNext: choose another --host or --port.")
+    return 0
+
+
+def _announce_http(url: str) -> None:
+    print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).", flush=True)
 
 
 def _demo(out: Path) -> int:
@@ -170,6 +277,13 @@ def _port(text: str) -> int:
     """A port number; 0 is any free one."""
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port from 0 to 65535 is expected, not {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """A number that is not negative."""
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"a number from 0 is expected, not {text[:40]!r}")
     return int(text)
 
 

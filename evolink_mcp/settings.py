@@ -6,8 +6,10 @@ all problems together. A missing key is not a problem: the tools say it.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,14 @@ TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 ALL = "all"
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that callers present: the SHA-256 of it, and what its callers are called ("" where it has no name)."""
+
+    digest: str = field(repr=False)
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,7 @@ class Settings:
     history: bool = True
     sandbox: bool = False
     log_level: LogLevel = "INFO"
+    mcp_tokens: tuple[Token, ...] = ()
 
     @property
     def allow_loopback(self) -> bool:
@@ -152,10 +163,29 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on",
         sandbox=flag("EVOLINK_SANDBOX"),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),
+        mcp_tokens=_tokens(text("EVOLINK_MCP_TOKENS"), problems),
     )
     if problems:
         raise SettingsError(problems)
     return settings
+
+
+def _tokens(listed: str, problems: list[str]) -> tuple[Token, ...]:
+    """The tokens of ``name:token,token,…``, hashed. What is wrong with one is said without showing it."""
+    tokens: list[Token] = []
+    for number, each in enumerate((part.strip() for part in listed.split(",")), start=1):
+        name, _, token = each.rpartition(":")
+        if not each:
+            continue
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            problems.append(f"EVOLINK_MCP_TOKENS: entry {number} has no token of visible ASCII characters.")
+        elif name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+            problems.append(
+                f"EVOLINK_MCP_TOKENS: the name of entry {number} may hold 1 to 40 letters, digits, _, . and -."
+            )
+        else:
+            tokens.append(Token(hashlib.sha256(token.encode()).hexdigest(), name))
+    return tuple(tokens)
 
 
 def _url_problem(value: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,10 +17,12 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx2
+from opentelemetry.propagate import inject
 
 from evolink_mcp import __version__
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import problems, wire
+from evolink_mcp.guard.secrets import fingerprint
 
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
@@ -95,11 +98,37 @@ class Transport:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """One request to the gateway, as whoever watches it may know it. ``status`` is 0 where no answer came."""
+
+    method: str
+    path: str
+    status: int
+    seconds: float
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
 class Caller:
-    """The pool, used under one key."""
+    """The pool, used under one key.
+
+    ``account`` is who the key is, to the gateway. ``owner`` is who calls: the
+    same, unless several callers share one key and ``who`` tells them apart.
+    ``watch`` hears of every request.
+    """
 
     transport: Transport
     key: str = field(repr=False)
+    who: str = ""
+    watch: Callable[[Exchange], None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def account(self) -> str:
+        return fingerprint(self.key)
+
+    @property
+    def owner(self) -> str:
+        return self.who or self.account
 
     async def ask(
         self, method: str, url: str, *, seconds: float, feed: Callable[[bytes], bool] | None = None, **content: Any
@@ -115,9 +144,11 @@ class Caller:
             OutcomeUnknown: It may have arrived, and no whole answer came back.
         """
         host = urlsplit(url).netloc
+        started, reply = time.monotonic(), None
         try:
             with anyio.fail_after(seconds):
-                return await self._send(method, url, host, feed, content)
+                reply = await self._send(method, url, host, feed, content)
+                return reply
         except NEVER_ARRIVED as error:
             raise Unreachable(
                 f"{host} could not be reached ({_cause(error)}).",
@@ -128,6 +159,11 @@ class Caller:
             raise _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout") from error
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             raise _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).") from error
+        finally:
+            if self.watch is not None:
+                status, request_id = (reply.status, reply.request_id) if reply else (0, "")
+                path = urlsplit(url).path
+                self.watch(Exchange(method, path, status, time.monotonic() - started, request_id))
 
     async def _send(
         self, method: str, url: str, host: str, feed: Callable[[bytes], bool] | None, content: dict[str, Any]
@@ -135,6 +171,7 @@ class Caller:
         headers = {"authorization": f"Bearer {self.key}"}
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
+        inject(headers)  # W3C trace context, where OpenTelemetry is configured
         async with self.transport.client.stream(method, url, headers=headers, **content) as response:
             streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
             fed = feed if streams else None

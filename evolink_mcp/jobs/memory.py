@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from evolink_mcp.guard.secrets import fingerprint
+
 KEEP_SECONDS = 600.0  # how long an undelivered answer waits for its caller
 MAX_KEPT = 10_000
 
@@ -49,7 +51,7 @@ class Memory(Protocol):
 
 def owner_of(key: str) -> str:
     """Who a key is, without the key."""
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
+    return fingerprint(key)
 
 
 def intent_of(kind: str, body: Mapping[str, object]) -> str:

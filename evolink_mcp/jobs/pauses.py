@@ -1,6 +1,6 @@
 """Where the gateway said "too fast", that caller's traffic to that model pauses for as long as it said.
 
-Limits are per model and unpublished (S0); S1 says to wait 30 to 60 s after a
+Limits are per key and model, and unpublished (S0); S1 says to wait 30 to 60 s after a
 429. Callers queue behind a pause; beyond a bounded number of them the rest are
 told at once.
 """

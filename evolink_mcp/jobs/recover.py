@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, media, wire
-from evolink_mcp.jobs.memory import Memory, owner_of
+from evolink_mcp.jobs.memory import Memory
 
 SECONDS = 8.0  # of a submit's deadline are kept for this
 CLOCK_SKEW = 90.0  # the gateway's clock may go before ours; tasks known to be older are left out anyway
@@ -36,8 +36,7 @@ async def explain(
         error.next_step = f"{NEVER_BLINDLY} This gateway offers no list of recent tasks to look it up in."
         error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
         return
-    owner = owner_of(caller.key)
-    found = [task for task in recent if _since(task, since) and not await memory.knows(owner, task.id, since)]
+    found = [task for task in recent if _since(task, since) and not await memory.knows(caller.account, task.id, since)]
     if not found:
         error.next_step = (
             "The gateway's list shows no new task of this model, so probably none was created; that is not certain, "

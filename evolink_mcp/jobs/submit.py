@@ -24,7 +24,7 @@ from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, NoHistory, remembered
-from evolink_mcp.jobs.memory import Answer, Memory, intent_of, owner_of
+from evolink_mcp.jobs.memory import Answer, Memory, intent_of
 from evolink_mcp.jobs.pauses import Pauses
 
 SUBMIT_SECONDS = 45.0
@@ -101,7 +101,7 @@ class Submits:
             Unreachable, GatewayRefused: Nothing was created; ``charged`` is "no".
             OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
         """
-        owner, same = owner_of(caller.key), intent_of(kind, body if intent is None else intent)
+        owner, same = caller.owner, intent_of(kind, body if intent is None else intent)
         submitted = await self._submit(caller, kind, body, owner, same, seconds)
         try:
             yield submitted
@@ -166,8 +166,8 @@ class Submits:
         seconds: float,
     ) -> None:
         try:
-            running.task = await self._create(running, caller, kind, body, key[0], seconds)
-            await self._made(key[0], kind, body, running.task)
+            running.task = await self._create(running, caller, kind, body, seconds)
+            await self._made(caller, kind, body, running.task)
         except asyncio.CancelledError:
             running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
             raise
@@ -206,7 +206,6 @@ class Submits:
         caller: Caller,
         kind: Kind,
         body: Mapping[str, object],
-        owner: str,
         seconds: float,
     ) -> wire.Task:
         """One POST that arrives. It is sent again only if it never arrived, or once if it came too fast."""
@@ -216,7 +215,7 @@ class Submits:
         model = str(body.get("model", ""))
         unreached, too_fast = 0, False
         while True:
-            await self._pauses.pass_through(owner, model, seconds=max(end - self._clock.now(), 0.0))
+            await self._pauses.pass_through(caller.account, model, seconds=max(end - self._clock.now(), 0.0))
             if running.abandoned:
                 raise Refused("The call was cancelled before anything was sent.", code="cancelled")
             left = max(end - self._clock.now(), 1.0)
@@ -231,7 +230,7 @@ class Submits:
                 if error.status != 429 or error.code in NEVER_RETRIED:
                     raise
                 pause = TOO_FAST_SECONDS if error.retry_after is None else error.retry_after
-                self._pauses.pause(owner, model, pause)
+                self._pauses.pause(caller.account, model, pause)
                 if too_fast or self._clock.now() + pause + LEAST_SECONDS > end:
                     raise
                 too_fast = True
@@ -245,11 +244,12 @@ class Submits:
         assert kind != "text"
         return await media.create(caller, kind, body, seconds=seconds)
 
-    async def _made(self, owner: str, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
+    async def _made(self, caller: Caller, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
         """Remembers a task as soon as its id is known, before anybody hears of it."""
         now = self._clock.now()
-        await self._memory.note(owner, task.id, now)
-        await self._history.submitted(owner, remembered(task.id, kind, body, now))
+        # By account: whoever looks an unknown outcome up in the account's list must not take this task for theirs.
+        await self._memory.note(caller.account, task.id, now)
+        await self._history.submitted(caller.owner, remembered(task.id, kind, body, now))
 
     async def _explain(
         self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float

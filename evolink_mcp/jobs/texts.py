@@ -72,7 +72,7 @@ class Texts(Submits):
             kept.popitem(last=False)
         return wire.Task(id=identifier, status="completed", kind="text", model=message.model)
 
-    async def _made(self, owner: str, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
+    async def _made(self, caller: Caller, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
         """A text leaves nothing to be found again."""
 
     async def _explain(

@@ -7,15 +7,16 @@ look is due makes it, the others use what it saw.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio
 
-from evolink_mcp.errors import GatewayError
+from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
-from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
@@ -24,8 +25,10 @@ HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every
 GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
 LEAST_SECONDS = 1.0  # less is no time to look
 MAX_FAILED_LOOKS = 3
+LAST_LOOK_SECONDS = 2.0  # what a look under way may still take once the server is being stopped
 RETRY_SECONDS = 3.0  # after a failed look at a task of which nothing is known yet
 HOPELESS = frozenset({400, 401, 402, 403, 404})
+STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
 
 Spread = Callable[[float, float], float]
 
@@ -74,13 +77,28 @@ class _Watched:
 
 
 class Waits:
-    """All waits of one process."""
+    """All waits of one process. ``most`` is how many one caller may have at once; 0 is any number."""
 
-    def __init__(self, clock: Clock, pauses: Pauses, spread: Spread = random.uniform) -> None:
+    def __init__(self, clock: Clock, pauses: Pauses, spread: Spread = random.uniform, *, most: int = 0) -> None:
         self._clock = clock
         self._pauses = pauses
         self._spread = spread
+        self._most = most
         self._watched: dict[tuple[str, str], _Watched] = {}
+        self._waiting: Counter[str] = Counter()
+        self._pending: dict[anyio.CancelScope, float] = {}
+        self._stopped = False
+
+    @property
+    def watched(self) -> int:
+        """How many tasks are being waited for."""
+        return len(self._watched)
+
+    def stop(self) -> None:
+        """Ends all waits with what is known by now, those to come too: the server is being stopped."""
+        self._stopped = True
+        for scope, grace in self._pending.items():
+            scope.deadline = min(scope.deadline, anyio.current_time() + grace)
 
     async def wait_for(self, caller: Caller, task: wire.Task | str, *, seconds: float, progress: Progress) -> Waited:
         """Waits up to ``seconds`` for a task to end; returns what is known of it then.
@@ -91,20 +109,27 @@ class Waits:
         hopeless.
 
         Raises:
-            Refused: The id cannot be one.
+            Refused: The id cannot be one, or the caller has too many waits under way.
             GatewayError: The task could not be read.
         """
         task_id = media.check_task_id(task) if isinstance(task, str) else task.id
-        key = (owner_of(caller.key), task_id)
+        key = (caller.owner, task_id)
+        if seconds > 0 and self._most and self._waiting[caller.owner] >= self._most:
+            raise _too_many(self._most, seconds)
         watched = self._watched.setdefault(key, _Watched())
         watched.waits += 1
+        self._waiting[caller.owner] += 1
         try:
             if isinstance(task, wire.Task) and watched.known is None:
                 watched.saw(task, self._clock.now())
-                watched.due = self._next(key[0], watched)
+                watched.due = self._next(caller.account, watched)
             known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
-            return Waited(known, watched.doubts(self._clock.now()))
+            stopped = (STOPPED,) if self._stopped and not known.final else ()
+            return Waited(known, (*watched.doubts(self._clock.now()), *stopped))
         finally:
+            self._waiting[caller.owner] -= 1
+            if not self._waiting[caller.owner]:
+                del self._waiting[caller.owner]
             watched.waits -= 1
             if not watched.waits:
                 self._watched.pop(key, None)
@@ -116,12 +141,12 @@ class Waits:
         while True:
             known, now = watched.known or known, self._clock.now()
             await progress.tell(known, now - watched.created)
-            if known.final or now - watched.created >= pace_of(known.kind).give_up:
+            if known.final or self._stopped or now - watched.created >= pace_of(known.kind).give_up:
                 return known
             seen = watched.looks
-            watched.due = max(watched.due, self._pauses.until(key[0], known.model))
+            watched.due = max(watched.due, self._pauses.until(caller.account, known.model))
             await self._pass_time(min(watched.due, end), watched, progress)
-            if watched.looks == seen:
+            if watched.looks == seen and not self._stopped:
                 if watched.due > end or not await self._look(caller, key, watched, end):
                     return known
                 if watched.hopeless and watched.error is not None:
@@ -135,13 +160,13 @@ class Waits:
                 return watched.known
             if watched.error is not None and (watched.hopeless or watched.due > end or not in_time):
                 raise watched.error
-            if not in_time:
+            if not in_time or self._stopped:
                 raise GatewayError(
-                    "The gateway did not answer in time.",
-                    code="timeout",
-                    next_step="Call check_task again in a moment.",
+                    "This server is being restarted." if self._stopped else "The gateway did not answer in time.",
+                    code="stopping" if self._stopped else "timeout",
+                    next_step="Call check_task again in a moment. Do not submit the task again.",
                 )
-            await self._clock.sleep(max(watched.due - self._clock.now(), 0.0))
+            await self._sleep(max(watched.due - self._clock.now(), 0.0))
 
     async def _look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> bool:
         """Makes the look that is due, or uses the one that somebody else makes meanwhile; false if time ran out."""
@@ -149,7 +174,10 @@ class Waits:
         left = end + GRACE - self._clock.now()
         if left < LEAST_SECONDS:
             return False
-        with anyio.move_on_after(left) as scope:
+        with (
+            anyio.move_on_after(min(left, LAST_LOOK_SECONDS) if self._stopped else left) as scope,
+            self._ends(scope, LAST_LOOK_SECONDS),
+        ):
             async with watched.looking:
                 if watched.looks == seen:
                     # Shorter than the scope around it, so that a look that fails is known to have failed.
@@ -161,33 +189,56 @@ class Waits:
             watched.saw(await media.read(caller, key[1], seconds=seconds), self._clock.now())
         except GatewayError as error:
             watched.failed, watched.error = watched.failed + 1, error
-            watched.due = self._after_failure(key[0], watched, error)
+            watched.due = self._after_failure(caller.account, watched, error)
         else:
             watched.failed, watched.error = 0, None
-            watched.due = self._next(key[0], watched)
+            watched.due = self._next(caller.account, watched)
         watched.looks += 1
 
-    def _next(self, owner: str, watched: _Watched) -> float:
+    def _next(self, account: str, watched: _Watched) -> float:
         """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
         assert watched.known is not None
         now = self._clock.now()
         expected = expected_age(watched.known, now - watched.created)
         due = pace_of(watched.known.kind).next_look(watched.created, now, self._spread, expected=expected)
-        return max(due, self._pauses.until(owner, watched.known.model))
+        return max(due, self._pauses.until(account, watched.known.model))
 
-    def _after_failure(self, owner: str, watched: _Watched, error: GatewayError) -> float:
+    def _after_failure(self, account: str, watched: _Watched, error: GatewayError) -> float:
         now = self._clock.now()
         usual = RETRY_SECONDS
         if watched.known is not None:
             usual = pace_of(watched.known.kind).next_look(watched.created, now, self._spread) - now
             if error.status == 429:
-                self._pauses.pause(owner, watched.known.model, error.retry_after or RETRY_SECONDS)
+                self._pauses.pause(account, watched.known.model, error.retry_after or RETRY_SECONDS)
         return now + max(usual, error.retry_after or 0.0)
 
     async def _pass_time(self, until: float, watched: _Watched, progress: Progress) -> None:
         """Sleeps until a time, or until somebody else's look, with a heartbeat."""
         seen = watched.looks
-        while watched.looks == seen and (left := until - self._clock.now()) > 0:
-            await self._clock.sleep(min(left, HEARTBEAT))
+        while watched.looks == seen and not self._stopped and (left := until - self._clock.now()) > 0:
+            await self._sleep(min(left, HEARTBEAT))
             if watched.known is not None and until - self._clock.now() > 0:
                 await progress.tell(watched.known, self._clock.now() - watched.created)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Lets time pass; ends at once when the server is being stopped."""
+        with anyio.CancelScope() as scope, self._ends(scope, 0.0):
+            await self._clock.sleep(seconds)
+
+    @contextmanager
+    def _ends(self, scope: anyio.CancelScope, grace: float) -> Generator[None]:
+        """Lets :meth:`stop` end what happens in ``scope``, after ``grace`` seconds."""
+        self._pending[scope] = grace
+        try:
+            yield
+        finally:
+            del self._pending[scope]
+
+
+def _too_many(most: int, seconds: float) -> Refused:
+    return Refused(
+        f"{most} waits of yours are under way, the most this server allows at once.",
+        code="too_many_waits",
+        next_step=f"Let one end first (within {seconds:.0f} s), or call with wait_seconds=0, which only looks.",
+        retry_after=seconds,
+    )

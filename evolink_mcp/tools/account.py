@@ -14,7 +14,6 @@ from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
 from evolink_mcp.gateway import account, wire
 from evolink_mcp.gateway.media import check_task_id
 from evolink_mcp.jobs.history import Remembered
-from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.tools.account_view import BalanceView, BudgetView, TasksView, listed
 from evolink_mcp.tools.app import Call
 
@@ -66,7 +65,7 @@ async def list_tasks(
     tasks = [task for task in found.tasks if not begin or task.created is None or task.created >= begin]
     older = len(tasks) < len(found.tasks)
     full = page * page_size < found.total if found.total is not None else len(found.tasks) == page_size
-    memory = await call.app.history.find(_owner(call), [task.id for task in tasks])
+    memory = await call.app.history.find(call.caller.owner, [task.id for task in tasks])
     return await _view(
         call,
         tasks,
@@ -106,7 +105,7 @@ async def _by_id(call: Call, ids: Sequence[str]) -> TasksView:
     missing = [each for each in wanted if each not in found]
     notes = [f"Not found, or not of this account: {', '.join(missing)}."] if missing else []
     shown = [found[each] for each in wanted if each in found]
-    memory = await call.app.history.find(_owner(call), [task.id for task in shown])
+    memory = await call.app.history.find(call.caller.owner, [task.id for task in shown])
     return await _view(call, shown, memory, page=1, page_size=len(wanted), total=len(shown), notes=notes)
 
 
@@ -114,7 +113,7 @@ async def _remembered(
     call: Call, kind: str, status: str, model: str, since: float, page: int, page_size: int
 ) -> TasksView:
     """What was submitted here, where the gateway offers no list; as it stands now, where it offers a batch read."""
-    kept = await call.app.history.recent(_owner(call), kind=kind, model=model, since=since)
+    kept = await call.app.history.recent(call.caller.owner, kind=kind, model=model, since=since)
     if not kept:
         raise _not_offered("a list of tasks", "Use the task ids you have with check_task, or the EvoLink dashboard.")
     shown = kept[(page - 1) * page_size : page * page_size]
@@ -188,10 +187,6 @@ async def _view(
 def _existing(memory: Mapping[str, Remembered]) -> dict[str, list[str]]:
     """The saved files that are still where they were put."""
     return {task_id: [path for path in task.saved if os.path.exists(path)] for task_id, task in memory.items()}
-
-
-def _owner(call: Call) -> str:
-    return owner_of(call.caller.key)
 
 
 def _time(since: str | None) -> float:

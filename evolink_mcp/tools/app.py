@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import math
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 from mcp.server.mcpserver import Context
 
-from evolink_mcp.errors import MissingKey
-from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.errors import MissingKey, Refused
+from evolink_mcp.gateway import Caller, Exchange, Transport
 from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.history import History, NoHistory
-from evolink_mcp.jobs.memory import LocalMemory, Memory
+from evolink_mcp.jobs.limits import Limits, LocalLimits
+from evolink_mcp.jobs.memory import LocalMemory, Memory, owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
@@ -28,6 +30,7 @@ from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Keeper
 from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
+from evolink_mcp.tools.watching import Credential, Watcher
 
 if TYPE_CHECKING:
     from evolink_mcp.registry import Registry
@@ -40,15 +43,24 @@ logger = logging.getLogger(__name__)
 class App:
     """One per process: settings, one connection pool, a clock, and the registry once it is needed.
 
-    ``history`` remembers tasks beyond this process; by default nothing does.
+    ``identify`` tells who calls from the transport's request; without it every
+    call is the operator's own. ``local_files``: the caller is on this machine;
+    only then are files read and saved here. ``calls_per_minute`` and
+    ``waits_per_caller`` are limits by caller, 0 for none. ``history`` remembers
+    tasks beyond this process; by default nothing does.
     """
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
     resolve: Resolver = system_resolver
+    identify: Callable[[object], Credential] | None = None
     local_files: bool = True
-    """Whether the caller is on this machine: only then are files read and saved here."""
+    calls_per_minute: int = 0
+    waits_per_caller: int = 0
+    watcher: Watcher | None = None
     history: History = field(default_factory=NoHistory)
+    running: set[Call] = field(default_factory=set["Call"])
+    stopping: bool = False
 
     @cached_property
     def transport(self) -> Transport:
@@ -105,14 +117,23 @@ class App:
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses)
+        return Waits(self.clock, self.pauses, most=self.waits_per_caller)
 
-    async def aclose(self) -> None:
-        """Lets paid requests under way come to their end, gives up downloads, then closes the pools."""
+    @cached_property
+    def limits(self) -> Limits:
+        return LocalLimits(self.calls_per_minute)
+
+    def stop(self) -> None:
+        """Refuses new calls and ends the waits of those under way with what is known."""
+        self.stopping = True
+        self.waits.stop()
+
+    async def aclose(self, seconds: float = SUBMIT_SECONDS) -> None:
+        """Lets paid requests under way come to their end, within ``seconds``, gives up downloads, closes the pools."""
         async with anyio.create_task_group() as group:
             for paid in ("submits", "texts"):
                 if paid in self.__dict__:
-                    group.start_soon(self.__dict__[paid].drain, SUBMIT_SECONDS)
+                    group.start_soon(self.__dict__[paid].drain, seconds)
         if keeper := self.__dict__.get("keeper"):
             await keeper.aclose()
         if "fetcher" in self.__dict__:
@@ -130,6 +151,16 @@ class Call:
         self._context = context
         self._started = app.clock.now()
         self.progress = Progress(self._report)
+        self.scope = anyio.CancelScope()
+        self.request_id = ""
+
+    @cached_property
+    def credential(self) -> Credential:
+        """Who calls."""
+        if self.app.identify is not None:
+            return self.app.identify(self._context.request_context.request)
+        key = self.app.settings.api_key
+        return Credential(key, owner_of(key) if key else "")
 
     @property
     def caller(self) -> Caller:
@@ -138,10 +169,36 @@ class Call:
         Raises:
             MissingKey: None is set.
         """
-        key = self.app.settings.api_key
-        if key is None:
+        if self.credential.key is None:
             raise MissingKey
-        return Caller(self.app.transport, key)
+        return Caller(self.app.transport, self.credential.key, self.credential.owner, self._exchanged)
+
+    async def admit(self) -> None:
+        """Lets the call in.
+
+        Raises:
+            Refused: The server is being stopped, or the caller makes too many calls.
+        """
+        if self.app.stopping:
+            raise Refused(
+                "This server is being restarted, and the call was not begun.",
+                code="stopping",
+                next_step="Make the same call again in a few seconds.",
+            )
+        left = await self.app.limits.admit(self.credential.owner, self.app.clock.now())
+        if left is not None:
+            raise Refused(
+                f"This server admits {self.app.calls_per_minute} calls a minute from each caller; they are used up.",
+                code="too_many_calls",
+                next_step=f"Call again in {max(math.ceil(left), 1)} s. Waiting with check_task takes fewer calls than "
+                "asking often.",
+                retry_after=left,
+            )
+
+    def _exchanged(self, exchange: Exchange) -> None:
+        self.request_id = exchange.request_id or self.request_id
+        if self.app.watcher is not None:
+            self.app.watcher.exchanged(exchange)
 
     def left(self, seconds: float) -> float:
         """What is left of a deadline ``seconds`` after the call came in; never below zero."""

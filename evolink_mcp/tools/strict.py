@@ -11,7 +11,11 @@ import difflib
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import re
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -22,16 +26,20 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, CallToolResult, ListToolsResult, TextContent, ToolAnnotations
 from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
 
-from evolink_mcp.errors import EvolinkError, Refused
-from evolink_mcp.guard.secrets import HIDDEN, redact
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
+from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
+from evolink_mcp.jobs.recover import NEVER_BLINDLY
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.problems import first_of
 from evolink_mcp.tools.schema import portable, shallow
 from evolink_mcp.tools.views import TaskView, View
+from evolink_mcp.tools.watching import Done, outcome_of
 
 logger = logging.getLogger(__name__)
 
 ToolFunction = Callable[..., Awaitable[View]]
+
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 # What callers write for what we call otherwise. Spelling alone would suggest the wrong name.
 SYNONYMS = {
@@ -68,6 +76,14 @@ class Arguments(ArgModelBase):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
+@dataclass
+class _Watched:
+    """What becomes of a call. One that is torn down before it has an outcome was cancelled."""
+
+    task_id: str
+    outcome: str = "cancelled"
+
+
 class StrictTool(Tool):
     """A tool that refuses what it does not know and answers with a view."""
 
@@ -81,27 +97,83 @@ class StrictTool(Tool):
 
     async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
         """Checks the arguments, runs the tool, and renders its view or its error."""
-        key = self._app.settings.api_key
+        call = Call(self._app, context)
+        with hiding(call.credential.secrets), self._watched(call, arguments) as watched:
+            try:
+                view = await self._run(call, arguments)
+            except EvolinkError as error:
+                watched.outcome = outcome_of(error)
+                return _failed(redact(error.render(paid=self._paid), self._app.settings.api_key))
+            except MCPError:
+                raise
+            except Exception:
+                logger.exception("Tool %s failed unexpectedly", self.name)
+                watched.outcome = "internal"
+                error = EvolinkError(
+                    f"{self.name} failed inside this server.",
+                    code="internal_error",
+                    next_step="Tell the user; the server's log has the details. "
+                    "Do not submit a paid task again blindly.",
+                )
+                return _failed(error.render(paid=self._paid))
+            watched.outcome = "ok"
+            watched.task_id = getattr(view, "task_id", None) or watched.task_id
+            structured = view.model_dump(mode="json", exclude_none=True)
+            text = view.as_text()
+            for secret in (self._app.settings.api_key, *call.credential.secrets):
+                if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
+                    text = text.replace(secret, HIDDEN)
+                    structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
+            content = [TextContent(type="text", text=text), *view.blocks()]
+            return CallToolResult(content=content, structured_content=structured)
+
+    async def _run(self, call: Call, arguments: dict[str, Any]) -> View:
+        """The tool's view. A call that the server's end cuts off says so.
+
+        Raises:
+            EvolinkError: Whatever went wrong.
+        """
+        await call.admit()
+        self._app.running.add(call)
         try:
-            view = await self.fn(Call(self._app, context), **self._checked(arguments))
-        except EvolinkError as error:
-            return _failed(redact(error.render(paid=self._paid), key))
-        except MCPError:
-            raise
-        except Exception:
-            logger.exception("Tool %s failed unexpectedly", self.name)
-            error = EvolinkError(
-                f"{self.name} failed inside this server.",
-                code="internal_error",
-                next_step="Tell the user; the server's log has the details. Do not submit a paid task again blindly.",
+            with call.scope:
+                return await self.fn(call, **self._checked(arguments))
+        finally:
+            self._app.running.discard(call)
+        if self._paid:
+            raise OutcomeUnknown(
+                "This server was stopped while the paid request was under way. Whether a task was created is unknown.",
+                code="stopped",
+                next_step=f"{NEVER_BLINDLY} Tell the user, who can look at the EvoLink dashboard before deciding.",
             )
-            return _failed(error.render(paid=self._paid))
-        structured = view.model_dump(mode="json", exclude_none=True)
-        text = view.as_text()
-        if key and key in text:  # a gateway that echoes the key must not have it shown to an agent
-            text, structured = text.replace(key, HIDDEN), json.loads(json.dumps(structured).replace(key, HIDDEN))
-        content = [TextContent(type="text", text=text), *view.blocks()]
-        return CallToolResult(content=content, structured_content=structured)
+        raise EvolinkError(
+            f"This server was stopped before {self.name} was done.",
+            code="stopped",
+            next_step="Call it again in a few seconds.",
+        )
+
+    @contextmanager
+    def _watched(self, call: Call, arguments: dict[str, Any]) -> Generator[_Watched]:
+        """Tells the watcher of the call, however it ends."""
+        named = arguments.get("task_id")
+        watched = _Watched(task_id=named if isinstance(named, str) and _TASK_ID.fullmatch(named) else "")
+        started = time.monotonic()
+        try:
+            yield watched
+        finally:
+            if self._app.watcher is not None:
+                self._app.watcher.called(
+                    Done(
+                        tool=self.name,
+                        paid=self._paid,
+                        outcome=watched.outcome,
+                        seconds=time.monotonic() - started,
+                        owner=call.credential.owner,
+                        name=call.credential.name,
+                        request_id=call.request_id,
+                        task_id=watched.task_id,
+                    )
+                )
 
     def _checked(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as the function takes them; an explicit null counts as absent.

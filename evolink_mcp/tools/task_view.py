@@ -10,7 +10,6 @@ import anyio.to_thread
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
-from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.kinds import guess_from_link
@@ -39,7 +38,7 @@ async def finish(
         kept = await keeper.keep(task, seconds=seconds)
         if saved := [path for path in kept if isinstance(path, Path)]:
             await anyio.to_thread.run_sync(sidecars.write_beside, keeper.folder, task, saved)
-            await call.app.history.saved(owner_of(call.caller.key), task.id, [str(path) for path in saved])
+            await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
     elif keeper is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, keeper.folder, task)
     view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes)

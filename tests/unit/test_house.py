@@ -30,7 +30,7 @@ DOWN: dict[str, set[str]] = {
     "jobs": {"gateway", "guard", "errors", "settings"},
     "tools": {"jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
     "server": {"tools", "settings"},
-    "transports": {"server", "tools", "jobs", "settings", "sandbox"},
+    "transports": {"server", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
     "cli": {"transports", "tools", "demo", "sandbox", "guard", "errors", "settings"},
     "__main__": {"cli"},

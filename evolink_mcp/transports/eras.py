@@ -1,0 +1,72 @@
+"""A connection of its own, whatever it opens with: what stdio and HTTP+SSE have in common.
+
+The SDK lets a connection's first request decide its protocol era. Some hosts
+send ``server/discover`` first and then ``initialize``; the SDK would refuse the
+latter. So each leading ``server/discover`` is answered over a short connection
+of its own, and the first request of another kind opens the real one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio.abc import ObjectSendStream
+from mcp.server.lowlevel import Server
+from mcp.server.mcpserver import MCPServer
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCRequest
+
+if TYPE_CHECKING:
+    from mcp.shared._stream_protocols import ReadStream, WriteStream
+
+DISCOVER = "server/discover"
+
+Received = SessionMessage | Exception
+
+
+async def serve_streams(server: MCPServer, received: ReadStream[Received], sent: WriteStream[SessionMessage]) -> None:
+    """Serves one client on a pair of streams, whatever it opens with."""
+    lowlevel: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+    leading: list[Received] = []
+    async for message in received:
+        if _is_discover(message):
+            await _answer_alone(lowlevel, message, sent)
+            continue
+        leading.append(message)
+        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
+            break
+    relay, connection = anyio.create_memory_object_stream[Received]()
+    async with anyio.create_task_group() as group:
+        group.start_soon(_relay, leading, received, relay)
+        await lowlevel.run(connection, sent, lowlevel.create_initialization_options())
+        group.cancel_scope.cancel()
+
+
+def _is_discover(message: Received) -> bool:
+    return (
+        isinstance(message, SessionMessage)
+        and isinstance(message.message, JSONRPCRequest)
+        and message.message.method == DISCOVER
+    )
+
+
+async def _answer_alone(server: Server[Any], message: Received, sent: WriteStream[SessionMessage]) -> None:
+    """Answers one request over a connection that ends with it."""
+    to_server, server_in = anyio.create_memory_object_stream[Received](1)
+    server_out, from_server = anyio.create_memory_object_stream[SessionMessage](1)
+    async with anyio.create_task_group() as group, to_server, from_server:
+        group.start_soon(server.run, server_in, server_out, server.create_initialization_options())
+        await to_server.send(message)
+        await sent.send(await from_server.receive())
+        await to_server.aclose()
+
+
+async def _relay(
+    leading: list[Received], received: ReadStream[Received], connection: ObjectSendStream[Received]
+) -> None:
+    async with connection:
+        for message in leading:
+            await connection.send(message)
+        async for message in received:
+            await connection.send(message)

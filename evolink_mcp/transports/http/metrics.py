@@ -1,0 +1,126 @@
+"""Counts for Prometheus. Every label comes from a closed set, so that no caller can grow them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
+from starlette.types import Message, Send
+
+if TYPE_CHECKING:
+    from evolink_mcp.gateway import Exchange
+    from evolink_mcp.tools.app import App
+    from evolink_mcp.tools.watching import Done
+    from evolink_mcp.transports.http.sse import Sse
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
+_ROUTES = tuple(
+    (re.compile(pattern), route)
+    for pattern, route in (
+        (r"/v1/(image|video|audio)s/generations$", r"/v1/\1s/generations"),
+        (r"/v1/tasks$", "/v1/tasks"),
+        (r"/v1/tasks/[^/]+$", "/v1/tasks/{id}"),
+        (r"/v1/credits$", "/v1/credits"),
+        (r"/v1/(messages|chat/completions)$", r"/v1/\1"),
+        (r"/v1beta/models/[^/]+$", "/v1beta/models/{model}"),
+        (r"/api/v1/files/upload/(base64|stream|url)$", r"/api/v1/files/upload/\1"),
+        (r"/api/v1/files/(list|quota)$", r"/api/v1/files/\1"),
+        (r"/api/v1/files/[^/]+$", "/api/v1/files/{id}"),
+    )
+)
+disable_created_metrics()  # a second series for every counter, which nobody reads
+
+# What a paid call came to, in the words an agent was told it in.
+_PAID = {
+    "ok": "created",
+    "refused": "refused",
+    "limited": "refused",
+    "gateway_refused": "refused",
+    "unreachable": "refused",
+    "cancelled": "abandoned",
+}
+
+
+class Metrics:
+    """The numbers of one application."""
+
+    def __init__(self, app: App) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._calls = Counter("evolink_mcp_calls", "Tool calls.", ["tool", "outcome"], registry=registry)
+        self._callers = Counter(
+            "evolink_mcp_caller_calls", "Tool calls by the name of the caller's token.", ["caller"], registry=registry
+        )
+        self._seconds = Histogram(
+            "evolink_mcp_call_seconds", "Duration of tool calls.", ["tool"], buckets=_SECONDS, registry=registry
+        )
+        self._paid = Counter(
+            "evolink_mcp_paid_submits",
+            "Calls of paid tools: created, refused (nothing charged), unknown, or abandoned by the caller.",
+            ["tool", "outcome"],
+            registry=registry,
+        )
+        self._upstream = Counter(
+            "evolink_mcp_upstream_requests",
+            "Requests to the gateway; status 0 where no answer came.",
+            ["method", "route", "status"],
+            registry=registry,
+        )
+        self._requests = Counter(
+            "evolink_mcp_http_requests", "HTTP requests to this server.", ["endpoint", "status"], registry=registry
+        )
+        waited = Gauge("evolink_mcp_tasks_waited_on", "Tasks being waited for now.", registry=registry)
+        waited.set_function(lambda: app.waits.watched)
+        running = Gauge("evolink_mcp_calls_in_progress", "Tool calls under way now.", registry=registry)
+        running.set_function(lambda: len(app.running))
+
+    def watch_sse(self, sse: Sse) -> None:
+        """Counts the open connections of ``sse``."""
+        connections = Gauge("evolink_mcp_sse_connections", "Open SSE connections.", registry=self._registry)
+        connections.set_function(lambda: sse.connections)
+
+    def called(self, done: Done) -> None:
+        """Counts a finished tool call."""
+        self._calls.labels(done.tool, done.outcome).inc()
+        self._seconds.labels(done.tool).observe(done.seconds)
+        if done.name:
+            self._callers.labels(done.name).inc()
+        if done.paid:
+            self._paid.labels(done.tool, _PAID.get(done.outcome, "unknown")).inc()
+
+    def exchanged(self, exchange: Exchange) -> None:
+        """Counts a request to the gateway."""
+        status = exchange.status if 100 <= exchange.status <= 599 else 0
+        self._upstream.labels(exchange.method, route_of(exchange.path), str(status)).inc()
+
+    def counting(self, endpoint: str, send: Send) -> Send:
+        """Counts the answer of an endpoint by its status."""
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._requests.labels(endpoint, str(message["status"])).inc()
+            await send(message)
+
+        return counted
+
+    def answer(self) -> Response:
+        """All numbers, as Prometheus reads them."""
+        return Response(generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+def route_of(path: str) -> str:
+    """The template of a gateway path: no ids, and "other" for what is not known."""
+    for pattern, route in _ROUTES:
+        found = pattern.search(path)
+        if found:
+            return found.expand(route)
+    return "other"

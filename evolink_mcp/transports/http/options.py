@@ -1,0 +1,77 @@
+"""What the operator decides about HTTP, and what cannot be served safely."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.settings import Settings, is_loopback
+
+Auth = Literal["passthrough", "token", "none"]
+AUTHS: tuple[Auth, ...] = get_args(Auth)
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
+_ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """How the HTTP application is reached, by whom, and how much of it.
+
+    ``allow_hosts`` are names (any port) or name:port; ``allow_origins`` are
+    scheme://name or scheme://name:port, as browsers send them. Loopback names
+    are always allowed hosts, and allowed origins where the server is bound to
+    loopback. Limits of 0 are none.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    auth: Auth = "passthrough"
+    sse: bool = True
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    forwarded_allow_ips: str = "127.0.0.1"
+    calls_per_minute: int = 120
+    waits_per_caller: int = 32
+    sse_connections: int = 200
+    stop_seconds: float = 8.0
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+    def check(self, settings: Settings) -> None:
+        """Says what keeps this from being served.
+
+        Raises:
+            SettingsError: With everything that is wrong.
+        """
+        problems: list[str] = []
+        if self.auth == "none" and not self.on_loopback:
+            problems.append(
+                f"--auth none would let anyone who reaches {self.host} spend this server's credits; it works on "
+                "--host 127.0.0.1 only. Use --auth token or --auth passthrough."
+            )
+        if not self.on_loopback and not self.allow_hosts:
+            problems.append(
+                f"--host {self.host} is reachable from elsewhere, so the names it is reached under have to be listed. "
+                "Add: --allow-host your.public.name"
+            )
+        if self.auth == "token" and not settings.mcp_tokens:
+            problems.append("--auth token needs EVOLINK_MCP_TOKENS, as in EVOLINK_MCP_TOKENS=alice:a-long-random-text")
+        if self.auth == "token" and settings.api_key is None:
+            problems.append("--auth token spends this server's own credits and needs EVOLINK_API_KEY.")
+        problems += [
+            f"--allow-host takes a name, or name:port, without scheme, path or *; it is {each[:60]!r}."
+            for each in self.allow_hosts
+            if not _HOST.fullmatch(each)
+        ]
+        problems += [
+            f"--allow-origin takes scheme://name, or scheme://name:port, without path or *; it is {each[:60]!r}."
+            for each in self.allow_origins
+            if not _ORIGIN.fullmatch(each)
+        ]
+        if problems:
+            raise SettingsError(problems)

@@ -1,0 +1,134 @@
+"""The process: binds, serves until a signal, and ends in order."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import anyio
+import uvicorn
+
+from evolink_mcp.settings import Settings
+from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.stdio import SANDBOX_KEY
+
+MAX_HEADERS = 32 * 1024
+KEEP_ALIVE = 75.0  # longer than a proxy in front keeps its connections, so that it is not the one that is surprised
+LAST_SECONDS = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+class Server(uvicorn.Server):
+    """uvicorn, with the signals left to us."""
+
+    def __init__(self, application: HttpApplication, options: HttpOptions) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                http="h11",  # it bounds the size of headers
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips=options.forwarded_allow_ips,
+                h11_max_incomplete_event_size=MAX_HEADERS,
+                timeout_keep_alive=int(KEEP_ALIVE),
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+async def run_http(
+    settings: Settings, options: HttpOptions, use_sandbox: bool, on_ready: Callable[[str], None] | None = None
+) -> None:
+    """Serves until SIGTERM or SIGINT. ``on_ready`` is called with the server's URL.
+
+    Raises:
+        SettingsError: It cannot be served safely as asked for.
+        OSError: The address cannot be bound.
+    """
+    async with AsyncExitStack() as stack:
+        if use_sandbox:
+            from evolink_mcp.sandbox.serve import running_sandbox
+
+            sandbox = await stack.enter_async_context(running_sandbox())
+            url = sandbox.url
+            settings = replace(settings, base_url=url, files_url=url, text_url=url, api_key=SANDBOX_KEY)
+        application = HttpApplication(settings, options)
+        if settings.models_file is not None:
+            _ = application.app.registry  # what is wrong with the operator's own file is said at the start
+        listener = stack.enter_context(listen(options.host, options.port))
+        stack.push_async_callback(application.app.aclose, LAST_SECONDS)
+        url = _url(options.host, listener)
+        server = Server(application, options)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_stop_on_signal, server, application)
+            logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
+            if on_ready is not None:
+                on_ready(url)
+            await server.serve(sockets=[listener])
+            group.cancel_scope.cancel()
+    logger.info("Stopped")
+
+
+async def _stop_on_signal(server: Server, application: HttpApplication) -> None:
+    """At the first signal ends in order, at a second at once."""
+    if sys.platform == "win32":
+        signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with anyio.create_task_group() as group:
+            async for _ in signals:
+                if application.app.stopping:
+                    server.should_exit = server.force_exit = True
+                    return
+                group.start_soon(_stop, server, application)
+
+
+async def _stop(server: Server, application: HttpApplication) -> None:
+    logger.info("Stopping: no new work, %d calls under way", len(application.app.running))
+    await application.stop()
+    server.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. With the protocol named, asyncio turns Nagle's algorithm off.
+
+    Raises:
+        OSError: With the address.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except OSError as problem:
+        raise OSError(problem.errno, f"cannot listen on {host}: {problem.strerror}") from problem
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and host == "::":
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind(address)
+        listener.listen(2048)
+    except OSError as problem:
+        listener.close()
+        raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem
+    return listener
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}"
