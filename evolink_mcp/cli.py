@@ -30,6 +30,7 @@ environment (all optional):
   EVOLINK_MODELS_FILE      file that adds or changes models
   EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
   EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink
+  EVOLINK_STATE_URL        redis://… of a Redis or Valkey that replicas share
   EVOLINK_MCP_TOKENS       tokens for http --auth token, as in alice:text,bob:text
   EVOLINK_LOG_LEVEL        DEBUG, INFO (default), WARNING, ERROR or CRITICAL
 

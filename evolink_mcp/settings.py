@@ -7,6 +7,7 @@ all problems together. A missing key is not a problem: the tools say it.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import ipaddress
 import os
 import re
@@ -28,6 +29,7 @@ LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 Toolset = Literal["media", "text", "account"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 ALL = "all"
+STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
@@ -63,6 +65,7 @@ class Settings:
     read_only: bool = False
     history: bool = True
     sandbox: bool = False
+    state_url: str | None = field(default=None, repr=False)  # may hold a password
     log_level: LogLevel = "INFO"
     mcp_tokens: tuple[Token, ...] = ()
 
@@ -144,6 +147,13 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
             problems.append(f"{name} holds a path that cannot be used: {value[:60]!r} ({error}).")
             return None
 
+    def state_url() -> str | None:
+        value = text("EVOLINK_STATE_URL")
+        problem = _state_url_problem(value) if value else ""
+        if problem:
+            problems.append(f"EVOLINK_STATE_URL {problem}")
+        return value or None
+
     output_dir = path("EVOLINK_OUTPUT_DIR", text("EVOLINK_OUTPUT_DIR"))
     listed = [
         path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in env.get("EVOLINK_UPLOAD_DIRS", "").split(os.pathsep)
@@ -162,6 +172,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         toolsets=toolsets("EVOLINK_TOOLSETS"),
         history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on",
         sandbox=flag("EVOLINK_SANDBOX"),
+        state_url=state_url(),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),
         mcp_tokens=_tokens(text("EVOLINK_MCP_TOKENS"), problems),
     )
@@ -201,6 +212,22 @@ def _url_problem(value: str) -> str:
         return "must end before any ? or #."
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         return f"must be an https:// URL (http:// on this machine only); it is {value[:60]!r}."
+    return ""
+
+
+def _state_url_problem(value: str) -> str:
+    """What is wrong with the address of shared state. Never shows it: it may hold a password."""
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # raises where the port is no number
+    except ValueError:
+        return "is not a URL."
+    if parts.scheme not in STATE_SCHEMES or not host:
+        return f"must be a URL like redis://host:6379/0 (schemes: {', '.join(STATE_SCHEMES)})."
+    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+        return "must name the database by its number (redis://host:6379/0)."
+    if importlib.util.find_spec("redis") is None:
+        return "needs the redis extra, which is not installed: pip install 'evolink-mcp[redis]'."
     return ""
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from evolink_mcp.guard.secrets import fingerprint
@@ -21,12 +22,22 @@ MAX_KEPT = 10_000
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer that never reached its caller: the paid task's id, or what is to be said of an unknown outcome."""
+    """An answer that never reached its caller.
 
+    Either the paid task's id; or what is to be said of an unknown outcome; or,
+    while the request is still under way, a promise (``pending``); or ``free``:
+    the request cost nothing and may be sent again. ``ref`` names the request it
+    answers, ``since`` when that began.
+    """
+
+    ref: str
     task_id: str = ""
     what: str = ""
     code: str = ""
     next_step: str = ""
+    pending: bool = False
+    free: bool = False
+    since: float = 0.0
 
 
 class Memory(Protocol):
@@ -41,12 +52,28 @@ class Memory(Protocol):
         ...
 
     async def leave(self, owner: str, intent: str, answer: Answer, now: float) -> None:
-        """Keeps an answer for the caller who did not get to hear it."""
+        """Keeps an answer for the caller who did not get to hear it; one that was taken is given back.
+
+        A promise never replaces the answer it was made for.
+        """
+        ...
+
+    async def settle(self, owner: str, intent: str, answer: Answer, now: float) -> None:
+        """Fulfils a promise, for whoever took it or will take it."""
         ...
 
     async def take(self, owner: str, intent: str, now: float) -> Answer | None:
-        """Hands such an answer out, once."""
+        """Hands the oldest such answer out, once."""
         ...
+
+    async def look_up(self, owner: str, intent: str, ref: str, now: float) -> Answer | None:
+        """The answer to one request as it stands, taken or not."""
+        ...
+
+
+def new_ref() -> str:
+    """A name for one request, the same nowhere else."""
+    return secrets.token_hex(8)
 
 
 def owner_of(key: str) -> str:
@@ -60,12 +87,21 @@ def intent_of(kind: str, body: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An answer, when it was left, and whether it was handed out."""
+
+    answer: Answer
+    at: float
+    taken: bool = False
+
+
 class LocalMemory:
     """A memory of this process, bounded in time and size."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._left: OrderedDict[tuple[str, str], list[tuple[float, Answer]]] = OrderedDict()
+        self._left: OrderedDict[tuple[str, str], dict[str, Kept]] = OrderedDict()
 
     async def note(self, owner: str, task_id: str, now: float) -> None:
         self._known[owner, task_id] = now
@@ -78,13 +114,42 @@ class LocalMemory:
         return noted is not None and now - noted <= KEEP_SECONDS
 
     async def leave(self, owner: str, intent: str, answer: Answer, now: float) -> None:
-        self._left.setdefault((owner, intent), []).append((now, answer))
-        while len(self._left) > MAX_KEPT:
-            self._left.popitem(last=False)
+        self._put(owner, intent, answer, now, taken=False)
+
+    async def settle(self, owner: str, intent: str, answer: Answer, now: float) -> None:
+        known = self.kept(owner, intent, now).get(answer.ref)
+        self._put(owner, intent, answer, now, taken=known is not None and known.taken)
 
     async def take(self, owner: str, intent: str, now: float) -> Answer | None:
-        waiting = self._left.pop((owner, intent), [])
-        fresh = [(left, answer) for left, answer in waiting if now - left <= KEEP_SECONDS]
-        if len(fresh) > 1:
-            self._left[owner, intent] = fresh[1:]
-        return fresh[0][1] if fresh else None
+        for ref, kept in self.kept(owner, intent, now).items():
+            if not kept.taken:
+                self.mark_taken(owner, intent, ref)
+                return kept.answer
+        return None
+
+    async def look_up(self, owner: str, intent: str, ref: str, now: float) -> Answer | None:
+        kept = self.kept(owner, intent, now).get(ref)
+        return kept.answer if kept else None
+
+    def kept(self, owner: str, intent: str, now: float) -> dict[str, Kept]:
+        """What is kept for a request and still fresh, by its name, oldest first."""
+        kept = self._left.get((owner, intent), {})
+        for ref in [ref for ref, each in kept.items() if now - each.at > KEEP_SECONDS]:
+            del kept[ref]
+        if not kept:
+            self._left.pop((owner, intent), None)
+        return kept
+
+    def mark_taken(self, owner: str, intent: str, ref: str) -> None:
+        """Remembers that an answer was handed out."""
+        kept = self._left.get((owner, intent), {})
+        if ref in kept:
+            kept[ref] = replace(kept[ref], taken=True)
+
+    def _put(self, owner: str, intent: str, answer: Answer, now: float, *, taken: bool) -> None:
+        known = self.kept(owner, intent, now).get(answer.ref)
+        if known and answer.pending and not known.answer.pending:
+            answer = known.answer
+        self._left.setdefault((owner, intent), {})[answer.ref] = Kept(answer, now, taken)
+        while len(self._left) > MAX_KEPT:
+            self._left.popitem(last=False)

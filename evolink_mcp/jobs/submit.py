@@ -3,7 +3,8 @@
 A paid POST runs apart from the call that asked for it, so that a client that
 cancels or goes away does not tear it down half-way. Whatever came of it is kept
 for ten minutes for the caller who repeats the same request because no answer
-ever reached it. An answer that was delivered is never used again: asking twice
+ever reached it; until it comes, a promise of it is kept, so that the repeat can
+wait for it, also on another replica. An answer that was delivered is never used again: asking twice
 for two pictures makes two.
 """
 
@@ -13,8 +14,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal, NoReturn
 
 import anyio
 
@@ -24,7 +25,7 @@ from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, NoHistory, remembered
-from evolink_mcp.jobs.memory import Answer, Memory, intent_of
+from evolink_mcp.jobs.memory import Answer, Memory, intent_of, new_ref
 from evolink_mcp.jobs.pauses import Pauses
 
 SUBMIT_SECONDS = 45.0
@@ -32,7 +33,11 @@ TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
 MAX_UNREACHED = 3
 UNREACHED_PAUSE = 0.5
 Kind = media.Media | Literal["text"]
+PROMISE_SECONDS = 60.0  # a request that has said nothing for so long will not speak any more: its replica is gone
+ASK_SECONDS = 0.5  # between two questions to another replica's request
 LEAST_SECONDS = 10.0  # a paid request is not sent again with less time than this to answer
+
+CANCELLED = "cancelled"
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +54,22 @@ class Submitted:
 class _Running:
     """One paid request under way. ``abandoned``: nobody waits for its answer any more."""
 
+    since: float
+    ref: str = field(default_factory=new_ref)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     task: wire.Task | None = None
     error: Exception | None = None
     abandoned: bool = False
 
-    def answer(self) -> Answer | None:
-        """What has to be kept of it: a task, or an unknown outcome. A refusal cost nothing and may be asked again."""
+    def answer(self) -> Answer:
+        """What has to be kept of it: a promise, then a task or an unknown outcome, or that it cost nothing."""
+        answer = Answer(self.ref, since=self.since)
         if self.task is not None:
-            return Answer(task_id=self.task.id)
+            return replace(answer, task_id=self.task.id)
         if isinstance(self.error, OutcomeUnknown):
-            return Answer(what=self.error.what, code=self.error.code, next_step=self.error.next_step)
-        return None
+            error = self.error
+            return replace(answer, what=error.what, code=error.code, next_step=error.next_step)
+        return replace(answer, free=self.error is not None, pending=self.error is None)
 
 
 class Submits:
@@ -69,6 +78,8 @@ class Submits:
     What is sent, and how its outcome is looked up, is in ``_post``, ``_made``,
     ``_explain`` and ``_reread``; :mod:`evolink_mcp.jobs.texts` has others of them.
     """
+
+    promise_seconds = PROMISE_SECONDS
 
     def __init__(self, memory: Memory, pauses: Pauses, clock: Clock, history: History | None = None) -> None:
         self._memory = memory
@@ -107,7 +118,7 @@ class Submits:
             yield submitted
         except BaseException:
             with anyio.CancelScope(shield=True):
-                await self._memory.leave(owner, same, Answer(submitted.task.id), self._clock.now())
+                await self._memory.leave(owner, same, Answer(new_ref(), submitted.task.id), self._clock.now())
             raise
 
     async def drain(self, seconds: float) -> None:
@@ -119,37 +130,96 @@ class Submits:
     async def _submit(
         self, caller: Caller, kind: Kind, body: Mapping[str, object], owner: str, intent: str, seconds: float
     ) -> Submitted:
-        key = (owner, intent)
-        running = next((each for each in self._running.get(key, []) if each.abandoned), None)
-        if running is not None:
-            running.abandoned = False
-            return Submitted(await self._attend(key, running), earlier=True)
-        answer = await self._memory.take(owner, intent, self._clock.now())
-        if answer is not None and not answer.task_id:
-            raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
+        key, end = (owner, intent), self._clock.now() + seconds
+        answer = None
+        with anyio.CancelScope(shield=True):  # a cancel half-way would lose what was taken
+            answer = await self._memory.take(owner, intent, self._clock.now())
         if answer is not None:
-            try:
-                return Submitted(await self._reread(caller, kind, body, answer.task_id), earlier=True)
-            except BaseException:
-                with anyio.CancelScope(shield=True):
-                    await self._memory.leave(owner, intent, answer, self._clock.now())
-                raise
-        running = _Running()
+            task = await self._earlier(key, answer, caller, kind, body, end)
+            if task is not None:
+                return Submitted(task, earlier=True)
+            seconds = end - self._clock.now()
+            if seconds < LEAST_SECONDS + recover.SECONDS:
+                raise Refused(
+                    "An earlier identical request cost nothing, and no time is left to send another one.",
+                    code="timeout",
+                    next_step="Call again.",
+                )
+        running = _Running(self._clock.now())
         self._running.setdefault(key, []).append(running)
         work = asyncio.create_task(self._run(running, key, caller, kind, body, seconds))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
         return Submitted(await self._attend(key, running))
 
+    async def _earlier(
+        self,
+        key: tuple[str, str],
+        answer: Answer,
+        caller: Caller,
+        kind: Kind,
+        body: Mapping[str, object],
+        end: float,
+    ) -> wire.Task | None:
+        """The task of an earlier request whose answer was left; ``None`` where that turned out to cost nothing."""
+        running = next((each for each in self._running.get(key, []) if each.ref == answer.ref), None)
+        if running is not None:
+            return await self._join(key, running)
+        try:
+            if answer.pending:
+                answer = await self._hear(key, answer, end - 1.0 - recover.SECONDS)
+            if answer.pending:
+                await self._give_up(key, answer, caller, str(body.get("model", "")), end)
+            if answer.free:
+                return None
+            if answer.task_id:
+                return await self._reread(caller, kind, body, answer.task_id)
+            raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
+        except OutcomeUnknown:
+            raise
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self._memory.leave(*key, answer, self._clock.now())
+            raise
+
+    async def _join(self, key: tuple[str, str], running: _Running) -> wire.Task | None:
+        running.abandoned = False
+        try:
+            return await self._attend(key, running)
+        except Refused as error:
+            if error.code != CANCELLED:
+                raise
+            return None
+
+    async def _hear(self, key: tuple[str, str], promise: Answer, end: float) -> Answer:
+        """What came of a request on another replica: asked for until ``end``, or until it cannot speak any more."""
+        end = min(end, promise.since + self.promise_seconds)
+        while True:
+            answer = await self._memory.look_up(*key, promise.ref, self._clock.now()) or promise
+            if not answer.pending or self._clock.now() >= end:
+                return answer
+            await self._clock.sleep(ASK_SECONDS)
+
+    async def _give_up(self, key: tuple[str, str], promise: Answer, caller: Caller, model: str, end: float) -> NoReturn:
+        """Says of a request that another replica sent and keeps silent about what can be known of it."""
+        now = self._clock.now()
+        if now < promise.since + self.promise_seconds:
+            await self._memory.leave(*key, promise, now)  # its answer may still come, for the next repeat
+            error = OutcomeUnknown("The same request is still under way on another replica of this server", code="busy")
+        else:
+            error = OutcomeUnknown("The replica that sent the same request never said what came of it", code="lost")
+        await self._explain(error, caller, model, since=promise.since, seconds=max(end - 1.0 - now, 1.0))
+        raise error
+
     async def _attend(self, key: tuple[str, str], running: _Running) -> wire.Task:
-        """Waits for a request under way; leaves its answer behind if the caller goes away meanwhile."""
+        """Waits for a request under way; leaves its answer, or a promise of it, if the caller goes away meanwhile."""
         try:
             await running.done.wait()
         except BaseException:
-            if running.done.is_set():
-                await self._keep(key, running)
-            else:
-                running.abandoned = True
+            running.abandoned = True
+            with anyio.CancelScope(shield=True):
+                await self._memory.leave(*key, running.answer(), self._clock.now())
+            self._log(running)
             raise
         if running.task is not None:
             return running.task
@@ -182,7 +252,7 @@ class Submits:
             )
         finally:
             if running.abandoned:
-                await self._keep(key, running)
+                await self._settle(key, running)
             running.done.set()
             others = [each for each in self._running[key] if each is not running]
             if others:
@@ -190,15 +260,17 @@ class Submits:
             else:
                 del self._running[key]
 
-    async def _keep(self, key: tuple[str, str], running: _Running) -> None:
-        answer = running.answer()
-        if answer is None:
-            return
+    async def _settle(self, key: tuple[str, str], running: _Running) -> None:
         with anyio.CancelScope(shield=True):
-            await self._memory.leave(*key, answer, self._clock.now())
-        logger.warning(
-            "A paid request was abandoned by its caller; kept for a repeat: %s", answer.task_id or answer.what
-        )
+            await self._memory.settle(*key, running.answer(), self._clock.now())
+        self._log(running)
+
+    def _log(self, running: _Running) -> None:
+        answer = running.answer()
+        if not answer.pending and not answer.free:
+            logger.warning(
+                "A paid request was abandoned by its caller; kept for a repeat: %s", answer.task_id or answer.what
+            )
 
     async def _create(
         self,
@@ -217,7 +289,7 @@ class Submits:
         while True:
             await self._pauses.pass_through(caller.account, model, seconds=max(end - self._clock.now(), 0.0))
             if running.abandoned:
-                raise Refused("The call was cancelled before anything was sent.", code="cancelled")
+                raise Refused("The call was cancelled before anything was sent.", code=CANCELLED)
             left = max(end - self._clock.now(), 1.0)
             try:
                 return await self._post(caller, kind, body, left)

@@ -18,7 +18,7 @@ from functools import cached_property
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import Caller, text, wire
 from evolink_mcp.jobs.memory import KEEP_SECONDS
-from evolink_mcp.jobs.submit import Kind, Submits
+from evolink_mcp.jobs.submit import PROMISE_SECONDS, Kind, Submits
 
 WRITE_SECONDS = 300.0  # how long one text may take, whatever became of the call that asked for it
 MAX_KEPT = 1_000
@@ -37,6 +37,8 @@ class Written:
 
 class Texts(Submits):
     """The texts of one process."""
+
+    promise_seconds = WRITE_SECONDS + PROMISE_SECONDS
 
     @cached_property
     def _messages(self) -> OrderedDict[str, tuple[float, text.Message]]:

@@ -17,6 +17,7 @@ import anyio
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.looks import LocalLooks, Looks
 from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
@@ -69,18 +70,30 @@ class _Watched:
             "so the gateway may have trouble. The task itself is not harmed by that.",
         )
 
-    def saw(self, task: wire.Task, now: float) -> None:
-        """Takes in a look. A gateway whose clock is ahead of ours must not make us wait for its future."""
+    def saw(self, task: wire.Task, now: float, at: float | None = None) -> None:
+        """Takes in a look, made at ``at`` if not now.
+
+        A gateway whose clock is ahead of ours must not make us wait for its future.
+        """
         self.known = task
-        self.looked = now
+        self.looked = now if at is None else min(at, now)
         self.created = min(task.created or self.created or now, now)
 
 
 class Waits:
     """All waits of one process. ``most`` is how many one caller may have at once; 0 is any number."""
 
-    def __init__(self, clock: Clock, pauses: Pauses, spread: Spread = random.uniform, *, most: int = 0) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        pauses: Pauses,
+        spread: Spread = random.uniform,
+        *,
+        most: int = 0,
+        looks: Looks | None = None,
+    ) -> None:
         self._clock = clock
+        self._looks = looks or LocalLooks(clock)
         self._pauses = pauses
         self._spread = spread
         self._most = most
@@ -186,7 +199,8 @@ class Waits:
 
     async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, seconds: float) -> None:
         try:
-            watched.saw(await media.read(caller, key[1], seconds=seconds), self._clock.now())
+            look = await self._looks.look(caller, key[1], seconds=seconds, first=watched.known is None)
+            watched.saw(look.task, self._clock.now(), look.at)
         except GatewayError as error:
             watched.failed, watched.error = watched.failed + 1, error
             watched.due = self._after_failure(caller.account, watched, error)

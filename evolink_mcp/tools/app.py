@@ -20,10 +20,11 @@ from evolink_mcp.gateway import Caller, Exchange, Transport
 from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.history import History, NoHistory
-from evolink_mcp.jobs.limits import Limits, LocalLimits
-from evolink_mcp.jobs.memory import LocalMemory, Memory, owner_of
+from evolink_mcp.jobs.limits import Limits
+from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.texts import Texts
 from evolink_mcp.jobs.wait import Waits
@@ -52,8 +53,8 @@ class App:
 
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
-    resolve: Resolver = system_resolver
     identify: Callable[[object], Credential] | None = None
+    resolve: Resolver = system_resolver
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
@@ -100,28 +101,28 @@ class App:
         return chosen or self.registry.defaults[kind]
 
     @cached_property
+    def state(self) -> State:
+        return state_of(self.settings.state_url, self.clock)
+
+    @property
     def pauses(self) -> Pauses:
-        return Pauses(self.clock)
+        return self.state.pauses
 
     @cached_property
     def submits(self) -> Submits:
-        return Submits(self.memory, self.pauses, self.clock, self.history)
+        return Submits(self.state.memory, self.pauses, self.clock, self.history)
 
     @cached_property
     def texts(self) -> Texts:
-        return Texts(self.memory, self.pauses, self.clock)
-
-    @cached_property
-    def memory(self) -> Memory:
-        return LocalMemory()
+        return Texts(self.state.memory, self.pauses, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses, most=self.waits_per_caller)
+        return Waits(self.clock, self.pauses, most=self.waits_per_caller, looks=self.state.looks)
 
     @cached_property
     def limits(self) -> Limits:
-        return LocalLimits(self.calls_per_minute)
+        return self.state.limits(self.calls_per_minute)
 
     def stop(self) -> None:
         """Refuses new calls and ends the waits of those under way with what is known."""
@@ -134,6 +135,8 @@ class App:
             for paid in ("submits", "texts"):
                 if paid in self.__dict__:
                     group.start_soon(self.__dict__[paid].drain, seconds)
+        if "state" in self.__dict__:
+            await self.state.aclose()
         if keeper := self.__dict__.get("keeper"):
             await keeper.aclose()
         if "fetcher" in self.__dict__:

@@ -76,7 +76,17 @@ def test_only_the_command_line_prints() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["PIL", "av", "platformdirs", "evolink_mcp.registry", "evolink_mcp.sandbox", "evolink_mcp.demo"]
+    "module",
+    [
+        "PIL",
+        "av",
+        "platformdirs",
+        "redis",
+        "evolink_mcp.jobs.shared",
+        "evolink_mcp.registry",
+        "evolink_mcp.sandbox",
+        "evolink_mcp.demo",
+    ],
 )
 def test_starting_the_server_loads_only_what_the_first_call_needs(module: str) -> None:
     code = (

@@ -82,6 +82,8 @@ class Metrics:
         waited.set_function(lambda: app.waits.watched)
         running = Gauge("evolink_mcp_calls_in_progress", "Tool calls under way now.", registry=registry)
         running.set_function(lambda: len(app.running))
+        missed = Gauge("evolink_mcp_state_failures", "What shared state did not answer, so far.", registry=registry)
+        missed.set_function(lambda: app.state.failures())
 
     def watch_sse(self, sse: Sse) -> None:
         """Counts the open connections of ``sse``."""

@@ -1,0 +1,98 @@
+"""The connection to the store: short time-outs, and a rest after every failure."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from typing import Any
+
+PREFIX = "evolink:"
+CONNECT_SECONDS = 0.25
+READ_SECONDS = 0.25
+WHOLE_SECONDS = 0.5  # one command, connecting included
+REST_SECONDS = 5.0  # after a failure the store is left alone for so long
+LOG_SECONDS = 60.0
+CONNECTIONS = 16
+
+logger = logging.getLogger(__name__)
+
+
+class Away(Exception):
+    """The store did not answer, or is not asked because it just failed to."""
+
+
+class Store:
+    """Commands to Redis or Valkey. ``failures`` counts those that failed, since the start."""
+
+    def __init__(self, url: str) -> None:
+        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+
+        self.failures = 0
+        self._errors = (RedisError, OSError, TimeoutError, UnicodeError)
+        pool: Any = BlockingConnectionPool
+        self._client: Any = Redis.from_pool(
+            pool.from_url(
+                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+                max_connections=CONNECTIONS,
+                timeout=CONNECT_SECONDS,
+                socket_connect_timeout=CONNECT_SECONDS,
+                socket_timeout=READ_SECONDS,
+                retry=Retry(NoBackoff(), 0),
+                decode_responses=True,
+                protocol=2,
+                client_name="evolink-mcp",
+            )
+        )
+        self._rests_until = 0.0
+        self._logged = -LOG_SECONDS
+
+    async def ask(self, *command: str | int | float) -> Any:
+        """One command's answer: strings, whole numbers, ``None``, lists and dicts of them.
+
+        Raises:
+            Away: There is none. The command may still have been carried out.
+        """
+        now = time.monotonic()
+        if now < self._rests_until:
+            raise Away
+        resting, self._rests_until = self._rests_until, 0.0
+        if resting:
+            self._rests_until = now + REST_SECONDS  # one call tries whether it is back, the others go on without
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                answer = await self._client.execute_command(*command)
+        except self._errors as error:
+            self._failed(error)
+            raise Away from error
+        if resting:
+            logger.info("The shared state answers again")
+            self._rests_until = 0.0
+        return answer
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    def _failed(self, error: Exception) -> None:
+        now = time.monotonic()
+        self.failures += 1
+        self._rests_until = now + REST_SECONDS
+        if now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            logger.warning(
+                "The shared state (EVOLINK_STATE_URL) does not answer (%s); calls go on without it. "
+                "Failures since the start: %d",
+                type(error).__name__,
+                self.failures,
+            )
+
+
+def key(owner: str, what: str, *parts: str) -> str:
+    """The name of a value: by owner; what callers wrote is hashed."""
+    named = ":".join(hashlib.sha256(part.encode()).hexdigest()[:32] for part in parts)
+    return f"{PREFIX}{owner}:{what}:{named}" if named else f"{PREFIX}{owner}:{what}"

@@ -1,0 +1,55 @@
+"""What is remembered beside the gateway, put together: of this process, or shared by replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.limits import Limits, LocalLimits
+from evolink_mcp.jobs.looks import LocalLooks, Looks
+from evolink_mcp.jobs.memory import LocalMemory, Memory
+from evolink_mcp.jobs.pauses import Pauses
+
+
+async def _nothing() -> None:
+    return
+
+
+@dataclass(frozen=True)
+class State:
+    """The parts. ``failures`` counts what a shared store did not answer; ``aclose`` ends its connections."""
+
+    memory: Memory
+    pauses: Pauses
+    looks: Looks
+    limits: Callable[[int], Limits] = LocalLimits
+    failures: Callable[[], int] = int
+    aclose: Callable[[], Awaitable[None]] = _nothing
+
+
+def state_of(url: str | None, clock: Clock) -> State:
+    """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
+    if url is None:
+        return State(LocalMemory(), Pauses(clock), LocalLooks(clock))
+    from evolink_mcp.jobs.shared.looks import SharedLooks
+    from evolink_mcp.jobs.shared.memory import SharedMemory
+    from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
+    from evolink_mcp.jobs.shared.store import Store
+
+    store = Store(url)
+    memory, pauses = SharedMemory(store), SharedPauses(store, clock)
+
+    async def aclose() -> None:
+        await memory.aclose()
+        await pauses.aclose()
+        await store.aclose()
+
+    return State(
+        memory=memory,
+        pauses=pauses,
+        looks=SharedLooks(store, clock),
+        limits=lambda per_minute: SharedLimits(store, per_minute),
+        failures=lambda: store.failures,
+        aclose=aclose,
+    )

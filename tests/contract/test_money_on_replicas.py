@@ -1,0 +1,296 @@
+"""Paid once, also where the repeat of a request arrives on another replica than the request did."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp.client import Client
+
+from evolink_mcp.jobs import submit
+from evolink_mcp.jobs.memory import Answer, intent_of, owner_of
+from evolink_mcp.jobs.shared import store as store_module
+from evolink_mcp.jobs.submit import PROMISE_SECONDS, Submitted
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from tests.programs import RedisServer
+from tests.support import KEY, FakeClock, Sandbox, ok, refused, text_of
+
+Connect = Callable[..., Client]
+CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def shared(settings: Settings, redis: RedisServer) -> Settings:
+    return replace(settings, state_url=redis.url)
+
+
+def posts(sandbox: Sandbox) -> int:
+    return len(sandbox.requests("/v1/images/generations"))
+
+
+def ids(sandbox: Sandbox) -> list[str]:
+    return [task["id"] for task in sandbox.ledger()["tasks"]]
+
+
+class Replica:
+    """A server in memory, and how many submits are under way in it for somebody who listens."""
+
+    def __init__(self, app: App, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.app = app
+        self.client = client
+        self._heard = 0
+        submitted = app.submits.submitted
+
+        @asynccontextmanager
+        async def counted(*arguments: Any, **more: Any) -> AsyncGenerator[Submitted]:
+            self._heard += 1
+            try:
+                async with submitted(*arguments, **more) as answer:
+                    yield answer
+            finally:
+                self._heard -= 1
+
+        monkeypatch.setattr(app.submits, "submitted", counted)
+
+    async def try_(self, seconds: float, **arguments: object) -> bool:
+        """Calls generate_image and goes away after ``seconds``; whether it answered before.
+
+        Returns once the server has noticed: what follows may go to another replica.
+        """
+        with anyio.move_on_after(seconds) as scope:
+            await self.client.call_tool("generate_image", arguments)
+        await self.noticed()
+        return not scope.cancelled_caught
+
+    async def abandon(self, after: Callable[[], bool], **arguments: object) -> None:
+        """The same, as soon as ``after`` holds."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self.client.call_tool, "generate_image", arguments)
+            with anyio.fail_after(10):
+                while not after():
+                    await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        await self.noticed()
+
+    async def noticed(self) -> None:
+        """Waits until nobody listens to a submit here."""
+        await self.client.list_tools()  # comes after the cancel
+        with anyio.fail_after(10):
+            while self._heard:
+                await anyio.sleep(0.005)
+
+
+@pytest.fixture
+async def replicas(
+    shared: Settings, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Replica, Replica]]:
+    """Two replicas on the real clock."""
+    first, second = App(shared), App(shared)
+    async with connect(first) as a, connect(second) as b:
+        yield Replica(first, a, monkeypatch), Replica(second, b, monkeypatch)
+
+
+async def test_a_submit_abandoned_on_one_replica_is_waited_for_on_the_other(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox
+) -> None:
+    a, b = replicas
+    sandbox.fault("images", "slow", delay=1.5)
+    await a.abandon(lambda: posts(sandbox) == 1, **CALL)
+    again = await ok(b.client, "generate_image", **CALL)
+    assert any("same request" in note for note in again["notes"])
+    assert ids(sandbox) == [again["task_id"]]
+    assert posts(sandbox) == 1
+    for replica in (a, b):
+        assert (await ok(replica.client, "generate_image", **CALL))["task_id"] != again["task_id"]
+    assert sandbox.paid() == 3
+
+
+async def test_only_one_of_two_repeats_joins(replicas: tuple[Replica, Replica], sandbox: Sandbox) -> None:
+    a, b = replicas
+    sandbox.fault("images", "slow", delay=1.0)
+    await a.abandon(lambda: posts(sandbox) == 1, **CALL)
+    told: list[str] = []
+
+    async def one(replica: Replica) -> None:
+        told.append((await ok(replica.client, "generate_image", **CALL))["task_id"])
+
+    async with anyio.create_task_group() as group:
+        for replica in (a, b):
+            group.start_soon(one, replica)
+    assert len(set(told)) == 2
+    assert sandbox.paid() == 2
+
+
+async def test_two_live_identical_calls_are_two_purchases(replicas: tuple[Replica, Replica], sandbox: Sandbox) -> None:
+    a, b = replicas
+    sandbox.fault("images", "slow", delay=0.5, times=2)
+    told: list[str] = []
+
+    async def one(replica: Replica) -> None:
+        told.append((await ok(replica.client, "generate_image", **CALL))["task_id"])
+
+    async with anyio.create_task_group() as group:
+        for replica in (a, b):
+            group.start_soon(one, replica)
+    assert len(set(told)) == 2
+    assert sandbox.paid() == 2
+
+
+async def test_another_key_does_not_get_it(
+    replicas: tuple[Replica, Replica], shared: Settings, connect: Connect, sandbox: Sandbox
+) -> None:
+    sandbox.fault("images", "slow", delay=0.5)
+    await replicas[0].abandon(lambda: posts(sandbox) == 1, **CALL)
+    async with connect(App(replace(shared, api_key="sk-other-000000"))) as other:
+        theirs = await ok(other, "generate_image", **CALL)
+    ours = await ok(replicas[1].client, "generate_image", **CALL)
+    assert theirs["task_id"] != ours["task_id"]
+    assert sandbox.paid() == 2
+
+
+async def test_a_repeat_that_goes_away_too_leaves_the_answer_to_the_next(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox
+) -> None:
+    a, b = replicas
+    sandbox.fault("images", "slow", delay=1.5)
+    await a.abandon(lambda: posts(sandbox) == 1, **CALL)
+    assert not await b.try_(0.3, **CALL)
+    again = await ok(a.client, "generate_image", **CALL)
+    assert ids(sandbox) == [again["task_id"]]
+
+
+async def test_an_unknown_outcome_nobody_heard_is_told_on_the_other_replica(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox
+) -> None:
+    a, b = replicas
+    sandbox.fault("images", "drop_after")
+    sandbox.fault("tasks", "slow", delay=0.5)
+    await a.abandon(lambda: sandbox.paid() == 1, **CALL)
+    text = await refused(b.client, "generate_image", **CALL)
+    assert "Charged: unknown." in text
+    assert ids(sandbox)[0] in text
+    assert (posts(sandbox), sandbox.paid()) == (1, 1)
+
+
+async def test_a_request_cancelled_before_it_was_sent_is_sent_for_the_repeat(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox
+) -> None:
+    """A waits behind a pause when its caller goes away; B must not hear "cancelled"."""
+    a, b = replicas
+    a.app.pauses.pause(owner_of(KEY), CALL["model"], 1.0)
+    assert not await a.try_(0.2, **CALL)
+    assert posts(sandbox) == 0
+    await ok(b.client, "generate_image", **CALL)
+    assert sandbox.paid() == 1
+
+
+async def test_a_replica_that_died_with_an_abandoned_submit_is_told_as_unknown_once(
+    shared: Settings, connect: Connect, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    dead = App(shared, clock=clock)
+    body = {"model": CALL["model"], "prompt": CALL["prompt"]}
+    promise = Answer("r1", pending=True, since=clock.now())
+    await dead.state.memory.leave(owner_of(KEY), intent_of("image", body), promise, clock.now())
+    await dead.aclose()
+    async with connect(App(shared, clock=clock)) as b, connect(App(shared, clock=clock)) as c:
+        text = await refused(b, "generate_image", **CALL)
+        assert "still under way on another replica" in text
+        assert "Charged: unknown." in text
+        assert "Next: " in text
+        assert sum(clock.slept) < submit.SUBMIT_SECONDS
+        clock.time += PROMISE_SECONDS
+        text = await refused(c, "generate_image", **CALL)
+        assert "never said what came of it" in text
+        assert posts(sandbox) == 0
+        await ok(b, "generate_image", **CALL)
+
+
+async def test_with_the_store_gone_each_replica_is_careful_by_itself(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox, redis: RedisServer
+) -> None:
+    a, b = replicas
+    await ok(a.client, "generate_image", **CALL)
+    redis.stop()
+    sandbox.fault("images", "slow", delay=0.5)
+    await a.abandon(lambda: posts(sandbox) == 2, **CALL)
+    again = await ok(a.client, "generate_image", **CALL)
+    assert again["task_id"] == ids(sandbox)[-1]
+    assert sandbox.paid() == 2
+    await ok(b.client, "check_task", task_id=again["task_id"])
+
+
+async def test_the_store_going_away_under_a_submit_loses_nothing(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "REST_SECONDS", 0.1)
+    a, b = replicas
+    sandbox.fault("images", "slow", delay=1.0)
+    await a.abandon(lambda: posts(sandbox) == 1, **CALL)
+    redis.stop()
+    await anyio.sleep(1.2)
+    redis.start()
+    await anyio.sleep(0.5)
+    again = await ok(b.client, "generate_image", **CALL)
+    assert ids(sandbox) == [again["task_id"]]
+
+
+async def test_random_trouble_on_two_replicas_never_costs_twice(
+    shared: Settings, sandbox: Sandbox, connect: Connect, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """150 episodes of faults and cancels by an agent whose every try meets a replica by chance."""
+    chance = random.Random(20261121)
+    faults: list[dict[str, Any]] = [
+        {"kind": "drop_before"},
+        {"kind": "drop_after"},
+        {"kind": "no_id"},
+        {"kind": "status", "status": 503, "created": True},
+        {"kind": "status", "status": 429, "retry_after": 1},
+        {"kind": "status", "status": 402},
+        {"kind": "slow", "delay": 0.05},
+    ]
+    earlier = 0
+    first, second = App(shared, clock=clock), App(shared, clock=clock)
+    async with connect(first) as a, connect(second) as b:
+        replicas = [Replica(first, a, monkeypatch), Replica(second, b, monkeypatch)]
+        for number in range(150):
+            arguments = {**CALL, "prompt": f"kite {number}"}
+            before = sandbox.paid()
+            sandbox.fault("images", "no_urls")
+            if chance.random() < 0.75:
+                sandbox.fault("images", **chance.choice(faults))
+            for attempt in range(4):
+                replica = chance.choice(replicas)
+                if attempt < 2 and chance.random() < 0.7:
+                    if await replica.try_(chance.choice([0.002, 0.01, 0.03]), **arguments):
+                        break
+                    continue
+                result = await replica.client.call_tool("generate_image", arguments)
+                text = text_of(result)
+                earlier += "same request" in text
+                if not result.is_error:
+                    assert ids(sandbox)[-1] in text
+                    break
+                if "Charged: no." not in text:
+                    assert sandbox.paid() == before or ids(sandbox)[-1] in text
+                    break
+                assert sandbox.paid() == before, text
+            assert sandbox.paid() - before <= 1, f"episode {number} paid twice"
+            sandbox.clear_faults()
+            if number % 50 == 49:
+                sandbox.reset()
+                clock.time = time.time()  # the sandbox's is set back too
+    assert earlier > 5

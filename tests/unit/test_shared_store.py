@@ -1,0 +1,434 @@
+"""What replicas share, over a real redis-server: the same for all of them, and never in anybody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.gateway import Caller, Transport, media
+from evolink_mcp.jobs.clock import SystemClock
+from evolink_mcp.jobs.memory import KEEP_SECONDS, Answer, owner_of
+from evolink_mcp.jobs.shared import store as store_module
+from evolink_mcp.jobs.shared.looks import SharedLooks
+from evolink_mcp.jobs.shared.memory import SharedMemory
+from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
+from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store
+from evolink_mcp.jobs.state import state_of
+from tests.programs import RedisServer, free_port
+from tests.support import KEY, FakeClock, Sandbox
+
+OWNER, INTENT, NOW = owner_of(KEY), "an intent", 1_000_000.0
+IMAGE = {"model": "gpt-image-2", "prompt": "a secret cat", "size": "1024x1024", "resolution": "1K"}
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def stores(redis: RedisServer) -> AsyncIterator[list[Store]]:
+    """Three replicas' connections to one server."""
+    made = [Store(redis.url) for _ in range(3)]
+    yield made
+    for store in made:
+        await store.aclose()
+
+
+@pytest.fixture
+async def memories(stores: list[Store]) -> AsyncIterator[list[SharedMemory]]:
+    made = [SharedMemory(store) for store in stores]
+    yield made
+    for memory in made:
+        await memory.aclose()
+
+
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "REST_SECONDS", 0.05)
+
+
+async def test_a_task_noted_on_one_replica_is_known_on_another_to_its_owner_only(memories: list[SharedMemory]) -> None:
+    a, b, _ = memories
+    await a.note(OWNER, "task-1", NOW)
+    assert await b.knows(OWNER, "task-1", NOW)
+    assert not await b.knows(OWNER, "task-2", NOW)
+    assert not await b.knows(owner_of("sk-other"), "task-1", NOW)
+
+
+async def test_an_answer_left_on_one_replica_is_handed_out_once_by_all_of_them(memories: list[SharedMemory]) -> None:
+    a, b, c = memories
+    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    got = await asyncio.gather(*(memory.take(OWNER, INTENT, NOW) for memory in (a, b, c) for _ in range(5)))
+    assert [answer.task_id for answer in got if answer] == ["task-1"]
+
+
+async def test_answers_are_handed_out_oldest_first_and_to_their_owner_and_intent_only(
+    memories: list[SharedMemory],
+) -> None:
+    a, b, _ = memories
+    await a.leave(OWNER, INTENT, Answer("r2", "second"), NOW + 1)
+    await b.leave(OWNER, INTENT, Answer("r1", "first"), NOW)
+    assert await b.take(owner_of("sk-other"), INTENT, NOW) is None
+    assert await b.take(OWNER, "another", NOW) is None
+    got = [await b.take(OWNER, INTENT, NOW + 2) for _ in range(3)]
+    assert [answer.task_id if answer else None for answer in got] == ["first", "second", None]
+
+
+async def test_an_answer_given_back_is_handed_out_again(memories: list[SharedMemory]) -> None:
+    a, b, c = memories
+    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    taken = await b.take(OWNER, INTENT, NOW)
+    assert taken
+    await b.leave(OWNER, INTENT, taken, NOW)
+    assert await c.take(OWNER, INTENT, NOW)
+    assert await a.take(OWNER, INTENT, NOW) is None
+
+
+async def test_old_answers_are_not_handed_out(memories: list[SharedMemory]) -> None:
+    a, b, _ = memories
+    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    assert await b.take(OWNER, INTENT, NOW + KEEP_SECONDS + 1) is None
+    assert await a.take(OWNER, INTENT, NOW + KEEP_SECONDS + 1) is None
+
+
+async def test_a_promise_is_fulfilled_for_whoever_took_it(memories: list[SharedMemory]) -> None:
+    a, b, c = memories
+    promise = Answer("r1", pending=True, since=NOW)
+    await a.leave(OWNER, INTENT, promise, NOW)
+    assert await b.take(OWNER, INTENT, NOW) == promise
+    assert await b.look_up(OWNER, INTENT, "r1", NOW) == promise
+    await a.settle(OWNER, INTENT, Answer("r1", "task-1", since=NOW), NOW)
+    found = await b.look_up(OWNER, INTENT, "r1", NOW)
+    assert found
+    assert found.task_id == "task-1"
+    assert await a.take(OWNER, INTENT, NOW) is None
+    assert await c.take(OWNER, INTENT, NOW) is None
+
+
+async def test_a_promise_that_comes_late_does_not_hide_its_answer(memories: list[SharedMemory]) -> None:
+    a, b, _ = memories
+    await a.settle(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    await a.leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
+    got = await b.take(OWNER, INTENT, NOW)
+    assert got
+    assert (got.task_id, got.pending) == ("task-1", False)
+
+
+async def test_an_unknown_outcome_is_shared_without_the_gateways_words(
+    memories: list[SharedMemory], stores: list[Store]
+) -> None:
+    a, b, _ = memories
+    await a.leave(OWNER, INTENT, Answer("r1", what="HTTP 500: no to 'a secret cat'", code="x", next_step="Look."), NOW)
+    for name in await stores[0].ask("KEYS", "*"):
+        assert name.startswith(f"evolink:{OWNER}:")
+        assert "secret" not in str(await stores[0].ask("HGETALL", name))
+    got = await b.take(OWNER, INTENT, NOW)
+    assert got
+    assert "no clear answer" in got.what
+    assert (got.code, got.next_step) == ("x", "Look.")
+
+
+async def test_everything_in_the_store_ends_by_itself(
+    memories: list[SharedMemory], stores: list[Store], caller: Caller, sandbox: Sandbox
+) -> None:
+    sandbox.configure(image_seconds=1000)
+    clock = FakeClock()
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    await SharedLooks(stores[0], clock).look(caller, task.id, seconds=9, first=True)
+    await memories[0].note(OWNER, "task-1", NOW)
+    await memories[0].leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
+    await memories[1].take(OWNER, INTENT, NOW)
+    pauses = SharedPauses(stores[0], clock)
+    pauses.pause(OWNER, "m", 5)
+    await pauses.aclose()
+    await SharedLimits(stores[0], 5).admit(OWNER, NOW)
+    names = await stores[0].ask("KEYS", "*")
+    assert len(names) == 5
+    for name in names:
+        assert 0 < await stores[0].ask("PTTL", name) <= KEEP_SECONDS * 1000, name
+
+
+async def test_what_the_store_holds_is_not_trusted(memories: list[SharedMemory], stores: list[Store]) -> None:
+    name = store_module.key(OWNER, "left", INTENT)
+    for ref, value in {"a": "{", "b": "[]", "c": "{}", "d": '{"task_id":1}', "e": '{"task_id":"x"}'}.items():
+        await stores[0].ask("HSET", name, ref, value)
+    assert await memories[0].take(OWNER, INTENT, NOW) is None
+    await stores[0].ask("SET", store_module.key(OWNER, "left", "odd"), "not a hash")
+    assert await memories[0].take(OWNER, "odd", NOW) is None
+
+
+async def test_a_store_that_lost_its_memory_does_not_make_us_forget(
+    memories: list[SharedMemory], redis: RedisServer
+) -> None:
+    a, b, _ = memories
+    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    redis.stop()
+    redis.start()
+    assert await b.take(OWNER, INTENT, NOW) is None
+    got = await a.take(OWNER, INTENT, NOW)
+    assert got
+    assert got.task_id == "task-1"
+    assert await a.take(OWNER, INTENT, NOW) is None
+
+
+async def test_without_the_store_answers_are_kept_here_and_handed_in_when_it_is_back(
+    memories: list[SharedMemory], redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_rest(monkeypatch)
+    a, b, _ = memories
+    redis.stop()
+    await a.leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
+    await a.settle(OWNER, INTENT, Answer("r1", "task-1"), NOW)
+    await a.leave(OWNER, "taken here", Answer("r2", "task-2"), NOW)
+    assert await a.take(OWNER, "taken here", NOW)
+    assert await b.take(OWNER, INTENT, NOW) is None
+    redis.start()
+    got = None
+    with anyio.fail_after(10):
+        while (got := await b.take(OWNER, INTENT, NOW)) is None:
+            await anyio.sleep(0.02)
+    assert got.task_id == "task-1"
+    assert await a.take(OWNER, INTENT, NOW) is None
+    assert await a.take(OWNER, "taken here", NOW) is None
+    with anyio.fail_after(10):
+        while await b.look_up(OWNER, "taken here", "r2", NOW) is None:
+            await anyio.sleep(0.02)
+    await anyio.sleep(0.1)
+    assert await b.take(OWNER, "taken here", NOW) is None
+
+
+async def test_a_hung_store_costs_one_call_half_a_second_and_the_others_nothing(
+    stores: list[Store], redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    memory = SharedMemory(stores[0])
+    await memory.note(OWNER, "task-1", NOW)
+    redis.freeze()
+    began = time.monotonic()
+    await memory.note(OWNER, "task-2", NOW)
+    assert time.monotonic() - began < WHOLE_SECONDS + 0.3
+    began = time.monotonic()
+    for _ in range(100):
+        assert not await memory.knows(OWNER, "task-3", NOW)
+    assert time.monotonic() - began < 0.2
+    assert stores[0].failures == 1
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "calls go on without it" in caplog.text
+    redis.thaw()
+
+
+async def test_a_server_that_accepts_and_says_nothing_is_away(tmp_path: Path) -> None:
+    async def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    gone = asyncio.Event()
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    store = Store(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    began = time.monotonic()
+    with pytest.raises(Away):
+        await store.ask("PING")
+    assert time.monotonic() - began < WHOLE_SECONDS + 0.3
+    gone.set()
+    await store.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_trouble_is_counted_every_time_and_logged_once_a_minute(
+    redis: RedisServer, stores: list[Store], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_rest(monkeypatch)
+    caplog.set_level(logging.WARNING)
+    redis.stop()
+    for _ in range(4):
+        with pytest.raises(Away):
+            await stores[0].ask("PING")
+        await anyio.sleep(0.06)
+    assert stores[0].failures == 4
+    assert len(caplog.records) == 1
+    monkeypatch.setattr(store_module, "LOG_SECONDS", 0.0)
+    with pytest.raises(Away):
+        await stores[0].ask("PING")
+    assert len(caplog.records) == 2
+
+
+async def test_while_the_store_rests_one_call_tries_whether_it_is_back(
+    redis: RedisServer, stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "REST_SECONDS", 0.3)
+    store = stores[0]
+    redis.freeze()
+    with pytest.raises(Away):
+        await store.ask("PING")
+    await anyio.sleep(0.35)
+    await asyncio.gather(*(store.ask("PING") for _ in range(20)), return_exceptions=True)
+    assert store.failures == 2
+    redis.thaw()
+    await anyio.sleep(0.35)
+    assert await store.ask("PING")
+    assert await asyncio.gather(*(store.ask("ECHO", str(number)) for number in range(50))) == [
+        str(number) for number in range(50)
+    ]
+
+
+async def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one(
+    redis: RedisServer, stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_rest(monkeypatch)
+    store = stores[0]
+    for number in range(5):
+        assert await store.ask("ECHO", f"warm {number}") == f"warm {number}"
+        redis.freeze()
+        with pytest.raises(Away):
+            await store.ask("ECHO", "late")
+        redis.thaw()
+        await anyio.sleep(0.1)
+        assert await store.ask("ECHO", f"next {number}") == f"next {number}"
+
+
+async def test_a_wrong_password_is_no_more_than_an_absent_store(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(redis.url.replace("redis://", "redis://user:hunter2@"))
+    assert not await SharedMemory(store).knows(OWNER, "task-1", NOW)
+    assert store.failures == 1
+    assert "hunter2" not in caplog.text
+    await store.aclose()
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+async def test_both_names_of_the_scheme_are_understood(redis: RedisServer, scheme: str) -> None:
+    state = state_of(redis.url.replace("redis://", f"{scheme}://"), FakeClock())
+    await state.memory.note(OWNER, "task-1", NOW)
+    assert state.failures() == 0
+    await state.aclose()
+
+
+async def test_a_pause_holds_on_every_replica(stores: list[Store]) -> None:
+    clock = FakeClock()
+    a, b = SharedPauses(stores[0], clock), SharedPauses(stores[1], clock)
+    a.pause(OWNER, "m", 60)
+    a.pause(OWNER, "m", 5)
+    await a.aclose()
+    with pytest.raises(Refused, match="opens again in 60 s"):
+        await b.pass_through(OWNER, "m", seconds=10)
+    await b.pass_through(OWNER, "other", seconds=10)
+    await b.pass_through(owner_of("sk-other"), "m", seconds=10)
+    assert clock.slept == []
+
+
+async def test_callers_are_limited_over_all_replicas(stores: list[Store]) -> None:
+    a, b = SharedLimits(stores[0], 4), SharedLimits(stores[1], 4)
+    assert [await limits.admit(OWNER, NOW + second) for second, limits in enumerate((a, b, a, b))] == [None] * 4
+    assert await b.admit(OWNER, NOW + 10) == pytest.approx(50)
+    assert await a.admit(owner_of("sk-other"), NOW + 10) is None
+    assert await a.admit(OWNER, NOW + 60.5) is None
+    assert await a.admit(OWNER, NOW + 60.6) == pytest.approx(0.4)
+    assert await SharedLimits(stores[0], 0).admit(OWNER, NOW) is None
+
+
+async def test_without_the_store_a_limit_is_one_of_this_replica() -> None:
+    store = Store(f"redis://127.0.0.1:{free_port()}")
+    limits, pauses = SharedLimits(store, 1), SharedPauses(store, FakeClock())
+    assert await limits.admit(OWNER, NOW) is None
+    assert await limits.admit(OWNER, NOW) == pytest.approx(60)
+    pauses.pause(OWNER, "m", 60)
+    with pytest.raises(Refused):
+        await pauses.pass_through(OWNER, "m", seconds=10)
+    await pauses.aclose()
+    await store.aclose()
+
+
+def reads(sandbox: Sandbox) -> int:
+    return len(sandbox.requests("/v1/tasks/"))
+
+
+async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
+    stores: list[Store], caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the real clock, with the interval made short."""
+    monkeypatch.setattr("evolink_mcp.jobs.shared.looks.FIRST_SECONDS", 0.5)
+    sandbox.configure(image_seconds=1000)
+    sandbox.fault("task", "slow", delay=0.1, times=0)
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    replicas = [SharedLooks(store, SystemClock()) for store in stores]
+    for round_ in range(3):
+        seen = await asyncio.gather(
+            *(replica.look(caller, task.id, seconds=9, first=True) for replica in replicas for _ in range(4))
+        )
+        assert {look.task.status for look in seen} <= {"pending", "processing"}
+        assert {look.task.created for look in seen} == {task.created}
+        assert reads(sandbox) == round_ + 1
+        await anyio.sleep(0.6)
+
+
+async def test_nobody_is_shown_what_another_key_read(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:
+    sandbox.configure(image_seconds=1000)
+    clock = FakeClock()
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    await SharedLooks(stores[0], clock).look(caller, task.id, seconds=9, first=True)
+    transport = Transport(sandbox.url, sandbox.url)
+    with pytest.raises(GatewayError) as raised:
+        await SharedLooks(stores[1], clock).look(Caller(transport, "sk-other-000000"), task.id, seconds=9, first=True)
+    assert raised.value.status == 404
+    await transport.aclose()
+
+
+async def test_the_end_of_a_task_is_read_from_the_gateway_and_its_links_stay_out_of_the_store(
+    stores: list[Store], caller: Caller, sandbox: Sandbox
+) -> None:
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    sandbox.settle()
+    clock = FakeClock()
+    for store in stores:
+        assert (await SharedLooks(store, clock).look(caller, task.id, seconds=9, first=True)).task.results
+    assert reads(sandbox) == 3
+    assert await stores[0].ask("KEYS", "*") == []
+
+
+async def test_a_replica_that_fails_to_look_does_not_hold_the_others_up(
+    stores: list[Store], caller: Caller, sandbox: Sandbox
+) -> None:
+    sandbox.configure(image_seconds=1000)
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    sandbox.fault("task", "status", status=503)
+    with pytest.raises(GatewayError):
+        await SharedLooks(stores[0], FakeClock()).look(caller, task.id, seconds=9, first=True)
+    clock = FakeClock()
+    await SharedLooks(stores[1], clock).look(caller, task.id, seconds=9, first=True)
+    assert clock.slept == []
+
+
+async def test_a_replica_that_died_looking_is_waited_for_a_moment_only(
+    stores: list[Store], caller: Caller, sandbox: Sandbox
+) -> None:
+    sandbox.configure(image_seconds=1000)
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    await stores[0].ask("SET", store_module.key(OWNER, "looking", task.id), "1", "PX", 10_000)
+    clock = FakeClock()
+    await SharedLooks(stores[1], clock).look(caller, task.id, seconds=9, first=True)
+    assert 2.5 < sum(clock.slept) < 3.5
+
+
+async def test_looks_go_on_without_the_store(
+    caller: Caller, sandbox: Sandbox, stores: list[Store], redis: RedisServer
+) -> None:
+    sandbox.configure(image_seconds=1000)
+    task = await media.create(caller, "image", IMAGE, seconds=10)
+    looks: Any = SharedLooks(stores[0], FakeClock())
+    await looks.look(caller, task.id, seconds=9, first=True)
+    redis.stop()
+    await looks.look(caller, task.id, seconds=9, first=True)
+    await looks.look(caller, task.id, seconds=9, first=True)
+    assert reads(sandbox) == 3
+    assert stores[0].failures == 1
