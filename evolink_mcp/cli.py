@@ -26,7 +26,7 @@ environment (all optional):
   EVOLINK_FILES_URL        its files API
   EVOLINK_TEXT_URL         its text API
   EVOLINK_TOOLSETS         media (default), text, account or all; several with commas
-  EVOLINK_HISTORY          on (default) or off: remember submitted tasks in a small local file
+  EVOLINK_HISTORY          on or off: remember submitted tasks (over stdio, in a small local file, by default)
   EVOLINK_MODELS_FILE      file that adds or changes models
   EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
   EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink

@@ -48,7 +48,8 @@ class Settings:
 
     ``image_model`` and ``video_model`` are ``None`` where the registry's own
     default holds. ``output_dir`` is ``None`` where results are not saved.
-    ``read_only`` leaves out every tool that spends or changes something.
+    ``read_only`` leaves out every tool that spends or changes something. ``history`` is
+    ``None`` where the operator did not decide: then it is kept over stdio only.
     """
 
     api_key: str | None = field(default=None, repr=False)
@@ -63,7 +64,7 @@ class Settings:
     allow_unlisted_models: bool = False
     toolsets: tuple[Toolset, ...] = ("media",)
     read_only: bool = False
-    history: bool = True
+    history: bool | None = None
     sandbox: bool = False
     state_url: str | None = field(default=None, repr=False)  # may hold a password
     log_level: LogLevel = "INFO"
@@ -170,7 +171,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         models_file=path("EVOLINK_MODELS_FILE", text("EVOLINK_MODELS_FILE")),
         allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
         toolsets=toolsets("EVOLINK_TOOLSETS"),
-        history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on",
+        history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on" if text("EVOLINK_HISTORY") else None,
         sandbox=flag("EVOLINK_SANDBOX"),
         state_url=state_url(),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 PROMPT_START = 200  # characters
+MOST_RECENT = 200  # tasks told at once
 KEEP_SECONDS = 90 * 24 * 3600.0
 BUSY_SECONDS = 0.5  # another process holds the file
 LONGEST = 2.0  # seconds a call waits for the file, whatever is wrong with it
@@ -147,7 +148,7 @@ class LocalHistory:
     async def recent(self, owner: str, *, kind: str = "", model: str = "", since: float = 0.0) -> list[Remembered]:
         return await self._read(
             "AND kind <> '' AND submitted >= ? AND (? = '' OR kind = ?) AND (? = '' OR model = ?) "
-            "ORDER BY submitted DESC, rowid DESC LIMIT 200",
+            f"ORDER BY submitted DESC, rowid DESC LIMIT {MOST_RECENT}",
             (owner, since, kind, kind, model, model),
         )
 

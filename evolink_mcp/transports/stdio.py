@@ -36,7 +36,7 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
                 history=False,  # its tasks end with it
             )
         app = App(settings)
-        if settings.history:
+        if settings.history is not False:
             app.history = LocalHistory(settings.base_url, app.clock)
         if settings.models_file is not None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start

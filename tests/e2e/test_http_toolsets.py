@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from tests.programs import RedisServer
 from tests.serving import WAYS, Way, bearer, connected, on, serving
 from tests.snapshots import PARAMETERS
 from tests.support import Sandbox, ok
@@ -66,3 +68,16 @@ async def test_callers_do_not_see_each_others_tasks(sandbox: Sandbox) -> None:
         async with connected(served.url, WAYS[0], bearer(BOB)) as bob:
             assert (await ok(bob, "list_tasks"))["tasks"] == []
             assert (await ok(bob, "list_tasks", ids=[made]))["tasks"] == []
+
+
+@pytest.mark.parametrize("wanted", [True, None])
+async def test_replicas_remember_prompts_only_where_the_operator_wants_it(
+    sandbox: Sandbox, tmp_path: Path, wanted: bool | None
+) -> None:
+    with RedisServer(tmp_path) as redis:
+        settings = replace(on(sandbox), toolsets=("media", "account"), state_url=redis.url, history=wanted)
+        async with serving(settings) as first, connected(first.url, WAYS[0], bearer(ALICE)) as alice:
+            await ok(alice, "generate_image", prompt="a kite", model="gpt-image-2")
+        async with serving(settings) as second, connected(second.url, WAYS[0], bearer(ALICE)) as alice:
+            (task,) = (await ok(alice, "list_tasks"))["tasks"]
+    assert task.get("prompt") == ("a kite" if wanted else None)
