@@ -242,11 +242,11 @@ def _working_directory() -> Path | None:
 def _upload_dirs(listed: list[Path], output_dir: Path | None, cwd: Path | None) -> tuple[Path, ...]:
     """The folders files may be uploaded from: as listed, else the working directory.
 
-    The working directory does not count where it is the root or the home folder
-    itself: hosts start servers there, and nobody meant to open all of it.
+    The working directory does not count where it is the root, the home folder itself
+    or one above it: hosts start servers there, and nobody meant to open all of it.
     """
     if not listed:
-        home = Path(os.path.expanduser("~"))
-        usable = cwd is not None and cwd not in (Path(cwd.anchor), home)
+        home = Path(os.path.expanduser("~")).resolve()
+        usable = cwd is not None and not home.is_relative_to(cwd.resolve()) and cwd.resolve() != Path(cwd.anchor)
         listed = [folder for folder in (cwd if usable else None, output_dir) if folder is not None]
     return tuple(dict.fromkeys(listed))

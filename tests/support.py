@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -94,6 +95,15 @@ class FakeClock:
             await anyio.to_thread.run_sync(self._sandbox.settle_files)
             await anyio.to_thread.run_sync(self._sandbox.advance, seconds)
         await anyio.lowlevel.checkpoint()
+
+
+def png(width: int = 8, height: int = 8) -> bytes:
+    """A picture."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), "teal").save(out, "PNG")
+    return out.getvalue()
 
 
 def text_of(result: CallToolResult) -> str:

@@ -61,8 +61,11 @@ async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> bool:
 
 
 async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> wire.StoredFile:
-    data = await _data(caller, "POST", f"upload/{how}", "uploading the file", seconds, **content)
-    file = wire.parse_file(data)
+    url = f"{caller.transport.files_url}/api/v1/files/upload/{how}"
+    reply = await caller.ask("POST", url, seconds=seconds, **content)
+    if not _succeeded(reply):
+        raise _failure(reply, "uploading the file", stores=True)
+    file = wire.parse_file(wire.as_object(reply.body).get("data"))
     if file is None:
         raise GatewayError(
             "The files API answered an upload without a file id.",
@@ -89,12 +92,13 @@ def _succeeded(reply: Reply) -> bool:
     return reply.ok and body.get("success") is not False and wire.parse_problem(body) is None
 
 
-def _failure(reply: Reply, doing: str) -> GatewayError:
+def _failure(reply: Reply, doing: str, *, stores: bool = False) -> GatewayError:
+    """The error of a reply; where it ``stores`` something, only a plain refusal is one."""
     problem = wire.parse_problem(reply.body)
     code = wire.as_whole(problem.code) if problem else None
     advice = problems.FILE_ADVICE.get(code or 0)
     if problem is None or advice is None:
-        return error_from(reply, doing=doing)
+        return error_from(reply, doing=doing, paid=stores)
     return GatewayRefused(
         f"{reply.host} refused when {doing}: {(problem.message or advice.meaning).rstrip('.')}.",
         status=reply.status,

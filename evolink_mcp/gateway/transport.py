@@ -146,8 +146,20 @@ class Caller:
         host = urlsplit(url).netloc
         started, reply = time.monotonic(), None
         try:
+            client = self.transport.client  # a SOCKS proxy needs a package of its own
+        except (
+            ImportError,
+            ValueError,
+            httpx2.InvalidURL,
+        ) as error:
+            raise Unreachable(
+                "The proxy that the environment names cannot be used.",
+                code="bad_proxy",
+                next_step=f"The user can install httpx2[socks] or unset the proxy variable ({_cause(error)}).",
+            ) from error
+        try:
             with anyio.fail_after(seconds):
-                reply = await self._send(method, url, host, feed, content)
+                reply = await self._send(client, method, url, host, feed, content)
                 return reply
         except NEVER_ARRIVED as error:
             raise Unreachable(
@@ -166,13 +178,19 @@ class Caller:
                 self.watch(Exchange(method, path, status, time.monotonic() - started, request_id))
 
     async def _send(
-        self, method: str, url: str, host: str, feed: Callable[[bytes], bool] | None, content: dict[str, Any]
+        self,
+        client: httpx2.AsyncClient,
+        method: str,
+        url: str,
+        host: str,
+        feed: Callable[[bytes], bool] | None,
+        content: dict[str, Any],
     ) -> Reply:
         headers = {"authorization": f"Bearer {self.key}"}
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
         inject(headers)  # W3C trace context, where OpenTelemetry is configured
-        async with self.transport.client.stream(method, url, headers=headers, **content) as response:
+        async with client.stream(method, url, headers=headers, **content) as response:
             streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
             fed = feed if streams else None
             raw, size = bytearray(), 0

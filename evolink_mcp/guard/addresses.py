@@ -13,7 +13,8 @@ Address = IPv4Address | IPv6Address
 _UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = IPv6Network("3fff::/20")  # RFC 9637, newer than some Pythons
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
-_RELAYS = IPv4Network("192.88.99.0/24")  # RFC 7526: withdrawn, leads anywhere
+# RFC 7526: withdrawn relays, which lead anywhere. RFC 6890: kept for protocols; older Pythons call most of it global.
+_NOWHERE = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"))
 
 
 def literal(host: str) -> Address | None:
@@ -33,7 +34,8 @@ def literal(host: str) -> Address | None:
 def is_public(address: Address) -> bool:
     """Whether an address is on the public network, and the one that may be hidden in it (mapped, 6to4, NAT64) too."""
     if isinstance(address, IPv4Address):
-        return address.is_global and not address.is_multicast and not address.is_reserved and address not in _RELAYS
+        public = address.is_global and not address.is_multicast and not address.is_reserved
+        return public and not any(address in network for network in _NOWHERE)
     if address.scope_id:
         return False
     if address.ipv4_mapped is not None:

@@ -38,7 +38,7 @@ def open_allowed(
         # Only to look at such a path would send the user's login to the machine it names.
         raise _refused(f"{name}: {shown} is on another machine.", folders)
     try:
-        real = Path(path).expanduser().resolve(strict=True)
+        real = Path(path).expanduser().resolve()
         roots = [folder.resolve() for folder in folders]
     except (OSError, RuntimeError, ValueError):
         raise _refused(f"{name}: there is no readable file at {shown}.", folders) from None
@@ -47,6 +47,11 @@ def open_allowed(
         raise _refused(f"{name}: {shown} is outside the folders that uploads may come from.", folders)
     try:
         handle = _open_below(root, real)
+    except FileNotFoundError:
+        missing = f"{name}: there is no file at {shown}."
+        if not Path(path).is_absolute() and not path.startswith("~"):
+            missing += f" A relative path starts at {Path.cwd()}."
+        raise _refused(missing, folders) from None
     except OSError as error:
         raise _refused(f"{name}: {shown} cannot be read ({error.strerror}).", folders) from None
     about = os.fstat(handle)

@@ -9,9 +9,12 @@ A download goes on when the call that began it has ended; the next one joins it.
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
-import tempfile
+import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +25,18 @@ from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
 
 MAX_BYTES = 2 * 1024**3
 AT_ONCE = 4
-PART = ".part"
+PART = ".evolink-part"  # of these files, and of no other program's
 ABANDONED_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
+
+logger = logging.getLogger(__name__)
 
 
 class NotSaved(Exception):
-    """Why a result is not saved, in a sentence. Its link is still good."""
+    """Why a result is not saved, in a sentence. Its link is still good. ``going_on``: it may be saved yet."""
+
+    def __init__(self, reason: str, *, going_on: bool = False) -> None:
+        super().__init__(reason)
+        self.going_on = going_on
 
 
 Kept = Path | NotSaved
@@ -38,6 +47,7 @@ class _Running:
     """One download under way."""
 
     work: asyncio.Task[Kept]
+    began: bool = False
     size: int = 0
 
     def outcome(self) -> Kept:
@@ -45,9 +55,10 @@ class _Running:
             return NotSaved("this server is stopping")
         if self.work.done():
             return self.work.result()
-        return NotSaved(
-            f"it is still being saved ({self.size / 1e6:.1f} MB so far), and that goes on; check_task again later"
-        )
+        if not self.began:
+            return NotSaved("it waits for other downloads, and will be saved; check_task again later", going_on=True)
+        done = f"{self.size / 1e6:.1f} MB so far"
+        return NotSaved(f"it is still being saved ({done}), and that goes on; check_task again later", going_on=True)
 
 
 class Keeper:
@@ -88,11 +99,15 @@ class Keeper:
     async def _keep_one(self, stem: str, url: str) -> Kept:
         try:
             async with self._free:
+                self._running[stem].began = True
                 return self._there(stem) or await self._fetch(stem, url)
         except NotFetched as reason:
             return NotSaved(str(reason))
         except OSError as error:
             return NotSaved(f"{self.folder} cannot be written to ({error.strerror or error})")
+        except Exception:  # whatever it is, the link must reach the caller
+            logger.exception("Saving %s failed", stem)
+            return NotSaved("this server failed; its log has the details")
 
     def _there(self, stem: str) -> Path | None:
         paths = (self.folder / f"{stem}.{extension}" for extension in EXTENSIONS.values())
@@ -101,10 +116,9 @@ class Keeper:
     async def _fetch(self, stem: str, url: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        handle, name = tempfile.mkstemp(prefix=f".{stem}-", suffix=PART, dir=self.folder)
-        partial = Path(name)
+        partial = self.folder / f".{stem}-{secrets.token_hex(4)}{PART}"
         try:
-            with os.fdopen(handle, "wb") as file:
+            with partial.open("xb") as file:
 
                 def write(chunk: bytes) -> None:
                     file.write(chunk)
@@ -123,8 +137,9 @@ class Keeper:
             return
         self._swept = True
         for partial in self.folder.glob(f".*{PART}"):
-            if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
-                partial.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                    partial.unlink()
 
 
 def file_stem(task: wire.Task, number: int) -> str:
@@ -140,13 +155,18 @@ def task_stem(task: wire.Task) -> str:
 
 
 def put_in_place(partial: Path, final: Path) -> Path:
-    """Gives a whole file its final name, unless another process was faster."""
-    os.chmod(partial, 0o644)
+    """Gives a whole file its final name, unless another process was faster.
+
+    Raises:
+        OSError: What has that name is no file.
+    """
     try:
         os.link(partial, final)
     except FileExistsError:
         pass
     except OSError:  # a file system without hard links
-        if not final.exists():
+        if not os.path.lexists(final):
             os.rename(partial, final)
+    if not final.is_file():
+        raise OSError(errno.EEXIST, f"{final.name} is there already and is no file")
     return final

@@ -7,6 +7,7 @@ results lie on other hosts than the gateway.
 
 from __future__ import annotations
 
+import time
 import urllib.request
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -16,14 +17,17 @@ import httpx2
 from evolink_mcp import __version__
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.addresses import Address, literal
 from evolink_mcp.guard.urls import Unresolved, UrlGuard
 from evolink_mcp.media.kinds import SNIFF_BYTES
+from evolink_mcp.settings import is_loopback
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A link may be slow as long as something comes.
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
+PATIENCE = 60.0  # seconds after which the average rate has to be at least
+SLOWEST = 10_000  # bytes a second: somebody else may be waiting to download
 LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 
 
@@ -49,6 +53,7 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
         Raises:
             Refused: The link may not be followed.
             Unresolved: Its host has no address.
+            NotFetched: The environment's proxy cannot be used.
         """
         url = str(request.url)
         proxy = _proxy_of(url)
@@ -59,9 +64,16 @@ class JudgedTransport(httpx2.AsyncBaseTransport):
                 raise
             addresses = []
         if proxy is not None:
-            through = self._proxies.setdefault(proxy, httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy))
-            return await through.handle_async_request(request)
+            return await self._through(proxy).handle_async_request(request)
         return await self._connect(request, addresses)
+
+    def _through(self, proxy: str) -> httpx2.AsyncHTTPTransport:
+        if proxy not in self._proxies:
+            try:
+                self._proxies[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy)
+            except (ImportError, ValueError, httpx2.InvalidURL):  # SOCKS without its package; no proxy's address
+                raise NotFetched("the proxy that the environment names is of a kind that cannot be used here") from None
+        return self._proxies[proxy]
 
     async def _connect(self, request: httpx2.Request, addresses: list[Address]) -> httpx2.Response:
         """Tries the addresses in turn. The host's name stays in the Host header, and its certificate must show it."""
@@ -102,7 +114,8 @@ class Fetcher:
                     return head
                 url = moved
         except Refused as refused:
-            raise NotFetched(f"its link leads where no result can be: {refused.what}") from None
+            reason = refused.what.partition(": ")[2].rstrip(".")
+            raise NotFetched(f"its link may not be followed: {reason}") from None
         except Unresolved as unresolved:
             raise NotFetched(f"its host {unresolved} has no address here") from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
@@ -144,7 +157,7 @@ _HEADERS = {
 
 
 async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> bytes:
-    head, size = b"", 0
+    head, size, began = b"", 0, time.monotonic()
     promised = wire.as_whole(response.headers.get("content-length"))
     if promised is not None and promised > max_bytes:
         raise NotFetched(f"it is larger than {max_bytes:,} bytes")
@@ -154,6 +167,8 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], object], ma
         size += len(chunk)
         if size > max_bytes:
             raise NotFetched(f"it is larger than {max_bytes:,} bytes")
+        if (passed := time.monotonic() - began) > PATIENCE and size < passed * SLOWEST:
+            raise NotFetched(f"it came too slowly ({size:,} bytes in {passed:.0f} s)")
         write(chunk)
     return head
 
@@ -164,6 +179,6 @@ def _proxy_of(url: str) -> str | None:
     host = parts.hostname or ""
     proxies = urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+    if not found or is_loopback(str(literal(host) or host)) or urllib.request.proxy_bypass(host):
         return None
     return found if "://" in found else f"http://{found}"

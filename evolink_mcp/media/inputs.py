@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 import anyio
 
-from evolink_mcp.errors import GatewayError, Refused
+from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.media.kinds import safe
 from evolink_mcp.media.uploads import LocalFile, Uploaded
@@ -69,28 +70,34 @@ class LocalInputs:
     @property
     def names(self) -> str:
         """The files, for people."""
-        return ", ".join(file.path.name for _, file in self._files.values())
+        return ", ".join(file.name for _, file in self._files.values())
 
     def stands_in(self, link: str) -> bool:
         """Whether a link only stands for a local file."""
         return link in self._files
 
+    def in_words(self, text: str) -> str:
+        """A text about ``params`` as the caller knows them: with file names in place of the stand-ins."""
+        for stand_in, (_, file) in self._files.items():
+            text = text.replace(stand_in, file.name)
+        return text
+
     @property
     def notes(self) -> list[str]:
         """What was uploaded, and how to be rid of it."""
         return [
-            f"{self._files[stand_in][0]}: uploaded {self._files[stand_in][1].path.name} as {uploaded.file.file_id} "
+            f"{self._files[stand_in][0]}: uploaded {self._files[stand_in][1].name} as {uploaded.file.file_id} "
             f"(expires after 72 h; delete_file {uploaded.file.file_id} frees its place)."
             for stand_in, uploaded in self._uploaded.items()
         ]
 
     async def upload(self, caller: Caller, params: Mapping[str, object], *, seconds: float) -> dict[str, object]:
-        """Uploads the files; returns ``params`` with their links in place of the stand-ins.
+        """Uploads the files, all within ``seconds``; returns ``params`` with their links in place of the stand-ins.
 
         Raises:
             GatewayError: One of them was not stored. Nothing was paid for; ``charged`` says so.
         """
-        free = anyio.Semaphore(AT_ONCE)
+        free, end = anyio.Semaphore(AT_ONCE), anyio.current_time() + seconds
         failed: list[GatewayError] = []
 
         async def one(stand_in: str, name: str, file: LocalFile) -> None:
@@ -98,9 +105,13 @@ class LocalInputs:
                 if failed:
                     return
                 try:
-                    self._uploaded[stand_in] = await file.upload(caller, _stored_name(stand_in, file), seconds=seconds)
+                    left = max(end - anyio.current_time(), 0.0)
+                    uploaded = await file.upload(caller, _stored_name(file), seconds=left)
+                    self._uploaded[stand_in] = uploaded
+                    if not uploaded.link:
+                        raise GatewayError("The files API told no link to it.", code="no_link")
                 except GatewayError as error:
-                    error.what = f"{name}: {file.path.name} could not be uploaded. {error.what}"
+                    error.what = f"{name}: {file.name} could not be uploaded. {error.what}"
                     failed.append(error)
 
         async with anyio.create_task_group() as group:
@@ -109,13 +120,14 @@ class LocalInputs:
         if failed:
             error = failed[0]
             error.charged = "no"  # the paid request was never sent
-            error.next_step = f"{error.next_step} upload_file has more time for a large file; then pass its file_url."
+            if error.code == "timeout":
+                error.next_step += " upload_file has more time for a large file; then pass its file_url."
             self.told(error)
             raise error
         links = {stand_in: uploaded.link for stand_in, uploaded in self._uploaded.items()}
         return cast("dict[str, object]", _linked(params, links))
 
-    def told(self, error: GatewayError) -> None:
+    def told(self, error: EvolinkError) -> None:
         """Adds to an error what was uploaded before it."""
         if self._uploaded:
             error.next_step = " ".join([error.next_step, *self.notes]).strip()
@@ -134,25 +146,26 @@ class LocalInputs:
                 next_step="Give fewer, or upload them with upload_file first.",
             )
         file = self._open.enter_context(LocalFile.open(path, folders, name=name))
-        stand_in = _STAND_IN + _identity(file) + "/" + quote(file.path.name)
+        stand_in = _STAND_IN + _identity(file) + "/" + quote(file.name)
         self._files.setdefault(stand_in, (name, file))
         return stand_in
 
 
 def _identity(file: LocalFile) -> str:
     about = os.fstat(file.handle.fileno())
-    return hashlib.sha256(f"{file.path}\0{file.size}\0{about.st_mtime_ns}".encode()).hexdigest()[:32]
+    what = os.fsencode(file.path) + f"\0{file.size}\0{about.st_mtime_ns}".encode()
+    return hashlib.sha256(what).hexdigest()[:32]
 
 
-def _stored_name(stand_in: str, file: LocalFile) -> dict[str, str]:
-    """A name of its own for each file: the gateway overwrites files of the same name (S1), even while they are read."""
-    return {"file_name": f"{stand_in.removeprefix(_STAND_IN)[:12]}-{safe(file.path.name)}"}
+def _stored_name(file: LocalFile) -> dict[str, str]:
+    """A name of its own for each upload: the same name overwrites (S1), perhaps a file that a task still reads."""
+    return {"file_name": f"{secrets.token_hex(4)}-{safe(file.name)}"}
 
 
 def _replaced(value: object, name: str, link_names: frozenset[str], add: Callable[[str, str], str]) -> object:
     """A value with every local path in a place for links given to ``add`` and replaced by what that returns."""
     if isinstance(value, str):
-        path = _local_path(value) if name.partition("[")[0].rpartition(".")[2] in link_names else None
+        path = _local_path(value) if name.rpartition(".")[2].partition("[")[0] in link_names else None
         return value if path is None else add(name, path)
     if isinstance(value, Mapping):
         inner = cast("Mapping[str, object]", value)
@@ -168,7 +181,10 @@ def _local_path(text: str) -> str | None:
     """The path that a text is, ``file:`` links included; ``None`` for links, data URLs and what no path is."""
     scheme = text[:5].lower()
     if scheme == "file:":
-        parts = urlsplit(text)
+        try:
+            parts = urlsplit(text)
+        except ValueError:
+            return text
         return unquote(parts.path) if parts.netloc in ("", "localhost") else text
     if scheme == "data:" or "://" in text[:16] or not text or len(text) > 4096 or not text.isprintable():
         return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 LONGEST_EDGE = 512
 MAX_BYTES = 100_000
 MAX_PREVIEWS = 4
-MAX_FETCHED = 200 * 1024 * 1024  # of a result that is only looked at
+MAX_PIXELS = 50_000_000  # more than any model makes; what is decoded takes four bytes for each
+MAX_FETCHED = 100 * 1024 * 1024  # of a result that is only looked at
 INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
+
+_ONE_AT_A_TIME = threading.Lock()  # each holds a whole picture in memory
 
 
 class NoPreview(Exception):
@@ -57,12 +61,21 @@ async def preview_link(fetcher: Fetcher, url: str) -> bytes:
 
 
 def _render(path: Path) -> bytes:
+    with _ONE_AT_A_TIME:
+        return _rendered(path)
+
+
+def _rendered(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mime_type = sniff(file.read(SNIFF_BYTES)) or ""
+        if not mime_type.startswith(("image/", "video/")):
+            raise NoPreview("No preview: the file is no picture and no film.")
         picture = _first_frame(path) if mime_type.startswith("video/") else _open(path)
         picture.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
         return _small_jpeg(picture.convert("RGB"))
+    except NoPreview:
+        raise
     except ImportError:
         raise NoPreview(INSTALL_HINT) from None
     except Exception as error:  # decoders raise what they like, and a picture nobody can show is no failure
@@ -81,9 +94,13 @@ def _small_jpeg(picture: Image.Image) -> bytes:
 def _open(path: Path) -> Image.Image:
     from PIL import Image
 
-    picture = Image.open(path)
-    picture.load()
-    return picture
+    # Only these: other decoders of the library start programs on what they are given.
+    with Image.open(path, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF")) as picture:
+        if picture.width * picture.height > MAX_PIXELS:
+            raise NoPreview(f"No preview: the picture has {picture.width} × {picture.height} pixels.")
+        picture.draft("RGB", (LONGEST_EDGE * 2, LONGEST_EDGE * 2))
+        picture.load()
+        return picture
 
 
 def _first_frame(path: Path) -> Image.Image:

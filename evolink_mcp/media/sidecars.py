@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.media.downloads import task_stem
+from evolink_mcp.media.downloads import PART, task_stem
 from evolink_mcp.media.kinds import safe
 
 PENDING = ".evolink"
@@ -33,8 +34,9 @@ def note_request(folder: Path, task: wire.Task, request: Mapping[str, object]) -
         pending = folder / PENDING
         pending.mkdir(parents=True, exist_ok=True)
         for old in pending.glob("*.json"):
-            if time.time() - old.stat().st_mtime > PENDING_SECONDS:
-                old.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process was faster
+                if time.time() - old.stat().st_mtime > PENDING_SECONDS:
+                    old.unlink()
         _write(pending / f"{safe(task.id)}.json", dict(request))
     except OSError as error:
         logger.warning("The request of task %s could not be noted in %s: %s", task.id, folder, error.strerror or error)
@@ -89,15 +91,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, facts: Mapping[str, object]) -> None:
     """Puts a whole file in place in one step."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=path.parent)
+    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}{PART}"
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with partial.open("x", encoding="utf-8") as file:
             json.dump(facts, file, ensure_ascii=False, indent=2)
             file.write("\n")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        os.replace(partial, path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _iso(seconds: float | None) -> str | None:

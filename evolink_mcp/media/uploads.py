@@ -14,7 +14,7 @@ from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.guard.paths import open_allowed
 from evolink_mcp.guard.urls import Unresolved, UrlGuard
-from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, sniff
+from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff
 
 MAX_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME = 255
@@ -76,6 +76,12 @@ class LocalFile:
         self.handle.close()
 
     @property
+    def name(self) -> str:
+        """Its name, in characters that can be sent and shown."""
+        name = self.path.name
+        return name if _plain(name) else safe(name)
+
+    @property
     def seconds(self) -> float:
         """How long an upload of it may take."""
         return UPLOAD_SECONDS + self.size / SLOWEST_BYTES_PER_SECOND
@@ -89,7 +95,7 @@ class LocalFile:
         self.handle.seek(0)
         with _unrepeated():
             stored = await files.upload_stream(
-                caller, self.handle, self.path.name, self.mime_type, dict(names), seconds=seconds
+                caller, self.handle, self.name, self.mime_type, dict(names), seconds=seconds
             )
         return Uploaded(stored, self.mime_type)
 

@@ -15,9 +15,9 @@ from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
 FILE_SECONDS = 50.0
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 8.0
 MAX_PAGE_SIZE = 100  # S1
-OVERWRITES = "A file of the same name in the same folder was overwritten, if there was one."  # S1
+OVERWRITES = "The same name in the same folder overwrites: links to an earlier {name} now lead to this file."  # S1
 
 
 async def upload_file(
@@ -45,7 +45,7 @@ async def upload_file(
         else:
             uploaded = await _upload_path(call, file_path or "", names)
     stored = uploaded.file
-    overwrites = OVERWRITES if file_name or source == "file_path" else None
+    overwrites = OVERWRITES.format(name=stored.file_name or "one") if file_name or source != "base64_data" else None
     facts = _present(stored, "upload_time")
     facts.setdefault("mime_type", uploaded.mime_type)
     return FileView(
@@ -90,7 +90,7 @@ async def list_files(
     quotas: list[wire.Quota | GatewayError] = []
 
     async def read_quota() -> None:
-        quotas.append(await _quota(caller, FILE_SECONDS))
+        quotas.append(await _quota(caller))
 
     async def read_list() -> None:
         try:
@@ -137,7 +137,7 @@ async def delete_file(
         )
     caller = call.caller
     known = await _stored(caller, file_id)
-    gone = not await files.delete_file(caller, file_id, seconds=FILE_SECONDS)
+    gone = not await files.delete_file(caller, file_id, seconds=call.left(FILE_SECONDS - LOOK_SECONDS))
     quota = await _quota(caller)
     if gone:
         told = "There is no such file (any more): it was deleted before, has expired, or the id is wrong"
@@ -165,9 +165,10 @@ async def _stored(caller: Caller, file_id: str) -> wire.StoredFile | None:
     return next((file for file in listed if file.file_id == file_id), None)
 
 
-async def _quota(caller: Caller, seconds: float = LOOK_SECONDS) -> wire.Quota | GatewayError:
+async def _quota(caller: Caller) -> wire.Quota | GatewayError:
+    """The places left, or why they are not known; never worth a long wait."""
     try:
-        return await files.quota(caller, seconds=seconds)
+        return await files.quota(caller, seconds=LOOK_SECONDS)
     except GatewayError as error:
         return error
 

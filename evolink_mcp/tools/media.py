@@ -134,8 +134,11 @@ async def _generate(
         raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
     registry = call.app.registry
     with LocalInputs.find(params, registry.link_names, call.app.upload_dirs) as local:
-        checked = _checked(call, kind, chosen, local.params)
-        notes = [*checked.notes, *await call.app.urls.check_links(checked.params, skip=local.stands_in)]
+        checked = _checked(call, kind, chosen, local)
+        notes = [
+            *map(local.in_words, checked.notes),
+            *await call.app.urls.check_links(checked.params, skip=local.stands_in),
+        ]
         async with call.beating():
             sent = checked.params
             if local.names:
@@ -150,23 +153,24 @@ async def _generate(
                     notes += local.notes + ([EARLIER] if submitted.earlier else [])
                     await _note_request(call, submitted.task, {"model": chosen, **params})
                     return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)
-            except GatewayError as error:
-                if error.status and chosen in error.what and (others := registry.alternatives(chosen)):
+            except EvolinkError as error:
+                status = error.status if isinstance(error, GatewayError) else 0
+                if status and chosen in error.what and (others := registry.alternatives(chosen)):
                     error.next_step += f" Models that can do the same: {', '.join(others)}."
                 local.told(error)
                 raise
 
 
-def _checked(call: Call, kind: gateway_media.Media, model: str, params: dict[str, object]) -> Checked:
+def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
     """The parameters as they may be sent.
 
     Raises:
         Refused: With every problem at once.
     """
-    checked = call.app.registry.check(kind, model, params)
+    checked = call.app.registry.check(kind, model, local.params)
     if checked.problems:
         raise Refused(
-            "\n".join(first_of([problem.message for problem in checked.problems])),
+            local.in_words("\n".join(first_of([problem.message for problem in checked.problems]))),
             code="invalid_parameters",
             next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
             if checked.model

@@ -23,7 +23,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, ListToolsResult, TextContent, ToolAnnotations
+from mcp_types import INVALID_PARAMS, CallToolResult, ContentBlock, ListToolsResult, TextContent, ToolAnnotations
 from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
@@ -120,11 +120,13 @@ class StrictTool(Tool):
             watched.task_id = getattr(view, "task_id", None) or watched.task_id
             structured = view.model_dump(mode="json", exclude_none=True)
             text = view.as_text()
+            blocks: Sequence[ContentBlock] = view.blocks()
             for secret in (self._app.settings.api_key, *call.credential.secrets):
                 if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
                     text = text.replace(secret, HIDDEN)
                     structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
-            content = [TextContent(type="text", text=text), *view.blocks()]
+                    blocks = _without(secret, blocks)
+            content = [TextContent(type="text", text=text), *blocks]
             return CallToolResult(content=content, structured_content=structured)
 
     async def _run(self, call: Call, arguments: dict[str, Any]) -> View:
@@ -292,6 +294,10 @@ def _only(listed: HandlerResult, names: Sequence[str]) -> HandlerResult:
     if isinstance(listed, ListToolsResult):
         return listed.model_copy(update={"tools": [tool for tool in listed.tools if tool.name in names]})
     return listed
+
+
+def _without(secret: str, blocks: Sequence[ContentBlock]) -> list[ContentBlock]:
+    return [block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks]
 
 
 def _failed(text: str) -> CallToolResult:

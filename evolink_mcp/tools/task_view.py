@@ -89,7 +89,7 @@ def task_view(
         polling=None if task.final else _polling(pace),
         error=_failure(task),
         notes=told or None,
-        next_step=_next_step(task, results, late=now - created >= pace.give_up, tried=bool(kept)),
+        next_step=_next_step(task, results, kept or [], age=now - created),
     )
 
 
@@ -137,14 +137,20 @@ def _failure(task: wire.Task) -> FailureView | None:
     )
 
 
-def _next_step(task: wire.Task, results: list[ResultView], *, late: bool, tried: bool) -> str:
+def _next_step(task: wire.Task, results: list[ResultView], kept: list[downloads.Kept], *, age: float) -> str:
+    going_on = any(isinstance(each, downloads.NotSaved) and each.going_on for each in kept)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
             return "Tell the user where the file is saved. To use it as an input, upload_file it or pass its link."
-        case "completed" if results:
-            more = (
-                "See the notes for why it is not saved." if tried else "With EVOLINK_OUTPUT_DIR set it is saved here."
+        case "completed" if results and going_on:
+            return f"Call check_task with task_id {task.id} again: the results are still being saved."
+        case "completed" if results and age >= LINK_SECONDS:
+            return (
+                "The links should be dead by now, and not every result is saved. Try them once; "
+                "ask the user before anything is made, and paid for, again."
             )
+        case "completed" if results:
+            more = "See the notes for why it is not saved." if kept else "With EVOLINK_OUTPUT_DIR set it is saved here."
             return f"Give the user the link now, before it dies; it also works as an input (image_urls). {more}"
         case "completed" if task.made:
             return "The task has ended and has no file to fetch; what it made is in the notes."
@@ -154,7 +160,7 @@ def _next_step(task: wire.Task, results: list[ResultView], *, late: bool, tried:
             return problems.task_advice(task.error.code if task.error else "").resolution
         case "cancelled":
             return "The task was cancelled and will not go on. Submit again only if the user still wants it."
-        case _ if late:
+        case _ if age >= pace_of(task.kind).give_up:
             return (
                 f"This takes longer than expected. Tell the user the task id {task.id}; "
                 f"check_task can look again later. {_NOT_AGAIN}"
@@ -172,6 +178,9 @@ async def _add_previews(
 
     async def one(index: int, url: str) -> None:
         saved = kept[index] if index < len(kept) else None
+        if isinstance(saved, downloads.NotSaved) and saved.going_on:
+            made[index] = "No preview yet: the result is still being saved."
+            return
         try:
             on_disk = isinstance(saved, Path)
             made[index] = await (previews.preview(saved) if on_disk else previews.preview_link(call.app.fetcher, url))

@@ -1,0 +1,167 @@
+"""Which links may be used: tables of hostile and of good ones, and what their names may resolve to."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+
+import pytest
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.guard.addresses import Address, is_public
+from evolink_mcp.guard.urls import FREE_TEXT, Resolver, Unresolved, UrlGuard, system_resolver
+from tests.links import CREDENTIALS, GOOD, NO_LINKS, PRIVATE, THIS_MACHINE
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_public_https_links_pass(url: str) -> None:
+    assert UrlGuard().check_spelling(url, name="image_urls").isascii()
+
+
+@pytest.mark.parametrize("loopback", [False, True])
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        *[(url, "") for url in NO_LINKS],
+        *[(url, "user name or password") for url in CREDENTIALS],
+        *[(url, "private network") for url in PRIVATE],
+    ],
+)
+def test_hostile_links_are_refused(url: str, said: str, loopback: bool) -> None:
+    with pytest.raises(Refused) as raised:
+        UrlGuard(allow_loopback=loopback).check_spelling(url, name="image_urls")
+    text = raised.value.render(paid=True)
+    assert text.startswith("image_urls: ")
+    assert said in text
+    assert "Charged: no." in text
+    assert len(text) < 400
+
+
+@pytest.mark.parametrize("url", THIS_MACHINE)
+def test_links_to_this_machine_are_refused(url: str) -> None:
+    with pytest.raises(Refused, match="this machine"):
+        UrlGuard().check_spelling(url, name="x")
+
+
+@pytest.mark.parametrize("url", THIS_MACHINE)
+def test_loopback_passes_where_the_gateway_is_there(url: str) -> None:
+    UrlGuard(allow_loopback=True).check_spelling(url, name="x")
+
+
+def answering(*addresses: str) -> Resolver:
+    """A resolver that finds the same addresses for every name."""
+
+    async def resolve(host: str) -> list[Address]:
+        return [ip_address(address) for address in addresses]
+
+    return resolve
+
+
+NOWHERE = [
+    ["10.0.0.1"],
+    ["100.64.0.1"],
+    ["127.0.0.1"],
+    ["169.254.169.254"],
+    ["172.16.0.1"],
+    ["0.0.0.0"],
+    ["224.0.0.1"],
+    ["::1"],
+    ["::"],
+    ["fd00::1"],
+    ["fe80::1"],
+    ["fe80::1%1"],
+    ["2606:4700::1%1"],
+    ["::ffff:127.0.0.1"],
+    ["::ffff:10.0.0.1"],
+    ["64:ff9b::10.0.0.1"],
+    ["2002:a00:1::"],
+    ["8.8.8.8", "10.0.0.1"],
+    ["10.0.0.1", "8.8.8.8"],
+    ["8.8.8.8", "2606:4700::1", "fd00::1"],
+]
+
+
+@pytest.mark.parametrize("found", NOWHERE, ids=str)
+@pytest.mark.parametrize("loopback", [False, True])
+async def test_a_name_that_resolves_into_a_private_network_is_refused(found: list[str], loopback: bool) -> None:
+    guard = UrlGuard(allow_loopback=loopback, resolve=answering(*found))
+    with pytest.raises(Refused, match="leads into a private network"):
+        await guard.addresses("https://example.com/a", name="link")
+    with pytest.raises(Refused, match=r"^image_urls: "):
+        await guard.check_links({"image_urls": ["https://example.com/a"]})
+
+
+async def test_all_addresses_of_a_public_name_are_given() -> None:
+    found = await UrlGuard(resolve=answering("8.8.8.8", "2606:4700::1")).addresses("https://example.com", name="x")
+    assert [str(address) for address in found] == ["8.8.8.8", "2606:4700::1"]
+
+
+async def test_the_name_that_is_asked_for_is_the_one_on_the_wire() -> None:
+    asked: list[str] = []
+
+    async def resolve(host: str) -> list[Address]:
+        asked.append(host)
+        return [ip_address("8.8.8.8")]
+
+    for url in ("https://EXAMPLE.com./a", "https://bücher.example.com", "https://8.8.8.8/a"):
+        await UrlGuard(resolve=resolve).addresses(url, name="x")
+    assert asked == ["example.com", "xn--bcher-kva.example.com"]
+
+
+async def no_such_name(host: str) -> list[Address]:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+async def too_slow(host: str) -> list[Address]:
+    raise TimeoutError
+
+
+async def no_name_at_all(host: str) -> list[Address]:
+    raise UnicodeError("label too long")
+
+
+@pytest.mark.parametrize("resolve", [answering(), no_such_name, too_slow, no_name_at_all])
+async def test_a_name_without_an_address_is_not_fetched_and_only_noted(resolve: Resolver) -> None:
+    guard = UrlGuard(resolve=resolve)
+    with pytest.raises(Unresolved):
+        await guard.addresses("https://example.com/a", name="x")
+    (note,) = await guard.check_links({"image_urls": ["https://example.com/a", "https://example.com/b"]})
+    assert note.startswith("image_urls: example.com has no address here")
+
+
+async def test_localhost_must_lead_to_this_machine() -> None:
+    guard = UrlGuard(allow_loopback=True, resolve=answering("127.0.0.1", "::1"))
+    assert len(await guard.addresses("http://localhost:8787/a", name="x")) == 2
+    guard = UrlGuard(allow_loopback=True, resolve=answering("127.0.0.1", "10.0.0.1"))
+    with pytest.raises(Refused):
+        await guard.addresses("http://localhost:8787/a", name="x")
+
+
+async def test_the_machines_own_resolver_gives_each_address_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*_: object, **__: object) -> list[tuple[object, ...]]:
+        entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 0))
+        return [entry, entry, (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%lo", 0, 0, 1))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    addresses = await system_resolver("example.com")
+    assert [is_public(address) for address in addresses] == [True, False]
+
+
+async def test_links_are_found_wherever_they_are() -> None:
+    hidden: list[dict[str, object]] = [
+        {"image_start": "ftp://example.com/a"},
+        {"image_urls": ["https://example.com/a", "http://10.0.0.1/a"]},
+        {"model_params": {"element_list": [{"image_url": "https://127.0.0.1/a"}]}},
+        {"callback_url": "https://169.254.169.254/"},
+        {"anything": [[{"deep": ["https://user@example.com/"]}]]},
+    ]
+    for params in hidden:
+        with pytest.raises(Refused):
+            await UrlGuard().check_links(params)
+    assert "prompt" in FREE_TEXT
+    harmless = {"prompt": "http://10.0.0.1", "model_params": {"multi_prompt": [{"prompt": "ftp://x"}]}, "n": 1}
+    assert await UrlGuard().check_links(harmless) == []
+
+
+async def test_what_only_stands_for_a_link_is_not_judged() -> None:
+    assert await UrlGuard().check_links({"image_urls": ["https://10.0.0.1/a"]}, skip=lambda _: True) == []
