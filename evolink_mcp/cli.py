@@ -6,10 +6,14 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from evolink_mcp import __version__
+
+if TYPE_CHECKING:
+    from evolink_mcp.settings import Toolset
 
 EPILOG = """\
 environment (all optional):
@@ -20,6 +24,9 @@ environment (all optional):
   EVOLINK_VIDEO_MODEL      default video model
   EVOLINK_BASE_URL         the gateway, if it is not EvoLink's own
   EVOLINK_FILES_URL        its files API
+  EVOLINK_TEXT_URL         its text API
+  EVOLINK_TOOLSETS         media (default), text, account or all; several with commas
+  EVOLINK_HISTORY          on or off: remember submitted tasks (over stdio, in a small local file, by default)
   EVOLINK_MODELS_FILE      file that adds or changes models
   EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
   EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink
@@ -76,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
         help="use the built-in sandbox: no key, no costs",
     )
 
+    _add_toolset_flags(stdio)
+
     http = commands.add_parser(
         "http",
         help="serve MCP over HTTP, for agents elsewhere",
@@ -85,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_http_options(http)
+    _add_toolset_flags(http)
 
     demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
@@ -96,6 +106,25 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("model", nargs="?", help="a model id")
     models.add_argument("--kind", choices=("image", "video"), help="only these")
     return parser
+
+
+def _add_toolset_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--toolsets",
+        type=_toolsets,
+        metavar="LIST",
+        help="tools to offer: media, text, account or all; several with commas (default: EVOLINK_TOOLSETS, or media)",
+    )
+    command.add_argument("--read-only", action="store_true", help="offer only tools that spend and change nothing")
+
+
+def _toolsets(text: str) -> tuple[Toolset, ...]:
+    from evolink_mcp.settings import parse_toolsets
+
+    try:
+        return parse_toolsets(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_http_options(http: argparse.ArgumentParser) -> None:
@@ -142,10 +171,11 @@ def _run(arguments: argparse.Namespace) -> int:
         case "models":
             return _models(arguments.model, arguments.kind)
         case _:
-            return _stdio(sandbox=arguments.sandbox)
+            chosen, read_only = getattr(arguments, "toolsets", None), getattr(arguments, "read_only", False)
+            return _stdio(sandbox=arguments.sandbox, toolsets=chosen, read_only=read_only)
 
 
-def _stdio(*, sandbox: bool) -> int:
+def _stdio(*, sandbox: bool, toolsets: tuple[Toolset, ...] | None, read_only: bool) -> int:
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.secrets import set_up_logging
     from evolink_mcp.settings import read_settings
@@ -157,6 +187,7 @@ def _stdio(*, sandbox: bool) -> int:
     if (sandbox or settings.sandbox) and (missing := _missing_extras()):
         return _fail(missing)
     set_up_logging(settings.log_level, settings.api_key)
+    settings = replace(settings, toolsets=toolsets or settings.toolsets, read_only=read_only)
 
     import anyio
 
@@ -179,6 +210,7 @@ def _http(arguments: argparse.Namespace) -> int:
     use_sandbox = arguments.sandbox or settings.sandbox
     if use_sandbox and (missing := _missing_extras()):
         return _fail(missing)
+    settings = replace(settings, toolsets=arguments.toolsets or settings.toolsets, read_only=arguments.read_only)
     options = HttpOptions(
         host=arguments.host,
         port=arguments.port,

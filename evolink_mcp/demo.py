@@ -63,6 +63,7 @@ async def _demo(console: Console, out: Path) -> None:
                 "EVOLINK_API_KEY": "sk-demo",
                 "EVOLINK_OUTPUT_DIR": str(out),
                 "EVOLINK_UPLOAD_DIRS": str(out),
+                "EVOLINK_HISTORY": "off",
                 "EVOLINK_LOG_LEVEL": "WARNING",
             }
             command = StdioServerParameters(

@@ -6,7 +6,8 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp import __version__
-from evolink_mcp.tools import files, media, models, strict
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools import account, files, media, models, strict, text, toolsets
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.resources import add_resources
 
@@ -32,25 +33,55 @@ Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charg
 """
 
 
+TEXT_INSTRUCTIONS = """\
+generate_text answers in words and spends credits on every call. A text that is not done in time is asked for again \
+with the same arguments, and not paid for twice.\
+"""
+
+ACCOUNT_INSTRUCTIONS = """\
+list_tasks finds what was paid for, also in earlier conversations; check_balance tells the credits left. Both are free.\
+"""
+
+READ_ONLY_INSTRUCTIONS = "This server is read-only: tools that spend or change something are not offered."
+
+
 def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
-    tools = list_tools(app)
+    offer = toolset_offer(app)
+    tools = list_tools(app, offer)
     server = MCPServer(
         name="evolink",
         title="EvoLink media",
         version=__version__,
-        instructions=INSTRUCTIONS,
+        instructions=instructions(app.settings),
         tools=tools,
         log_level=app.settings.log_level,
-        middleware=[strict.refuse_unknown_tools([tool.name for tool in tools])],
+        middleware=[strict.offer_only(toolsets.narrowed(offer, tools))],
         subscriptions=False,
     )
     add_resources(server, app)
     return server
 
 
-def list_tools(app: App) -> list[Tool]:
-    """The tools, in the order clients show them, each with its four hints."""
+def instructions(settings: Settings) -> str:
+    """What a host tells its model of this server: of the toolsets it offers."""
+    texts = {"media": INSTRUCTIONS, "text": TEXT_INSTRUCTIONS, "account": ACCOUNT_INSTRUCTIONS}
+    told = [text for toolset, text in texts.items() if toolset in settings.toolsets]
+    return "\n\n".join([*told, READ_ONLY_INSTRUCTIONS] if settings.read_only else told)
+
+
+def list_tools(app: App, offer: toolsets.Offer | None = None) -> list[Tool]:
+    """The tools that the operator allows, in the order clients show them."""
+    settings = app.settings
+    return toolsets.allowed(offer or toolset_offer(app), settings.toolsets, read_only=settings.read_only)
+
+
+def toolset_offer(app: App) -> toolsets.Offer:
+    """Every tool by its toolset, each with its four hints."""
+    return {"media": _media(app), "text": _text(app), "account": _account(app)}
+
+
+def _media(app: App) -> list[Tool]:
     return [
         strict.build(
             app,
@@ -116,5 +147,43 @@ def list_tools(app: App) -> list[Tool]:
             destructive=False,
             idempotent=True,
             open_world=False,
+        ),
+    ]
+
+
+def _text(app: App) -> list[Tool]:
+    return [
+        strict.build(
+            app,
+            text.generate_text,
+            title="Generate text (paid)",
+            read_only=False,
+            destructive=False,
+            idempotent=False,
+            open_world=True,
+            paid=True,
+        )
+    ]
+
+
+def _account(app: App) -> list[Tool]:
+    return [
+        strict.build(
+            app,
+            account.list_tasks,
+            title="List tasks",
+            read_only=True,
+            destructive=False,
+            idempotent=True,
+            open_world=True,
+        ),
+        strict.build(
+            app,
+            account.check_balance,
+            title="Check balance",
+            read_only=True,
+            destructive=False,
+            idempotent=True,
+            open_world=True,
         ),
     ]

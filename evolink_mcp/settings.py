@@ -21,10 +21,14 @@ from evolink_mcp.errors import SettingsError
 
 API_URL = "https://api.evolink.ai"  # S0, S1
 FILES_URL = "https://files-api.evolink.ai"  # S1
+TEXT_URL = "https://direct.evolink.ai"  # S0
 IMAGE_MODEL_VARIABLE = "EVOLINK_IMAGE_MODEL"
 VIDEO_MODEL_VARIABLE = "EVOLINK_VIDEO_MODEL"
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+Toolset = Literal["media", "text", "account"]
+TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
+ALL = "all"
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
@@ -44,17 +48,23 @@ class Settings:
 
     ``image_model`` and ``video_model`` are ``None`` where the registry's own
     default holds. ``output_dir`` is ``None`` where results are not saved.
+    ``read_only`` leaves out every tool that spends or changes something. ``history`` is
+    ``None`` where the operator did not decide: then it is kept over stdio only.
     """
 
     api_key: str | None = field(default=None, repr=False)
     base_url: str = API_URL
     files_url: str = FILES_URL
+    text_url: str = TEXT_URL
     image_model: str | None = None
     video_model: str | None = None
     output_dir: Path | None = None
     upload_dirs: tuple[Path, ...] = ()
     models_file: Path | None = None
     allow_unlisted_models: bool = False
+    toolsets: tuple[Toolset, ...] = ("media",)
+    read_only: bool = False
+    history: bool | None = None
     sandbox: bool = False
     state_url: str | None = field(default=None, repr=False)  # may hold a password
     log_level: LogLevel = "INFO"
@@ -74,6 +84,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def parse_toolsets(text: str) -> tuple[Toolset, ...]:
+    """The toolsets in a list with commas, in their own order; ``all`` is every one of them.
+
+    Raises:
+        ValueError: A name is none of them, or there is no name; the message lists them.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in (*TOOLSETS, ALL)]
+    if unknown or not names:
+        raise ValueError(f"must name some of {', '.join((*TOOLSETS, ALL))}, separated by commas; it is {text[:60]!r}.")
+    return tuple(each for each in TOOLSETS if each in names or ALL in names)
 
 
 def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None = None) -> Settings:
@@ -107,6 +130,13 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
             problems.append(f"{name} must be 1 or 0; it is {value[:40]!r}.")
         return value in YES
 
+    def toolsets(name: str) -> tuple[Toolset, ...]:
+        try:
+            return parse_toolsets(text(name, "media"))
+        except ValueError as error:
+            problems.append(f"{name} {error}")
+            return ()
+
     api_key = text("EVOLINK_API_KEY") or None
     if api_key and not (api_key.isascii() and api_key.isprintable() and " " not in api_key):
         problems.append("EVOLINK_API_KEY holds characters that no key has (spaces, line ends or non-ASCII).")
@@ -133,12 +163,15 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         api_key=api_key,
         base_url=url("EVOLINK_BASE_URL", API_URL),
         files_url=url("EVOLINK_FILES_URL", FILES_URL),
+        text_url=url("EVOLINK_TEXT_URL", TEXT_URL),
         image_model=text(IMAGE_MODEL_VARIABLE) or None,
         video_model=text(VIDEO_MODEL_VARIABLE) or None,
         output_dir=output_dir,
         upload_dirs=_upload_dirs([each for each in listed if each], output_dir, cwd or _working_directory()),
         models_file=path("EVOLINK_MODELS_FILE", text("EVOLINK_MODELS_FILE")),
         allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
+        toolsets=toolsets("EVOLINK_TOOLSETS"),
+        history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on" if text("EVOLINK_HISTORY") else None,
         sandbox=flag("EVOLINK_SANDBOX"),
         state_url=state_url(),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),

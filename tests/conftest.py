@@ -72,7 +72,7 @@ def clock(sandbox: Sandbox) -> FakeClock:
 
 @pytest.fixture
 async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
-    transport = Transport(sandbox.url, sandbox.url)
+    transport = Transport(sandbox.url, sandbox.url, sandbox.url)
     yield Caller(transport, KEY)
     await transport.aclose()
 
@@ -82,7 +82,12 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
     uploads = tmp_path / "uploads"
     uploads.mkdir()
     return Settings(
-        api_key=KEY, base_url=sandbox.url, files_url=sandbox.url, upload_dirs=(uploads,), output_dir=tmp_path / "out"
+        api_key=KEY,
+        base_url=sandbox.url,
+        files_url=sandbox.url,
+        text_url=sandbox.url,
+        upload_dirs=(uploads,),
+        output_dir=tmp_path / "out",
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from evolink_mcp.server import create_server
-from evolink_mcp.settings import Settings
+from evolink_mcp.settings import TOOLSETS, Settings, Toolset
 from evolink_mcp.tools.app import App
 from tests import documents
 
@@ -50,10 +50,25 @@ PARAMETERS = {
     "list_models": ["kind", "capability", "query", "model"],
 }
 
+# Those of the other toolsets.
+MORE_PARAMETERS = {
+    "generate_text": [
+        "prompt",
+        "messages",
+        "system",
+        "model",
+        "max_tokens",
+        "temperature",
+        "stop_sequences",
+    ],
+    "list_tasks": ["kind", "status", "model", "since", "page", "page_size", "ids"],
+    "check_balance": [],
+}
 
-def schemas() -> list[dict[str, Any]]:
-    """Every tool as it stands in an answer to ``tools/list``."""
-    tools = anyio.run(create_server(App(Settings())).list_tools)
+
+def schemas(toolsets: tuple[Toolset, ...] = ("media",)) -> list[dict[str, Any]]:
+    """Every tool of these toolsets as it stands in an answer to ``tools/list``."""
+    tools = anyio.run(create_server(App(Settings(toolsets=toolsets))).list_tools)
     return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
 
 
@@ -68,7 +83,7 @@ def read_snapshot(name: str) -> object:
 
 def write() -> None:
     FOLDER.mkdir(exist_ok=True)
-    for tool in schemas():
+    for tool in schemas(TOOLSETS):
         text = json.dumps(tool, indent=2, ensure_ascii=False)
         (FOLDER / f"{tool['name']}.json").write_text(text + "\n", encoding="utf-8")
 

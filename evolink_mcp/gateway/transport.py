@@ -26,6 +26,7 @@ from evolink_mcp.guard.secrets import fingerprint
 
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
+EVENTS = "text/event-stream"
 POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
 # No request to this machine goes through a proxy, whatever the environment says.
 NO_PROXY: dict[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
@@ -42,7 +43,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none."""
+    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none.
+
+    ``streamed``: it was an event stream, and whoever asked was fed with it.
+    """
 
     status: int
     host: str
@@ -50,6 +54,7 @@ class Reply:
     is_json: bool
     request_id: str
     retry_after: float | None
+    streamed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -62,9 +67,12 @@ class Transport:
     ``over`` replaces the network, as an httpx transport does.
     """
 
-    def __init__(self, api_url: str, files_url: str, *, over: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, api_url: str, files_url: str, text_url: str = "", *, over: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self.api_url = api_url
         self.files_url = files_url
+        self.text_url = text_url or api_url
         self._over = over
         self._client: httpx2.AsyncClient | None = None
 
@@ -122,10 +130,13 @@ class Caller:
     def owner(self) -> str:
         return self.who or self.account
 
-    async def ask(self, method: str, url: str, *, seconds: float, **content: Any) -> Reply:
+    async def ask(
+        self, method: str, url: str, *, seconds: float, feed: Callable[[bytes], bool] | None = None, **content: Any
+    ) -> Reply:
         """Sends one request, once, and reads its answer within ``seconds``.
 
         Args:
+            feed: Asks for an event stream, and gets its parts as they come until it says true.
             content: ``json``, ``data``, ``files`` or ``params``, as httpx takes them.
 
         Raises:
@@ -148,7 +159,7 @@ class Caller:
             ) from error
         try:
             with anyio.fail_after(seconds):
-                reply = await self._send(client, method, url, host, content)
+                reply = await self._send(client, method, url, host, feed, content)
                 return reply
         except NEVER_ARRIVED as error:
             raise Unreachable(
@@ -167,15 +178,29 @@ class Caller:
                 self.watch(Exchange(method, path, status, time.monotonic() - started, request_id))
 
     async def _send(
-        self, client: httpx2.AsyncClient, method: str, url: str, host: str, content: dict[str, Any]
+        self,
+        client: httpx2.AsyncClient,
+        method: str,
+        url: str,
+        host: str,
+        feed: Callable[[bytes], bool] | None,
+        content: dict[str, Any],
     ) -> Reply:
         headers = {"authorization": f"Bearer {self.key}"}
+        if feed is not None:
+            headers["accept"] = f"{EVENTS}, application/json"
         inject(headers)  # W3C trace context, where OpenTelemetry is configured
         async with client.stream(method, url, headers=headers, **content) as response:
-            raw = bytearray()
+            streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
+            fed = feed if streams else None
+            raw, size = bytearray(), 0
             async for chunk in response.aiter_bytes():
-                raw += chunk
-                if len(raw) > MAX_ANSWER:
+                size += len(chunk)
+                if size > MAX_ANSWER:
+                    break
+                if fed is None:
+                    raw += chunk
+                elif fed(chunk):
                     break
         body, is_json = _parse(bytes(raw))
         reply = Reply(
@@ -185,6 +210,7 @@ class Caller:
             is_json=is_json,
             request_id=_request_id(response.headers, body),
             retry_after=_retry_after(response.headers),
+            streamed=fed is not None,
         )
         logger.debug("%s %s%s -> %d %s", method, host, urlsplit(url).path, reply.status, reply.request_id)
         return reply

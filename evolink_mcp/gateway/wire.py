@@ -61,7 +61,7 @@ class Task:
     """One task. Times are seconds since 1970, sizes of money are credits.
 
     ``made`` holds what was made that has no link (a character's name, an element's id).
-    ``raw_status`` is the gateway's own word for the status.
+    ``raw_status`` is the gateway's own word for the status, ``result_count`` what its list says in place of links.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Task:
     credits_used: float | None = None
     results: tuple[Result, ...] = ()
     made: tuple[tuple[str, str], ...] = ()
+    result_count: int | None = None
     error: Problem | None = None
 
     @property
@@ -192,9 +193,10 @@ def parse_task(body: object) -> Task | None:
         created=_time(outer.get("created")) or _time(outer.get("created_at")),
         estimated_seconds=as_whole(info.get("estimated_time")),
         credits_reserved=as_number(usage.get("credits_reserved")),
-        credits_used=_first_number(usage.get("credits_used"), cost.get("credits")),
+        credits_used=_first_number(usage.get("credits_used"), cost.get("credits"), outer.get("credits_used")),
         results=tuple(_results(outer, kind)),
         made=tuple(_made(outer.get("result_data"))),
+        result_count=as_whole(outer.get("result_count")),
         error=parse_problem(outer) if status in ("failed", "cancelled") else None,
     )
 

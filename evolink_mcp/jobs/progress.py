@@ -10,6 +10,8 @@ import anyio
 from evolink_mcp.gateway import wire
 
 BEAT = 4.0  # hosts expect to hear something at least every 5 s
+LEAST_GAP = 0.5  # seconds between two reports of a text that grows
+TOKEN = 4  # characters, roughly
 Report = Callable[[float, str], Awaitable[None]]
 
 
@@ -26,6 +28,14 @@ class Progress:
         self._shown = 0.0
         self._message = "sending"
         self._last = time.monotonic()
+        self._known = 0.0
+        self._news = anyio.Event()
+
+    def grown(self, characters: int, *, most: int) -> None:
+        """Notes how long a text is that may have ``most`` tokens; the beat reports it."""
+        self._message = f"writing: {characters:,} characters so far"
+        self._known = min(100.0 * characters / (TOKEN * most), 95.0)
+        self._news.set()
 
     async def tell(self, task: wire.Task, age: float) -> None:
         """Reports the state of ``task``, ``age`` seconds after its creation."""
@@ -46,13 +56,20 @@ class Progress:
         await self._report(self._shown, self._message)
 
     async def keep_beating(self) -> None:
-        """Repeats the last report, a little further on, whenever none was made for a while. Ends by being cancelled."""
+        """Repeats the last report, a little further on, whenever none was made for a while, or a text has grown.
+
+        Ends by being cancelled.
+        """
         while self._shown < 100.0:
             quiet = time.monotonic() - self._last
-            if quiet >= BEAT:
-                await self._tell(0.0)
+            if quiet >= (LEAST_GAP if self._news.is_set() else BEAT):
+                self._news = anyio.Event()
+                await self._tell(self._known)
+            elif self._news.is_set():
+                await anyio.sleep(LEAST_GAP - quiet)
             else:
-                await anyio.sleep(BEAT - quiet)
+                with anyio.move_on_after(BEAT - quiet):
+                    await self._news.wait()
 
     async def _tell(self, known: float) -> None:
         self._last = time.monotonic()

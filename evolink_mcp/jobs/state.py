@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits, LocalLimits
 from evolink_mcp.jobs.looks import LocalLooks, Looks
 from evolink_mcp.jobs.memory import LocalMemory, Memory
@@ -23,6 +24,7 @@ class State:
     memory: Memory
     pauses: Pauses
     looks: Looks
+    history: History = field(default_factory=NoHistory)
     limits: Callable[[int], Limits] = LocalLimits
     failures: Callable[[], int] = int
     aclose: Callable[[], Awaitable[None]] = _nothing
@@ -32,6 +34,7 @@ def state_of(url: str | None, clock: Clock) -> State:
     """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
     if url is None:
         return State(LocalMemory(), Pauses(clock), LocalLooks(clock))
+    from evolink_mcp.jobs.shared.history import SharedHistory
     from evolink_mcp.jobs.shared.looks import SharedLooks
     from evolink_mcp.jobs.shared.memory import SharedMemory
     from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
@@ -49,6 +52,7 @@ def state_of(url: str | None, clock: Clock) -> State:
         memory=memory,
         pauses=pauses,
         looks=SharedLooks(store, clock),
+        history=SharedHistory(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
         failures=lambda: store.failures,
         aclose=aclose,

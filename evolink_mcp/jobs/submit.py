@@ -15,7 +15,7 @@ import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import anyio
 
@@ -24,6 +24,7 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.history import History, NoHistory, remembered
 from evolink_mcp.jobs.memory import Answer, Memory, intent_of, new_ref
 from evolink_mcp.jobs.pauses import Pauses
 
@@ -31,6 +32,7 @@ SUBMIT_SECONDS = 45.0
 TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
 MAX_UNREACHED = 3
 UNREACHED_PAUSE = 0.5
+Kind = media.Media | Literal["text"]
 PROMISE_SECONDS = 60.0  # a request that has said nothing for so long will not speak any more: its replica is gone
 ASK_SECONDS = 0.5  # between two questions to another replica's request
 LEAST_SECONDS = 10.0  # a paid request is not sent again with less time than this to answer
@@ -71,10 +73,17 @@ class _Running:
 
 
 class Submits:
-    """The paid requests of one process."""
+    """The paid requests of one process.
 
-    def __init__(self, memory: Memory, pauses: Pauses, clock: Clock) -> None:
+    What is sent, and how its outcome is looked up, is in ``_post``, ``_made``,
+    ``_explain`` and ``_reread``; :mod:`evolink_mcp.jobs.texts` has others of them.
+    """
+
+    promise_seconds = PROMISE_SECONDS
+
+    def __init__(self, memory: Memory, pauses: Pauses, clock: Clock, history: History | None = None) -> None:
         self._memory = memory
+        self._history = history or NoHistory()
         self._pauses = pauses
         self._clock = clock
         self._running: dict[tuple[str, str], list[_Running]] = {}
@@ -84,7 +93,7 @@ class Submits:
     async def submitted(
         self,
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         *,
         intent: Mapping[str, object] | None = None,
@@ -123,7 +132,7 @@ class Submits:
                     await asyncio.wait(late, timeout=1)
 
     async def _submit(
-        self, caller: Caller, kind: media.Media, body: Mapping[str, object], owner: str, intent: str, seconds: float
+        self, caller: Caller, kind: Kind, body: Mapping[str, object], owner: str, intent: str, seconds: float
     ) -> Submitted:
         key, end = (owner, intent), self._clock.now() + seconds
         answer = None
@@ -152,7 +161,7 @@ class Submits:
         key: tuple[str, str],
         answer: Answer,
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         end: float,
     ) -> wire.Task | None:
@@ -188,7 +197,7 @@ class Submits:
 
     async def _hear(self, key: tuple[str, str], promise: Answer, end: float) -> Answer:
         """What came of a request on another replica: asked for until ``end``, or until it cannot speak any more."""
-        end = min(end, promise.since + PROMISE_SECONDS)
+        end = min(end, promise.since + self.promise_seconds)
         while True:
             answer = await self._memory.look_up(*key, promise.ref, self._clock.now()) or promise
             if not answer.pending or self._clock.now() >= end:
@@ -198,14 +207,12 @@ class Submits:
     async def _give_up(self, key: tuple[str, str], promise: Answer, caller: Caller, model: str, end: float) -> NoReturn:
         """Says of a request that another replica sent and keeps silent about what can be known of it."""
         now = self._clock.now()
-        if now < promise.since + PROMISE_SECONDS:
+        if now < promise.since + self.promise_seconds:
             await self._memory.leave(*key, promise, now)  # its answer may still come, for the next repeat
             error = OutcomeUnknown("The same request is still under way on another replica of this server", code="busy")
         else:
             error = OutcomeUnknown("The replica that sent the same request never said what came of it", code="lost")
-        await recover.explain(
-            error, caller, model, self._memory, since=promise.since, seconds=max(end - 1.0 - now, 1.0)
-        )
+        await self._explain(error, caller, model, since=promise.since, seconds=max(end - 1.0 - now, 1.0))
         raise error
 
     async def _attend(self, key: tuple[str, str], running: _Running) -> wire.Task:
@@ -228,14 +235,13 @@ class Submits:
         running: _Running,
         key: tuple[str, str],
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         seconds: float,
     ) -> None:
         try:
             running.task = await self._create(running, caller, kind, body, seconds)
-            # By account: whoever looks an unknown outcome up in the account's list must not take this task for theirs.
-            await self._memory.note(caller.account, running.task.id, self._clock.now())
+            await self._made(caller, kind, body, running.task)
         except asyncio.CancelledError:
             running.error = OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
             raise
@@ -274,7 +280,7 @@ class Submits:
         self,
         running: _Running,
         caller: Caller,
-        kind: media.Media,
+        kind: Kind,
         body: Mapping[str, object],
         seconds: float,
     ) -> wire.Task:
@@ -290,7 +296,7 @@ class Submits:
                 raise Refused("The call was cancelled before anything was sent.", code=CANCELLED)
             left = max(end - self._clock.now(), 1.0)
             try:
-                return await media.create(caller, kind, body, seconds=left)
+                return await self._post(caller, kind, body, left)
             except Unreachable:
                 unreached += 1
                 if unreached >= MAX_UNREACHED or self._clock.now() + UNREACHED_PAUSE * unreached > end:
@@ -306,11 +312,30 @@ class Submits:
                 too_fast = True
             except OutcomeUnknown as error:
                 left = max(min(recover.SECONDS, last - self._clock.now()), 1.0)
-                await recover.explain(error, caller, model, self._memory, since=started, seconds=left)
+                await self._explain(error, caller, model, since=started, seconds=left)
                 raise
 
-    async def _reread(self, caller: Caller, kind: media.Media, body: Mapping[str, object], task_id: str) -> wire.Task:
+    async def _post(self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float) -> wire.Task:
+        """Sends the request, once."""
+        assert kind != "text"
+        return await media.create(caller, kind, body, seconds=seconds)
+
+    async def _made(self, caller: Caller, kind: Kind, body: Mapping[str, object], task: wire.Task) -> None:
+        """Remembers a task as soon as its id is known, before anybody hears of it."""
+        now = self._clock.now()
+        # By account: whoever looks an unknown outcome up in the account's list must not take this task for theirs.
+        await self._memory.note(caller.account, task.id, now)
+        await self._history.submitted(caller.owner, remembered(task.id, kind, body, now))
+
+    async def _explain(
+        self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float
+    ) -> None:
+        """Completes an unknown outcome with what can be found out about it."""
+        await recover.explain(error, caller, model, self._memory, since=since, seconds=seconds)
+
+    async def _reread(self, caller: Caller, kind: Kind, body: Mapping[str, object], task_id: str) -> wire.Task:
         """A task known by its id only, as it stands now; as just created where that cannot be read."""
+        assert kind != "text"
         try:
             return await media.read(caller, task_id)
         except EvolinkError:

@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, tuple[type, ...]]] = {
     "slow": {"delay": _NUMBER},
     "envelope": {"code": _WHOLE, "message": (str,)},
     "redirect": {"location": (str,)},
+    "stream_error": {"message": (str,)},
     "task_error": {"code": (str,), "message": (str,)},
     "task_status": {"status": (str,)},
     "no_urls": {},
@@ -39,7 +40,13 @@ KINDS: dict[str, dict[str, tuple[type, ...]]] = {
 _REQUIRED = {"status": "status", "task_status": "status", "envelope": "code", "redirect": "location"}
 # Kinds that answer in place of the handler: with `created`, the handler runs first and its answer is lost.
 _MAY_CREATE = ("status", "html", "garbage", "empty", "hang")
-_ONLY_FOR = {"envelope": FILES, "redirect": LINKS, "no_id": PAID, **dict.fromkeys(TASK_KINDS, PAID)}
+_ONLY_FOR = {
+    "envelope": FILES,
+    "redirect": LINKS,
+    "no_id": PAID,
+    "stream_error": {"text"},
+    **dict.fromkeys(TASK_KINDS, PAID),
+}
 
 # The task error codes of S1, and whether trying again may help.
 _AGAIN = "Trying again later may work."

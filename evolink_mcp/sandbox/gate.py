@@ -6,11 +6,13 @@ first (`Captured`), so that a task exists although nobody was told.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 import anyio
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import request_response
@@ -51,7 +53,7 @@ class Gate:
 
     async def _misbehave(self, fault: Fault, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
         captured = Captured()
-        if fault.created or fault.kind in ("no_id", "drop_after", "stall", "trickle"):
+        if fault.created or fault.kind in ("no_id", "drop_after", "stall", "trickle", "stream_error"):
             await self._inner(scope, receive, captured)
         elif fault.kind != "hang":
             await _read_all(receive)
@@ -67,6 +69,8 @@ class Gate:
                 await _drop(scope, receive)
             case "trickle":
                 await captured.trickle(send, receive, fault.number("delay", 0.05))
+            case "stream_error" if captured.streams:
+                await captured.break_off(send, fault.text("message", "Overloaded"))
             case _:
                 await answer(fault, request)(scope, receive, send)
 
@@ -122,6 +126,19 @@ class Captured:
         """The headers and the first half of the body, promising the rest."""
         await send(self.start)
         await send(_chunk(self.body[: len(self.body) // 2], more=True))
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is an event stream."""
+        return Headers(raw=self.start["headers"]).get("content-type", "").startswith("text/event-stream")
+
+    async def break_off(self, send: Send, message: str) -> None:
+        """The first half of the events of a stream, and then one that tells of an error."""
+        events = self.body.split(b"\n\n")[:-1]
+        error = json.dumps({"type": "error", "error": {"type": "overloaded_error", "message": message}})
+        kept = [*events[: len(events) // 2], f"event: error\ndata: {error}".encode()]
+        await send(self.start)
+        await send(_chunk(b"".join(event + b"\n\n" for event in kept), more=False))
 
     async def trickle(self, send: Send, receive: Receive, delay: float) -> None:
         """A byte at a time, until the client has enough of it."""

@@ -2,12 +2,15 @@
 
 The answer is worked out from the question, never made up: it says how long the
 question was and repeats its beginning. Token counts are a quarter of the
-characters. Answers come whole; streaming is refused.
+characters. Messages stream where asked to, a few words an event; the other two
+dialects refuse to.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +22,7 @@ from evolink_mcp.sandbox.wire import MIB, Json, Refusal, read_object
 
 MAX_BODY = 32 * MIB
 _REPEATED = 12  # words
+_WORDS_AN_EVENT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +40,53 @@ class Reply:
 
 async def messages(request: Request) -> Response:
     """POST /v1/messages."""
-    body = await _body(request)
+    body = await _body(request, may_stream=True)
     if not isinstance(body.get("max_tokens"), int):
         raise Refusal(400, "max_tokens is required", param="max_tokens")
     reply = _reply(_questions(body, "messages", "content"), body.get("max_tokens"))
-    return JSONResponse(
-        {
-            "id": f"msg_{secrets.token_hex(12)}",
-            "type": "message",
-            "role": "assistant",
-            "model": body["model"],
-            "content": [{"type": "text", "text": reply.text}],
-            "stop_reason": "max_tokens" if reply.cut else "end_turn",
-            "stop_sequence": None,
-            "usage": {"input_tokens": reply.asked, "output_tokens": reply.tokens},
-        }
+    stops = cast("list[object]", body.get("stop_sequences") or [])
+    stop = next((each for each in stops if isinstance(each, str) and each and each in reply.text), None)
+    if stop is not None:
+        reply = Reply(reply.text[: reply.text.index(stop)], reply.asked, cut=False)
+    reason = "stop_sequence" if stop is not None else "max_tokens" if reply.cut else "end_turn"
+    message: Json = {
+        "id": f"msg_{secrets.token_hex(12)}",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [{"type": "text", "text": reply.text}],
+        "stop_reason": reason,
+        "stop_sequence": stop,
+        "usage": {"input_tokens": reply.asked, "output_tokens": reply.tokens},
+    }
+    if body.get("stream"):
+        # Made whole and sent at once; an ordered fault (trickle, stall, stream_error) gives it a pace or an end.
+        stream = Response("".join(_events(message, reply)), media_type="text/event-stream")
+        del stream.headers["content-length"]  # nobody knows the length of a stream beforehand
+        return stream
+    return JSONResponse(message)
+
+
+def _events(message: Json, reply: Reply) -> Iterator[str]:
+    """A message as the events of its stream."""
+
+    def event(name: str, **facts: object) -> str:
+        return f"event: {name}\ndata: {json.dumps({'type': name, **facts}, ensure_ascii=False)}\n\n"
+
+    start: Json = {"content": [], "stop_reason": None, "stop_sequence": None}
+    yield event(
+        "message_start", message={**message, **start, "usage": {"input_tokens": reply.asked, "output_tokens": 1}}
     )
+    yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    yield event("ping")
+    words = reply.text.split(" ")
+    for place in range(0, len(words), _WORDS_AN_EVENT):
+        part = ("" if place == 0 else " ") + " ".join(words[place : place + _WORDS_AN_EVENT])
+        yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": part})
+    yield event("content_block_stop", index=0)
+    ended = {name: message[name] for name in ("stop_reason", "stop_sequence")}
+    yield event("message_delta", delta=ended, usage={"output_tokens": reply.tokens})
+    yield event("message_stop")
 
 
 async def chat(request: Request) -> Response:
@@ -96,13 +131,13 @@ async def generate_content(request: Request) -> Response:
     )
 
 
-async def _body(request: Request, model: str = "") -> Json:
+async def _body(request: Request, model: str = "", *, may_stream: bool = False) -> Json:
     account(request)
     body = await read_object(request, MAX_BODY)
     if not model and not (isinstance(body.get("model"), str) and body["model"]):
         raise Refusal(400, "model is required", param="model")
-    if body.get("stream"):
-        raise Refusal(400, "the sandbox does not stream", param="stream")
+    if body.get("stream") and not may_stream:
+        raise Refusal(400, "the sandbox streams messages only", param="stream")
     return body
 
 

@@ -19,12 +19,14 @@ from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange, Transport
 from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
+from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
+from evolink_mcp.jobs.texts import Texts
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Keeper
 from evolink_mcp.media.fetch import Fetcher
@@ -43,8 +45,10 @@ class App:
     """One per process: settings, one connection pool, a clock, and the registry once it is needed.
 
     ``identify`` tells who calls from the transport's request; without it every
-    call is the operator's own. ``local_files``: the caller is on this machine.
-    ``calls_per_minute`` and ``waits_per_caller`` are limits by caller, 0 for none.
+    call is the operator's own. ``local_files``: the caller is on this machine;
+    only then are files read and saved here. ``calls_per_minute`` and
+    ``waits_per_caller`` are limits by caller, 0 for none. ``history`` remembers
+    tasks beyond this process; by default nothing does.
     """
 
     settings: Settings
@@ -55,12 +59,13 @@ class App:
     calls_per_minute: int = 0
     waits_per_caller: int = 0
     watcher: Watcher | None = None
+    history: History = field(default_factory=NoHistory)
     running: set[Call] = field(default_factory=set["Call"])
     stopping: bool = False
 
     @cached_property
     def transport(self) -> Transport:
-        return Transport(self.settings.base_url, self.settings.files_url)
+        return Transport(self.settings.base_url, self.settings.files_url, self.settings.text_url)
 
     @cached_property
     def urls(self) -> UrlGuard:
@@ -90,9 +95,9 @@ class App:
             logger.warning("EVOLINK_MODELS_FILE: %s", problem)
         return registry
 
-    def default_model(self, kind: Literal["image", "video"]) -> str:
+    def default_model(self, kind: Literal["image", "video", "text"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""
-        chosen = self.settings.image_model if kind == "image" else self.settings.video_model
+        chosen = {"image": self.settings.image_model, "video": self.settings.video_model}.get(kind)
         return chosen or self.registry.defaults[kind]
 
     @cached_property
@@ -105,7 +110,11 @@ class App:
 
     @cached_property
     def submits(self) -> Submits:
-        return Submits(self.state.memory, self.pauses, self.clock)
+        return Submits(self.state.memory, self.pauses, self.clock, self.history)
+
+    @cached_property
+    def texts(self) -> Texts:
+        return Texts(self.state.memory, self.pauses, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
@@ -122,8 +131,10 @@ class App:
 
     async def aclose(self, seconds: float = SUBMIT_SECONDS) -> None:
         """Lets paid requests under way come to their end, within ``seconds``, gives up downloads, closes the pools."""
-        if "submits" in self.__dict__:
-            await self.submits.drain(seconds)
+        async with anyio.create_task_group() as group:
+            for paid in ("submits", "texts"):
+                if paid in self.__dict__:
+                    group.start_soon(self.__dict__[paid].drain, seconds)
         if "state" in self.__dict__:
             await self.state.aclose()
         if keeper := self.__dict__.get("keeper"):
@@ -132,6 +143,7 @@ class App:
             await self.fetcher.aclose()
         if "transport" in self.__dict__:
             await self.transport.aclose()
+        await self.history.aclose()
 
 
 class Call:

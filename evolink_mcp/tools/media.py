@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from evolink_mcp.jobs.wait import GRACE
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.tools.app import Call
-from evolink_mcp.tools.problems import first_of
+from evolink_mcp.tools.problems import check_sendable, first_of
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView
 
@@ -222,12 +221,5 @@ def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
                 next_step=f"Give {name} once and call again.",
             )
         merged[name] = value
-    try:
-        json.dumps(merged, ensure_ascii=False, allow_nan=False).encode()
-    except ValueError:
-        raise Refused(
-            "The arguments hold characters or numbers that cannot be sent (half a surrogate pair, NaN, infinity).",
-            code="invalid_arguments",
-            next_step="Correct them and call again.",
-        ) from None
+    check_sendable(merged)
     return merged

@@ -13,7 +13,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,7 +23,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, ContentBlock, TextContent, ToolAnnotations
+from mcp_types import INVALID_PARAMS, CallToolResult, ContentBlock, ListToolsResult, TextContent, ToolAnnotations
 from pydantic import ConfigDict, PrivateAttr, ValidationError, create_model
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
@@ -32,7 +32,7 @@ from evolink_mcp.jobs.recover import NEVER_BLINDLY
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.problems import first_of
 from evolink_mcp.tools.schema import portable, shallow
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import TaskView, View
 from evolink_mcp.tools.watching import Done, outcome_of
 
 logger = logging.getLogger(__name__)
@@ -120,14 +120,12 @@ class StrictTool(Tool):
             watched.task_id = getattr(view, "task_id", None) or watched.task_id
             structured = view.model_dump(mode="json", exclude_none=True)
             text = view.as_text()
-            blocks: list[ContentBlock] = list(view.blocks())
+            blocks: Sequence[ContentBlock] = view.blocks()
             for secret in (self._app.settings.api_key, *call.credential.secrets):
                 if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
                     text = text.replace(secret, HIDDEN)
                     structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
-                    blocks = [
-                        block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks
-                    ]
+                    blocks = _without(secret, blocks)
             content = [TextContent(type="text", text=text), *blocks]
             return CallToolResult(content=content, structured_content=structured)
 
@@ -232,11 +230,13 @@ def build(
     """Makes a tool of a typed async function: ``async def name(call: Call, …) -> SomeView``.
 
     Its docstring is the description, its annotated parameters are the schema,
-    its return annotation is the output schema. A paid tool returns a task, whose
-    inner shapes the free check_task spells out once for all.
+    its return annotation is the output schema. A paid tool that returns a task does
+    without the inner shapes, which the free check_task spells out once for all.
     """
     signature = inspect.signature(function, eval_str=True)
     output_schema = portable(signature.return_annotation, closed=False)
+    if paid and signature.return_annotation is TaskView:
+        output_schema = shallow(output_schema)
     fields: dict[str, Any] = {
         name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in signature.parameters.items()
@@ -249,7 +249,7 @@ def build(
         title=title,
         description=inspect.cleandoc(function.__doc__ or ""),
         parameters=portable(arguments, closed=True),
-        fn_metadata=FuncMetadata(arg_model=arguments, output_schema=shallow(output_schema) if paid else output_schema),
+        fn_metadata=FuncMetadata(arg_model=arguments, output_schema=output_schema),
         is_async=True,
         context_kwarg=None,
         annotations=ToolAnnotations(
@@ -262,18 +262,42 @@ def build(
     return tool.attach(app, paid=paid)
 
 
-def refuse_unknown_tools(names: Sequence[str]) -> ServerMiddleware[Any]:
-    """Middleware: a call of a tool that does not exist is a protocol error (-32602), as the specification wants."""
+def offer_only(names_for: Callable[[Mapping[str, str] | None], Sequence[str]]) -> ServerMiddleware[Any]:
+    """Middleware: a request sees and calls only the tools that ``names_for`` its headers tells.
+
+    A call of any other is a protocol error (-32602), as the specification wants
+    for a tool that does not exist; so are headers that ``names_for`` finds wrong.
+    """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        if ctx.method == "tools/call":
-            name = (ctx.params or {}).get("name")
-            if isinstance(name, str) and name not in names:
-                message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names)}."
-                raise MCPError(code=INVALID_PARAMS, message=message)
+        if ctx.method not in ("tools/list", "tools/call"):
+            return await call_next(ctx)
+        try:
+            names = names_for(getattr(ctx.request, "headers", None))
+        except ValueError as error:
+            raise MCPError(code=INVALID_PARAMS, message=str(error)) from None
+        if ctx.method == "tools/list":
+            return _only(await call_next(ctx), names)
+        name = (ctx.params or {}).get("name")
+        if isinstance(name, str) and name not in names:
+            message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names) or 'none'}."
+            raise MCPError(code=INVALID_PARAMS, message=message)
         return await call_next(ctx)
 
     return middleware
+
+
+def _only(listed: HandlerResult, names: Sequence[str]) -> HandlerResult:
+    """An answer to ``tools/list`` with the tools of these names left in it."""
+    if isinstance(listed, dict):
+        return {**listed, "tools": [tool for tool in listed["tools"] if tool["name"] in names]}
+    if isinstance(listed, ListToolsResult):
+        return listed.model_copy(update={"tools": [tool for tool in listed.tools if tool.name in names]})
+    return listed
+
+
+def _without(secret: str, blocks: Sequence[ContentBlock]) -> list[ContentBlock]:
+    return [block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks]
 
 
 def _failed(text: str) -> CallToolResult:

@@ -38,6 +38,7 @@ async def finish(
         kept = await keeper.keep(task, seconds=seconds)
         if saved := [path for path in kept if isinstance(path, Path)]:
             await anyio.to_thread.run_sync(sidecars.write_beside, keeper.folder, task, saved)
+            await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
     elif keeper is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, keeper.folder, task)
     view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes)
@@ -71,7 +72,7 @@ def task_view(
     if task.made:
         told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
     if task.credits_used is not None:
-        told.append(f"Credits settled: {task.credits_used:g}.")
+        told.append(f"Credits settled: {task.credits_used:g}. That is what was charged; the reserved ones were a hold.")
     if task.status == "cancelled" and task.error and task.error.message:
         told.append(f"The gateway says: {task.error.message}")
     if task.status == "failed" and task.credits_reserved is not None:

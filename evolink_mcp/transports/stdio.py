@@ -11,6 +11,7 @@ from dataclasses import replace
 import anyio
 from mcp.server.stdio import stdio_server
 
+from evolink_mcp.jobs.history import LocalHistory
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -26,8 +27,17 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             from evolink_mcp.sandbox.serve import running_sandbox
 
             sandbox = await stack.enter_async_context(running_sandbox())
-            settings = replace(settings, base_url=sandbox.url, files_url=sandbox.url, api_key=SANDBOX_KEY)
+            settings = replace(
+                settings,
+                base_url=sandbox.url,
+                files_url=sandbox.url,
+                text_url=sandbox.url,
+                api_key=SANDBOX_KEY,
+                history=False,  # its tasks end with it
+            )
         app = App(settings)
+        if settings.history is not False:
+            app.history = LocalHistory(settings.base_url, app.clock)
         if settings.models_file is not None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)

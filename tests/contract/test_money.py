@@ -249,8 +249,10 @@ async def test_a_call_cancelled_before_anything_was_sent_is_not_sent(settings: S
     from evolink_mcp.server import create_server
 
     app = App(settings)
-    app.pauses.pause(owner_of(KEY), CALL["model"], 0.3)
+    _ = app.registry  # reading it takes longer than the pause on a busy machine
     async with Client(create_server(app)) as client:
+        await client.list_tools()
+        app.pauses.pause(owner_of(KEY), CALL["model"], 0.5)
         with anyio.move_on_after(0.1):
             await client.call_tool("generate_image", CALL)
         await app.submits.drain(5)

@@ -20,9 +20,15 @@ META = "io.modelcontextprotocol/"
 
 
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """The least a process needs, and what keeps its coverage measured."""
+    """The least a process needs, and what keeps its coverage measured. The user's own history stays untouched."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(("COV_", "COVERAGE_", "LANG", "LC_"))}
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **kept, **(more or {})}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "EVOLINK_HISTORY": "off",
+        **kept,
+        **(more or {}),
+    }
 
 
 def envelope() -> dict[str, Any]:

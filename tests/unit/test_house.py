@@ -29,7 +29,7 @@ DOWN: dict[str, set[str]] = {
     "media": {"gateway", "guard", "errors", "settings"},
     "jobs": {"gateway", "guard", "errors", "settings"},
     "tools": {"jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
-    "server": {"tools"},
+    "server": {"tools", "settings"},
     "transports": {"server", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
     "cli": {"transports", "tools", "demo", "sandbox", "guard", "errors", "settings"},
@@ -80,6 +80,7 @@ def test_only_the_command_line_prints() -> None:
     [
         "PIL",
         "av",
+        "platformdirs",
         "redis",
         "evolink_mcp.jobs.shared",
         "evolink_mcp.registry",

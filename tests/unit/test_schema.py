@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, cast
 import pytest
 from pydantic import BaseModel, Field
 
-from evolink_mcp.server import INSTRUCTIONS, list_tools
-from evolink_mcp.settings import Settings
+from evolink_mcp.server import INSTRUCTIONS, instructions, list_tools
+from evolink_mcp.settings import TOOLSETS, Settings
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.schema import portable
-from tests.snapshots import PARAMETERS, compact, read_snapshot, schemas
+from tests.snapshots import MORE_PARAMETERS, PARAMETERS, compact, read_snapshot, schemas
 
 FORBIDDEN = ("$ref", "$defs", "anyOf", "oneOf", "allOf", "prefixItems", "title")
 
@@ -31,13 +31,29 @@ def nodes(schema: object) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def listed() -> list[dict[str, Any]]:
+def default() -> list[dict[str, Any]]:
     return schemas()
 
 
-def test_the_seven_tools_come_in_a_fixed_order_with_their_parameters(listed: list[dict[str, Any]]) -> None:
-    assert {tool["name"]: list(tool["inputSchema"]["properties"]) for tool in listed} == PARAMETERS
-    assert [tool["name"] for tool in listed] == list(PARAMETERS)
+@pytest.fixture(scope="module")
+def listed() -> list[dict[str, Any]]:
+    return schemas(TOOLSETS)
+
+
+def test_the_seven_tools_come_in_a_fixed_order_with_their_parameters(default: list[dict[str, Any]]) -> None:
+    assert {tool["name"]: list(tool["inputSchema"]["properties"]) for tool in default} == PARAMETERS
+    assert [tool["name"] for tool in default] == list(PARAMETERS)
+
+
+def test_the_other_toolsets_come_after_them(listed: list[dict[str, Any]]) -> None:
+    expected = {**PARAMETERS, **MORE_PARAMETERS}
+    assert {tool["name"]: list(tool["inputSchema"]["properties"]) for tool in listed} == expected
+    assert [tool["name"] for tool in listed] == list(expected)
+
+
+def test_the_default_list_is_byte_for_byte_that_of_the_snapshots(default: list[dict[str, Any]]) -> None:
+    """A host pays for the list on every connection; a toolset more must not cost those who do not use it a byte."""
+    assert compact(default) == compact([read_snapshot(name) for name in PARAMETERS])
 
 
 def test_schemas_keep_the_portable_profile(listed: list[dict[str, Any]]) -> None:
@@ -71,7 +87,7 @@ def test_every_tool_states_a_title_and_all_four_hints(listed: list[dict[str, Any
         assert tool["title"]
         assert all(isinstance(tool["annotations"][hint], bool) for hint in hints)
     by_name = {tool["name"]: tool for tool in listed}
-    for paid in ("generate_image", "generate_video"):
+    for paid in ("generate_image", "generate_video", "generate_text"):
         tool = by_name[paid]
         assert [tool["annotations"][hint] for hint in hints] == [False, False, False, True]
         assert "paid" in tool["title"]
@@ -80,12 +96,13 @@ def test_every_tool_states_a_title_and_all_four_hints(listed: list[dict[str, Any
     assert by_name["delete_file"]["annotations"]["idempotentHint"]
     assert not by_name["upload_file"]["annotations"]["readOnlyHint"]
     assert not by_name["list_models"]["annotations"]["openWorldHint"]
-    for free in ("check_task", "list_files", "list_models"):
+    for free in ("check_task", "list_files", "list_models", "list_tasks", "check_balance"):
         assert by_name[free]["annotations"]["readOnlyHint"]
 
 
-def test_the_tool_list_stays_small(listed: list[dict[str, Any]]) -> None:
-    assert len(compact({"tools": listed})) <= 9_500
+def test_the_tool_list_stays_small(default: list[dict[str, Any]], listed: list[dict[str, Any]]) -> None:
+    assert len(compact({"tools": default})) <= 9_500
+    assert len(compact({"tools": listed})) <= 15_000
 
 
 def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) -> None:
@@ -94,8 +111,12 @@ def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) ->
 
 
 def test_the_instructions_fit_where_hosts_cut_them() -> None:
-    assert len(INSTRUCTIONS) < 2_000
+    assert instructions(Settings()) == INSTRUCTIONS
     assert "spend" in INSTRUCTIONS[:250]
+    everything = instructions(Settings(toolsets=TOOLSETS, read_only=True))
+    assert len(everything) < 2_000
+    assert "read-only" in everything
+    assert "generate_image" not in instructions(Settings(toolsets=("account",)))
 
 
 def test_every_tool_has_its_own_arguments() -> None:

@@ -147,3 +147,10 @@ def test_shared_state_without_its_extra_names_the_extra(monkeypatch: pytest.Monk
     with pytest.raises(SettingsError, match=r"evolink-mcp\[redis\]"):
         read_settings({"EVOLINK_STATE_URL": "redis://x"})
     assert read_settings({}).state_url is None
+
+
+def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operator_decides() -> None:
+    for value, expected in {"": None, "on": True, "off": False}.items():
+        assert read_settings({"EVOLINK_HISTORY": value}).history is expected
+    with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be one of on, off;"):
+        read_settings({"EVOLINK_HISTORY": "maybe"})

@@ -15,12 +15,15 @@ import pytest
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, Transport, media
 from evolink_mcp.jobs.clock import SystemClock
+from evolink_mcp.jobs.history import KEEP_SECONDS as HISTORY_SECONDS
+from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.jobs.memory import KEEP_SECONDS, Answer, owner_of
 from evolink_mcp.jobs.shared import store as store_module
+from evolink_mcp.jobs.shared.history import SharedHistory
 from evolink_mcp.jobs.shared.looks import SharedLooks
 from evolink_mcp.jobs.shared.memory import SharedMemory
 from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
-from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store
+from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store, key
 from evolink_mcp.jobs.state import state_of
 from tests.programs import RedisServer, free_port
 from tests.support import KEY, FakeClock, Sandbox
@@ -435,3 +438,26 @@ async def test_looks_go_on_without_the_store(
     await looks.look(caller, task.id, seconds=9, first=True)
     assert reads(sandbox) == 3
     assert stores[0].failures == 1
+
+
+async def test_a_task_submitted_on_one_replica_is_in_the_history_of_all(stores: list[Store]) -> None:
+    a, b, _ = [SharedHistory(store) for store in stores]
+    await a.submitted(OWNER, Remembered("t1", "image", "m", "Grüße", NOW))
+    await a.submitted(OWNER, Remembered("t2", "video", "n", "", NOW + 1))
+    assert await b.find(OWNER, ["t1", "t0"]) == {"t1": Remembered("t1", "image", "m", "Grüße", NOW)}
+    assert [task.task_id for task in await b.recent(OWNER)] == ["t2", "t1"]
+    assert [task.task_id for task in await b.recent(OWNER, kind="image")] == ["t1"]
+    assert [task.task_id for task in await b.recent(OWNER, model="n")] == ["t2"]
+    assert [task.task_id for task in await b.recent(OWNER, since=NOW + 0.5)] == ["t2"]
+    assert await b.recent("another") == []
+    assert await b.find("another", ["t1"]) == {}
+    for name in (key(OWNER, "recent"), key(OWNER, "history", "t1")):
+        assert 0 < await stores[0].ask("TTL", name) <= HISTORY_SECONDS
+
+
+async def test_a_history_whose_store_is_gone_is_empty(redis: RedisServer, stores: list[Store]) -> None:
+    history = SharedHistory(stores[0])
+    redis.stop()
+    await history.submitted(OWNER, Remembered("t1", "image", "m", "", NOW))
+    assert await history.recent(OWNER) == []
+    assert await history.find(OWNER, ["t1"]) == {}

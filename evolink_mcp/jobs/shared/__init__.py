@@ -2,5 +2,6 @@
 
 Everything here has a twin in :mod:`evolink_mcp.jobs` that lives in the process,
 and falls back on it: with the shared store away, calls go on alone. Loaded only
-where a store is configured. What may not live here: prompts, links, keys.
+where a store is configured. What may not live here: links, keys; and of prompts only
+their first words, in the history, if the operator asked for one.
 """

@@ -66,6 +66,8 @@ class HttpApplication:
             waits_per_caller=options.waits_per_caller,
             watcher=self,
         )
+        if settings.history and settings.state_url:
+            self.app.history = self.app.state.history
         self.metrics = Metrics(self.app)
         self.edges = Edges(options)
         self._options = options

@@ -66,7 +66,8 @@ async def run_http(
             from evolink_mcp.sandbox.serve import running_sandbox
 
             sandbox = await stack.enter_async_context(running_sandbox())
-            settings = replace(settings, base_url=sandbox.url, files_url=sandbox.url, api_key=SANDBOX_KEY)
+            url = sandbox.url
+            settings = replace(settings, base_url=url, files_url=url, text_url=url, api_key=SANDBOX_KEY)
         application = HttpApplication(settings, options)
         if settings.models_file is not None:
             _ = application.app.registry  # what is wrong with the operator's own file is said at the start

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
+import httpx2
 import pytest
 
 from tests.unit.sandbox.lab import Lab
@@ -100,6 +104,69 @@ def test_each_dialect_refuses_in_its_own_shape(lab: Lab) -> None:
     gemini = lab.http.post("/v1beta/models/g:generateContent", json={}, headers={"authorization": ""})
     assert gemini.status_code == 401
     assert (gemini.json()["error"]["code"], gemini.json()["error"]["status"]) == (401, "UNAUTHENTICATED")
+
+
+def events(raw: str) -> list[dict[str, Any]]:
+    """The data of every event, each of which must name its type twice."""
+    found: list[dict[str, Any]] = []
+    for block in raw.removesuffix("\n\n").split("\n\n"):
+        name, data = block.split("\n")
+        found.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {found[-1]['type']}"
+    return found
+
+
+def test_messages_stream_where_asked_to(lab: Lab) -> None:
+    ask = {"model": MODEL, "max_tokens": 1024, "messages": TURNS}
+    whole = lab.post("/v1/messages", ask)
+    response = lab.http.post("/v1/messages", json={**ask, "stream": True})
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert "content-length" not in response.headers
+    stream = events(response.text)
+    kinds = [each["type"] for each in stream if each["type"] != "content_block_delta"]
+    assert kinds == [
+        "message_start",
+        "content_block_start",
+        "ping",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    parts = [each["delta"]["text"] for each in stream if each["type"] == "content_block_delta"]
+    assert len(parts) > 3
+    assert "".join(parts) == whole["content"][0]["text"]
+    assert stream[0]["message"] | {"id": "", "usage": {}} == whole | {
+        "id": "",
+        "usage": {},
+        "content": [],
+        "stop_reason": None,
+    }
+    (last,) = [each for each in stream if each["type"] == "message_delta"]
+    assert last["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
+    assert last["usage"] == {"output_tokens": whole["usage"]["output_tokens"]}
+
+
+def test_a_stop_sequence_ends_a_message(lab: Lab) -> None:
+    ask = {"model": MODEL, "max_tokens": 99, "messages": TURNS, "stop_sequences": ["nowhere", "turn"]}
+    body = lab.post("/v1/messages", ask)
+    assert (body["stop_reason"], body["stop_sequence"]) == ("stop_sequence", "turn")
+    assert body["content"][0]["text"] == "The sandbox read 8 words in "
+
+
+def test_a_stream_can_be_told_to_fail_half_way(lab: Lab) -> None:
+    ask = {"model": MODEL, "max_tokens": 1024, "messages": TURNS, "stream": True}
+    lab.fault("text", "stream_error", message="Busy")
+    *before, error = events(lab.http.post("/v1/messages", json=ask).text)
+    assert [each["type"] for each in before].count("content_block_delta") > 1
+    assert error["error"] == {"type": "overloaded_error", "message": "Busy"}
+    lab.fault("text", "stall", seconds=0)
+    got: list[bytes] = []
+    with lab.http.stream("POST", "/v1/messages", json=ask) as response, pytest.raises(httpx2.RemoteProtocolError):
+        got.extend(response.iter_bytes())
+    assert b"content_block_delta" in b"".join(got)
+    assert b"message_stop" not in b"".join(got)
+    lab.fault("text", "stream_error")
+    assert lab.http.post("/v1/messages", json={**ask, "stream": False}).status_code == 502
 
 
 def test_text_makes_no_tasks(lab: Lab) -> None:

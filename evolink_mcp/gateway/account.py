@@ -1,0 +1,123 @@
+"""The account: its tasks, and its credits.
+
+The task list and the batch read are known from one public client only, so a
+gateway may offer neither: then the answer is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.transport import Caller, Reply, error_from
+
+MAX_BATCH = 50
+NOT_OFFERED = frozenset({404, 405, 501})
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the tasks, newest first and without links. ``total``: how many there are in all, where told."""
+
+    tasks: tuple[wire.Task, ...]
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Credits left and used, as far as told."""
+
+    remaining: float | None = None
+    used: float | None = None
+    unlimited: bool = False
+
+
+@dataclass(frozen=True)
+class Credits:
+    """The budget of the account and that of the key."""
+
+    user: Budget
+    key: Budget
+
+    @property
+    def spendable(self) -> float | None:
+        """What can be spent: the smaller budget; an unlimited one does not count. ``None`` where neither is told."""
+        left = [each.remaining for each in (self.user, self.key) if each.remaining is not None and not each.unlimited]
+        return min(left, default=None)
+
+
+async def list_tasks(
+    caller: Caller, *, kind: str, status: str, model: str, page: int, page_size: int, seconds: float
+) -> Page | None:
+    """One page of the tasks; an empty filter is none. ``None`` where the gateway offers no list.
+
+    Raises:
+        GatewayError: The list could not be read.
+    """
+    filters = {"type": kind, "status": status, "model": model, "page": str(page), "page_size": str(page_size)}
+    params = {name: value for name, value in filters.items() if value}
+    reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/tasks", seconds=seconds, params=params)
+    if reply.status in NOT_OFFERED:
+        return None
+    answer = wire.as_object(reply.body)
+    if not reply.ok or "data" not in answer:
+        raise error_from(reply, doing="listing the tasks")
+    tasks = [task for task in map(wire.parse_task, wire.as_list(answer["data"])) if task is not None]
+    # A gateway that does not know a filter ignores it.
+    fitting = (
+        task
+        for task in tasks
+        if (not kind or task.kind in (kind, None))
+        and (not status or task.status == status)
+        and (not model or task.model in (model, ""))
+    )
+    return Page(tuple(fitting), wire.as_whole(answer.get("total")))
+
+
+async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> list[wire.Task] | None:
+    """Up to 50 tasks with their links; those that are unknown or not the caller's are left out.
+
+    ``None`` where the gateway offers no such read.
+
+    Raises:
+        GatewayError: They could not be read.
+    """
+    url = f"{caller.transport.api_url}/v1/tasks/batch"
+    reply = await caller.ask("POST", url, seconds=seconds, json={"task_ids": list(task_ids)})
+    if reply.status in NOT_OFFERED:
+        return None
+    answer = wire.as_object(reply.body)
+    if not reply.ok or "data" not in answer:
+        raise error_from(reply, doing="reading several tasks")
+    return [task for task in map(wire.parse_task, wire.as_list(answer["data"])) if task is not None]
+
+
+async def credits(caller: Caller, *, seconds: float) -> Credits | None:
+    """The credits of the account and the key. ``None`` where the gateway does not tell them.
+
+    Raises:
+        GatewayError: They could not be read; also where the gateway says so inside HTTP 200.
+    """
+    reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/credits", seconds=seconds)
+    if reply.status in NOT_OFFERED:
+        return None
+    data = _data(reply, "reading the credits")
+    return Credits(_budget(data.get("user")), _budget(data.get("token")))
+
+
+def _data(reply: Reply, doing: str) -> Mapping[str, Any]:
+    answer = wire.as_object(reply.body)
+    if not reply.ok or answer.get("success") is False or not wire.as_object(answer.get("data")):
+        raise error_from(reply, doing=doing)
+    return wire.as_object(answer["data"])
+
+
+def _budget(value: object) -> Budget:
+    budget = wire.as_object(value)
+    return Budget(
+        remaining=wire.as_number(budget.get("remaining_credits")),
+        used=wire.as_number(budget.get("used_credits")),
+        unlimited=budget.get("unlimited_credits") is True,
+    )

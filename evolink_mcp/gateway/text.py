@@ -1,0 +1,192 @@
+"""Text in Anthropic's dialect: one paid POST to /v1/messages, answered at once (S0).
+
+A stream is asked for, so that its growth can be told; an answer in plain JSON
+is taken as well. There is no task behind a text and nothing to look it up by:
+what is lost on the way is lost.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evolink_mcp.errors import OutcomeUnknown
+from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.transport import Caller, error_from
+
+SHOWN_START = 200  # characters of a broken text in its error
+
+Grown = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Message:
+    """A text. ``stop_reason`` is the gateway's word ("end_turn", "max_tokens", …), "" where it gave none.
+
+    ``other`` names the kinds of content beside text, which are left out.
+    """
+
+    text: str
+    model: str = ""
+    stop_reason: str = ""
+    stop_sequence: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    other: tuple[str, ...] = ()
+
+
+async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, grown: Grown | None = None) -> Message:
+    """Has a text written: one paid POST, sent once.
+
+    Args:
+        body: ``model``, ``max_tokens``, ``messages`` and what else the dialect takes.
+        grown: Gets the number of characters so far, where the gateway streams.
+
+    Raises:
+        Unreachable: It never arrived.
+        GatewayRefused: The gateway said no, and charged nothing.
+        OutcomeUnknown: It may have arrived, and no whole text came back.
+    """
+    stream = _Stream(grown)
+    url = f"{caller.transport.text_url}/v1/messages"
+    try:
+        reply = await caller.ask("POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True})
+    except OutcomeUnknown as error:
+        error.what += stream.so_far()
+        raise
+    if reply.streamed:
+        return stream.whole(reply.host, reply.request_id)
+    if not reply.ok:
+        raise error_from(reply, doing="writing the text", paid=True)
+    message = _parse(reply.body)
+    if message is None:
+        problem = wire.parse_problem(reply.body)
+        raise OutcomeUnknown(
+            f"{reply.host} answered HTTP {reply.status} without a text"
+            + (f": {problem.message.rstrip('.')}." if problem and problem.message else "."),
+            status=reply.status,
+            code=(problem.code if problem else "") or "no_text",
+            request_id=reply.request_id,
+        )
+    return message
+
+
+class _Stream:
+    """The events of one answer, put together."""
+
+    def __init__(self, grown: Grown | None) -> None:
+        self._grown = grown
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._rest = ""
+        self._data: list[str] = []
+        self._texts: list[str] = []
+        self._length = 0
+        self._facts: dict[str, Any] = {}
+        self._usage: dict[str, Any] = {}
+        self._other: list[str] = []
+        self._problem: wire.Problem | None = None
+        self._ended = False
+
+    def feed(self, chunk: bytes) -> bool:
+        """Takes in some bytes of the stream, cut anywhere; true once all that matters is there."""
+        for line in self._lines(self._decoder.decode(chunk)):
+            if line.startswith("data:"):
+                self._data.append(line[5:].removeprefix(" "))
+            elif not line and self._data:
+                self._event("\n".join(self._data))
+                self._data.clear()
+        return self._ended
+
+    def so_far(self) -> str:
+        """How much of the text there is, for an error; "" where there is none."""
+        if not self._length:
+            return ""
+        start = " ".join(_clean("".join(self._texts)[:SHOWN_START]).split())
+        return f" The text had {self._length:,} characters by then, and began: “{start}”."
+
+    def whole(self, host: str, request_id: str) -> Message:
+        """The text, once the stream is over.
+
+        Raises:
+            OutcomeUnknown: The stream told of an error, or stopped before its end.
+        """
+        # Some proxies swallow the last event; a reason to stop says as much.
+        if self._problem is None and (self._ended or self._facts.get("stop_reason")):
+            return Message(
+                text=_clean("".join(self._texts)),
+                model=_clean(self._facts.get("model")),
+                stop_reason=_clean(self._facts.get("stop_reason")),
+                stop_sequence=_clean(self._facts.get("stop_sequence")),
+                input_tokens=wire.as_whole(self._usage.get("input_tokens")),
+                output_tokens=wire.as_whole(self._usage.get("output_tokens")),
+                other=tuple(dict.fromkeys(self._other)),
+            )
+        what = f"The answer of {host} stopped before its end."
+        if self._problem is not None:
+            what = f"{host} failed while writing the text: {self._problem.message.rstrip('.')}."
+        code = (self._problem.code if self._problem else "") or "connection_lost"
+        raise OutcomeUnknown(what + self.so_far(), status=200, code=code, request_id=request_id)
+
+    def _lines(self, text: str) -> Iterator[str]:
+        *lines, self._rest = (self._rest + text).split("\n")
+        return (line.removesuffix("\r") for line in lines)
+
+    def _event(self, data: str) -> None:
+        try:
+            event = wire.as_object(json.loads(data))
+        except (ValueError, RecursionError):
+            return
+        match event.get("type"):
+            case "message_start":
+                message = wire.as_object(event.get("message"))
+                self._facts.update(message)
+                self._usage.update(wire.as_object(message.get("usage")))
+            case "content_block_start":
+                block = wire.as_object(event.get("content_block"))
+                if block.get("type") != "text":
+                    self._other.append(wire.shorten(wire.as_text(block.get("type")), 40))
+                self._add(block.get("text"))
+            case "content_block_delta":
+                self._add(wire.as_object(event.get("delta")).get("text"))
+            case "message_delta":
+                self._facts.update(wire.as_object(event.get("delta")))
+                self._usage.update(wire.as_object(event.get("usage")))
+            case "message_stop":
+                self._ended = True
+            case "error":
+                self._problem = wire.parse_problem(event) or wire.Problem("no reason was given", "error")
+            case _:
+                pass  # pings, and what later versions add
+
+    def _add(self, text: object) -> None:
+        if isinstance(text, str) and text:
+            self._texts.append(text)
+            self._length += len(text)
+            if self._grown is not None:
+                self._grown(self._length)
+
+
+def _clean(text: object) -> str:
+    """A string with its surrogate pairs joined, which two events may have torn apart, and without lone halves."""
+    return wire.as_text(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _parse(body: object) -> Message | None:
+    """The text in an answer of plain JSON; ``None`` where it holds none."""
+    answer = wire.as_object(body)
+    if not isinstance(answer.get("content"), list) or answer.get("type") == "error":
+        return None
+    blocks = [wire.as_object(block) for block in wire.as_list(answer["content"])]
+    usage = wire.as_object(answer.get("usage"))
+    return Message(
+        text="".join(wire.as_text(block.get("text")) for block in blocks if block.get("type") == "text"),
+        model=wire.as_text(answer.get("model")),
+        stop_reason=wire.as_text(answer.get("stop_reason")),
+        stop_sequence=wire.as_text(answer.get("stop_sequence")),
+        input_tokens=wire.as_whole(usage.get("input_tokens")),
+        output_tokens=wire.as_whole(usage.get("output_tokens")),
+        other=tuple(dict.fromkeys(wire.as_text(block.get("type")) for block in blocks if block.get("type") != "text")),
+    )

@@ -1,0 +1,76 @@
+"""What was submitted here, in the store that replicas share: only where the operator wants it kept.
+
+Results are not saved on a server's disk, so there are no saved files to remember.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from evolink_mcp.gateway import wire
+from evolink_mcp.jobs.history import KEEP_SECONDS, MOST_RECENT, Remembered
+from evolink_mcp.jobs.shared.store import Away, Store, key
+
+MOST_LISTED = 1_000  # task ids by owner
+KEPT = str(int(KEEP_SECONDS))
+
+# The task, and its place among those of its owner, in one step.
+_SUBMITTED = f"""
+redis.call('SET', KEYS[1], ARGV[1], 'EX', {KEPT})
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
+redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{MOST_LISTED + 1})
+redis.call('EXPIRE', KEYS[2], {KEPT})
+return 1
+"""
+
+
+class SharedHistory:
+    """A history of all replicas, by owner."""
+
+    def __init__(self, connection: Store) -> None:
+        self._store = connection
+
+    async def submitted(self, owner: str, task: Remembered) -> None:
+        value = json.dumps([task.kind, task.model, task.prompt, task.submitted], ensure_ascii=False)
+        names = (key(owner, "history", task.task_id), key(owner, "recent"))
+        await self._ask("EVAL", _SUBMITTED, 2, *names, value, task.submitted, task.task_id)
+
+    async def saved(self, owner: str, task_id: str, paths: Sequence[str]) -> None:
+        """Nothing is saved on a server's disk."""
+
+    async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, Remembered]:
+        if not task_ids:
+            return {}
+        values = await self._ask("MGET", *(key(owner, "history", each) for each in task_ids))
+        found = (_parse(each, value) for each, value in zip(task_ids, wire.as_list(values), strict=False))
+        return {task.task_id: task for task in found if task is not None}
+
+    async def recent(self, owner: str, *, kind: str = "", model: str = "", since: float = 0.0) -> list[Remembered]:
+        names = await self._ask("ZREVRANGEBYSCORE", key(owner, "recent"), "+inf", since, "LIMIT", 0, MOST_LISTED)
+        tasks = (await self.find(owner, [str(name) for name in wire.as_list(names)])).values()
+        fitting = [task for task in tasks if kind in ("", task.kind) and model in ("", task.model)]
+        return fitting[:MOST_RECENT]
+
+    async def aclose(self) -> None:
+        """The store is closed with the rest of the state."""
+
+    async def _ask(self, *command: str | int | float) -> object:
+        try:
+            return await self._store.ask(*command)
+        except Away:
+            return None
+
+
+def _parse(task_id: str, value: object) -> Remembered | None:
+    try:
+        loaded: object = json.loads(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    if not isinstance(loaded, list) or len(cast("list[object]", loaded)) != 4:
+        return None
+    kind, model, prompt, submitted = cast("list[Any]", loaded)
+    return Remembered(
+        task_id, wire.as_text(kind), wire.as_text(model), wire.as_text(prompt), wire.as_number(submitted) or 0.0
+    )

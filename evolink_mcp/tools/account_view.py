@@ -1,0 +1,142 @@
+"""What list_tasks and check_balance tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from evolink_mcp.errors import BILLING_PAGE
+from evolink_mcp.gateway import wire
+from evolink_mcp.jobs.history import Remembered
+from evolink_mcp.tools.task_view import LINK_SECONDS, iso
+from evolink_mcp.tools.views import View
+
+URGENT_SECONDS = 18 * 3600  # of the 24 h that a link lives; after them an unsaved result is marked
+
+
+class ListedTask(BaseModel):
+    """One task. ``credits_reserved`` is a hold, ``credits_used`` what was charged in the end."""
+
+    task_id: str
+    kind: str | None = None
+    model: str | None = None
+    status: str
+    progress: int | None = None
+    created_at: str | None = None
+    prompt: str | None = None
+    result_count: int | None = None
+    results: list[str] | None = None
+    links_die_at: str | None = None
+    save_now: bool | None = None
+    saved_paths: list[str] | None = None
+    credits_reserved: float | None = None
+    credits_used: float | None = None
+    error: str | None = None
+
+    def as_text(self) -> str:
+        facts = [self.status, self.kind, self.model, f"made {self.created_at}" if self.created_at else None]
+        if self.progress is not None and self.status == "processing":
+            facts[0] = f"{self.status} {self.progress} %"
+        facts.append(f"{self.result_count} results" if self.result_count else None)
+        facts.append(f"{self.credits_reserved:g} credits reserved" if self.credits_reserved is not None else None)
+        facts.append(f"{self.credits_used:g} credits used" if self.credits_used is not None else None)
+        lines = [f"- {self.task_id}: {', '.join(fact for fact in facts if fact)}"]
+        lines += [f"  Prompt: {self.prompt}"] if self.prompt else []
+        lines += [f"  Error: {self.error}"] if self.error else []
+        lines += [f"  Result: {url}" for url in self.results or []]
+        lines += [f"  Saved: {path}" for path in self.saved_paths or []]
+        if self.save_now:
+            lines.append(f"  NOT SAVED, and its links die {self.links_die_at}")
+        elif self.links_die_at:
+            lines.append(f"  Links die {self.links_die_at}")
+        return "\n".join(lines)
+
+
+class TasksView(View):
+    """Tasks, newest first."""
+
+    tasks: list[ListedTask]
+    total: int | None = None
+    page: int
+    page_size: int
+    notes: list[str] | None = None
+    next_step: str
+
+    def as_text(self) -> str:
+        total = f" of {self.total}" if self.total is not None else ""
+        lines = [f"{len(self.tasks)} tasks{total} (page {self.page}, {self.page_size} a page)"]
+        lines += [task.as_text() for task in self.tasks]
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
+
+
+class BudgetView(BaseModel):
+    remaining_credits: float | None = None
+    used_credits: float | None = None
+    unlimited: bool | None = None
+
+    def as_text(self, name: str) -> str:
+        left = "unlimited" if self.unlimited else _credits(self.remaining_credits)
+        return f"{name}: {left} left, {_credits(self.used_credits)} used"
+
+
+class BalanceView(View):
+    """The credits. ``spendable_credits`` is what the next calls may cost together."""
+
+    spendable_credits: float | None = None
+    user: BudgetView
+    key: BudgetView
+    next_step: str
+
+    @classmethod
+    def of(cls, spendable: float | None, user: BudgetView, key: BudgetView) -> BalanceView:
+        """The balance, with what it means for the next call."""
+        if spendable is None:
+            next_step = "The gateway does not tell what is left. Tell the user to look at the EvoLink dashboard."
+        elif spendable > 0:
+            next_step = "What a call will cost is not known beforehand; its answer tells the credits reserved for it."
+        elif user.remaining_credits is not None and user.remaining_credits <= 0:
+            next_step = f"The account is empty: ask the user to top up at {BILLING_PAGE}."
+        else:
+            next_step = "The key's own limit is used up: ask the user to raise it, or for another key."
+        return cls(spendable_credits=spendable, user=user, key=key, next_step=next_step)
+
+    def as_text(self) -> str:
+        return "\n".join(
+            [
+                f"Credits that can be spent: {_credits(self.spendable_credits)}",
+                self.user.as_text("Account"),
+                self.key.as_text("Key"),
+                f"Next: {self.next_step}",
+            ]
+        )
+
+
+def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, now: float) -> ListedTask:
+    """One line of the list: the gateway's task, with what is remembered of it and the files that are there."""
+    count = len(task.results) or task.result_count or 0
+    end = task.created + LINK_SECONDS if task.created is not None else None
+    alive = task.status == "completed" and count > 0 and end is not None and now < end
+    unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_SECONDS
+    return ListedTask(
+        task_id=task.id,
+        kind=task.kind,
+        model=task.model or None,
+        status=task.status,
+        progress=None if task.final else task.progress,
+        created_at=iso(task.created) if task.created is not None else None,
+        prompt=(known.prompt or None) if known else None,
+        result_count=count or None,
+        results=[result.url for result in task.results] if alive and task.results else None,
+        links_die_at=iso(end) if alive and end is not None else None,
+        save_now=True if unsaved else None,
+        saved_paths=list(saved) or None,
+        credits_reserved=task.credits_reserved,
+        credits_used=task.credits_used if task.final else None,
+        error=(task.error.message or task.error.code) if task.error else None,
+    )
+
+
+def _credits(number: float | None) -> str:
+    return "unknown" if number is None else f"{number:g}"

@@ -1,0 +1,146 @@
+"""generate_text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import anyio
+from pydantic import BaseModel, ConfigDict, Field
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.gateway.text import Message
+from evolink_mcp.jobs.submit import SUBMIT_SECONDS
+from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.problems import check_sendable
+from evolink_mcp.tools.views import View
+
+DEFAULT_MAX_TOKENS = 1024
+LIMIT = "max_tokens"  # the stop reason of a text that was cut
+EARLIER = (
+    "This is the text of the same request sent a moment ago, whose answer never reached you. "
+    "Nothing was paid for again; to have another one written, call once more."
+)
+
+
+class Turn(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class UsageView(BaseModel):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+class TextView(View):
+    """A text, or that it is still being written."""
+
+    status: Literal["completed", "processing"]
+    model: str
+    text: str | None = None
+    stop_reason: str | None = None
+    truncated: bool | None = None
+    usage: UsageView | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    def as_text(self) -> str:
+        facts = [self.model, f"stop reason {self.stop_reason}" if self.stop_reason else ""]
+        if self.usage:
+            tokens = {"in": self.usage.input_tokens, "out": self.usage.output_tokens}
+            facts += [f"{count} tokens {way}" for way, count in tokens.items() if count is not None]
+        lines = [f"Text {self.status} ({', '.join(fact for fact in facts if fact)})"]
+        lines += [self.text] if self.text is not None else []
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
+
+
+async def generate_text(
+    call: Call,
+    prompt: Annotated[str | None, Field(description="What to write. Give this or messages.")] = None,
+    messages: Annotated[
+        list[Turn] | None, Field(description="A conversation, oldest turn first, in place of prompt.")
+    ] = None,
+    system: Annotated[str | None, Field(description="Instructions that stand above the conversation.")] = None,
+    model: Annotated[str | None, Field(description="Text model id; omitted: the default.")] = None,
+    max_tokens: Annotated[int, Field(ge=1, description="Tokens the answer may have; it is cut there.")] = (
+        DEFAULT_MAX_TOKENS
+    ),
+    temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words.")] = None,
+    stop_sequences: Annotated[list[str] | None, Field(description="Strings at which the text ends.")] = None,
+) -> TextView:
+    """Writes text with a language model. PAID: every call spends credits by its tokens; never repeat one blindly.
+
+    Returns the text, why it stopped, and the tokens used. If it is not done after 45 s, status is processing: call
+    again with the same arguments, which is not paid for twice.
+    """
+    turns = [{"role": turn.role, "content": turn.content} for turn in messages or []]
+    if (prompt is None) == (not turns):
+        raise Refused(
+            "prompt, messages: exactly one of the two is expected, and not empty.",
+            code="invalid_arguments",
+            next_step="Give the question as prompt, or the whole conversation as messages.",
+        )
+    body: dict[str, object] = {
+        "model": model or call.app.default_model("text"),
+        "max_tokens": max_tokens,
+        "messages": turns or [{"role": "user", "content": prompt}],
+    }
+    given = {"system": system, "temperature": temperature, "stop_sequences": stop_sequences}
+    body |= {name: value for name, value in given.items() if value is not None}
+    check_sendable(body)
+    return await _written(call, body, max_tokens)
+
+
+async def _written(call: Call, body: Mapping[str, object], max_tokens: int) -> TextView:
+    caller, model = call.caller, str(body["model"])
+
+    def grown(characters: int) -> None:
+        call.progress.grown(characters, most=max_tokens)
+
+    with anyio.move_on_after(call.left(SUBMIT_SECONDS)):
+        async with (
+            call.beating(),
+            call.app.texts.written(caller, body, seconds=SUBMIT_SECONDS, grown=grown) as written,
+        ):
+            await call.progress.done()
+            return _view(written.message, model, max_tokens, (EARLIER,) if written.earlier else ())
+    return TextView(
+        status="processing",
+        model=model,
+        notes=["The answer is not whole yet; it goes on being written, and is charged when it is."],
+        next_step="Call generate_text again with exactly the same arguments within ten minutes: it waits for this "
+        "text and is not paid for again. Other arguments are another text, and another charge.",
+    )
+
+
+def _view(message: Message, model: str, max_tokens: int, notes: tuple[str, ...]) -> TextView:
+    told = list(notes)
+    truncated = message.stop_reason == LIMIT
+    next_step = "Give the user the text, or go on with it."
+    if truncated:
+        told.append(f"The text was cut at max_tokens ({max_tokens}); it is not complete.")
+        next_step = (
+            "The text is incomplete. To have all of it, call again with a higher max_tokens, or with messages that "
+            "end in this text and ask to go on; either is charged."
+        )
+    if message.stop_sequence:
+        told.append(f"It ended at the stop sequence {message.stop_sequence!r}.")
+    if message.other:
+        told.append(f"The answer also held content that is not text, which was left out: {', '.join(message.other)}.")
+    usage = UsageView(input_tokens=message.input_tokens, output_tokens=message.output_tokens)
+    return TextView(
+        status="completed",
+        model=message.model or model,
+        text=message.text,
+        stop_reason=message.stop_reason or None,
+        truncated=truncated,
+        usage=usage if usage.model_dump(exclude_none=True) else None,
+        notes=told or None,
+        next_step=next_step,
+    )

@@ -1,0 +1,186 @@
+"""What is remembered of tasks beyond a process: enough to find them again, and never a reason to fail."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.gateway import Caller, wire
+from evolink_mcp.jobs import history as module
+from evolink_mcp.jobs.history import KEEP_SECONDS, LocalHistory, Remembered, remembered, state_file
+from evolink_mcp.jobs.memory import LocalMemory, owner_of
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.submit import Submits
+from tests.support import KEY, FakeClock, Sandbox
+
+Open = Callable[..., LocalHistory]
+GATEWAY = "https://a.test"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history.db"
+
+
+@pytest.fixture
+async def opened(file: Path) -> AsyncIterator[Open]:
+    """Makes histories on one file and closes them afterwards."""
+    made: list[LocalHistory] = []
+
+    def make(gateway: str = GATEWAY, clock: FakeClock | None = None, path: Path = file) -> LocalHistory:
+        made.append(LocalHistory(gateway, clock or FakeClock(), path))
+        return made[-1]
+
+    yield make
+    for each in made:
+        await each.aclose()
+
+
+def task(name: str, at: float, kind: str = "image", model: str = "m") -> Remembered:
+    return Remembered(name, kind, model, f"prompt of {name}", at)
+
+
+async def test_another_process_finds_what_was_submitted_and_saved(opened: Open) -> None:
+    now = FakeClock().now()
+    first = opened()
+    await first.submitted("me", task("t1", now))
+    await first.submitted("me", task("t2", now + 1))
+    await first.saved("me", "t1", ["/a.png", "/b.png"])
+    other = opened()
+    found = await other.find("me", ["t1", "t3"])
+    assert found == {"t1": Remembered("t1", "image", "m", "prompt of t1", now, ("/a.png", "/b.png"))}
+    assert [each.task_id for each in await other.recent("me")] == ["t2", "t1"]
+
+
+async def test_callers_and_gateways_do_not_meet(opened: Open) -> None:
+    now = FakeClock().now()
+    await opened().submitted("me", task("t1", now))
+    assert await opened().recent("you") == []
+    assert await opened().find("you", ["t1"]) == {}
+    assert await opened(gateway="https://b.test").recent("me") == []
+
+
+async def test_recent_tasks_are_filtered_and_leave_out_what_was_only_saved(opened: Open) -> None:
+    now = FakeClock().now()
+    history = opened()
+    await history.submitted("me", task("old", now - 100))
+    await history.submitted("me", task("film", now, "video"))
+    await history.submitted("me", task("other", now, "image", "n"))
+    await history.saved("me", "from-elsewhere", ["/a.png"])
+    assert {each.task_id for each in await history.recent("me")} == {"old", "film", "other"}
+    assert [each.task_id for each in await history.recent("me", kind="video")] == ["film"]
+    assert [each.task_id for each in await history.recent("me", model="n")] == ["other"]
+    assert {each.task_id for each in await history.recent("me", since=now - 50)} == {"film", "other"}
+    assert (await history.find("me", ["from-elsewhere"]))["from-elsewhere"].saved == ("/a.png",)
+
+
+async def test_tasks_are_forgotten_after_90_days(opened: Open) -> None:
+    clock = FakeClock()
+    history = opened()
+    await history.submitted("me", task("t1", clock.now()))
+    await history.aclose()
+    clock.time += KEEP_SECONDS - 60
+    assert len(await opened(clock=clock).recent("me")) == 1
+    clock.time += 120
+    assert await opened(clock=clock).recent("me") == []
+
+
+def test_no_key_and_only_the_start_of_a_prompt_is_kept() -> None:
+    kept = remembered("t", "image", {"model": "m", "prompt": f"use sk-evo-123456789\n{'x' * 500}"}, 1.0)
+    assert kept.prompt.startswith("use sk-*** xxx")
+    assert len(kept.prompt) == 200
+    assert remembered("t", "video", {}, 1.0).prompt == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+async def test_the_file_is_its_users_alone(opened: Open, file: Path) -> None:
+    await opened().submitted("me", task("t1", 1.0))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+def test_the_file_is_where_the_system_keeps_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert state_file() == tmp_path / "evolink-mcp" / "history.db"
+    assert state_file().name == "history.db"
+
+
+async def test_a_broken_file_is_told_once_and_harms_nothing(
+    opened: Open, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.parent.mkdir()
+    file.write_bytes(b"this is no database" * 1000)
+    history = opened()
+    await history.submitted("me", task("t1", 1.0))
+    await history.saved("me", "t1", ["/a.png"])
+    assert await history.recent("me") == []
+    assert await history.find("me", ["t1"]) == {}
+    assert len([each for each in caplog.records if each.name == module.__name__]) == 1
+    file.unlink()
+    await history.submitted("me", task("t1", FakeClock().now()))
+    assert len(await history.recent("me")) == 1
+
+
+async def test_a_folder_that_cannot_be_made_harms_nothing(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a-file").write_text("")
+    history = opened(path=tmp_path / "a-file" / "history.db")
+    await history.submitted("me", task("t1", 1.0))
+    assert "cannot be used" in caplog.text
+
+
+async def test_a_file_locked_by_another_process_is_not_waited_for(
+    opened: Open, file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.01)
+    now = FakeClock().now()
+    await opened().submitted("me", task("t0", now))
+    holder = sqlite3.connect(file, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    history = opened()
+    await history.submitted("me", task("t1", now))
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert "locked" in caplog.text
+    await history.submitted("me", task("t2", now))
+    assert {each.task_id for each in await history.recent("me")} == {"t0", "t2"}
+
+
+async def test_a_file_that_hangs_is_left_alone_from_then_on(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "LONGEST", 0.05)
+    release, tries = threading.Event(), 0
+
+    def hang(self: LocalHistory, work: object) -> None:
+        nonlocal tries
+        tries += 1
+        release.wait(10)
+
+    monkeypatch.setattr(LocalHistory, "_do", hang)
+    history = opened()
+    for name in ("t1", "t2", "t3"):
+        await history.submitted("me", task(name, 1.0))
+    release.set()
+    assert tries == 1
+    assert "does not answer" in caplog.text
+
+
+async def test_a_task_is_remembered_before_anybody_hears_of_it(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock, opened: Open
+) -> None:
+    """A caller that went away while the paid request was under way; then the process is gone, too."""
+    submits = Submits(LocalMemory(), Pauses(clock), clock, opened())
+    body = {"model": "gpt-image-2", "prompt": "a red kite over the sea"}
+    async with submits.submitted(caller, "image", body) as submitted:
+        kept = await opened().recent(owner_of(KEY))
+    assert [(each.task_id, each.prompt) for each in kept] == [(submitted.task.id, body["prompt"])]
+    assert isinstance(submitted.task, wire.Task)

@@ -1,0 +1,159 @@
+"""Which tools are offered: by the operator's word, and less by a request's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from mcp.client import Client
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from evolink_mcp import cli
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.server import list_tools
+from evolink_mcp.settings import TOOLSETS, Settings, Toolset, read_settings
+from evolink_mcp.tools.app import App
+from tests.snapshots import MORE_PARAMETERS, PARAMETERS
+from tests.support import FakeClock
+
+Connect = Callable[..., Client]
+EVERYTHING = [*PARAMETERS, *MORE_PARAMETERS]
+READING = ["check_task", "list_files", "list_models", "list_tasks", "check_balance"]
+
+
+def offered(*toolsets: Toolset, read_only: bool = False) -> list[str]:
+    return [tool.name for tool in list_tools(App(Settings(toolsets=toolsets, read_only=read_only)))]
+
+
+def test_each_toolset_has_its_tools() -> None:
+    assert offered("media") == list(PARAMETERS)
+    assert offered("text") == ["generate_text"]
+    assert offered("account") == ["list_tasks", "check_balance"]
+    assert offered("account", "media") == [*PARAMETERS, "list_tasks", "check_balance"]
+    assert offered(*TOOLSETS) == EVERYTHING
+
+
+def test_read_only_leaves_what_spends_and_changes_nothing() -> None:
+    assert offered(*TOOLSETS, read_only=True) == READING
+    assert offered("text", read_only=True) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ("media",)),
+        ("text", ("text",)),
+        ("account, media", ("media", "account")),
+        ("ALL", TOOLSETS),
+        ("all,text", TOOLSETS),
+    ],
+)
+def test_toolsets_are_read_from_the_environment(value: str, expected: tuple[str, ...]) -> None:
+    assert read_settings({"EVOLINK_TOOLSETS": value}).toolsets == expected
+
+
+@pytest.mark.parametrize("value", ["media,txt", ",", "everything"])
+def test_a_toolset_that_does_not_exist_is_a_problem(value: str) -> None:
+    with pytest.raises(SettingsError, match="EVOLINK_TOOLSETS must name some of media, text, account, all"):
+        read_settings({"EVOLINK_TOOLSETS": value})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "toolsets", "read_only"),
+    [
+        ((), ("text",), False),
+        (("stdio",), ("text",), False),
+        (("stdio", "--toolsets", "account"), ("account",), False),
+        (("stdio", "--toolsets=all", "--read-only"), TOOLSETS, True),
+    ],
+)
+def test_flags_decide_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], toolsets: tuple[str, ...], read_only: bool
+) -> None:
+    started: list[Settings] = []
+
+    async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
+        started.append(settings)
+
+    monkeypatch.setattr("evolink_mcp.transports.stdio.run_stdio", run_stdio)
+    monkeypatch.setattr("evolink_mcp.guard.secrets.set_up_logging", Mock())
+    monkeypatch.setenv("EVOLINK_TOOLSETS", "text")
+    with pytest.raises(SystemExit):
+        cli.main(arguments)
+    assert [(each.toolsets, each.read_only) for each in started] == [(toolsets, read_only)]
+
+
+def test_a_flag_that_names_no_toolset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(("stdio", "--toolsets", "txt"))
+    assert "media, text, account, all" in capsys.readouterr().err
+
+
+@contextmanager
+def header(monkeypatch: pytest.MonkeyPatch, value: str | None) -> Generator[None]:
+    """Requests come with this header, as they do over HTTP."""
+
+    class Request:
+        headers = {} if value is None else {"x-evolink-toolsets": value}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerRequestContext, "__init__", _with(Request()))
+        yield
+
+
+def _with(request: object) -> Callable[..., None]:
+    original = ServerRequestContext.__init__
+
+    def init(self: Any, **fields: Any) -> None:
+        fields["request"] = request
+        original(self, **fields)
+
+    return init
+
+
+@pytest.fixture(params=["auto", "legacy"])
+async def mode(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+async def test_a_header_takes_tools_away_and_never_adds_one(
+    settings: Settings, clock: FakeClock, connect: Connect, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    app = App(replace(settings, toolsets=("media", "account")), clock=clock)
+    async with connect(app, mode) as client:
+
+        async def names() -> list[str]:
+            return [tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools]
+
+        everything = [*PARAMETERS, "list_tasks", "check_balance"]
+        for value, expected in {
+            None: everything,
+            "": everything,
+            "all": everything,
+            "account": ["list_tasks", "check_balance"],
+            "account,text": ["list_tasks", "check_balance"],
+            "media": list(PARAMETERS),
+            "text": [],
+        }.items():
+            with header(monkeypatch, value):
+                assert await names() == expected, value
+        with header(monkeypatch, "account"):
+            assert not (await client.call_tool("check_balance", {})).is_error
+            with pytest.raises(MCPError, match="Unknown tool: 'generate_image'"):
+                await client.call_tool("generate_image", {"prompt": "x"})
+        with header(monkeypatch, "text"), pytest.raises(MCPError, match="The tools are: none"):
+            await client.call_tool("generate_text", {"prompt": "x"})
+        with header(monkeypatch, "acount"), pytest.raises(MCPError, match="X-EvoLink-Toolsets must name some of"):
+            await names()
+        assert await names() == everything
+
+
+async def test_without_the_toolset_its_tools_do_not_exist(client: Client) -> None:
+    for name in MORE_PARAMETERS:
+        with pytest.raises(MCPError, match="Unknown tool"):
+            await client.call_tool(name, {})
