@@ -1,6 +1,6 @@
 """The environment, read once.
 
-Every variable is described where it is read; one :class:`SettingsError` lists
+What each is for stands in :mod:`evolink_mcp.environment`; one :class:`SettingsError` lists
 all problems together. A missing key is not a problem: the tools say it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ IMAGE_MODEL_VARIABLE = "EVOLINK_IMAGE_MODEL"
 VIDEO_MODEL_VARIABLE = "EVOLINK_VIDEO_MODEL"
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
+# What a client leaves where it has no value to put in: the same as nothing.
+PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
@@ -72,7 +75,8 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
     problems: list[str] = []
 
     def text(name: str, default: str = "") -> str:
-        return env.get(name, "").strip() or default
+        value = env.get(name, "").strip()
+        return default if PLACEHOLDER.fullmatch(value) else value or default
 
     def url(name: str, default: str) -> str:
         value = text(name, default).rstrip("/")
@@ -105,9 +109,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
             return None
 
     output_dir = path("EVOLINK_OUTPUT_DIR", text("EVOLINK_OUTPUT_DIR"))
-    listed = [
-        path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in env.get("EVOLINK_UPLOAD_DIRS", "").split(os.pathsep)
-    ]
+    listed = [path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in text("EVOLINK_UPLOAD_DIRS").split(os.pathsep)]
     settings = Settings(
         api_key=api_key,
         base_url=url("EVOLINK_BASE_URL", API_URL),
