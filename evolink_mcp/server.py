@@ -1,4 +1,4 @@
-"""Puts the server together: tools, resources, instructions, middleware. Nothing else."""
+"""Puts the server together: tools, prompts, resources, instructions, middleware. Nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp import __version__
-from evolink_mcp.tools import files, media, models, strict
+from evolink_mcp.tools import files, media, models, prompts, strict
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.resources import add_resources
 
@@ -34,7 +34,7 @@ Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charg
 
 def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
-    tools = list_tools(app)
+    tools, offered = list_tools(app), prompts.list_prompts()
     server = MCPServer(
         name="evolink",
         title="EvoLink media",
@@ -42,10 +42,13 @@ def create_server(app: App) -> MCPServer:
         instructions=INSTRUCTIONS,
         tools=tools,
         log_level=app.settings.log_level,
-        middleware=[strict.refuse_unknown_tools([tool.name for tool in tools])],
+        middleware=[strict.refuse_unknown_tools([tool.name for tool in tools]), prompts.refuse_bad_prompts(offered)],
         subscriptions=False,
     )
     add_resources(server, app)
+    for prompt in offered:
+        server.add_prompt(prompt)
+    prompts.complete_models(server, app)
     return server
 
 
