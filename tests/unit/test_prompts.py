@@ -17,6 +17,9 @@ from evolink_mcp.tools.prompts import MODEL_ARGUMENTS, list_prompts
 NEEDED = {"make-image": {"idea": "a cat"}, "make-video": {"idea": "a cat"}, "storyboard": {"story": "a cat goes out"}}
 
 
+MODEL_ARGUMENT = {"make-image": "model", "make-video": "model", "storyboard": "video_model"}
+
+
 @pytest.fixture(params=["auto", "legacy"])
 async def offline(request: pytest.FixtureRequest, connect: Callable[..., Client]) -> Client:
     return connect(App(Settings()), request.param)
@@ -45,15 +48,12 @@ async def test_every_prompt_and_argument_is_described(offline: Client) -> None:
 async def test_a_prompt_tells_the_job_and_never_to_submit_twice(offline: Client, name: str) -> None:
     async with offline as client:
         told = await text(client, name, **NEEDED[name])
-        with_model = await text(client, name, **NEEDED[name], **{MODEL_ARGUMENTS_OF[name]: "some-model"})
+        with_model = await text(client, name, **NEEDED[name], **{MODEL_ARGUMENT[name]: "some-model"})
     assert "a cat" in told
     assert "check_task" in told
     assert "Never submit again" in told
     assert "24 hours" in told
     assert "some-model" in with_model
-
-
-MODEL_ARGUMENTS_OF = dict(MODEL_ARGUMENTS)
 
 
 async def test_a_reference_brings_the_step_that_stores_it(offline: Client) -> None:
