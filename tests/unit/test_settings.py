@@ -117,3 +117,9 @@ def test_switches_and_models_are_taken_as_set() -> None:
     assert settings.sandbox
     assert settings.allow_unlisted_models
     assert (settings.image_model, settings.video_model, settings.models_file) == ("a", "b", Path("/x.toml"))
+
+
+@pytest.mark.parametrize("left", ["${EVOLINK_API_KEY}", "${user_config.api_key}", "${env:EVOLINK_API_KEY}", "${X:-}"])
+def test_what_a_client_left_unfilled_counts_as_not_set(left: str, tmp_path: Path) -> None:
+    names = ("API_KEY", "OUTPUT_DIR", "UPLOAD_DIRS", "BASE_URL", "SANDBOX", "LOG_LEVEL", "IMAGE_MODEL")
+    assert read_settings({f"EVOLINK_{name}": left for name in names}, cwd=tmp_path) == read_settings({}, cwd=tmp_path)
