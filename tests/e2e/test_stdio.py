@@ -161,7 +161,8 @@ async def test_folders_for_uploads_may_be_arguments(sandbox: Sandbox, tmp_path: 
     async with raw_host("stdio", "--upload-dirs", *map(str, folders), env=on(sandbox)) as host:
         await host.initialize()
         for folder in folders:
-            assert "isError" not in await host.call("upload_file", file_path=str(folder / "x.png"))
+            stored = await host.call("upload_file", file_path=str(folder / "x.png"))
+            assert not stored["isError"]
         refused = await host.call("upload_file", file_path=str(tmp_path / "x.png"))
         assert refused["isError"]
     async with raw_host("stdio", "--upload-dirs", env=on(sandbox)) as host:
