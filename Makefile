@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo test check ci generated manifests mcpb package clean
+.PHONY: help demo test check ci generated manifests mcpb package interop hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,13 @@ mcpb: $(DEV) ## Pack the bundle for Claude Desktop into dist/
 
 package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty environment, and use it
 	$(BIN)/python -m pytest -v tests/interop/test_package.py
+
+interop: $(DEV) ## Use packages and manifests with the programs they are for (needs npm and the network)
+	$(BIN)/python -m pytest -v tests/interop
+
+hooks: $(DEV) ## Run the checks before every commit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit
+	$(BIN)/pre-commit install
 
 ci: check test ## What .ci/run runs
 
