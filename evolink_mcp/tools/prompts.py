@@ -10,11 +10,12 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import PromptArgument
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, Completion, CompletionArgument, PromptReference
+from mcp_types import INVALID_PARAMS, Completion, CompletionArgument, PromptReference, ResourceTemplateReference
 from pydantic import Field
 
 from evolink_mcp.tools.app import App
 
+MODEL_TEMPLATE = "evolink://models/{id}"
 MAX_COMPLETIONS = 100  # the specification's
 # The arguments that name a model, and of which kind.
 MODEL_ARGUMENTS: dict[tuple[str, str], Literal["image", "video"]] = {
@@ -106,7 +107,9 @@ def _choose(kind: str, model: str) -> str:
 
 
 def _start_from(reference: str) -> str:
-    return "If the reference is a local file, upload_file it first and pass its file_url." if reference.strip() else ""
+    if not reference.strip():
+        return ""
+    return "Pass the reference in image_urls: a link, or the path of a local file in an allowed folder."
 
 
 def list_prompts() -> list[Prompt]:
@@ -119,17 +122,19 @@ def list_prompts() -> list[Prompt]:
 
 
 def complete_models(server: MCPServer, app: App) -> None:
-    """Lets clients complete the names of models in a prompt's arguments."""
+    """Lets clients complete the names of models: in prompts' arguments, and in the resource of one model."""
 
     @server.completion()
     async def complete(ref: object, argument: CompletionArgument, context: object) -> Completion | None:
+        if isinstance(ref, ResourceTemplateReference):
+            return _matching(app, None, argument.value) if ref.uri == MODEL_TEMPLATE else None
         kind = MODEL_ARGUMENTS.get((ref.name, argument.name)) if isinstance(ref, PromptReference) else None
         return _matching(app, kind, argument.value) if kind else None
 
     _ = complete
 
 
-def _matching(app: App, kind: Literal["image", "video"], typed: str) -> Completion:
+def _matching(app: App, kind: Literal["image", "video"] | None, typed: str) -> Completion:
     """The models that can be called: those whose ids start as typed, then those that hold it."""
     typed = typed.strip().lower()
     names = [name for name in app.registry.names(kind) if app.registry.models[name].status != "placeholder"]

@@ -196,7 +196,7 @@ def test_the_sandbox_is_not_the_network(monkeypatch: pytest.MonkeyPatch, capsys:
 
 
 def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Run(capsys).only("extra demo") == ("ok", "installed")
+    assert Run(capsys).only("extra preview") == ("ok", "installed")
 
 
 def write_config(client: str, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, PromptReference, TextContent
+from mcp_types import INVALID_PARAMS, PromptReference, ResourceTemplateReference, TextContent
 
 from evolink_mcp.server import INSTRUCTIONS
 from evolink_mcp.settings import Settings
@@ -56,10 +56,25 @@ async def test_a_prompt_tells_the_job_and_never_to_submit_twice(offline: Client,
     assert "some-model" in with_model
 
 
-async def test_a_reference_brings_the_step_that_stores_it(offline: Client) -> None:
+async def test_a_reference_brings_the_step_that_passes_it_on(offline: Client) -> None:
     async with offline as client:
-        assert "upload_file" not in await text(client, "make-image", idea="x")
-        assert "upload_file" in await text(client, "make-image", idea="x", reference="/tmp/a.png")
+        assert "Pass the reference" not in await text(client, "make-image", idea="x")
+        assert "Pass the reference in image_urls" in await text(client, "make-image", idea="x", reference="/tmp/a.png")
+
+
+async def test_the_resource_of_one_model_is_completed_too(offline: Client) -> None:
+    async with offline as client:
+        (template,) = [
+            each.uri_template
+            for each in (await client.list_resource_templates()).resource_templates
+            if each.name == "model"
+        ]
+        found = await client.complete(
+            ResourceTemplateReference(type="ref/resource", uri=template), {"name": "id", "value": "gpt-"}
+        )
+        task = ResourceTemplateReference(type="ref/resource", uri="evolink://tasks/{id}")
+        assert (await client.complete(task, {"name": "id", "value": ""})).completion.values == []
+    assert "gpt-image-2" in found.completion.values
 
 
 async def test_models_are_completed_from_the_registry(offline: Client) -> None:
