@@ -120,6 +120,7 @@ FILES: dict[str, tuple[str, bytes]] = {
     "comments and trailing commas": ("vscode", VSCODE.encode()),
     "comments and an empty container": ("zed", ZED.encode()),
     "a comment at the end": ("gemini-cli", COMMENT_AT_THE_END.encode()),
+    "a comment that ends a line": ("vscode", b'{"servers": {"a": {"command": "a"} // only\n}}'),
     "CRLF": ("claude-desktop", DESKTOP.replace("\n", "\r\n").encode()),
     "a byte order mark": ("cursor", b"\xef\xbb\xbf" + DESKTOP.replace("\n", "\r\n").encode()),
     "no servers yet": ("gemini-cli", b'{\n   "selectedAuthType": "oauth-personal"\n}'),
