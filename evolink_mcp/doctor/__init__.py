@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-import anyio
-
 from evolink_mcp.doctor import local, network
 from evolink_mcp.doctor.configured import configured, settings_of
 from evolink_mcp.doctor.report import Check, Report
@@ -55,4 +53,4 @@ def _by_settings(env: Mapping[str, str], given: Mapping[str, str], client: str |
     if settings.sandbox:
         yield Check("gateway", "ok", "the built-in sandbox is used; EvoLink itself was not asked")
         return
-    yield from anyio.run(network.ask, settings)
+    yield from network.ask(settings)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from evolink_mcp import __version__, cli
@@ -159,6 +161,27 @@ def test_a_hung_host_does_not_hold_it_up(
     assert run.code == 1
     assert any("no answer" in told for _, told in run.found("host"))
     assert run.only("key accepted")[0] == "wrong"
+
+
+def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = threading.Event()
+
+    async def hangs(*_: object) -> None:
+        await anyio.to_thread.run_sync(end.wait, 30)  # as a name server does that swallows questions
+
+    monkeypatch.setattr("evolink_mcp.doctor.network._reach", hangs)
+    monkeypatch.setattr("evolink_mcp.doctor.network.LONGEST", 3.0)
+    started = time.monotonic()
+    try:
+        run = Run(capsys)
+    finally:
+        end.set()
+    assert time.monotonic() - started < 10
+    assert run.code == 1
+    assert "cannot be reached: no answer" in run.only("host")[1]
+    assert run.only("key accepted")[0] == "ok"
 
 
 def test_settings_that_cannot_be_used_are_all_told(
