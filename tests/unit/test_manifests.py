@@ -133,6 +133,7 @@ def test_the_skill_speaks_of_tools_that_exist() -> None:
     fields = dict(line.split(": ", 1) for line in head.splitlines())
     assert fields["name"] == "evolink-media"
     assert len(fields["description"]) <= 1024
+    assert set(re.findall(r"\b(\w+)\(\w", body)) == {"check_task", "list_models"}
     called = re.findall(r"\b(\w+)\((\w+)=", body)
     assert called
     for tool, argument in called:
