@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo test check ci generated clean
+.PHONY: help demo test check ci generated manifests mcpb package interop hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,8 +35,24 @@ check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-generated: $(DEV) ## Write what is made of the code: schema snapshots, docs/models.md
+generated: $(DEV) manifests ## Write what is made of the code: schema snapshots, docs/models.md, manifests
 	$(BIN)/python -m tests.snapshots
+
+manifests: $(DEV) ## Write the manifests and the README's tables anew
+	$(BIN)/python -m manifests.generate
+
+mcpb: $(DEV) ## Pack the bundle for Claude Desktop into dist/
+	$(BIN)/python -m manifests.bundle
+
+package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty environment, and use it
+	$(BIN)/python -m pytest -v tests/interop/test_package.py
+
+interop: $(DEV) ## Use packages and manifests with the programs they are for (needs npm and the network)
+	$(BIN)/python -m pytest -v tests/interop
+
+hooks: $(DEV) ## Run the checks before every commit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit
+	$(BIN)/pre-commit install
 
 ci: check test ## What .ci/run runs
 

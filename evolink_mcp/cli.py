@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,31 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from evolink_mcp import __version__
+from evolink_mcp.environment import UPLOAD_DIRS, help_text
 
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
 
-EPILOG = """\
-environment (all optional):
-  EVOLINK_API_KEY          your EvoLink key (https://evolink.ai/dashboard/keys)
-  EVOLINK_OUTPUT_DIR       folder where finished results are saved
-  EVOLINK_UPLOAD_DIRS      folders that files may be uploaded from
-  EVOLINK_IMAGE_MODEL      default image model
-  EVOLINK_VIDEO_MODEL      default video model
-  EVOLINK_BASE_URL         the gateway, if it is not EvoLink's own
-  EVOLINK_FILES_URL        its files API
-  EVOLINK_TEXT_URL         its text API
-  EVOLINK_TOOLSETS         media (default), text, account or all; several with commas
-  EVOLINK_HISTORY          on or off: remember submitted tasks (over stdio, in a small local file, by default)
-  EVOLINK_MODELS_FILE      file that adds or changes models
-  EVOLINK_UNLISTED_MODELS  refuse (default) or allow models that are not listed
-  EVOLINK_SANDBOX          1: use the built-in sandbox instead of EvoLink
-  EVOLINK_STATE_URL        redis://… of a Redis or Valkey that replicas share
-  EVOLINK_MCP_TOKENS       tokens for http --auth token, as in alice:text,bob:text
-  EVOLINK_LOG_LEVEL        DEBUG, INFO (default), WARNING, ERROR or CRITICAL
-
-try it without a key:  evolink-mcp demo
-"""
+TRY = "try it without a key:  evolink-mcp demo"
 
 
 HTTP_EPILOG = """\
@@ -68,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="evolink-mcp",
         description="MCP server for making images and videos through the EvoLink gateway.",
-        epilog=EPILOG,
+        epilog=f"{help_text()}\n\n{TRY}\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"evolink-mcp {__version__}")
@@ -83,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
         help="use the built-in sandbox: no key, no costs",
     )
 
+    stdio.add_argument(
+        "--upload-dirs", nargs="*", metavar="DIR", help=f"folders files may be uploaded from (instead of {UPLOAD_DIRS})"
+    )
     _add_toolset_flags(stdio)
 
     http = commands.add_parser(
@@ -105,6 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the models, or tell everything one takes")
     models.add_argument("model", nargs="?", help="a model id")
     models.add_argument("--kind", choices=("image", "video"), help="only these")
+
+    _add_install(commands.add_parser("install", help="print, or write, what a client needs to start this server"))
+
+    doctor = commands.add_parser("doctor", help="what is configured, what is reachable, what is wrong, what to do")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--client", choices=_clients(), help="look through the settings of this client's entry")
     return parser
 
 
@@ -160,6 +151,27 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
 
 
+def _clients() -> list[str]:
+    from evolink_mcp.install.clients import BY_ID
+
+    return list(BY_ID)
+
+
+def _add_install(install: argparse.ArgumentParser) -> None:
+    install.add_argument("client", choices=_clients(), help="the client", metavar=f"CLIENT ({', '.join(_clients())})")
+    install.add_argument("--write", action="store_true", help="merge it into the client's file, keeping a backup")
+    install.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="a variable for the server; without a value the one of this shell. A key is written only if given here",
+    )
+    install.add_argument("--sandbox", action="store_true", help="let the client use the sandbox: no key, no costs")
+    install.add_argument("--remote", default="", metavar="URL", help="a server that runs elsewhere, by its address")
+    install.add_argument("--file", type=Path, help="another file than the user's own, such as a project's")
+
+
 def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "http":
@@ -170,18 +182,26 @@ def _run(arguments: argparse.Namespace) -> int:
             return _sandbox(arguments.port)
         case "models":
             return _models(arguments.model, arguments.kind)
+        case "install":
+            return _install(arguments)
+        case "doctor":
+            return _doctor(as_json=arguments.json, client=arguments.client)
         case _:
             chosen, read_only = getattr(arguments, "toolsets", None), getattr(arguments, "read_only", False)
-            return _stdio(sandbox=arguments.sandbox, toolsets=chosen, read_only=read_only)
+            folders = getattr(arguments, "upload_dirs", None)
+            return _stdio(sandbox=arguments.sandbox, upload_dirs=folders, toolsets=chosen, read_only=read_only)
 
 
-def _stdio(*, sandbox: bool, toolsets: tuple[Toolset, ...] | None, read_only: bool) -> int:
+def _stdio(
+    *, sandbox: bool, upload_dirs: list[str] | None, toolsets: tuple[Toolset, ...] | None, read_only: bool
+) -> int:
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.secrets import set_up_logging
     from evolink_mcp.settings import read_settings
 
+    given = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
     try:
-        settings = read_settings()
+        settings = read_settings({**os.environ, **given})
     except SettingsError as error:
         return _fail(error.render(paid=False))
     if (sandbox or settings.sandbox) and (missing := _missing_extras()):
@@ -302,6 +322,45 @@ def _models(model: str | None, kind: Literal["image", "video"] | None) -> int:
     return 0
 
 
+def _install(arguments: argparse.Namespace) -> int:
+    from evolink_mcp.errors import EvolinkError
+    from evolink_mcp.install import plan
+    from evolink_mcp.install.clients import BY_ID
+
+    client = BY_ID[arguments.client]
+    try:
+        request = plan.Request(
+            client, plan.parse_env(arguments.env), arguments.sandbox, arguments.remote, arguments.file
+        )
+        text = plan.snippet(request)
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+    if not arguments.write:
+        _tell(f"Put this into {request.path} beside what is there, or let --write do it. {client.after}\n")
+        print(text, end="")
+        return 0
+    try:
+        change, notes = plan.write_entry(request)
+    except EvolinkError as error:
+        _tell(error.render(paid=False) + "\n")
+        print(text, end="")
+        return 1
+    for line in plan.told(request, change, notes):
+        print(line)
+    return 0
+
+
+def _doctor(*, as_json: bool, client: str | None) -> int:
+    from evolink_mcp.doctor import examine
+
+    report = examine(client)
+    if as_json:
+        print(report.as_json())
+    else:
+        report.show()
+    return 0 if report.ok else 1
+
+
 def _missing_extras() -> str:
     """What to say where the demo extra is not installed, else ""."""
     from evolink_mcp.sandbox.extras import missing_extras
@@ -316,5 +375,9 @@ def _missing_extras() -> str:
 
 
 def _fail(text: str) -> int:
-    print(text, file=sys.stderr)
+    _tell(text)
     return 2
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Puts the server together: tools, resources, instructions, middleware. Nothing else."""
+"""Puts the server together: tools, prompts, resources, instructions, middleware. Nothing else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp import __version__
 from evolink_mcp.settings import Settings
-from evolink_mcp.tools import account, files, media, models, strict, text, toolsets
+from evolink_mcp.tools import account, files, media, models, prompts, strict, text, toolsets
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.resources import add_resources
 
@@ -48,7 +48,7 @@ READ_ONLY_INSTRUCTIONS = "This server is read-only: tools that spend or change s
 def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
     offer = toolset_offer(app)
-    tools = list_tools(app, offer)
+    tools, offered = list_tools(app, offer), prompts.list_prompts()
     server = MCPServer(
         name="evolink",
         title="EvoLink media",
@@ -56,10 +56,13 @@ def create_server(app: App) -> MCPServer:
         instructions=instructions(app.settings),
         tools=tools,
         log_level=app.settings.log_level,
-        middleware=[strict.offer_only(toolsets.narrowed(offer, tools))],
+        middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
         subscriptions=False,
     )
     add_resources(server, app)
+    for prompt in offered:
+        server.add_prompt(prompt)
+    prompts.complete_models(server, app)
     return server
 
 

@@ -1,6 +1,6 @@
 """The environment, read once.
 
-Every variable is described where it is read; one :class:`SettingsError` lists
+What each is for stands in :mod:`evolink_mcp.environment`; one :class:`SettingsError` lists
 all problems together. A missing key is not a problem: the tools say it.
 """
 
@@ -30,6 +30,8 @@ Toolset = Literal["media", "text", "account"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 ALL = "all"
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+# What a client leaves where it has no value to put in: the same as nothing.
+PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
@@ -109,7 +111,8 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
     problems: list[str] = []
 
     def text(name: str, default: str = "") -> str:
-        return env.get(name, "").strip() or default
+        value = env.get(name, "").strip()
+        return default if PLACEHOLDER.fullmatch(value) else value or default
 
     def url(name: str, default: str) -> str:
         value = text(name, default).rstrip("/")
@@ -156,9 +159,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         return value or None
 
     output_dir = path("EVOLINK_OUTPUT_DIR", text("EVOLINK_OUTPUT_DIR"))
-    listed = [
-        path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in env.get("EVOLINK_UPLOAD_DIRS", "").split(os.pathsep)
-    ]
+    listed = [path("EVOLINK_UPLOAD_DIRS", each.strip()) for each in text("EVOLINK_UPLOAD_DIRS").split(os.pathsep)]
     settings = Settings(
         api_key=api_key,
         base_url=url("EVOLINK_BASE_URL", API_URL),

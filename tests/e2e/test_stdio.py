@@ -152,6 +152,23 @@ async def test_the_built_in_sandbox_needs_no_key() -> None:
         assert submitted["structuredContent"]["status"] == "completed"
 
 
+async def test_folders_for_uploads_may_be_arguments(sandbox: Sandbox, tmp_path: Path) -> None:
+    """A bundle's host can hand over a list only as arguments."""
+    folders = [tmp_path / "a", tmp_path / "b c"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
+    async with raw_host("stdio", "--upload-dirs", *map(str, folders), env=on(sandbox)) as host:
+        await host.initialize()
+        for folder in folders:
+            stored = await host.call("upload_file", file_path=str(folder / "x.png"))
+            assert not stored["isError"]
+        refused = await host.call("upload_file", file_path=str(tmp_path / "x.png"))
+        assert refused["isError"]
+    async with raw_host("stdio", "--upload-dirs", env=on(sandbox)) as host:
+        assert (await host.initialize())["serverInfo"]
+
+
 async def test_settings_that_cannot_be_used_stop_the_start() -> None:
     wrong = {"EVOLINK_BASE_URL": "http://example.com", "EVOLINK_SANDBOX": "perhaps"}
     async with raw_host("stdio", env=wrong) as host:

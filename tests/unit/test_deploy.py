@@ -15,12 +15,12 @@ import yaml
 
 import evolink_mcp
 from evolink_mcp import cli
+from evolink_mcp.environment import VARIABLES
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.application import MCP, PROBES
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.e2e.fleet import SITE, nginx_configuration, site_for
 from tests.programs import free_port, program
-from tests.unit.test_house import variables
 
 REPOSITORY = Path(evolink_mcp.__file__).parents[1]
 DEPLOY = REPOSITORY / "manifests" / "deploy"
@@ -72,7 +72,7 @@ def test_manifests_name_this_version_and_only_variables_that_are_read(name: str)
     images = {text for text in texts if re.search(r"(^|/)evolink-mcp:\S+$", text)}
     assert images
     assert {image.rpartition("/")[2] for image in images} == {IMAGE}
-    assert {text for text in texts if re.fullmatch(r"EVOLINK_\w+", text)} <= variables()
+    assert {text for text in texts if re.fullmatch(r"EVOLINK_\w+", text)} <= {variable.name for variable in VARIABLES}
 
 
 def test_the_deployment_starts_and_its_probes_lead_somewhere() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import evolink_mcp
 from evolink_mcp import cli
+from evolink_mcp.environment import VARIABLES
 from tests.snapshots import PARAMETERS
 
 ROOT = Path(evolink_mcp.__file__).parent
@@ -22,6 +23,7 @@ REPOSITORY = ROOT.parent
 DOWN: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
+    "environment": {"settings"},
     "guard": {"errors", "settings"},
     "gateway": {"guard", "errors", "settings"},
     "registry": set(),
@@ -32,7 +34,20 @@ DOWN: dict[str, set[str]] = {
     "server": {"tools", "settings"},
     "transports": {"server", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
-    "cli": {"transports", "tools", "demo", "sandbox", "guard", "errors", "settings"},
+    "install": {"environment", "errors"},
+    "doctor": {"install", "environment", "registry", "gateway", "guard", "errors", "settings"},
+    "cli": {
+        "transports",
+        "tools",
+        "demo",
+        "install",
+        "doctor",
+        "environment",
+        "sandbox",
+        "guard",
+        "errors",
+        "settings",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }
@@ -114,15 +129,21 @@ def test_every_room_says_what_lives_there() -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
-def variables() -> set[str]:
-    return set(re.findall(r"EVOLINK_[A-Z_]+", (ROOT / "settings.py").read_text(encoding="utf-8")))
+def test_every_variable_that_is_read_is_described_and_the_other_way_round() -> None:
+    read = {
+        name
+        for path in ROOT.rglob("*.py")
+        if room_of(path) not in ("environment", "doctor", "install")
+        for name in re.findall(r"[\"'](EVOLINK_[A-Z_]+)[\"']", path.read_text(encoding="utf-8"))
+    }
+    assert read == {variable.name for variable in VARIABLES}
 
 
-def test_the_environment_is_documented_as_it_is_read() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    table = set(re.findall(r"^\| `(EVOLINK_[A-Z_]+)` \|", readme, re.MULTILINE))
-    assert table == variables()
-    assert set(re.findall(r"^  (EVOLINK_[A-Z_]+) ", cli.EPILOG, re.MULTILINE)) == variables()
+def test_help_describes_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    told = capsys.readouterr().out
+    assert re.findall(r"^  (EVOLINK_[A-Z_]+) ", told, re.MULTILINE) == [variable.name for variable in VARIABLES]
 
 
 def test_the_readme_lists_the_tools_in_their_order() -> None:

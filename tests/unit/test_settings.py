@@ -154,3 +154,9 @@ def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operat
         assert read_settings({"EVOLINK_HISTORY": value}).history is expected
     with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be one of on, off;"):
         read_settings({"EVOLINK_HISTORY": "maybe"})
+
+
+@pytest.mark.parametrize("left", ["${EVOLINK_API_KEY}", "${user_config.api_key}", "${env:EVOLINK_API_KEY}", "${X:-}"])
+def test_what_a_client_left_unfilled_counts_as_not_set(left: str, tmp_path: Path) -> None:
+    names = ("API_KEY", "OUTPUT_DIR", "UPLOAD_DIRS", "BASE_URL", "SANDBOX", "LOG_LEVEL", "IMAGE_MODEL")
+    assert read_settings({f"EVOLINK_{name}": left for name in names}, cwd=tmp_path) == read_settings({}, cwd=tmp_path)

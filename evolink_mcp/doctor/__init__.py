@@ -1,0 +1,56 @@
+"""What is configured, what is reachable, what is wrong, what to do.
+
+Here live the checks and their report. They write nothing but a file that is
+gone again, ask the gateway only what is free, and end within ten seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from evolink_mcp.doctor import local, network
+from evolink_mcp.doctor.configured import configured, settings_of
+from evolink_mcp.doctor.report import Check, Report
+from evolink_mcp.environment import VARIABLES
+from evolink_mcp.errors import EvolinkError, SettingsError
+from evolink_mcp.settings import read_settings
+
+
+def examine(client: str | None = None, environ: Mapping[str, str] | None = None) -> Report:
+    """Runs every check.
+
+    Args:
+        client: Look through the settings that this client's entry gives the
+            server, instead of those of this process alone.
+    """
+    env = dict(os.environ if environ is None else environ)
+    checks = list(local.versions())
+    given: dict[str, str] = {}
+    if client is not None:
+        try:
+            given = settings_of(client)
+        except EvolinkError as error:
+            checks.append(Check("client", "wrong", error.what, error.next_step))
+    env |= given
+    checks += _by_settings(env, given, client)
+    checks += local.extras()
+    checks += configured()
+    return Report(checks, [env.get(variable.name, "").strip() for variable in VARIABLES if variable.secret])
+
+
+def _by_settings(env: Mapping[str, str], given: Mapping[str, str], client: str | None) -> Iterator[Check]:
+    yield from local.where_from(env, given, client)
+    try:
+        settings = read_settings(env)
+    except SettingsError as error:
+        for problem in error.problems:
+            yield Check("settings", "wrong", problem, error.next_step)
+        return
+    yield local.key(settings)
+    yield from local.folders(settings)
+    yield from local.models(settings)
+    if settings.sandbox:
+        yield Check("gateway", "ok", "the built-in sandbox is used; EvoLink itself was not asked")
+        return
+    yield from network.ask(settings)

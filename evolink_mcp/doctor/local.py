@@ -1,0 +1,143 @@
+"""Checks of this machine: versions, settings, folders, models, extras."""
+
+from __future__ import annotations
+
+import importlib.metadata as metadata
+import os
+import platform
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from evolink_mcp import __version__
+from evolink_mcp.doctor.report import Check
+from evolink_mcp.environment import API_KEY, VARIABLES, plain
+from evolink_mcp.errors import KEYS_PAGE
+from evolink_mcp.install.launch import PACKAGE, running
+from evolink_mcp.settings import PLACEHOLDER, Settings
+
+LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
+LITTLE_SPACE = 1024**3  # a long video has some hundred megabytes
+MASK = "***"
+
+
+def versions() -> Iterator[Check]:
+    """What runs here, and how it is started."""
+    told = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    python = f"Python {platform.python_version()} on {platform.system()}"
+    yield Check("version", "ok", f"evolink-mcp {__version__}, {python}; {told}")
+    launch = running()
+    command = " ".join((launch.command, *launch.args))
+    yield Check("command", "note" if launch.note else "ok", command, launch.note)
+
+
+def masked(key: str) -> str:
+    """A key that its owner recognises and nobody can use."""
+    return f"{key[:3]}{MASK}{key[-4:]}" if len(key) >= 16 else MASK
+
+
+def where_from(env: Mapping[str, str], given: Mapping[str, str], client: str | None) -> Iterator[Check]:
+    """Every setting, and where it came from."""
+    for variable in VARIABLES:
+        value = env.get(variable.name, "").strip()
+        if PLACEHOLDER.fullmatch(value):
+            yield Check(
+                variable.name,
+                "note",
+                f"{value}, which the client did not fill in: as if not set",
+                f"Set {variable.name} where the client takes it from.",
+            )
+        elif value:
+            source = f"the entry of {client}" if variable.name in given else "the environment"
+            shown = masked(value) if variable.secret else value
+            yield Check(variable.name, "ok", f"{shown} (from {source})")
+        elif variable.name != API_KEY:
+            otherwise = plain(variable.holds_otherwise)
+            yield Check(variable.name, "ok", f"{otherwise} (default)" if otherwise != "–" else "not set")
+
+
+def key(settings: Settings) -> Check:
+    """Whether there is a key at all. What the gateway says of it is asked apart."""
+    if settings.api_key:
+        return Check("key", "ok", f"{masked(settings.api_key)} is set")
+    if settings.sandbox:
+        return Check("key", "ok", "none, and the sandbox needs none")
+    return Check(
+        "key",
+        "wrong",
+        f"{API_KEY} is not set: everything but list_models needs it",
+        f"Make a key at {KEYS_PAGE} and set {API_KEY} in the client's entry; if it is there already, see it with "
+        "evolink-mcp doctor --client CLIENT. To try without a key: evolink-mcp demo.",
+    )
+
+
+def folders(settings: Settings) -> Iterator[Check]:
+    """Whether results can be saved and files be read, and how much space there is."""
+    if settings.output_dir is None:
+        yield Check("output folder", "note", "not set: results are not saved", "Set EVOLINK_OUTPUT_DIR to keep them.")
+    else:
+        yield _output(settings.output_dir)
+    if not settings.upload_dirs:
+        yield Check("upload folders", "note", "none: local files are refused", "Set EVOLINK_UPLOAD_DIRS to open some.")
+    for folder in settings.upload_dirs:
+        if folder == settings.output_dir and not folder.exists():
+            continue
+        if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+            yield Check("upload folder", "ok", f"{folder} can be read")
+        else:
+            yield Check(
+                "upload folder", "wrong", f"{folder} cannot be read", "Correct EVOLINK_UPLOAD_DIRS or the folder."
+            )
+
+
+def _output(folder: Path) -> Check:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".evolink-doctor-"):
+            pass
+        free = shutil.disk_usage(existing).free
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return Check("output folder", "wrong", f"{folder} cannot be written ({reason})", "Choose another folder.")
+    told = f"{folder} can be {'written' if existing == folder else 'made'}; {free / 1024**3:,.1f} GB free"
+    if free < LITTLE_SPACE:
+        return Check("output folder", "note", told, "Make space: one long video can take some hundred megabytes.")
+    return Check("output folder", "ok", told)
+
+
+def models(settings: Settings) -> Iterator[Check]:
+    """Whether the registry, the operator's overlay and the chosen models go together."""
+    from evolink_mcp.registry import load
+
+    registry = load(settings.models_file, allow_unlisted=settings.allow_unlisted_models)
+    yield Check("models", "ok", f"{len(registry.models)} known")
+    for problem in registry.overlay_problems:
+        yield Check("models file", "wrong", problem, "Correct the file that EVOLINK_MODELS_FILE names.")
+    for name in (settings.image_model, settings.video_model):
+        if name and registry.get(name) is None:
+            near = ", ".join(registry.nearest(name))
+            yield Check("default model", "wrong", f"{name[:60]!r} is not known", f"The nearest names are {near}.")
+
+
+def extras() -> Iterator[Check]:
+    """What is optional, and whether it is installed."""
+    wanted: dict[str, list[str]] = {}
+    for line in metadata.requires(PACKAGE) or []:
+        found = re.match(r"([\w.-]+).*;.*extra == ['\"]([\w-]+)['\"]", line)
+        if found and found[2] != "dev" and found[1] != PACKAGE:
+            wanted.setdefault(found[2], []).append(found[1])
+    for extra, names in wanted.items():
+        missing = [name for name in names if not _installed(name)]
+        how = f"To have it: {Path(sys.executable).name} -m pip install 'evolink-mcp[{extra}]'."
+        yield Check(f"extra {extra}", "ok", f"not installed ({', '.join(missing)}); {how}" if missing else "installed")
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

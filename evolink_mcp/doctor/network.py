@@ -1,0 +1,95 @@
+"""Checks of the gateway: which hosts answer, and whether the key is taken. Only what is free is asked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+
+from evolink_mcp.doctor.report import Check
+from evolink_mcp.errors import EvolinkError
+from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.gateway.transport import error_from
+from evolink_mcp.settings import Settings
+
+SECONDS = 6.0  # one question
+LONGEST = 8.0  # all of them
+# The settings that hold a host of the gateway, and their variables.
+HOSTS = {"base_url": "EVOLINK_BASE_URL", "files_url": "EVOLINK_FILES_URL", "text_url": "EVOLINK_TEXT_URL"}
+
+
+def ask(settings: Settings) -> list[Check]:
+    """Asks all hosts at once, and tells what is known after a few seconds.
+
+    Looking up a name can hang beyond any time-out, so all of it runs in a
+    thread that is left behind if it must be.
+    """
+    urls = {getattr(settings, field): name for field, name in HOSTS.items() if getattr(settings, field, "")}
+    found: dict[str, Check] = {}
+    thread = threading.Thread(target=anyio.run, args=(_ask_all, settings, urls, found), daemon=True)
+    thread.start()
+    thread.join(LONGEST)
+    known = dict(found)
+    late = {url: _unreached(url, name, f"no answer within {LONGEST:.0f} s") for url, name in urls.items()}
+    return [*({**late, **known}[url] for url in urls), *(known[name] for name in known if name not in urls)]
+
+
+async def _ask_all(settings: Settings, urls: Mapping[str, str], found: dict[str, Check]) -> None:
+    transport = Transport(settings.base_url, settings.files_url)
+
+    async def look(url: str, variable: str) -> None:
+        found[url] = await _reach(transport, url, variable)
+
+    async def show_key(key: str) -> None:
+        found["key"] = await _key(Caller(transport, key))
+
+    try:
+        async with anyio.create_task_group() as group:
+            for url, variable in urls.items():
+                group.start_soon(look, url, variable)
+            if settings.api_key:
+                group.start_soon(show_key, settings.api_key)
+    finally:
+        await transport.aclose()
+
+
+async def _reach(transport: Transport, url: str, variable: str) -> Check:
+    """Whether a host answers at all, whatever it says. No key is sent."""
+    started = time.monotonic()
+    reason = f"no answer within {SECONDS:.0f} s"
+    try:
+        with anyio.fail_after(SECONDS):
+            async with transport.client.stream("GET", url):
+                pass
+    except TimeoutError:
+        pass
+    except (httpx2.HTTPError, httpx2.StreamError) as error:
+        reason = str(error) or type(error).__name__
+    else:
+        host = urlsplit(url).netloc
+        return Check("host", "ok", f"{host} answers ({(time.monotonic() - started) * 1000:.0f} ms)")
+    return _unreached(url, variable, reason)
+
+
+def _unreached(url: str, variable: str, reason: str) -> Check:
+    return Check(
+        "host",
+        "wrong",
+        f"{urlsplit(url).netloc} cannot be reached: {reason[:200]}",
+        f"Check the network, a proxy or firewall, and {variable} if you set it.",
+    )
+
+
+async def _key(caller: Caller) -> Check:
+    """Whether the gateway takes the key: its balance is read, which is free."""
+    try:
+        reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/credits", seconds=SECONDS)
+        if not reply.ok:
+            raise error_from(reply, doing="reading the balance")
+    except EvolinkError as error:
+        return Check("key accepted", "wrong", error.what, error.next_step)
+    return Check("key accepted", "ok", f"{reply.host} takes it")

@@ -1,0 +1,64 @@
+"""What the checks found: a table for people, JSON for programs. Neither shows a key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from evolink_mcp import __version__
+from evolink_mcp.guard.secrets import redact
+
+Level = Literal["ok", "note", "wrong"]
+COLOURS: dict[Level, str] = {"ok": "green", "note": "yellow", "wrong": "red"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding. ``next_step`` says what to do about it; it is never empty where something is wrong."""
+
+    name: str
+    level: Level
+    found: str
+    next_step: str = ""
+
+
+class Report:
+    """All findings. ``secrets`` are hidden wherever they turn up."""
+
+    def __init__(self, checks: Sequence[Check], secrets: Sequence[str] = ()) -> None:
+        def clean(text: str) -> str:
+            return redact(text, *secrets)
+
+        self.checks = [Check(each.name, each.level, clean(each.found), clean(each.next_step)) for each in checks]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.level != "wrong" for check in self.checks)
+
+    def as_json(self) -> str:
+        """``{version, ok, checks: [{name, level, found, next_step}]}``."""
+        found = {"version": __version__, "ok": self.ok, "checks": [asdict(check) for check in self.checks]}
+        return json.dumps(found, indent=2, ensure_ascii=False)
+
+    def show(self) -> None:
+        """Draws the table on stdout, and what to do below it."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(title=f"evolink-mcp {__version__}", title_justify="left")
+        for column in ("check", "", "found"):
+            table.add_column(column, overflow="fold")
+        for check in self.checks:
+            colour = COLOURS[check.level]
+            table.add_row(escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.found))
+        console = Console()
+        console.print(table)
+        for level in ("wrong", "note"):
+            for check in self.checks:
+                if check.level == level and check.next_step:
+                    text = f"[{COLOURS[level]}]{level}[/] {escape(check.name)}: {escape(check.next_step)}"
+                    console.print(text, highlight=False, soft_wrap=True)
+        console.print("All is well." if self.ok else "Something is wrong: see above.")

@@ -1,0 +1,96 @@
+"""What belongs into a client's file: one server's entry, and the whole snippet as text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evolink_mcp.environment import API_KEY
+from evolink_mcp.install.clients import INPUT_ID, Client
+from evolink_mcp.install.launch import Launch
+
+NAME = "evolink"
+YOUR_KEY = "your key"
+# How VS Code asks for the key: once, hidden, into its own secret storage.
+KEY_INPUT = {"id": INPUT_ID, "type": "promptString", "description": "EvoLink API key", "password": True}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A server reached over HTTP. ``authorization`` is the header's value; "" leaves the header out."""
+
+    url: str
+    authorization: str = ""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What shall stand in a file.
+
+    ``additions`` are items of lists beside the servers: where a client asks for
+    the key, how it asks.
+    """
+
+    container: str
+    entry: dict[str, Any]
+    additions: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+
+    def whole(self) -> dict[str, Any]:
+        """A file that holds nothing else."""
+        lists = {name: [item] for name, item in self.additions.items()}
+        return {**lists, self.container: {NAME: self.entry}}
+
+
+def local(client: Client, launch: Launch, env: Mapping[str, str], *, forward_key: bool = False) -> Wanted:
+    """The entry of a server that the client starts.
+
+    Args:
+        forward_key: The key is taken from the environment that Codex, which has
+            no reference for it, starts in.
+    """
+    entry: dict[str, Any] = {**client.fixed, "command": launch.command, "args": list(launch.args)}
+    if env:
+        entry["env"] = dict(env)
+    if forward_key:
+        entry["env_vars"] = [API_KEY]
+    return Wanted(client.container, entry, _additions(client, str(entry)))
+
+
+def remote(client: Client, server: Remote) -> Wanted:
+    """The entry of a server that runs elsewhere."""
+    entry: dict[str, Any] = {**client.remote_fixed, client.remote_url: server.url}
+    if client.format == "toml":
+        # Codex takes a bearer token from its environment, so that none stands in the file.
+        entry["bearer_token_env_var"] = API_KEY
+    elif server.authorization:
+        entry["headers"] = {"Authorization": server.authorization}
+    return Wanted(client.container, entry, _additions(client, str(entry)))
+
+
+def _additions(client: Client, told: str) -> dict[str, dict[str, Any]]:
+    return {"inputs": dict(KEY_INPUT)} if client.asks_for_key and client.key_reference in told else {}
+
+
+def as_text(client: Client, wanted: Wanted) -> str:
+    """A whole file with this one server, in the client's format."""
+    if client.format == "toml":
+        return toml_table((wanted.container, NAME), wanted.entry)
+    return json.dumps(wanted.whole(), indent=2, ensure_ascii=False) + "\n"
+
+
+def toml_table(path: tuple[str, ...], table: Mapping[str, Any]) -> str:
+    """One TOML table; a table inside it becomes one of its own."""
+    lines = [f"[{'.'.join(path)}]"]
+    lines += [f"{name} = {toml_value(value)}" for name, value in table.items() if not isinstance(value, dict)]
+    text = "\n".join(lines) + "\n"
+    for name, value in table.items():
+        if isinstance(value, dict):
+            text += "\n" + toml_table((*path, name), value)  # pyright: ignore[reportUnknownArgumentType]
+    return text
+
+
+def toml_value(value: Any) -> str:
+    """A string, or a list of strings: TOML writes both as JSON does."""
+    return json.dumps(value, ensure_ascii=False)

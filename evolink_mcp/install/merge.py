@@ -1,0 +1,137 @@
+"""An entry merged into the text of a client's file. Everything else in it keeps its bytes and its meaning."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from dataclasses import dataclass
+from typing import Any, cast
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.install import jsonc, tomltext
+from evolink_mcp.install.clients import Client
+from evolink_mcp.install.entries import NAME, Wanted
+
+REMOTE_KEYS = ("url", "serverUrl", "httpUrl")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The new text, and what the user should know of it."""
+
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+def merge(client: Client, text: str, wanted: Wanted) -> Merged:
+    """``text`` with the entry in it. Merging the same twice changes nothing.
+
+    An entry that is there keeps what it has besides (other variables, a switch
+    that the client put there); what is wanted now wins over what was there.
+
+    Raises:
+        Refused: The text cannot be read, or not be changed without a loss.
+    """
+    try:
+        before = _read(client, text)
+        present = _at(before, wanted.container, NAME)
+        _check_kind(present, wanted)
+        expected = _expected(before, wanted)
+        new = text if before == expected else _edit(client, text, present is not None, wanted)
+        if _read(client, new) != expected:
+            raise ValueError("this way of writing it cannot be edited without touching something else")
+    except (ValueError, RecursionError) as error:  # both readers' own errors are ValueErrors
+        raise _refused(client, str(error)) from None
+    notes = ()
+    if client.format == "json" and new.strip() and jsonc.has_comments(new):
+        notes = (f"The file has comments or trailing commas: they were kept, but {client.title} may not read them.",)
+    return Merged(new, notes)
+
+
+def read_entry(client: Client, text: str) -> dict[str, Any] | None:
+    """Our entry as it stands in a text, if there is one.
+
+    Raises:
+        ValueError: The text cannot be read.
+    """
+    found = _at(_read(client, text), client.container, NAME)
+    if found is None:
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _read(client: Client, text: str) -> dict[str, Any]:
+    if client.format == "toml":
+        return tomllib.loads(text)
+    node = jsonc.parse(text)
+    if node is not None and not node.is_object:
+        raise jsonc.NotJson("it is not an object")
+    return cast("dict[str, Any]", node.value) if node else {}
+
+
+def _at(value: object, *path: str) -> Any:
+    for name in path:
+        if not isinstance(value, dict):
+            raise ValueError(f"what should hold {name} is not an object")
+        value = cast("dict[str, Any]", value).get(name)
+        if value is None:
+            return None
+    return value
+
+
+def _check_kind(present: Any, wanted: Wanted) -> None:
+    if present is None:
+        return
+    if not isinstance(present, dict):
+        raise ValueError(f"{NAME} stands there and is not an object")
+    there = [name for name in REMOTE_KEYS if name in present]
+    if ("command" in wanted.entry and there) or ("command" not in wanted.entry and "command" in present):
+        raise ValueError(f"an entry {NAME} of the other kind (local or remote) stands there; remove it first")
+
+
+def _expected(before: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+    after = copy.deepcopy(before)
+    for name, item in wanted.additions.items():
+        items = after.setdefault(name, [])
+        if isinstance(items, list) and not _listed(cast("list[Any]", items), item):
+            cast("list[Any]", items).append(item)
+    _deep_update(after, {wanted.container: {NAME: wanted.entry}})
+    return after
+
+
+def _listed(items: list[Any], item: dict[str, Any]) -> bool:
+    """Whether an item with this id is there already, whatever it says."""
+    return any(isinstance(each, dict) and cast("dict[str, Any]", each).get("id") == item["id"] for each in items)
+
+
+def _deep_update(target: dict[str, Any], changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(target.get(name), dict):
+            _deep_update(target[name], cast("dict[str, Any]", value))
+        else:
+            target[name] = copy.deepcopy(cast("object", value))
+
+
+def _edit(client: Client, text: str, present: bool, wanted: Wanted) -> str:
+    if client.format == "toml":
+        return tomltext.set_table(text, (wanted.container, NAME), wanted.entry)
+    for name, item in wanted.additions.items():
+        node = jsonc.parse(text)
+        found = node.value.get(name) if node else None
+        if not isinstance(found, list) or not _listed(cast("list[Any]", found), item):
+            text = jsonc.append(text, name, item)
+    if not present:
+        return jsonc.assign(text, [wanted.container, NAME], wanted.entry)
+    for name, value in wanted.entry.items():
+        inner = cast("dict[str, Any]", value).items() if isinstance(value, dict) else [(None, value)]
+        for key, part in inner:
+            text = jsonc.assign(text, [wanted.container, NAME, name, *([key] if key else [])], part)
+    return text
+
+
+def _refused(client: Client, why: str) -> Refused:
+    return Refused(
+        f"The configuration of {client.title} was left as it is: {why}.",
+        code="file_refused",
+        next_step="Put the entry below into the file by hand.",
+    )

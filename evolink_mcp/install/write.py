@@ -1,0 +1,119 @@
+"""A client's file, read and replaced: never half-written, always with a copy of what was there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evolink_mcp.errors import Refused
+
+BOM = b"\xef\xbb\xbf"
+MAX_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Change:
+    """What became of a file. ``backup`` is ``None`` where there was nothing to keep."""
+
+    path: Path
+    changed: bool
+    backup: Path | None = None
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, its line ends as they are, without a byte order mark; "" where there is no file.
+
+    Raises:
+        Refused: It is there and cannot be read.
+    """
+    return _decoded(_bytes(path), path)
+
+
+def rewrite(path: Path, change: Callable[[str], str]) -> Change:
+    """Replaces a file's text in one step, through links, and keeps a copy beside it.
+
+    Raises:
+        Refused: It cannot be read or written, may not be written, or someone
+            else changed it meanwhile. The file is then as it was.
+    """
+    try:
+        real = path.resolve()
+        before = _bytes(real)
+        text = _decoded(before, path)
+        after = change(text)
+        if after == text and before:
+            return Change(path, changed=False)
+        _check_writable(real, path)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        backup = _backup(real) if real.exists() else None
+        _replace(real, before, (BOM if before.startswith(BOM) else b"") + after.encode())
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise _refused(path, f"cannot be written ({reason})") from None
+    return Change(path, changed=True, backup=backup)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.exists() and path.stat().st_size > MAX_BYTES:
+            raise _refused(path, "is too large to be a configuration file")
+        return path.read_bytes() if path.exists() else b""
+    except (OSError, RuntimeError) as error:
+        raise _refused(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _decoded(raw: bytes, path: Path) -> str:
+    try:
+        return raw.removeprefix(BOM).decode()
+    except UnicodeDecodeError:
+        raise _refused(path, "is not UTF-8") from None
+
+
+def _check_writable(real: Path, path: Path) -> None:
+    """A file marked read-only stays as it is, even where replacing it would work."""
+    if real.exists() and not real.stat().st_mode & stat.S_IWUSR:
+        raise _refused(path, "is read-only")
+
+
+def _backup(real: Path) -> Path:
+    """A copy beside the file, under a name that is not taken, with its permissions."""
+    number = 1
+    while (copy := real.with_name(f"{real.name}.before-evolink-{number}")).exists():
+        number += 1
+    with real.open("rb") as source:
+        handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as target:
+            shutil.copyfileobj(source, target)
+    shutil.copystat(real, copy)
+    return copy
+
+
+def _replace(real: Path, before: bytes, after: bytes) -> None:
+    handle, name = tempfile.mkstemp(prefix=f".{real.name}.", dir=real.parent)  # readable by the owner alone
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+        if real.exists():
+            about = real.stat()
+            temporary.chmod(stat.S_IMODE(about.st_mode))
+            if hasattr(os, "chown"):
+                with contextlib.suppress(PermissionError):
+                    os.chown(temporary, about.st_uid, about.st_gid)
+        if _bytes(real) != before:
+            raise _refused(real, "was changed by someone else just now; try again")
+        temporary.replace(real)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _refused(path: Path, why: str) -> Refused:
+    return Refused(f"{path} {why}.", code="file_refused", next_step="Put the entry below into the file by hand.")

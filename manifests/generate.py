@@ -1,0 +1,39 @@
+"""Writes everything that is generated here: ``python -m manifests.generate``, or ``make manifests``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from manifests import catalogues, clients, readme
+from manifests.facts import ROOT
+
+
+def files() -> Iterator[tuple[Path, str]]:
+    """(path, text) of every generated file."""
+    here = ROOT / "manifests"
+    for name, text in clients.files():
+        yield here / name, text
+    yield here / "server.json", _json(catalogues.server_json())
+    yield here / "mcpb" / "manifest.json", _json(catalogues.mcpb_manifest())
+    yield ROOT / ".claude-plugin" / "plugin.json", _json(catalogues.plugin_json())
+    yield ROOT / ".claude-plugin" / "marketplace.json", _json(catalogues.marketplace_json())
+    page = ROOT / "README.md"
+    yield page, readme.filled(page.read_text(encoding="utf-8"))
+
+
+def write() -> None:
+    """Writes every file anew."""
+    for path, text in files():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,68 @@
+"""The generated parts of the README, each between a pair of markers."""
+
+from __future__ import annotations
+
+import re
+
+from evolink_mcp.environment import VARIABLES, Variable
+from evolink_mcp.install.clients import CLIENTS, Client
+from evolink_mcp.registry import load
+from evolink_mcp.settings import IMAGE_MODEL_VARIABLE, VIDEO_MODEL_VARIABLE
+from manifests.clients import cursor_link, vscode_link
+from manifests.facts import REGISTRY_NAME
+
+
+def filled(readme: str) -> str:
+    """The README with every generated part as it should be.
+
+    Raises:
+        ValueError: A pair of markers is missing.
+    """
+    parts = {"name": registry_name(), "clients": clients(), "links": links(), "environment": environment()}
+    for name, text in parts.items():
+        begin, end = f"<!-- {name}: made by make manifests -->\n", f"<!-- {name}: end -->\n"
+        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
+        if not pattern.search(readme):
+            raise ValueError(f"README.md lacks the markers of {name}")
+        readme = pattern.sub(lambda _, whole=begin + text + end: whole, readme)
+    return readme
+
+
+def registry_name() -> str:
+    """What the MCP registry looks for in the package's description, as a proof of ownership."""
+    return f"<!-- mcp-name: {REGISTRY_NAME} -->\n"
+
+
+def environment() -> str:
+    """The table of variables."""
+    rows = [f"| `{each.name}` | {_default(each)} | {each.meaning} |" for each in VARIABLES]
+    return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def _default(variable: Variable) -> str:
+    """A model's name stands in the registry alone."""
+    kinds = {IMAGE_MODEL_VARIABLE: "image", VIDEO_MODEL_VARIABLE: "video"}
+    if variable.name in kinds:
+        return f"`{load().defaults[kinds[variable.name]]}`"
+    return variable.holds_otherwise
+
+
+def clients() -> str:
+    """One paste for each client, and the file it changes."""
+    head = ["| client | one paste | the file, if you prefer to edit it |", "|---|---|---|"]
+    return "\n".join([*head, *(_row(client) for client in CLIENTS), ""])
+
+
+def _row(client: Client) -> str:
+    key = "" if client.asks_for_key else " --env EVOLINK_API_KEY=your-key"
+    places = [client.files[""], *(place for system, place in client.files.items() if system)]
+    shown = "<br>".join(f"`{place.replace('{APPDATA}', '%APPDATA%')}`" for place in places)
+    return f"| {client.title} | `evolink-mcp install {client.id} --write{key}` | {shown} |"
+
+
+def links() -> str:
+    """Buttons of the two clients that have them."""
+    return (
+        f"[![Add to Cursor](https://cursor.com/deeplink/mcp-install-dark.svg)]({cursor_link()})\n"
+        f"[![Install in VS Code](https://img.shields.io/badge/VS_Code-Install_evolink-0098FF)]({vscode_link()})\n"
+    )

@@ -1,0 +1,262 @@
+"""`evolink-mcp doctor`: says what is there, what is wrong and what to do, and never shows a key."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from evolink_mcp import __version__, cli
+from evolink_mcp.doctor import local
+from evolink_mcp.environment import VARIABLES
+from evolink_mcp.install.clients import BY_ID, config_file
+from tests.support import KEY, Sandbox
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ready(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """Everything set as it should be, on the sandbox."""
+    (tmp_path / "work").mkdir()
+    for name, value in {
+        "EVOLINK_API_KEY": KEY,
+        "EVOLINK_BASE_URL": sandbox.url,
+        "EVOLINK_FILES_URL": sandbox.url + "/",
+        "EVOLINK_OUTPUT_DIR": str(tmp_path / "out"),
+        "EVOLINK_UPLOAD_DIRS": str(tmp_path / "work"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return sandbox
+
+
+class Run:
+    """One run of the command, as a program reads it."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        with pytest.raises(SystemExit) as raised:
+            cli.main(["doctor", "--json", *arguments])
+        self.code = raised.value.code
+        self.text = capsys.readouterr().out
+        self.report: dict[str, Any] = json.loads(self.text)
+
+    def found(self, name: str) -> list[tuple[str, str]]:
+        return [(each["level"], each["found"]) for each in self.report["checks"] if each["name"] == name]
+
+    def only(self, name: str) -> tuple[str, str]:
+        (found,) = self.found(name)
+        return found
+
+
+def test_a_good_configuration_is_well_and_costs_nothing(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(capsys)
+    assert (run.code, run.report["ok"], run.report["version"]) == (0, True, __version__)
+    assert "mcp 2." in run.only("version")[1]
+    assert run.only("key accepted")[0] == "ok"
+    assert run.only("output folder")[0] == "ok"
+    assert "GB free" in run.only("output folder")[1]
+    assert run.only("upload folder")[1].endswith("work can be read")
+    assert {request["method"] for request in ready.requests()} == {"GET"}
+    assert ready.paid() == 0
+
+
+def test_the_key_is_recognised_and_never_shown(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(capsys)
+    assert KEY not in run.text
+    assert run.only("key")[1] == f"{KEY[:3]}***{KEY[-4:]} is set"
+    assert local.masked("sk-short") == "***"
+    with pytest.raises(SystemExit):
+        cli.main(["doctor"])
+    table = capsys.readouterr().out
+    assert KEY not in table
+    assert "All is well." in table
+
+
+def test_every_setting_says_where_it_came_from(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(capsys)
+    for variable in VARIABLES:
+        (_, told) = run.only(variable.name)
+        is_set = variable.name in ("EVOLINK_API_KEY", *(f"EVOLINK_{x}" for x in SET))
+        assert told.endswith("(from the environment)") == is_set, variable.name
+    assert run.only("EVOLINK_LOG_LEVEL")[1] == "INFO (default)"
+    assert run.only("EVOLINK_MODELS_FILE")[1] == "not set"
+    assert ready.url in run.only("EVOLINK_BASE_URL")[1]
+
+
+SET = ("BASE_URL", "FILES_URL", "OUTPUT_DIR", "UPLOAD_DIRS")
+
+
+def test_without_a_key_it_says_what_is_missing(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EVOLINK_API_KEY")
+    run = Run(capsys)
+    assert run.code == 1
+    assert run.only("key")[0] == "wrong"
+    assert run.found("key accepted") == []
+    assert run.found("host")[0][0] == "ok"
+    assert "evolink.ai/dashboard/keys" in run.text
+    with pytest.raises(SystemExit):
+        cli.main(["doctor"])
+    assert "wrong key:" in capsys.readouterr().out
+
+
+def test_a_placeholder_that_no_client_filled_in_is_not_a_key(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVOLINK_API_KEY", "${user_config.api_key}")
+    run = Run(capsys)
+    assert run.code == 1
+    assert "did not fill in" in run.only("EVOLINK_API_KEY")[1]
+    assert run.only("key")[0] == "wrong"
+
+
+def test_a_key_that_is_refused_is_told_with_the_way_out(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    ready.fault("credits", "status", status=401)
+    run = Run(capsys)
+    assert run.code == 1
+    level, told = run.only("key accepted")
+    assert level == "wrong"
+    assert "401" in told
+
+
+def test_hosts_that_do_not_answer_are_told_with_the_reason(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("EVOLINK_FILES_URL", f"http://127.0.0.1:{port}")
+    run = Run(capsys)
+    assert run.code == 1
+    (wrong,) = [told for level, told in run.found("host") if level == "wrong"]
+    assert str(port) in wrong
+    assert "EVOLINK_FILES_URL" in run.text
+
+
+def test_a_hung_host_does_not_hold_it_up(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("evolink_mcp.doctor.network.SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        monkeypatch.setenv("EVOLINK_BASE_URL", f"http://127.0.0.1:{hung.getsockname()[1]}")
+        started = time.monotonic()
+        run = Run(capsys)
+    assert time.monotonic() - started < 5
+    assert run.code == 1
+    assert any("no answer" in told for _, told in run.found("host"))
+    assert run.only("key accepted")[0] == "wrong"
+
+
+def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = threading.Event()
+
+    async def hangs(*_: object) -> None:
+        await anyio.to_thread.run_sync(end.wait, 30)  # as a name server does that swallows questions
+
+    monkeypatch.setattr("evolink_mcp.doctor.network._reach", hangs)
+    monkeypatch.setattr("evolink_mcp.doctor.network.LONGEST", 3.0)
+    started = time.monotonic()
+    try:
+        run = Run(capsys)
+    finally:
+        end.set()
+    assert time.monotonic() - started < 10
+    assert run.code == 1
+    assert "cannot be reached: no answer" in run.only("host")[1]
+    assert run.only("key accepted")[0] == "ok"
+
+
+def test_settings_that_cannot_be_used_are_all_told(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVOLINK_BASE_URL", "http://example.com")
+    monkeypatch.setenv("EVOLINK_LOG_LEVEL", "loud")
+    run = Run(capsys)
+    assert run.code == 1
+    assert len(run.found("settings")) == 2
+
+
+def test_folders_models_and_overlay_are_looked_at(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "models.toml").write_text("[models.x]\nkind = 'none'\n", encoding="utf-8")
+    monkeypatch.setenv("EVOLINK_OUTPUT_DIR", str(tmp_path / "file" / "out"))
+    monkeypatch.setenv("EVOLINK_UPLOAD_DIRS", str(tmp_path / "gone"))
+    monkeypatch.setenv("EVOLINK_MODELS_FILE", str(tmp_path / "models.toml"))
+    monkeypatch.setenv("EVOLINK_IMAGE_MODEL", "gpt-image-22")
+    run = Run(capsys)
+    assert run.code == 1
+    for name in ("output folder", "upload folder", "models file", "default model"):
+        assert run.found(name)[0][0] == "wrong", name
+    assert "gpt-image-2" in run.text
+
+
+def test_the_sandbox_is_not_the_network(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("EVOLINK_SANDBOX", "1")
+    run = Run(capsys)
+    assert run.code == 0
+    assert run.found("host") == []
+    assert run.only("gateway")[0] == "ok"
+
+
+def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Run(capsys).only("extra preview") == ("ok", "installed")
+
+
+def write_config(client: str, text: str) -> None:
+    path = config_file(BY_ID[client])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_the_clients_of_this_machine_are_looked_at(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Run(capsys).only("clients")[0] == "ok"
+    entry = {"command": sys.executable, "args": ["-m", "evolink_mcp"], "env": {"EVOLINK_API_KEY": "sk-in-the-file"}}
+    write_config("cursor", json.dumps({"mcpServers": {"evolink": entry}}))
+    write_config("windsurf", '{"mcpServers": {"evolink": {"command": "/gone/evolink-mcp"}}}')
+    write_config("codex", "[mcp_servers")
+    write_config("zed", "{} // nothing")
+    write_config("gemini-cli", '{"mcpServers": {"evolink": {"httpUrl": "https://x.example/mcp"}}}')
+    run = Run(capsys)
+    assert run.code == 1
+    assert run.only("client cursor") == ("ok", f"has an entry with a key: {sys.executable}")
+    assert run.only("client windsurf")[0] == "wrong"
+    assert run.only("client codex")[0] == "note"
+    assert "no entry" in run.only("client zed")[1]
+    assert "remote" in run.only("client gemini-cli")[1]
+    assert "sk-in-the-file" not in run.text
+
+
+def test_it_looks_through_the_settings_of_a_client(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("EVOLINK_API_KEY")
+    key = "sk-of-the-client-0123"
+    write_config("codex", f'[mcp_servers.evolink]\ncommand = "x"\nenv = {{ EVOLINK_API_KEY = "{key}" }}\n')
+    run = Run(capsys, "--client", "codex")
+    assert run.only("EVOLINK_API_KEY")[1].endswith("(from the entry of codex)")
+    assert run.only("key accepted")[0] == "ok"
+    assert key not in run.text
+    write_config("codex", "model = 1\n")
+    run = Run(capsys, "--client", "codex")
+    assert run.code == 1
+    assert "install codex --write" in run.text
