@@ -28,7 +28,8 @@ def ask(settings: Settings) -> list[Check]:
     Looking up a name can hang beyond any time-out, so all of it runs in a
     thread that is left behind if it must be.
     """
-    urls = {getattr(settings, field): name for field, name in HOSTS.items() if getattr(settings, field, "")}
+    needed = [field for field in HOSTS if field != "text_url" or "text" in settings.toolsets]
+    urls = {getattr(settings, field): HOSTS[field] for field in needed}
     found: dict[str, Check] = {}
     thread = threading.Thread(target=anyio.run, args=(_ask_all, settings, urls, found), daemon=True)
     thread.start()

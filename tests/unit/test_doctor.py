@@ -102,6 +102,17 @@ def test_every_setting_says_where_it_came_from(ready: Sandbox, capsys: pytest.Ca
 SET = ("BASE_URL", "FILES_URL", "OUTPUT_DIR", "UPLOAD_DIRS")
 
 
+def test_the_text_host_is_asked_only_where_texts_are_offered(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVOLINK_TEXT_URL", "http://127.0.0.1:1")
+    assert Run(capsys).code == 0
+    monkeypatch.setenv("EVOLINK_TOOLSETS", "all")
+    run = Run(capsys)
+    assert run.code == 1
+    assert ("wrong", True) in [(level, "127.0.0.1:1" in told) for level, told in run.found("host")]
+
+
 def test_without_a_key_it_says_what_is_missing(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
