@@ -27,7 +27,7 @@ _LATER = "Wait about a minute, then submit again."
 
 HTTP_ADVICE: dict[int, Advice] = {
     400: Advice("the gateway refused the request", False, "Correct what the message names, then call again."),
-    401: Advice("the API key is missing or not valid", False, f"Ask the user to check EVOLINK_API_KEY at {KEYS_PAGE}."),
+    401: Advice("the API key is missing or not valid", False, f"Ask the user to check the key at {KEYS_PAGE}."),
     402: Advice("the account has too few credits", False, _TOP_UP),
     403: Advice("the key may not do this", False, "Ask the user to check the permissions of the account and the key."),
     404: Advice("there is no such thing, or it has expired", False, "Check the id."),

@@ -201,7 +201,7 @@ async def _delivered(
     except Exception:
         logger.exception("Task %s was created, and what came after failed", task.id)
         notes = (*notes, "The task was created, but this server failed after that; its log has the details.")
-    return task_view(task, now=call.app.clock.now(), notes=notes)
+    return task_view(task, now=call.app.clock.now(), notes=notes, local=call.app.local_files)
 
 
 def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def add_resources(server: MCPServer, app: App) -> None:
                 unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
                 kind = ResourceNotFoundError if unknown else ResourceError
                 raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
-        text = _json(task_view(found, now=app.clock.now()))
+        text = _json(task_view(found, now=app.clock.now(), local=app.local_files))
         for secret in call.credential.secrets:
             text = text.replace(secret, HIDDEN)
         return text

@@ -41,7 +41,7 @@ async def finish(
             await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
     elif keeper is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, keeper.folder, task)
-    view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes)
+    view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes, local=call.app.local_files)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed" and task.results:
@@ -60,9 +60,14 @@ def _other_model(call: Call, task: wire.Task) -> str:
 
 
 def task_view(
-    task: wire.Task, *, now: float, kept: list[downloads.Kept] | None = None, notes: tuple[str, ...] = ()
+    task: wire.Task,
+    *,
+    now: float,
+    kept: list[downloads.Kept] | None = None,
+    notes: tuple[str, ...] = (),
+    local: bool = True,
 ) -> TaskView:
-    """The view of a task as it stands at ``now``."""
+    """The view of a task as it stands at ``now``, for a caller on this machine (``local``) or elsewhere."""
     told = list(notes)
     pace = pace_of(task.kind)
     created = min(task.created or now, now)
@@ -89,7 +94,7 @@ def task_view(
         polling=None if task.final else _polling(pace),
         error=_failure(task),
         notes=told or None,
-        next_step=_next_step(task, results, kept or [], age=now - created),
+        next_step=_next_step(task, results, kept or [], age=now - created, local=local),
     )
 
 
@@ -137,7 +142,9 @@ def _failure(task: wire.Task) -> FailureView | None:
     )
 
 
-def _next_step(task: wire.Task, results: list[ResultView], kept: list[downloads.Kept], *, age: float) -> str:
+def _next_step(
+    task: wire.Task, results: list[ResultView], kept: list[downloads.Kept], *, age: float, local: bool
+) -> str:
     going_on = any(isinstance(each, downloads.NotSaved) and each.going_on for each in kept)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
@@ -150,8 +157,9 @@ def _next_step(task: wire.Task, results: list[ResultView], kept: list[downloads.
                 "ask the user before anything is made, and paid for, again."
             )
         case "completed" if results:
-            more = "See the notes for why it is not saved." if kept else "With EVOLINK_OUTPUT_DIR set it is saved here."
-            return f"Give the user the link now, before it dies; it also works as an input (image_urls). {more}"
+            more = " With EVOLINK_OUTPUT_DIR set it is saved here." if local else ""
+            more = " See the notes for why it is not saved." if kept else more
+            return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
         case "completed" if task.made:
             return "The task has ended and has no file to fetch; what it made is in the notes."
         case "completed":

@@ -12,6 +12,7 @@ import anyio
 import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
+from sse_starlette import EventSourceResponse
 
 from evolink_mcp.settings import Settings, Token
 from evolink_mcp.transports.http.options import HttpOptions
@@ -289,3 +290,38 @@ async def test_keys_are_in_no_log_and_each_call_has_one_line(
     assert len(fields["caller"]) == 16
     for hidden in (odd, "secret plan", made["results"][0]["url"]):
         assert hidden not in caplog.text
+
+
+async def test_what_remote_agents_are_told_is_for_them(sandbox: Sandbox) -> None:
+    async with serving(on(sandbox)) as served, connected(served.url, "modern", bearer(ALICE)) as client:
+        task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
+        assert "EVOLINK_" not in task["next_step"]
+        sandbox.fault("task", "status", status=401)
+        text = await refused(client, "check_task", task_id=task["task_id"], wait_seconds=0)
+        assert "EVOLINK_" not in text
+        local = await refused(client, "generate_image", prompt="x", image_urls=["/home/me/cat.png"])
+        assert "EVOLINK_" not in local
+
+
+async def test_trace_context_is_passed_on_to_the_gateway(sandbox: Sandbox) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {**bearer(ALICE), "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    async with serving(on(sandbox)) as served:
+        response = await post(served.url, call_body("generate_image", prompt="x"), headers)
+    assert response.status_code == 200
+    (paid,) = sandbox.requests("/generations")
+    assert trace in paid["headers"]["traceparent"]
+
+
+async def test_an_idle_connection_is_kept_alive_by_comments(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert EventSourceResponse.DEFAULT_PING_INTERVAL == 15
+    monkeypatch.setattr(EventSourceResponse, "DEFAULT_PING_INTERVAL", 1)
+    async with (
+        serving(on(sandbox)) as served,
+        httpx2.AsyncClient(trust_env=False, timeout=20) as http,
+        http.stream("GET", f"{served.url}/sse", headers=bearer(ALICE)) as stream,
+    ):
+        with anyio.fail_after(10):
+            async for line in stream.aiter_lines():
+                if line.startswith(":"):
+                    break
