@@ -36,7 +36,9 @@ DOWN: dict[str, set[str]] = {
     "demo": {"sandbox"},
     "install": {"environment", "errors"},
     "doctor": {"install", "environment", "registry", "gateway", "guard", "errors", "settings"},
+    "arguments": {"transports", "install", "environment", "settings"},
     "cli": {
+        "arguments",
         "transports",
         "tools",
         "demo",

@@ -1,0 +1,174 @@
+"""What can be said on the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evolink_mcp import __version__
+from evolink_mcp.environment import UPLOAD_DIRS, help_text
+
+if TYPE_CHECKING:
+    from evolink_mcp.settings import Toolset
+
+TRY = "try it without a key:  evolink-mcp demo"
+
+
+HTTP_EPILOG = """\
+examples:
+  evolink-mcp http                          on this machine; callers bring their EvoLink keys
+  evolink-mcp http --sandbox                the same on the built-in sandbox; any key will do
+  EVOLINK_API_KEY=… EVOLINK_MCP_TOKENS=alice:… evolink-mcp http --auth token
+                                            callers bring tokens, the key stays here
+  evolink-mcp http --host 0.0.0.0 --allow-host mcp.example.com
+                                            behind a proxy that serves https://mcp.example.com
+
+try it:  curl http://127.0.0.1:8000/ready
+"""
+
+
+def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of a command line. A command's options are looked up where ``argv`` names it: hosts start often."""
+    parser = argparse.ArgumentParser(
+        prog="evolink-mcp",
+        description="MCP server for making images and videos through the EvoLink gateway.",
+        epilog=f"{help_text()}\n\n{TRY}\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"evolink-mcp {__version__}")
+    parser.add_argument("--sandbox", action="store_true", help="use the built-in sandbox: no key, no costs")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+
+    stdio = commands.add_parser("stdio", help="serve MCP on stdin and stdout (the default)")
+    stdio.add_argument(
+        "--sandbox",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="use the built-in sandbox: no key, no costs",
+    )
+
+    stdio.add_argument(
+        "--upload-dirs", nargs="*", metavar="DIR", help=f"folders files may be uploaded from (instead of {UPLOAD_DIRS})"
+    )
+    _add_toolset_flags(stdio)
+
+    http = commands.add_parser(
+        "http",
+        help="serve MCP over HTTP, for agents elsewhere",
+        description="Serves Streamable HTTP at /mcp and HTTP+SSE at /sse, with /health, /ready and /metrics. "
+        "TLS is the job of a proxy in front. docs/remote.md tells more.",
+        epilog=HTTP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if "http" in argv:
+        _add_http_options(http)
+        _add_toolset_flags(http)
+
+    demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
+    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
+
+    sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
+    sandbox.add_argument("--port", type=_port, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")
+
+    models = commands.add_parser("models", help="list the models, or tell everything one takes")
+    models.add_argument("model", nargs="?", help="a model id")
+    models.add_argument("--kind", choices=("image", "video"), help="only these")
+
+    install = commands.add_parser("install", help="print, or write, what a client needs to start this server")
+    if "install" in argv:
+        _add_install(install)
+
+    doctor = commands.add_parser("doctor", help="what is configured, what is reachable, what is wrong, what to do")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    if "doctor" in argv:
+        doctor.add_argument("--client", choices=_clients(), help="look through the settings of this client's entry")
+    return parser
+
+
+def _add_toolset_flags(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--toolsets",
+        type=_toolsets,
+        metavar="LIST",
+        help="tools to offer: media, text, account or all; several with commas (default: EVOLINK_TOOLSETS, or media)",
+    )
+    command.add_argument("--read-only", action="store_true", help="offer only tools that spend and change nothing")
+
+
+def _toolsets(text: str) -> tuple[Toolset, ...]:
+    from evolink_mcp.settings import parse_toolsets
+
+    try:
+        return parse_toolsets(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _add_http_options(http: argparse.ArgumentParser) -> None:
+    from evolink_mcp.transports.http.options import AUTHS, HttpOptions
+
+    default = HttpOptions()
+    add = http.add_argument
+    add("--sandbox", action="store_true", default=argparse.SUPPRESS, help="use the built-in sandbox: no costs")
+    add("--host", default=default.host, help="address to bind (default %(default)s; 0.0.0.0: all)")
+    add("--port", type=_port, default=default.port, help="port (default %(default)s; 0: any free one)")
+    add(
+        "--auth",
+        choices=AUTHS,
+        default=default.auth,
+        help="passthrough (default): each caller brings an EvoLink key; token: callers bring a token of "
+        "EVOLINK_MCP_TOKENS and EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
+    )
+    add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
+    add("--allow-host", metavar="NAME", action="append", default=[], help="a name this server is reached under; repeat")
+    add("--allow-origin", metavar="ORIGIN", action="append", default=[], help="web pages that may call it; repeat")
+    add(
+        "--forwarded-allow-ips",
+        metavar="IPS",
+        default=default.forwarded_allow_ips,
+        help="proxies whose X-Forwarded-For and -Proto are believed, separated by commas (default %(default)s)",
+    )
+    limit = "(default %(default)s; 0: no limit)"
+    add("--calls-per-minute", type=_count, default=default.calls_per_minute, help=f"tool calls of one caller {limit}")
+    add(
+        "--waits-per-caller", type=_count, default=default.waits_per_caller, help=f"waits of one caller at once {limit}"
+    )
+    add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
+    add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
+
+
+def _clients() -> list[str]:
+    from evolink_mcp.install.clients import BY_ID
+
+    return list(BY_ID)
+
+
+def _add_install(install: argparse.ArgumentParser) -> None:
+    install.add_argument("client", choices=_clients(), help="the client", metavar=f"CLIENT ({', '.join(_clients())})")
+    install.add_argument("--write", action="store_true", help="merge it into the client's file, keeping a backup")
+    install.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="NAME[=VALUE]",
+        help="a variable for the server; without a value the one of this shell. A key is written only if given here",
+    )
+    install.add_argument("--sandbox", action="store_true", help="let the client use the sandbox: no key, no costs")
+    install.add_argument("--remote", default="", metavar="URL", help="a server that runs elsewhere, by its address")
+    install.add_argument("--file", type=Path, help="another file than the user's own, such as a project's")
+
+
+def _port(text: str) -> int:
+    """A port number; 0 is any free one."""
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port from 0 to 65535 is expected, not {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """A number that is not negative."""
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"a number from 0 is expected, not {text[:40]!r}")
+    return int(text)
