@@ -19,7 +19,7 @@ from evolink_mcp import __version__
 from manifests import bundle
 from manifests.facts import ROOT
 from tests.e2e.raw import environment
-from tests.interop.npm import network
+from tests.interop.software import network
 from tests.snapshots import PARAMETERS
 from tests.support import KEY, Sandbox
 
@@ -72,6 +72,8 @@ def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
         "pyproject.toml",
         "README.md",
         "CHANGELOG.md",
+        "Dockerfile",
+        ".dockerignore",
         "LICENSE",
         ".gitignore",
         "PKG-INFO",
