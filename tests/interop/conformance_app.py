@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 from typing import Any
 from unittest.mock import patch
 
@@ -17,7 +18,9 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.prompts import Prompt
 from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp.server.mcpserver.tools import Tool
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 from mcp_types import (
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
     AudioContent,
     CallToolResult,
     EmbeddedResource,
@@ -29,6 +32,7 @@ from mcp_types import (
 
 from evolink_mcp import server
 from evolink_mcp.errors import EvolinkError
+from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools import prompts, strict
 from evolink_mcp.tools.app import App, Call
@@ -39,7 +43,8 @@ from evolink_mcp.transports.http.options import HttpOptions
 from tests.interop import conformance_questions as questions
 from tests.support import png
 
-SILENCE = b"RIFF$\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00@\x1f\x00\x00@\x1f\x00\x00\x01\x00\x08\x00data\x00\x00\x00\x00"
+# A WAV file of no length.
+SILENCE = base64.b64decode("UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAEAfAAABAAgAZGF0YQAAAAA=")
 
 
 class Said(View):
@@ -90,6 +95,26 @@ async def test_tool_with_progress(context: Context[Any, Any]) -> str:
     return "done"
 
 
+async def test_logging_tool(context: Context[Any, Any]) -> str:
+    """Logs, which nobody is to hear who did not ask for it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MCPDeprecationWarning)
+        await context.info("here")  # pyright: ignore[reportDeprecated]
+    return "logged"
+
+
+async def test_missing_capability(context: Context[Any, Any]) -> str:
+    """Needs a caller that can sample."""
+    declared = context.client_capabilities
+    if declared is None or declared.sampling is None:
+        raise MCPError(
+            code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+            message="This tool needs a caller that can sample.",
+            data={"requiredCapabilities": {"sampling": {}}},
+        )
+    return "there"
+
+
 async def test_prompt_with_arguments(arg1: str, arg2: str) -> str:
     """A prompt with two arguments."""
     return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
@@ -118,6 +143,8 @@ TOOLS = (
     test_embedded_resource,
     test_multiple_content_types,
     test_tool_with_progress,
+    test_logging_tool,
+    test_missing_capability,
     *questions.TOOLS,
 )
 PROMPTS = (
@@ -129,10 +156,10 @@ PROMPTS = (
 )
 
 
-def conformance_application(settings: Settings, options: HttpOptions) -> HttpApplication:
+def conformance_application(settings: Settings, options: HttpOptions, clock: Clock | None = None) -> HttpApplication:
     """The application that `evolink-mcp http` serves, with the fixtures."""
     with patch.object(application, "create_server", _server):
-        return HttpApplication(settings, options)
+        return HttpApplication(settings, options, clock)
 
 
 def _server(app: App) -> MCPServer:
@@ -148,9 +175,10 @@ def _server(app: App) -> MCPServer:
         *(Tool.from_function(each, annotations=hints, structured_output=False) for each in TOOLS),
     ]
     listed += [Prompt.from_function(each) for each in PROMPTS]
+    widened = {**offer, "media": [*offer["media"], *tools]}
     with (
-        patch.object(server, "toolset_offer", lambda _: {**offer, "media": [*offer["media"], *tools]}),
-        patch.object(prompts, "list_prompts", lambda: listed),
+        patch.object(server, "toolset_offer", return_value=widened),
+        patch.object(prompts, "list_prompts", return_value=listed),
     ):
         made = server.create_server(app)
     _add_resources(made)

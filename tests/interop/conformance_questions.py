@@ -35,7 +35,7 @@ def sample(text: str) -> CreateMessageRequest:
     return CreateMessageRequest(params=CreateMessageRequestParams(messages=[message], max_tokens=100))
 
 
-def asking(context: Asked, state: str | None = None, **wanted: InputRequest) -> Answer:
+def asking(context: Asked, state: str | None, **wanted: InputRequest) -> Answer:
     """Asks for what is wanted until all of it is there."""
     given = context.input_responses or {}
     if all(name in given for name in wanted):
@@ -45,17 +45,17 @@ def asking(context: Asked, state: str | None = None, **wanted: InputRequest) -> 
 
 async def test_input_required_result_elicitation(context: Asked) -> Answer:
     """Asks for a name."""
-    return asking(context, user_name=elicit("What is your name?", "name"))
+    return asking(context, None, user_name=elicit("What is your name?", "name"))
 
 
 async def test_input_required_result_sampling(context: Asked) -> Answer:
     """Asks the caller's model."""
-    return asking(context, capital=sample("What is the capital of France?"))
+    return asking(context, None, capital=sample("What is the capital of France?"))
 
 
 async def test_input_required_result_list_roots(context: Asked) -> Answer:
     """Asks for the roots."""
-    return asking(context, roots=ListRootsRequest())
+    return asking(context, None, roots=ListRootsRequest())
 
 
 async def test_input_required_result_request_state(context: Asked) -> Answer:
@@ -91,12 +91,17 @@ async def test_input_required_result_capabilities(context: Asked) -> Answer:
         wanted["capital"] = sample("What is the capital of France?")
     if declared is not None and declared.elicitation is not None:
         wanted["name"] = elicit("What is your name?", "name")
-    return asking(context, **wanted)
+    return asking(context, None, **wanted)
+
+
+async def test_streaming_elicitation(context: Asked) -> Answer:
+    """Asks where the answer's own stream would carry the question."""
+    return asking(context, None, name=elicit("What is your name?", "name"))
 
 
 async def test_input_required_result_prompt(context: Asked) -> Answer:
     """A prompt that asks first."""
-    return asking(context, about=elicit("About what?", "context"))
+    return asking(context, None, about=elicit("About what?", "context"))
 
 
 TOOLS = (
@@ -108,5 +113,6 @@ TOOLS = (
     test_input_required_result_multiple_inputs,
     test_input_required_result_multi_round,
     test_input_required_result_capabilities,
+    test_streaming_elicitation,
 )
 PROMPTS = (test_input_required_result_prompt,)

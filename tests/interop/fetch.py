@@ -1,4 +1,4 @@
-"""Fetches what the tests here need, all at once, and says what this machine lacks: ``python -m tests.interop.fetch``."""
+"""Fetches what these tests need, all at once, or says what is lacking: ``python -m tests.interop.fetch``."""
 
 from __future__ import annotations
 

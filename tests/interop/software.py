@@ -17,6 +17,7 @@ from typing import cast
 VERSIONS = cast(
     "dict[str, dict[str, str]]", tomllib.loads((Path(__file__).parent / "versions.toml").read_text(encoding="utf-8"))
 )
+UV = Path(sys.executable).parent / "uv"
 NODES = {"Linux x86_64": "linux-x64", "Linux aarch64": "linux-arm64", "Darwin arm64": "darwin-arm64"}
 # What a package's author wants run after it was fetched; npm leaves it out where scripts are off.
 AFTER = {"@anthropic-ai/claude-code": "install.cjs"}
@@ -95,13 +96,21 @@ def python(name: str, *requirements: str, options: tuple[str, ...] = ()) -> Path
         Missing: The network; with what uv said.
     """
     folder = CACHE / name
+    found = folder / "venv" / "bin" / "python"
     with fetched_once(folder) as wanted:
         if wanted:
-            uv = str(Path(sys.executable).parent / "uv")
-            _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
-            found = ["--python", str(folder / "venv" / "bin" / "python")]
-            _run([uv, "pip", "install", "--quiet", *found, *options, *requirements], folder)
-    return folder / "venv" / "bin" / "python"
+            _run([str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
+            install(found, *options, *requirements)
+    return found
+
+
+def install(python: Path, *wanted: str) -> None:
+    """Installs into the environment of an interpreter.
+
+    Raises:
+        Missing: The network; with what uv said.
+    """
+    _run([str(UV), "pip", "install", "--quiet", "--python", str(python), *wanted], python.parent)
 
 
 def pinned(name: str) -> Path:

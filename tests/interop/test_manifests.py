@@ -20,7 +20,6 @@ from tests.interop import software
 from tests.support import KEY
 
 
-
 def run(home: Path, *command: str | Path, cwd: Path | None = None) -> str:
     """What a program says, in a home folder of its own."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # uvx is beside the interpreter

@@ -19,11 +19,10 @@ from evolink_mcp import __version__
 from manifests import bundle
 from manifests.facts import ROOT
 from tests.e2e.raw import environment
-from tests.interop.software import network
+from tests.interop.software import UV, network
 from tests.snapshots import PARAMETERS
 from tests.support import KEY, Sandbox
 
-UV = Path(sys.executable).parent / "uv"
 STEM = f"evolink_mcp-{__version__}"
 # What may be in the wheel beside Python files.
 DATA = {"evolink_mcp/py.typed", *(f"evolink_mcp/registry/data/{path.name}" for path in ROOT.rglob("data/*.toml"))}

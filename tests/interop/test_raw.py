@@ -54,7 +54,7 @@ class HttpWire:
         assert (await self._http.post(self._url, json=body, headers=self._headers(body))).status_code == 202
 
     def _headers(self, body: dict[str, Any]) -> dict[str, str]:
-        modern = "_meta" in body["params"] and f"{MODERN}" in json.dumps(body["params"]["_meta"])
+        modern = "_meta" in body["params"] and MODERN in json.dumps(body["params"]["_meta"])
         version = MODERN if modern else self.version
         headers = {"mcp-protocol-version": version} if version else {}
         if modern:  # what this era wants repeated outside of the body
@@ -120,10 +120,11 @@ async def whole_job(wire: Wire, client: str) -> Done:
     """Opens the connection as the client's name says, and does the job."""
     version = HANDSHAKES[-1] if client == DISCOVER_FIRST else client.removeprefix("raw ")
     meta = envelope() if version == MODERN else {}
+    server, protocol = "", MODERN
     if client == DISCOVER_FIRST or version == MODERN:
         found = (await wire.request("server/discover", _meta=envelope()))["result"]
         assert MODERN in found["supportedVersions"]
-        server, protocol = found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], MODERN
+        server = found["_meta"]["io.modelcontextprotocol/serverInfo"]["name"]
     if version != MODERN:
         client_info = {"name": "raw", "version": "1"}
         params = {"protocolVersion": version, "capabilities": {}, "clientInfo": client_info}
