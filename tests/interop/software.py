@@ -50,8 +50,8 @@ def package(name: str, version: str = "") -> Path:
     """
     version = version or VERSIONS["npm"][name]
     folder = CACHE / f"{name.replace('/', '-')}-{version}"
-    with fetched_once(folder) as wanted:
-        if wanted:
+    with fetched_once(folder) as lacking:
+        if lacking:
             npm = shutil.which("npm")
             if npm is None:
                 raise Missing(f"npm is not installed, and {name} comes from there (Debian: apt-get install npm)")
@@ -89,18 +89,25 @@ def network() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(kept)}
 
 
-def python(name: str, *requirements: str, options: tuple[str, ...] = ()) -> Path:
-    """The interpreter of an environment of its own with these requirements, made once by their names.
+def python(name: str, *wanted: str, checkout: Path | None = None) -> Path:
+    """The interpreter of an environment of its own with what is wanted installed, made once.
+
+    Args:
+        wanted: What uv is told to install.
+        checkout: A folder whose packages are importable in it, too.
 
     Raises:
         Missing: The network; with what uv said.
     """
     folder = CACHE / name
     found = folder / "venv" / "bin" / "python"
-    with fetched_once(folder) as wanted:
-        if wanted:
+    with fetched_once(folder) as lacking:
+        if lacking:
             _run([str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
-            install(found, *options, *requirements)
+            install(found, *wanted)
+            if checkout is not None:
+                (packages,) = (folder / "venv").glob("lib/python*/site-packages")
+                (packages / "checkout.pth").write_text(f"{checkout}\n", encoding="utf-8")
     return found
 
 

@@ -31,9 +31,9 @@ PROJECT = ROOT / "pyproject.toml"
 @pytest.fixture(scope="session", params=["lowest-direct", "highest"])
 def python(request: pytest.FixtureRequest) -> Path:
     """An interpreter with the lowest, or the newest, of what is declared."""
-    declared = hashlib.sha256(PROJECT.read_bytes()).hexdigest()[:12]
+    declared = hashlib.sha256(PROJECT.read_bytes() + str(ROOT).encode()).hexdigest()[:12]
     options = ("--resolution", request.param, "--requirements", str(PROJECT), "--extra", "preview", "--extra", "redis")
-    found = software.python(f"dependencies-{request.param}-{declared}", options=options)
+    found = software.python(f"dependencies-{request.param}-{declared}", *options, checkout=ROOT)
     if request.param == "highest":  # newer than what an earlier run found
         software.install(found, "--upgrade", *options)
     return found
@@ -44,7 +44,7 @@ def served(python: Path, sandbox: Sandbox, tmp_path: Path) -> Iterator[Server]:
     """The program under that interpreter, over stdio and over HTTP with a shared store."""
     sandbox.configure(image_seconds=4)
     with RedisServer(tmp_path) as redis:
-        env = {**server_environment(sandbox), "PYTHONPATH": str(ROOT)}
+        env = server_environment(sandbox)
         command = [str(python), "-m", "evolink_mcp"]
         with subprocess.Popen(
             [*command, "http", "--port", "0"], env={**env, "EVOLINK_STATE_URL": redis.url}, stdout=subprocess.PIPE
@@ -67,10 +67,10 @@ def test_the_job_is_done_and_the_schemas_are_the_same(
     assert done.schemas == [read_snapshot(name) for name in PARAMETERS]
 
 
+@pytest.mark.parametrize("python", ["lowest-direct"], indirect=True)  # `make demo` has the newest
 def test_the_demo_leaves_files_that_open(python: Path, tmp_path: Path) -> None:
-    env = environment({"PYTHONPATH": str(ROOT)})
     command = [str(python), "-m", "evolink_mcp", "demo", "--out", str(tmp_path)]
-    ran = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=False)
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-2000:]
     check_folder(tmp_path)
 

@@ -23,6 +23,7 @@ from tests.interop.software import UV, network
 from tests.snapshots import PARAMETERS
 from tests.support import KEY, Sandbox
 
+pytestmark = pytest.mark.xdist_group("package")  # what is built once serves all of them
 STEM = f"evolink_mcp-{__version__}"
 # What may be in the wheel beside Python files.
 DATA = {"evolink_mcp/py.typed", *(f"evolink_mcp/registry/data/{path.name}" for path in ROOT.rglob("data/*.toml"))}
