@@ -47,8 +47,9 @@ mcpb: $(DEV) ## Pack the bundle for Claude Desktop into dist/
 package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty environment, and use it
 	$(BIN)/python -m pytest -v tests/interop/test_package.py
 
-interop: $(DEV) ## Use packages and manifests with the programs they are for (needs npm and the network)
-	$(BIN)/python -m pytest -v tests/interop
+interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and the network)
+	$(BIN)/python -m tests.interop.fetch
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations=5 tests/interop
 
 hooks: $(DEV) ## Run the checks before every commit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit

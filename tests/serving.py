@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,11 +42,14 @@ def on(sandbox: Sandbox, **more: Any) -> Settings:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, options: HttpOptions | None = None, clock: Clock | None = None
+    settings: Settings,
+    options: HttpOptions | None = None,
+    clock: Clock | None = None,
+    make: Callable[[Settings, HttpOptions, Clock | None], HttpApplication] = HttpApplication,
 ) -> AsyncGenerator[Served]:
     """Serves until the block ends."""
     options = options or HttpOptions()
-    application = HttpApplication(settings, options, clock)
+    application = make(settings, options, clock)
     with listen("127.0.0.1", 0) as listener:
         server = Server(application, options)
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -16,19 +16,15 @@ from evolink_mcp.install import plan
 from evolink_mcp.install.clients import BY_ID
 from manifests import bundle
 from manifests.facts import ROOT
-from tests.interop import npm
+from tests.interop import software
 from tests.support import KEY
-
-MCPB = ("@anthropic-ai/mcpb", "2.1.2", "mcpb")
-CLAUDE = ("@anthropic-ai/claude-code", "2.1.330", "claude")
-CODEX = ("@openai/codex", "0.169.0", "codex")
 
 
 def run(home: Path, *command: str | Path, cwd: Path | None = None) -> str:
     """What a program says, in a home folder of its own."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # uvx is beside the interpreter
     environment = {
-        **npm.network(),
+        **software.network(),
         "HOME": str(home),
         "PATH": path,
         "CODEX_HOME": str(home / ".codex"),
@@ -49,11 +45,11 @@ def run(home: Path, *command: str | Path, cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def claude() -> Path:
-    return npm.program(*CLAUDE, after="install.cjs")
+    return software.program("@anthropic-ai/claude-code", "claude")
 
 
 def test_the_bundle_is_valid_for_its_makers(tmp_path: Path) -> None:
-    mcpb = npm.program(*MCPB)
+    mcpb = software.program("@anthropic-ai/mcpb", "mcpb")
     assert "passes" in run(tmp_path, mcpb, "validate", ROOT / "manifests" / "mcpb" / "manifest.json")
     run(tmp_path, mcpb, "unpack", bundle.pack(tmp_path), tmp_path / "unpacked")
     assert (tmp_path / "unpacked" / "evolink_mcp" / "__main__.py").is_file()
@@ -84,7 +80,7 @@ def test_claude_code_connects_to_what_install_wrote(claude: Path, tmp_path: Path
 
 
 def test_codex_reads_what_install_wrote_and_the_manifest(tmp_path: Path) -> None:
-    codex = npm.program(*CODEX)
+    codex = software.program("@openai/codex", "codex")
     file = tmp_path / ".codex" / "config.toml"
     file.parent.mkdir()
     file.write_text('model = "gpt-5.5" # mine\n', encoding="utf-8")

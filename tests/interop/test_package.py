@@ -19,11 +19,11 @@ from evolink_mcp import __version__
 from manifests import bundle
 from manifests.facts import ROOT
 from tests.e2e.raw import environment
-from tests.interop.npm import network
+from tests.interop.software import UV, network
 from tests.snapshots import PARAMETERS
 from tests.support import KEY, Sandbox
 
-UV = Path(sys.executable).parent / "uv"
+pytestmark = pytest.mark.xdist_group("package")  # what is built once serves all of them
 STEM = f"evolink_mcp-{__version__}"
 # What may be in the wheel beside Python files.
 DATA = {"evolink_mcp/py.typed", *(f"evolink_mcp/registry/data/{path.name}" for path in ROOT.rglob("data/*.toml"))}
@@ -72,6 +72,8 @@ def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
         "pyproject.toml",
         "README.md",
         "CHANGELOG.md",
+        "Dockerfile",
+        ".dockerignore",
         "LICENSE",
         ".gitignore",
         "PKG-INFO",

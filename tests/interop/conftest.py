@@ -1,0 +1,87 @@
+"""A server to speak to by every transport, and the table at the end of the run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.raw import environment
+from tests.interop import grid
+from tests.interop.job import Server
+from tests.programs import end
+from tests.support import KEY, Sandbox
+
+SLOW = 4.0  # seconds an image takes, so that there is something to tell while a client waits
+
+
+@pytest.fixture(scope="session")
+def http_url(running_sandbox: Sandbox) -> Iterator[str]:
+    """The address of the real program, serving HTTP with the passthrough of keys."""
+    command = [sys.executable, "-m", "evolink_mcp", "http", "--port", "0"]
+    with subprocess.Popen(
+        command, env=server_environment(running_sandbox, key=False), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().decode()
+            yield line.split(" at ")[1].split("/mcp")[0]
+        finally:
+            end(process)
+
+
+@pytest.fixture
+def server(sandbox: Sandbox, http_url: str) -> Server:
+    """The real program on a sandbox whose images take a while."""
+    sandbox.configure(image_seconds=SLOW)
+    return Server(
+        command=(sys.executable, "-m", "evolink_mcp", "stdio"),
+        env=server_environment(sandbox),
+        url=http_url,
+        key=KEY,
+    )
+
+
+def server_environment(sandbox: Sandbox, *, key: bool = True) -> dict[str, str]:
+    urls = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url}
+    return environment({**urls, **({"EVOLINK_API_KEY": KEY} if key else {})})
+
+
+@pytest.fixture
+def tried(request: pytest.FixtureRequest, record_property: Any) -> None:
+    """Notes which cell of the grid a test is."""
+    record_property("cell", str(request.getfixturevalue("cell")))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    outcomes = _outcomes(terminalreporter)
+    if not outcomes:
+        return
+    terminalreporter.section("client × transport × era")
+    for line in grid.table(outcomes):
+        terminalreporter.write_line(line)
+    terminalreporter.write_line(f"{len(outcomes)} of {len(grid.cells())} cells tried")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run of everything in which a cell was not tried has failed."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    everything = not session.config.getoption("keyword") and session.config.args == ["tests/interop"]
+    if reporter is None or not everything or hasattr(session.config, "workerinput") or exitstatus:
+        return
+    if set(_outcomes(reporter)) != {str(cell) for cell in grid.cells()}:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _outcomes(reporter: Any) -> dict[str, str]:
+    """What became of each cell, of the reports so far."""
+    outcomes: dict[str, str] = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in reporter.stats.get(outcome, []):
+            for name, value in getattr(report, "user_properties", []):
+                if name == "cell":
+                    outcomes[value] = f"{report.duration:.0f} s" if outcome == "passed" else "FAILED"
+    return outcomes

@@ -1,0 +1,135 @@
+"""Programs from npm, in a cache outside the repository, and what fetching needs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+VERSIONS = cast(
+    "dict[str, dict[str, str]]", tomllib.loads((Path(__file__).parent / "versions.toml").read_text(encoding="utf-8"))
+)
+UV = Path(sys.executable).parent / "uv"
+NODES = {"Linux x86_64": "linux-x64", "Linux aarch64": "linux-arm64", "Darwin arm64": "darwin-arm64"}
+# What a package's author wants run after it was fetched; npm leaves it out where scripts are off.
+AFTER = {"@anthropic-ai/claude-code": "install.cjs"}
+
+
+# Where programs are kept between runs. Read at once, since the tests scrub the environment.
+CACHE = Path(os.environ.get("EVOLINK_INTEROP_CACHE") or Path.home() / ".cache" / "evolink-mcp-interop")
+
+
+class Missing(RuntimeError):
+    """What this machine lacks."""
+
+
+@contextmanager
+def fetched_once(folder: Path) -> Generator[bool]:
+    """Whether what belongs into ``folder`` is still to be fetched; complete when the block ends without an error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = folder / ".complete"
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not done.exists()
+        done.touch()
+
+
+def package(name: str, version: str = "") -> Path:
+    """The folder in which an npm package is installed, fetched once.
+
+    Raises:
+        Missing: npm or the network; with what npm said.
+    """
+    version = version or VERSIONS["npm"][name]
+    folder = CACHE / f"{name.replace('/', '-')}-{version}"
+    with fetched_once(folder) as lacking:
+        if lacking:
+            npm = shutil.which("npm")
+            if npm is None:
+                raise Missing(f"npm is not installed, and {name} comes from there (Debian: apt-get install npm)")
+            _run([npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"{name}@{version}"], folder)
+            if name in AFTER:
+                _run(["node", AFTER[name]], folder / "node_modules" / name)
+    return folder
+
+
+def program(name: str, binary: str) -> Path:
+    """The program ``binary`` of an npm package.
+
+    Raises:
+        Missing: npm or the network.
+    """
+    return package(name) / "node_modules" / ".bin" / binary
+
+
+def node() -> Path:
+    """Node 22, which some programs need, whatever this machine has.
+
+    Raises:
+        Missing: npm, the network, or a Node for this machine.
+    """
+    machine = f"{platform.system()} {platform.machine()}"
+    if machine not in NODES:
+        raise Missing(f"there is no Node 22 on npm for {machine}")
+    name = f"node-{NODES[machine]}"
+    return package(name, VERSIONS["npm"]["node"]) / "node_modules" / name / "bin" / "node"
+
+
+def network() -> dict[str, str]:
+    """What a fetching program must know of this machine: certificates and its own settings."""
+    kept = ("SSL_CERT", "UV_", "PIP_", "npm_config_", "NODE_EXTRA_CA")
+    return {name: value for name, value in os.environ.items() if name.startswith(kept)}
+
+
+def python(name: str, *wanted: str, checkout: Path | None = None) -> Path:
+    """The interpreter of an environment of its own with what is wanted installed, made once.
+
+    Args:
+        wanted: What uv is told to install.
+        checkout: A folder whose packages are importable in it, too.
+
+    Raises:
+        Missing: The network; with what uv said.
+    """
+    folder = CACHE / name
+    found = folder / "venv" / "bin" / "python"
+    with fetched_once(folder) as lacking:
+        if lacking:
+            _run([str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
+            install(found, *wanted)
+            if checkout is not None:
+                (packages,) = (folder / "venv").glob("lib/python*/site-packages")
+                (packages / "checkout.pth").write_text(f"{checkout}\n", encoding="utf-8")
+    return found
+
+
+def install(python: Path, *wanted: str) -> None:
+    """Installs into the environment of an interpreter.
+
+    Raises:
+        Missing: The network; with what uv said.
+    """
+    _run([str(UV), "pip", "install", "--quiet", "--python", str(python), *wanted], python.parent)
+
+
+def pinned(name: str) -> Path:
+    """The interpreter of an environment with the pinned version of a Python package."""
+    version = VERSIONS["pypi"][name]
+    return python(f"{name}-{version}", f"{name}=={version}")
+
+
+def _run(command: list[str], folder: Path) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise Missing(f"{' '.join(command)}: {problem}") from None
+    if done.returncode:
+        raise Missing(f"{' '.join(command)}: {done.stderr[-2000:]}")
