@@ -32,6 +32,7 @@ ALL = "all"
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 # What a client leaves where it has no value to put in: the same as nothing.
 PLACEHOLDER = re.compile(r"\$\{[^{}]*\}")
+LEAST_TOKEN = 16  # characters: guessing a shorter one would spend the operator's credits
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
@@ -192,6 +193,8 @@ def _tokens(listed: str, problems: list[str]) -> tuple[Token, ...]:
             continue
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             problems.append(f"EVOLINK_MCP_TOKENS: entry {number} has no token of visible ASCII characters.")
+        elif len(token) < LEAST_TOKEN:
+            problems.append(f"EVOLINK_MCP_TOKENS: the token of entry {number} has less than {LEAST_TOKEN} characters.")
         elif name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
             problems.append(
                 f"EVOLINK_MCP_TOKENS: the name of entry {number} may hold 1 to 40 letters, digits, _, . and -."

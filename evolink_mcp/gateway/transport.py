@@ -165,7 +165,7 @@ class Caller:
             raise Unreachable(
                 f"{host} could not be reached ({_cause(error)}).",
                 code="unreachable",
-                next_step="Check the network and EVOLINK_BASE_URL, then call again.",
+                next_step="Check the network, then call again; who runs this server can also check EVOLINK_BASE_URL.",
             ) from error
         except TimeoutError as error:
             raise _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout") from error

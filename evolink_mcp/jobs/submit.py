@@ -117,6 +117,7 @@ class Submits:
         try:
             yield submitted
         except BaseException:
+            logger.warning("The caller of task %s was gone before its answer", submitted.task.id)
             with anyio.CancelScope(shield=True):
                 await self._memory.leave(owner, same, Answer(new_ref(), submitted.task.id), self._clock.now())
             raise
@@ -272,9 +273,8 @@ class Submits:
     def _log(self, running: _Running) -> None:
         answer = running.answer()
         if not answer.pending and not answer.free:
-            logger.warning(
-                "A paid request was abandoned by its caller; kept for a repeat: %s", answer.task_id or answer.what
-            )
+            # Never ``what``: it may quote a prompt.
+            logger.warning("A paid request's caller was gone before its answer: %s", answer.task_id or answer.code)
 
     async def _create(
         self,

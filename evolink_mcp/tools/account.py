@@ -51,6 +51,9 @@ async def list_tasks(
         if any((kind, status, model, since)):
             raise _invalid("ids: cannot be combined with filters.", "Give ids, or kind, status, model and since.")
         return await _by_id(call, ids)
+    if call.caller.owner != call.caller.account:
+        # Several callers share this key, and the gateway does not tell whose task is whose.
+        return await _remembered(call, kind or "", status or "", model or "", begin, page, page_size, shared=True)
     found = await account.list_tasks(
         call.caller,
         kind=kind or "",
@@ -110,14 +113,30 @@ async def _by_id(call: Call, ids: Sequence[str]) -> TasksView:
 
 
 async def _remembered(
-    call: Call, kind: str, status: str, model: str, since: float, page: int, page_size: int
+    call: Call,
+    kind: str,
+    status: str,
+    model: str,
+    since: float,
+    page: int,
+    page_size: int,
+    *,
+    shared: bool = False,
 ) -> TasksView:
     """What was submitted here, where the gateway offers no list; as it stands now, where it offers a batch read."""
     kept = await call.app.history.recent(call.caller.owner, kind=kind, model=model, since=since)
+    if not kept and shared:
+        raise Refused(
+            "This server's key serves several callers, and it remembers no task of yours.",
+            code="not_offered",
+            next_step="Use the task ids you have, with ids or check_task. The operator can have tasks remembered "
+            "with EVOLINK_HISTORY=on and EVOLINK_STATE_URL.",
+        )
     if not kept:
         raise _not_offered("a list of tasks", "Use the task ids you have with check_task, or the EvoLink dashboard.")
     shown = kept[(page - 1) * page_size : page * page_size]
-    notes = ["This gateway offers no list of tasks. These are the ones that were submitted through this server."]
+    why = "Several callers share this server's key" if shared else "This gateway offers no list of tasks"
+    notes = [f"{why}. These are the tasks that you submitted through this server."]
     tasks = {task.task_id: _as_submitted(task) for task in shown}
     try:
         read = await account.batch(call.caller, list(tasks), seconds=LIST_SECONDS) if tasks else []

@@ -156,6 +156,7 @@ class Call:
         self.progress = Progress(self._report)
         self.scope = anyio.CancelScope()
         self.request_id = ""
+        self.task_id = ""
 
     @cached_property
     def credential(self) -> Credential:

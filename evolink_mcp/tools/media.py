@@ -28,7 +28,7 @@ POST_SECONDS = 20.0  # what uploads before a paid request leave it of the call's
 
 logger = logging.getLogger(__name__)
 EARLIER = (
-    "This is the task of the same request sent a moment ago, whose answer never reached you. "
+    "This is the task of the same request sent a moment ago, whose answer may not have reached you. "
     "Nothing was paid for again; to make another one, call once more."
 )
 
@@ -150,6 +150,7 @@ async def _generate(
                 intent, body = {"model": chosen, **checked.params}, {"model": chosen, **sent}
                 seconds = call.left(SUBMIT_SECONDS)
                 async with call.app.submits.submitted(caller, kind, body, intent=intent, seconds=seconds) as submitted:
+                    call.task_id = submitted.task.id
                     notes += local.notes + ([EARLIER] if submitted.earlier else [])
                     await _note_request(call, submitted.task, {"model": chosen, **params})
                     return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)

@@ -173,7 +173,7 @@ class StrictTool(Tool):
                         owner=call.credential.owner,
                         name=call.credential.name,
                         request_id=call.request_id,
-                        task_id=watched.task_id,
+                        task_id=watched.task_id or call.task_id,
                     )
                 )
 

@@ -146,13 +146,14 @@ class HttpApplication:
             answer = await self._probe(path, scope["method"])
         elif answer is None and (path not in MCP or (self.sse is None and path != "/mcp")):
             answer = refusal(404, "not_found", "There is nothing here.", next_step=f"Use {self._endpoints()}.")
-        answer = answer or await self._admit(path, scope, headers)
+        answer = answer or edges.headers_too_large(scope) or await self._admit(path, scope, headers)
         if answer is None and scope["method"] == "POST":
             body = await edges.read_body(receive)
             answer, receive = (body, receive) if isinstance(body, Response) else (None, body)
         if answer is not None:
             await answer(scope, receive, send)
             return
+        scope = edges.spelled_as_listed(scope)
         self._asked = time.monotonic()
         token = trace_context.attach(extract(headers)) if "traceparent" in headers else None
         self._open += path == "/mcp"

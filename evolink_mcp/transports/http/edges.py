@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
-from starlette.types import Message, Receive, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from evolink_mcp.transports.http.answers import refusal
 from evolink_mcp.transports.http.options import HttpOptions
 
 MAX_BODY = 4 * 1024 * 1024
+MAX_HEADERS = 32 * 1024
 BODY_SECONDS = 30.0  # for a whole body to arrive
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 EXPOSED = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After"
@@ -114,6 +115,19 @@ def too_large(headers: Headers) -> Response | None:
     return _too_large() if length.isdecimal() and int(length[:20]) > MAX_BODY else None
 
 
+def headers_too_large(scope: Scope) -> Response | None:
+    """The answer to a request with more headers than any client needs."""
+    if sum(len(name) + len(value) for name, value in scope["headers"]) <= MAX_HEADERS:
+        return None
+    return refusal(431, "headers_too_large", f"The headers of a request may have {MAX_HEADERS // 1024} KiB in all.")
+
+
+def spelled_as_listed(scope: Scope) -> Scope:
+    """The request with Host and Origin as the allow-lists spell them: the SDK compares them again, letter by letter."""
+    headers = [(name, value.lower() if name in (b"host", b"origin") else value) for name, value in scope["headers"]]
+    return {**scope, "headers": headers}
+
+
 async def read_body(receive: Receive) -> Receive | Response:
     """Reads a body of bounded size in bounded time, and returns it as a channel; else the answer to give."""
     body, last = bytearray(), False
@@ -126,6 +140,8 @@ async def read_body(receive: Receive) -> Receive | Response:
             if len(body) > MAX_BODY:
                 return _too_large()
             last = not message.get("more_body", False)
+    if body.lstrip()[:1] == b"[":
+        return refusal(400, "no_batches", "Batches are no part of this protocol.", next_step="Send one request a POST.")
     if time_out.cancelled_caught:
         return refusal(
             408,

@@ -54,6 +54,12 @@ class HttpOptions:
                 f"--auth none would let anyone who reaches {self.host} spend this server's credits; it works on "
                 "--host 127.0.0.1 only. Use --auth token or --auth passthrough."
             )
+        names = [name for name in self.allow_hosts if not is_loopback(name.rpartition(":")[0] or name)]
+        if self.auth == "none" and names:
+            problems.append(
+                f"--auth none and --allow-host {names[0][:60]} would let anyone behind that name spend this server's "
+                "credits. Use --auth token or --auth passthrough."
+            )
         if not self.on_loopback and not self.allow_hosts:
             problems.append(
                 f"--host {self.host} is reachable from elsewhere, so the names it is reached under have to be listed. "

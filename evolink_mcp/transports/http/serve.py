@@ -16,10 +16,10 @@ import uvicorn
 
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.edges import MAX_HEADERS
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.stdio import SANDBOX_KEY
 
-MAX_HEADERS = 32 * 1024
 KEEP_ALIVE = 75.0  # longer than a proxy in front keeps its connections, so that it is not the one that is surprised
 LAST_SECONDS = 0.5
 

@@ -22,6 +22,7 @@ from evolink_mcp.transports.eras import serve_streams
 from evolink_mcp.transports.http.answers import refusal
 
 MESSAGES = "/messages/"
+MOST_OF_ONE = 32  # connections of one caller: one alone must not take everybody's
 
 
 class Sse:
@@ -31,7 +32,7 @@ class Sse:
         self._server = server
         self._most = most
         self._transport = SseServerTransport(MESSAGES, security, max_body)
-        self._sessions: set[anyio.CancelScope] = set()
+        self._sessions: dict[anyio.CancelScope, str] = {}
 
     @property
     def connections(self) -> int:
@@ -50,8 +51,19 @@ class Sse:
             )
             await answer(scope, receive, send)
             return
+        owner = scope["user"].access_token.client_id
+        if list(self._sessions.values()).count(owner) >= MOST_OF_ONE:
+            answer = refusal(
+                429,
+                "too_many_connections",
+                f"You have {MOST_OF_ONE} SSE connections open, the most of one caller.",
+                next_step="Close one, or use Streamable HTTP at /mcp, which keeps no connection open.",
+                retry_after=15,
+            )
+            await answer(scope, receive, send)
+            return
         session = anyio.CancelScope()
-        self._sessions.add(session)
+        self._sessions[session] = owner
         try:
             async with self._transport.connect_sse(scope, receive, send) as (received, sent):
                 with session:
@@ -59,7 +71,7 @@ class Sse:
                 await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:
-            self._sessions.discard(session)
+            self._sessions.pop(session, None)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes a message for a connection that is open."""
@@ -69,7 +81,7 @@ class Sse:
 
     def close(self) -> None:
         """Ends all connections in order."""
-        for session in self._sessions:
+        for session in list(self._sessions):
             session.cancel()
 
 
