@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import traceback
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import anyio
@@ -15,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from sse_starlette import EventSourceResponse
 
 from evolink_mcp.settings import Settings, Token
+from evolink_mcp.transports.http import sse
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.e2e.raw import LEGACY, MODERN, envelope
 from tests.serving import ACCEPT, WAYS, Way, bearer, call_body, connected, on, serving
@@ -172,7 +174,7 @@ async def test_an_answer_that_was_never_heard_waits_for_its_own_caller_only(sand
             again = await ok(alice, "generate_image", prompt="the same")
         assert sandbox.paid() == 2
         assert again["task_id"] != made["task_id"]
-        assert any("never reached you" in note for note in again["notes"])
+        assert any("may not have reached you" in note for note in again["notes"])
         numbers = (await metrics(served.url)).splitlines()
     assert 'evolink_mcp_caller_calls_total{caller="bob"} 1.0' in numbers
     assert 'evolink_mcp_paid_submits_total{outcome="abandoned",tool="generate_image"} 1.0' in numbers
@@ -325,3 +327,55 @@ async def test_an_idle_connection_is_kept_alive_by_comments(sandbox: Sandbox, mo
             async for line in stream.aiter_lines():
                 if line.startswith(":"):
                     break
+
+
+async def test_hosts_and_origins_are_known_in_every_spelling(sandbox: Sandbox) -> None:
+    options = HttpOptions(allow_hosts=("mcp.example.com",), allow_origins=("https://app.example.com",))
+    async with serving(on(sandbox), options) as served:
+        spelled = {"host": "MCP.Example.com", "origin": "https://APP.example.com", **bearer(ALICE)}
+        response = await post(served.url, call_body("list_models", kind="image"), spelled)
+        assert response.status_code == 200, response.text
+
+
+async def test_one_caller_cannot_take_every_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MOST_OF_ONE", 2)
+    async with serving(on(sandbox)) as served, AsyncExitStack() as stack:
+        http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False, timeout=20))
+        for secret, status in ((ALICE, 200), (ALICE, 200), (ALICE, 429), (BOB, 200)):
+            stream = http.stream("GET", f"{served.url}/sse", headers=bearer(secret))
+            answer = await stack.enter_async_context(stream)
+            assert answer.status_code == status
+        assert served.application.sse is not None
+        assert served.application.sse.connections == 3
+
+
+async def test_tasks_of_others_on_the_same_key_are_not_listed(sandbox: Sandbox) -> None:
+    secrets = ("the-token-of-alice", "the-token-of-bob-x")
+    tokens = tuple(Token(hashlib.sha256(token.encode()).hexdigest()) for token in secrets)
+    settings = on(sandbox, api_key=PROCESS_KEY, mcp_tokens=tokens, toolsets=("media", "account"))
+    async with serving(settings, HttpOptions(auth="token")) as served:
+        async with connected(served.url, "modern", bearer(secrets[0])) as alice:
+            made = await ok(alice, "generate_image", prompt="x")
+        async with connected(served.url, "modern", bearer(secrets[1])) as bob:
+            text = await refused(bob, "list_tasks")
+    assert made["task_id"] not in text
+    assert "serves several callers" in text
+
+
+async def test_an_id_that_was_paid_for_is_in_the_log_when_its_caller_leaves(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.configure(video_seconds=60)
+    async with serving(on(sandbox)) as served:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            headers = {**ACCEPT, **bearer(ALICE), "mcp-protocol-version": MODERN, "mcp-method": "tools/call"}
+            headers["mcp-name"] = "generate_video"
+            call = call_body("generate_video", prompt="a private prompt", wait_seconds=40)
+            with anyio.move_on_after(2):
+                await http.post(f"{served.url}/mcp", json=call, headers=headers)
+        with anyio.fail_after(10):
+            while "was gone before its answer" not in caplog.text:
+                await anyio.sleep(0.02)
+    (task,) = sandbox.ledger()["tasks"]
+    assert task["id"] in caplog.text
+    assert "private" not in caplog.text

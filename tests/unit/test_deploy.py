@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import runpy
 import subprocess
@@ -14,7 +13,7 @@ import pytest
 import yaml
 
 import evolink_mcp
-from evolink_mcp import cli
+from evolink_mcp.arguments import parser
 from evolink_mcp.environment import VARIABLES
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.application import MCP, PROBES
@@ -43,7 +42,7 @@ def container() -> dict[str, Any]:
 
 def served(arguments: list[str]) -> HttpOptions:
     """What the program makes of a manifest's arguments; raises where it would not start."""
-    parse = cast("argparse.ArgumentParser", getattr(cli, "_parser")())  # noqa: B009
+    parse = parser(arguments)
     parsed = parse.parse_args(arguments)
     assert parsed.command == "http"
     options = HttpOptions(

@@ -22,7 +22,9 @@ KEY = "sk-test-0123456789"
 ENDPOINTS = (("POST", "/mcp"), ("GET", "/sse"), ("POST", "/messages/"))
 PROBES = ("/health", "/ready", "/metrics")
 OFFLINE = Settings(base_url="http://127.0.0.1:9", files_url="http://127.0.0.1:9")
-TOKENS = tuple(Token(hashlib.sha256(token.encode()).hexdigest()) for token in ("first-token", "second-token"))
+TOKENS = tuple(
+    Token(hashlib.sha256(token.encode()).hexdigest()) for token in ("a-first-long-token", "a-second-long-token")
+)
 
 
 def client_of(application: HttpApplication) -> httpx2.AsyncClient:
@@ -74,11 +76,11 @@ async def test_without_a_usable_key_the_answer_is_401(
 async def test_a_wrong_token_is_answered_401_and_the_evolink_key_is_no_token(method: str, path: str) -> None:
     settings = Settings(api_key=KEY, base_url="http://127.0.0.1:9", mcp_tokens=TOKENS)
     async with client_of(HttpApplication(settings, HttpOptions(auth="token"))) as http:
-        for secret in ("", "wrong", KEY, TOKENS[0].digest, "first-token2"):
+        for secret in ("", "wrong", KEY, TOKENS[0].digest, "a-first-long-token2"):
             response = await http.request(method, path, headers=bearer(secret))
             assert response.status_code == 401, secret
-        assert (await http.request(method, path, headers={"x-evolink-key": "first-token"})).status_code == 401
-        for secret in ("first-token", "second-token"):
+        assert (await http.request(method, path, headers={"x-evolink-key": "a-first-long-token"})).status_code == 401
+        for secret in ("a-first-long-token", "a-second-long-token"):
             response = await http.request("PUT", path, headers=bearer(secret))
             assert response.status_code == 405, "who is known is told what the endpoint takes"
 
@@ -265,6 +267,7 @@ async def test_ready_looks_once_in_fifteen_seconds() -> None:
         (HttpOptions(host="::"), OFFLINE, "--allow-host"),
         (HttpOptions(host="mcp.example.com"), OFFLINE, "--allow-host"),
         (HttpOptions(host="0.0.0.0", allow_hosts=("a.example",), auth="none"), OFFLINE, "--auth none"),
+        (HttpOptions(allow_hosts=("mcp.example.com",), auth="none"), OFFLINE, "--auth none and --allow-host"),
         (HttpOptions(auth="token"), Settings(api_key=KEY), "EVOLINK_MCP_TOKENS"),
         (HttpOptions(auth="token"), Settings(mcp_tokens=TOKENS), "EVOLINK_API_KEY"),
         (HttpOptions(allow_hosts=("*",)), OFFLINE, "--allow-host takes a name"),
@@ -285,13 +288,13 @@ def test_passthrough_forgets_the_processs_own_key() -> None:
 
 
 def test_tokens_are_read_hashed() -> None:
-    settings = read_settings({"EVOLINK_MCP_TOKENS": " alice:first-token, second-token ,"})
+    settings = read_settings({"EVOLINK_MCP_TOKENS": " alice:a-first-long-token, a-second-long-token ,"})
     assert settings.mcp_tokens == (Token(TOKENS[0].digest, "alice"), Token(TOKENS[1].digest))
-    assert "first-token" not in repr(settings)
+    assert "a-first-long-token" not in repr(settings)
     with pytest.raises(SettingsError) as refused:
-        read_settings({"EVOLINK_MCP_TOKENS": "al ice:first-token,bob:"})
+        read_settings({"EVOLINK_MCP_TOKENS": "al ice:a-first-long-token,bob:"})
     assert len(refused.value.problems) == 2
-    assert "first-token" not in str(refused.value)
+    assert "a-first-long-token" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -315,3 +318,23 @@ def test_refusals_are_json_rpc_errors() -> None:
 
     body = json.loads(bytes(refusal(401, "unauthorized", "No.", next_step="Yes.").body))
     assert (body["jsonrpc"], body["id"]) == ("2.0", None)
+
+
+def test_a_token_that_could_be_guessed_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"EVOLINK_MCP_TOKENS": "alice:fifteen-letters"})
+    assert "entry 1 has less than 16 characters" in str(refused.value)
+    assert "fifteen" not in str(refused.value)
+
+
+async def test_headers_beyond_measure_are_answered_431_in_json(http: httpx2.AsyncClient) -> None:
+    response = await http.post("/mcp", headers={**bearer(KEY), "x-much": "x" * 40_000})
+    assert response.status_code == 431
+    assert reason(response) == "headers_too_large"
+
+
+async def test_a_batch_is_refused_with_what_to_do(http: httpx2.AsyncClient) -> None:
+    response = await http.post("/mcp", json=[{"jsonrpc": "2.0", "id": 1, "method": "ping"}], headers=bearer(KEY))
+    assert response.status_code == 400
+    assert reason(response) == "no_batches"
+    assert "one request" in response.text

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -83,6 +85,16 @@ async def run_http(
             await server.serve(sockets=[listener])
             group.cancel_scope.cancel()
     logger.info("Stopped")
+    await _leave_hung_threads()
+
+
+async def _leave_hung_threads() -> None:
+    """Ends the process here if a thread cannot be waited for: looking up a name can hang for minutes."""
+    with anyio.move_on_after(LAST_SECONDS) as scope:
+        await asyncio.get_running_loop().shutdown_default_executor()
+    if scope.cancelled_caught:
+        logging.shutdown()
+        os._exit(0)
 
 
 async def _stop_on_signal(server: Server, application: HttpApplication) -> None:
