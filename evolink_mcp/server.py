@@ -26,8 +26,9 @@ Choosing: list_models lists models (filters: kind, capability, query); list_mode
 takes. Arguments are checked before money is spent, and a refusal names the allowed values. What only some models take \
 goes into options. Omit what you do not need: the gateway's defaults then hold.
 
-Inputs: references are https links, or where this server runs on the user's own machine local files in an allowed folder, uploaded first (72 hours). For \
-base64 data call upload_file and pass its file_url. A finished image's link works as an input too.
+Inputs: references are https links, or where this server runs on the user's own machine local files in an allowed \
+folder, uploaded first (72 hours). For base64 data call upload_file and pass its \
+file_url. A finished image's link works as an input too.
 
 Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charged: unknown.". Trust exactly that.\
 """

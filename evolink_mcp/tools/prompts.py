@@ -109,7 +109,10 @@ def _choose(kind: str, model: str) -> str:
 def _start_from(reference: str) -> str:
     if not reference.strip():
         return ""
-    return "Pass the reference in image_urls: a link, or where the server runs on this machine a path in an allowed folder."
+    return (
+        "Pass the reference in image_urls: a link, or where the server runs on this machine a path in an allowed "
+        "folder."
+    )
 
 
 def list_prompts() -> list[Prompt]:
