@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from evolink_mcp import cli
+from evolink_mcp.arguments import parser
 from evolink_mcp.registry import load
 from manifests.facts import ROOT
 from tests.e2e.raw import environment
@@ -176,7 +176,7 @@ def test_a_command_of_the_documents_is_understood(document: str, command: str) -
     """Not run: the documents also show what needs a key, a certificate or a team. No word of it is unknown."""
     words = words_of(command.split(" > ")[0])[1:]
     try:
-        cli._parser().parse_args(words)  # pyright: ignore[reportPrivateUsage]
+        parser(words).parse_args(words)
     except SystemExit as ended:  # --help ends so, and so does a word that is unknown
         if ended.code:
             pytest.fail(f"{document}: {command}")
