@@ -69,7 +69,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A run of everything in which a cell was not tried has failed."""
     reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
-    everything = not session.config.getoption("keyword") and session.config.args == ["tests/interop"]
+    options = session.config.option
+    everything = session.config.args == ["tests/interop"] and not (options.keyword or options.collectonly)
     if reporter is None or not everything or hasattr(session.config, "workerinput") or exitstatus:
         return
     if set(_outcomes(reporter)) != {str(cell) for cell in grid.cells()}:
