@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo test check ci generated manifests mcpb package interop hooks clean
+.PHONY: help demo picture test check ci generated manifests mcpb package interop hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,12 @@ $(DEV): $(BIN)/python pyproject.toml
 
 demo: $(DEMO) ## Watch the whole job: pictures and a video made on the built-in sandbox
 	$(BIN)/evolink-mcp demo --out $(OUT)
+
+picture: $(DEMO) ## Draw the README's pictures anew, out of a demo
+	rm -rf /tmp/evolink-demo
+	$(BIN)/evolink-mcp demo --out /tmp/evolink-demo --picture docs/demo.svg
+	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | tail -1)" docs/demo-picture.jpg
+	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | head -1)" docs/demo-film.jpg
 
 test: $(DEV) ## Run the tests, with branch coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90

@@ -68,6 +68,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
+    demo.add_argument("--picture", type=Path, metavar="SVG", help="draw what the terminal showed into a file")
 
     sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
     sandbox.add_argument("--port", type=_port, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")

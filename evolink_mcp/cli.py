@@ -36,7 +36,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "http":
             return _http(arguments)
         case "demo":
-            return _demo(arguments.out)
+            return _demo(arguments.out, arguments.picture)
         case "sandbox":
             return _sandbox(arguments.port)
         case "models":
@@ -123,13 +123,13 @@ def _announce_http(url: str) -> None:
     print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).", flush=True)
 
 
-def _demo(out: Path) -> int:
+def _demo(out: Path, picture: Path | None) -> int:
     if missing := _missing_extras():
         return _fail(missing)
     from evolink_mcp.demo import run_demo
 
     try:
-        return run_demo(out)
+        return run_demo(out, picture)
     except OSError as error:
         return _fail(f"The demo cannot write to {out} ({error.strerror}).\nNext: choose another folder with --out.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -29,9 +30,12 @@ class StepFailed(Exception):
     """A tool refused or failed; the text is the tool's own."""
 
 
-def run_demo(out: Path) -> int:
-    """Runs the job and leaves its files in ``out``. Returns the exit code."""
-    console = Console()
+def run_demo(out: Path, picture: Path | None = None) -> int:
+    """Runs the job and leaves its files in ``out``. Returns the exit code.
+
+    ``picture``: where to draw what the terminal showed, as an SVG.
+    """
+    console = Console(record=True, width=112) if picture else Console()
     try:
         anyio.run(_demo, console, out.expanduser().absolute())
     except StepFailed as failed:
@@ -40,6 +44,10 @@ def run_demo(out: Path) -> int:
     except TimeoutError:
         console.print(f"[red]The demo stopped:[/red] it took longer than {LONGEST:.0f} s.")
         return 1
+    if picture is not None:
+        drawn = console.export_svg(title="evolink-mcp demo")
+        # A picture in a page should not fetch fonts from elsewhere.
+        picture.write_text(re.sub(r"@font-face \{.*?\}\n", "", drawn, flags=re.DOTALL), encoding="utf-8")
     return 0
 
 

@@ -12,7 +12,7 @@ from tests.open_files import check_folder
 
 def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) -> None:
     out = tmp_path / "made here"
-    command = [sys.executable, "-m", "evolink_mcp", "demo", "--out", str(out)]
+    command = [sys.executable, "-m", "evolink_mcp", "demo", "--out", str(out), "--picture", str(tmp_path / "a.svg")]
     done = subprocess.run(
         command, env=environment(), capture_output=True, text=True, encoding="utf-8", timeout=90, check=False
     )
@@ -39,3 +39,7 @@ def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) 
     for preview in out.glob("*.jpg"):
         assert str(preview) in done.stdout
     assert done.stderr == ""
+    drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert drawn.startswith("<svg")
+    assert "generate_video" in drawn
+    assert "font-face" not in drawn
