@@ -15,6 +15,7 @@ from benchmarks.figures import Section, table
 ROWS = {
     "start": ("start", "memory", "list"),
     "growth": ("growth",),
+    "calls": ("calls",),
 }
 CHECKED = ("start", "calls", "growth")  # what the budgets need
 
