@@ -54,7 +54,7 @@ class _Watched:
     failed: int = 0
     error: GatewayError | None = None
     waits: int = 0
-    looking: anyio.Lock = field(default_factory=anyio.Lock)
+    looking: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
 
     @property
     def hopeless(self) -> bool:

@@ -23,7 +23,7 @@ from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.progress import LEAST_GAP, Progress
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.texts import Texts
@@ -210,13 +210,19 @@ class Call:
     @asynccontextmanager
     async def beating(self) -> AsyncGenerator[None]:
         """Keeps the client's progress moving while something below takes its time: a look, a download, a submit."""
-        beats = asyncio.create_task(self.progress.keep_beating())
+        beats: list[asyncio.Task[None]] = []
+        # A task costs more than all else around a quick call, and most calls are over before the first beat.
+        first = asyncio.get_running_loop().call_later(
+            LEAST_GAP, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
+        )
         try:
             yield
         finally:
-            beats.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([beats])
+            first.cancel()
+            for each in beats:
+                each.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([each])
 
     async def _report(self, progress: float, message: str) -> None:
         """Tells a client that asked for it how far the call is (of 100)."""
