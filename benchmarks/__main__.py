@@ -16,6 +16,11 @@ ROWS = {
     "start": ("start", "memory", "list"),
     "growth": ("growth",),
     "calls": ("calls",),
+    "web": ("http", "sse_memory"),
+    "lateness": ("late",),
+    "turns": ("turns",),
+    "transfer": ("files",),
+    "library": ("registry",),
 }
 CHECKED = ("start", "calls", "growth")  # what the budgets need
 
