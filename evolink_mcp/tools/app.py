@@ -26,7 +26,6 @@ from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import LEAST_GAP, Progress
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
-from evolink_mcp.jobs.texts import Texts
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Keeper
 from evolink_mcp.media.fetch import Fetcher
@@ -34,6 +33,7 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.tools.watching import Credential, Watcher
 
 if TYPE_CHECKING:
+    from evolink_mcp.jobs.texts import Texts
     from evolink_mcp.registry import Registry
 
 
@@ -114,6 +114,8 @@ class App:
 
     @cached_property
     def texts(self) -> Texts:
+        from evolink_mcp.jobs.texts import Texts
+
         return Texts(self.state.memory, self.pauses, self.clock)
 
     @cached_property
