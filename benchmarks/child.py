@@ -86,7 +86,9 @@ class Child:
 
     def begin(self) -> Started:
         """Says hello and asks for the tools."""
-        self.request("initialize", protocolVersion=PROTOCOL, capabilities={}, clientInfo={"name": "bench", "version": "1"})
+        self.request(
+            "initialize", protocolVersion=PROTOCOL, capabilities={}, clientInfo={"name": "bench", "version": "1"}
+        )
         initialize = self.age
         self._send([{"method": "notifications/initialized"}])
         tools = self.request("tools/list").get("tools", [])

@@ -181,9 +181,7 @@ def run(name: str, url: str, size: int) -> tuple[float, float]:
         RuntimeError: It failed; with what it said.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("EVOLINK_")}
-    done = subprocess.run(
-        [*CHILD, "--run", name, url, str(size)], env=env, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*CHILD, "--run", name, url, str(size)], env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     figures = json.loads(done.stdout.splitlines()[-1])

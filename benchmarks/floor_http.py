@@ -21,7 +21,10 @@ async def serve(gateway: str) -> None:
     application = server.streamable_http_app(stateless_http=True, json_response=False)
     assert isinstance(application, Starlette)
     application.router.routes.extend(server.sse_app().routes)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    # With the protocol named, asyncio turns Nagle's algorithm off, as it does for a socket of its own: 44 ms a call.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(2048)
     sys.stdout.write(f"floor answers at http://127.0.0.1:{listener.getsockname()[1]}/mcp\n")
     sys.stdout.flush()
     config = uvicorn.Config(application, log_level="warning", access_log=False)

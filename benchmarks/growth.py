@@ -54,7 +54,12 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
                 continue
             more[contender.name] = (after - before) / MB
             rows.append(
-                [contender.name, f"{before / MB:.1f}", f"{after / MB:.1f} ({(after - before) / MB:+.1f})", f"{rate:,.0f}"]
+                [
+                    contender.name,
+                    f"{before / MB:.1f}",
+                    f"{after / MB:.1f} ({(after - before) / MB:+.1f})",
+                    f"{rate:,.0f}",
+                ]
             )
     ours = more[OURS.name]
     return {

@@ -32,7 +32,11 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
     _ = app.registry
     rows = [
         ["load, once a process, at the first call that needs it", told(timed(load, 1, rounds), 1, scale=1e3), "ms"],
-        ["check one call", told(timed(lambda: registry.check("image", model, wanted), 500, rounds), 0, scale=1e6), "µs"],
+        [
+            "check one call",
+            told(timed(lambda: registry.check("image", model, wanted), 500, rounds), 0, scale=1e6),
+            "µs",
+        ],
         ["list_models, all", told(timed(lambda: models_view(app).as_text(), 50, rounds), 0, scale=1e6), "µs"],
         [
             "list_models, one in full",

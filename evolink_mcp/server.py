@@ -11,6 +11,7 @@ from evolink_mcp import __version__
 from evolink_mcp.settings import Settings, Toolset
 from evolink_mcp.tools import files, media, models, prompts, strict, toolsets
 from evolink_mcp.tools.app import App
+from evolink_mcp.tools.quiet import own_logging
 from evolink_mcp.tools.resources import add_resources
 
 INSTRUCTIONS = """\
@@ -51,16 +52,17 @@ def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
     offer = toolset_offer(app)
     tools, offered = list_tools(app, offer), prompts.list_prompts()
-    server = MCPServer(
-        name="evolink",
-        title="EvoLink media",
-        version=__version__,
-        instructions=instructions(app.settings),
-        tools=tools,
-        log_level=app.settings.log_level,
-        middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
-        subscriptions=False,
-    )
+    with own_logging():
+        server = MCPServer(
+            name="evolink",
+            title="EvoLink media",
+            version=__version__,
+            instructions=instructions(app.settings),
+            tools=tools,
+            log_level=app.settings.log_level,
+            middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
+            subscriptions=False,
+        )
     add_resources(server, app)
     for prompt in offered:
         server.add_prompt(prompt)
