@@ -112,6 +112,6 @@ def checked() -> dict[str, dict[str, float]]:
         for latency, in_flight, calls in SHAPES:
             if not latency:
                 for tool in TOOLS:
-                    found = anyio.run(measured, url, tool, in_flight, calls, 5)
+                    found = anyio.run(measured, url, tool, in_flight, calls // 2, 7)
                     ratios.append(ratio(found["floor"][0], found["ours"][0]))
     return {"calls": {"ratio": median(ratios)}}

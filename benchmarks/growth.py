@@ -41,6 +41,13 @@ def grown(contender: Contender, url: str) -> tuple[float, float, float]:
     return resident[0], resident[1], CALLS / seconds
 
 
+def checked() -> dict[str, dict[str, float]]:
+    """What the budget needs: ours alone."""
+    with gateway() as url:
+        before, after, _ = grown(OURS, url)
+    return {"growth": {"mb": (after - before) / MB}}
+
+
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """One run each: it is long enough to be its own median."""
     who = [OURS, FLOOR] if quick else contenders()

@@ -17,6 +17,7 @@ from evolink_mcp.environment import UPLOAD_DIRS, help_text
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
 
+PLAIN: tuple[list[str], ...] = ([], ["stdio"])
 TRY = "try it without a key:  evolink-mcp demo"
 
 
@@ -38,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end a command
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = _run(arguments)
+        # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
+        code = _run(
+            argparse.Namespace(sandbox=False, command="stdio") if words in PLAIN else _parser().parse_args(words)
+        )
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

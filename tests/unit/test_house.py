@@ -117,7 +117,8 @@ def test_the_program_loads_only_what_it_offers(module: str) -> None:
     code = (
         "import sys; from evolink_mcp.guard.secrets import set_up_logging; set_up_logging('INFO');"
         "from evolink_mcp.settings import Settings; from evolink_mcp.tools.app import App;"
-        f"from evolink_mcp.server import create_server; create_server(App(Settings())); sys.exit({module!r} in sys.modules)"
+        f"from evolink_mcp.server import create_server; create_server(App(Settings()));"
+        f"sys.exit({module!r} in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
