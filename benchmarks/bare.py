@@ -11,8 +11,11 @@ for line in sys.stdin:
     if "id" not in message:
         continue
     if message["method"] == "initialize":
-        told = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}}
-        result = {**told, "serverInfo": {"name": "bare", "version": "1"}}
+        told: dict[str, object] = {
+            "protocolVersion": message["params"]["protocolVersion"],
+            "capabilities": {"tools": {}},
+        }
+        result: dict[str, object] = {**told, "serverInfo": {"name": "bare", "version": "1"}}
     elif message["method"] == "tools/list":
         result = {"tools": TOOLS}
     else:

@@ -73,7 +73,7 @@ async def measured(
 
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """Every shape with both tools."""
-    rounds = 3 if quick else 9
+    rounds = 3 if quick else 7
     rows, ratios = list[list[str]](), list[float]()
     for latency, in_flight, calls in SHAPES:
         with gateway(latency) as url:

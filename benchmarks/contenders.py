@@ -57,7 +57,7 @@ BARE = Contender(
 )
 
 NPM = ("@evolinkai/evolink-media", "1.2.1")
-PYPI = (
+PYPI: tuple[tuple[str, str, dict[str, str], tuple[str, dict[str, Any]]], ...] = (
     # Each with its settings, and a call that it answers or refuses before it asks its own gateway.
     (
         "minimax-mcp",

@@ -46,7 +46,7 @@ def loads(rounds: int) -> list[float]:
 
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """All of it in this process."""
-    rounds = 3 if quick else 9
+    rounds = 3 if quick else 7
     registry, app = load(), App(Settings())
     wanted = {"prompt": "a picture", "size": "16:9", "n": 2, "image_urls": ["https://example.com/a.png"]}
     model = registry.defaults["image"]

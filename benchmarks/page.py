@@ -44,7 +44,7 @@ def read_results() -> dict[str, Any]:
 
 def save(found: dict[str, Section], began: dict[str, Any], order: list[str]) -> None:
     """Adds sections to the figures, in their order, and writes both files."""
-    results = read_results() | machine()
+    results: dict[str, Any] = {**read_results(), **machine()}
     sections = results["sections"] | {name: {**began, **asdict(section)} for name, section in found.items()}
     results["sections"] = {name: sections[name] for name in order if name in sections}
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

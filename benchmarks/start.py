@@ -78,7 +78,7 @@ def more_mb(ours: Runs, floor: Runs) -> float:
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """Three tables from the same runs."""
     who = contenders()
-    runs = interleaved(who, 3 if quick else 9)
+    runs = interleaved(who, 3 if quick else 7)
     ours, floor = runs[OURS.name], runs[FLOOR.name]
     start_ratio = ratio(ours.listed, floor.listed)
     more = more_mb(ours, floor)

@@ -26,7 +26,7 @@ HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every
 GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
 LEAST_SECONDS = 1.0  # less is no time to look
 MAX_FAILED_LOOKS = 3
-MAX_LINGERING = 1000
+MAX_LINGERING = 200  # tasks of which it is remembered for seconds when they were last looked at
 LAST_LOOK_SECONDS = 2.0  # what a look under way may still take once the server is being stopped
 RETRY_SECONDS = 3.0  # after a failed look at a task of which nothing is known yet
 HOPELESS = frozenset({400, 401, 402, 403, 404})
@@ -119,9 +119,9 @@ class Waits:
         """Waits up to ``seconds`` for a task to end; returns what is known of it then.
 
         Given an id, the first look comes at once, unless one was made a moment ago and
-        the next is due within the wait; given a task just created, when the pace foresees it. A task past its give-up time is looked at once and not
-        waited for. Failed looks are forgiven, two in a row at most, unless they are
-        hopeless.
+        the next is due within the wait; given a task just created, when the pace
+        foresees it. A task past its give-up time is looked at once and not waited for.
+        Failed looks are forgiven, two in a row at most, unless they are hopeless.
 
         Raises:
             Refused: The id cannot be one, or the caller has too many waits under way.
