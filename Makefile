@@ -7,10 +7,10 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci generated manifests mcpb package interop hooks clean
+.PHONY: help demo picture test check ci bench bench-check generated manifests mcpb package interop hooks clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3"; exit 1; }
@@ -56,6 +56,12 @@ package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty env
 interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and the network)
 	$(BIN)/python -m tests.interop.fetch
 	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations=5 tests/interop
+
+bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md
+	$(BIN)/python -m benchmarks
+
+bench-check: $(DEV) ## Hold the budgets of speed and footprint, as ratios in one run
+	$(BIN)/python -m benchmarks --check
 
 hooks: $(DEV) ## Run the checks before every commit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit

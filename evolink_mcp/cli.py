@@ -17,15 +17,19 @@ from evolink_mcp.environment import UPLOAD_DIRS
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
 
+PLAIN: tuple[list[str], ...] = ([], ["stdio"])
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Runs a command and exits with its code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end a command
-    arguments = parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        code = _run(arguments)
+        # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
+        plain = argparse.Namespace(sandbox=False, command="stdio")
+        code = _run(plain if words in PLAIN else parser(words).parse_args(words))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp import __version__
-from evolink_mcp.settings import Settings
-from evolink_mcp.tools import account, files, media, models, prompts, strict, text, toolsets
+from evolink_mcp.settings import Settings, Toolset
+from evolink_mcp.tools import files, media, models, prompts, strict, toolsets
 from evolink_mcp.tools.app import App
+from evolink_mcp.tools.quiet import own_logging
 from evolink_mcp.tools.resources import add_resources
 
 INSTRUCTIONS = """\
@@ -50,16 +53,17 @@ def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
     offer = toolset_offer(app)
     tools, offered = list_tools(app, offer), prompts.list_prompts()
-    server = MCPServer(
-        name="evolink",
-        title="EvoLink media",
-        version=__version__,
-        instructions=instructions(app.settings),
-        tools=tools,
-        log_level=app.settings.log_level,
-        middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
-        subscriptions=False,
-    )
+    with own_logging():
+        server = MCPServer(
+            name="evolink",
+            title="EvoLink media",
+            version=__version__,
+            instructions=instructions(app.settings),
+            tools=tools,
+            log_level=app.settings.log_level,
+            middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
+            subscriptions=False,
+        )
     add_resources(server, app)
     for prompt in offered:
         server.add_prompt(prompt)
@@ -81,8 +85,12 @@ def list_tools(app: App, offer: toolsets.Offer | None = None) -> list[Tool]:
 
 
 def toolset_offer(app: App) -> toolsets.Offer:
-    """Every tool by its toolset, each with its four hints."""
-    return {"media": _media(app), "text": _text(app), "account": _account(app)}
+    """The tools of the toolsets that the operator allows, each with its four hints.
+
+    What is not offered is not built, nor its modules loaded: a host waits for this at every start.
+    """
+    makers: dict[Toolset, Callable[[App], list[Tool]]] = {"media": _media, "text": _text, "account": _account}
+    return {name: make(app) for name, make in makers.items() if name in app.settings.toolsets}
 
 
 def _media(app: App) -> list[Tool]:
@@ -156,6 +164,8 @@ def _media(app: App) -> list[Tool]:
 
 
 def _text(app: App) -> list[Tool]:
+    from evolink_mcp.tools import text
+
     return [
         strict.build(
             app,
@@ -171,6 +181,8 @@ def _text(app: App) -> list[Tool]:
 
 
 def _account(app: App) -> list[Tool]:
+    from evolink_mcp.tools import account
+
     return [
         strict.build(
             app,

@@ -27,7 +27,8 @@ from evolink_mcp.guard.secrets import fingerprint
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
 EVENTS = "text/event-stream"
-POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
+# As many are kept as may be open: a burst that leaves more than are kept pays a new handshake for each of the rest.
+POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=15.0)
 # No request to this machine goes through a proxy, whatever the environment says.
 NO_PROXY: dict[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 NEVER_ARRIVED = (

@@ -100,17 +100,18 @@ class LocalMemory:
     """A memory of this process, bounded in time and size."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._known: dict[str, float] = {}  # oldest first; one flat string a task, for there may be thousands
         self._left: OrderedDict[tuple[str, str], dict[str, Kept]] = OrderedDict()
 
     async def note(self, owner: str, task_id: str, now: float) -> None:
-        self._known[owner, task_id] = now
-        self._known.move_to_end((owner, task_id))
+        name = f"{owner} {task_id}"
+        self._known.pop(name, None)
+        self._known[name] = now
         while len(self._known) > MAX_KEPT:
-            self._known.popitem(last=False)
+            del self._known[next(iter(self._known))]
 
     async def knows(self, owner: str, task_id: str, now: float) -> bool:
-        noted = self._known.get((owner, task_id))
+        noted = self._known.get(f"{owner} {task_id}")
         return noted is not None and now - noted <= KEEP_SECONDS
 
     async def leave(self, owner: str, intent: str, answer: Answer, now: float) -> None:

@@ -2,7 +2,7 @@
 
 Every look makes the gateway ask its provider, so looks are rationed: a first one
 after ``first`` seconds, then one every ``interval`` seconds, growing from its
-lower to its upper bound over the first minute. Where the gateway says how long a
+lower to its upper bound as the task grows old. Where the gateway says how long a
 task takes, nothing is gained by the shorter ones: looks come at the upper bound,
 and one is placed right behind the expected end.
 """
@@ -26,6 +26,7 @@ class Pace(NamedTuple):
     shortest: float
     longest: float
     give_up: float
+    grown: float  # the age from which the interval is at its upper bound
 
     def next_look(
         self,
@@ -47,14 +48,14 @@ class Pace(NamedTuple):
             at_end = max(left + BEHIND, self.shortest)
             interval = at_end if at_end <= self.longest * STRETCH else self.longest
         else:
-            interval = self.shortest + (self.longest - self.shortest) * min(age / 60.0, 1.0)
+            interval = self.shortest + (self.longest - self.shortest) * min(age / self.grown, 1.0)
             if spread is not None:
                 interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
         return max(created + self.first, now + interval)
 
 
-IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300)
-VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600)
+IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, grown=15)
+VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, grown=60)
 
 
 def pace_of(kind: str | None) -> Pace:

@@ -26,6 +26,7 @@ HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every
 GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
 LEAST_SECONDS = 1.0  # less is no time to look
 MAX_FAILED_LOOKS = 3
+MAX_LINGERING = 200  # tasks of which it is remembered for seconds when they were last looked at
 LAST_LOOK_SECONDS = 2.0  # what a look under way may still take once the server is being stopped
 RETRY_SECONDS = 3.0  # after a failed look at a task of which nothing is known yet
 HOPELESS = frozenset({400, 401, 402, 403, 404})
@@ -54,7 +55,7 @@ class _Watched:
     failed: int = 0
     error: GatewayError | None = None
     waits: int = 0
-    looking: anyio.Lock = field(default_factory=anyio.Lock)
+    looking: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
 
     @property
     def hopeless(self) -> bool:
@@ -98,6 +99,7 @@ class Waits:
         self._spread = spread
         self._most = most
         self._watched: dict[tuple[str, str], _Watched] = {}
+        self._lingering: dict[tuple[str, str], _Watched] = {}
         self._waiting: Counter[str] = Counter()
         self._pending: dict[anyio.CancelScope, float] = {}
         self._stopped = False
@@ -116,10 +118,10 @@ class Waits:
     async def wait_for(self, caller: Caller, task: wire.Task | str, *, seconds: float, progress: Progress) -> Waited:
         """Waits up to ``seconds`` for a task to end; returns what is known of it then.
 
-        Given an id, the first look comes at once; given a task just created, when
-        the pace foresees it. A task past its give-up time is looked at once and not
-        waited for. Failed looks are forgiven, two in a row at most, unless they are
-        hopeless.
+        Given an id, the first look comes at once, unless one was made a moment ago and
+        the next is due within the wait; given a task just created, when the pace
+        foresees it. A task past its give-up time is looked at once and not waited for.
+        Failed looks are forgiven, two in a row at most, unless they are hopeless.
 
         Raises:
             Refused: The id cannot be one, or the caller has too many waits under way.
@@ -129,7 +131,7 @@ class Waits:
         key = (caller.owner, task_id)
         if seconds > 0 and self._most and self._waiting[caller.owner] >= self._most:
             raise _too_many(self._most, seconds)
-        watched = self._watched.setdefault(key, _Watched())
+        watched = self._watched.setdefault(key, self._resumed(key, seconds) or _Watched())
         watched.waits += 1
         self._waiting[caller.owner] += 1
         try:
@@ -146,6 +148,28 @@ class Waits:
             watched.waits -= 1
             if not watched.waits:
                 self._watched.pop(key, None)
+                self._linger(key, watched)
+
+    def foresee(self, caller: Caller, task: wire.Task) -> None:
+        """Remembers a task just created, so that a wait that follows at once looks when the pace foresees it."""
+        watched = _Watched()
+        watched.saw(task, self._clock.now())
+        watched.due = self._next(caller.account, watched)
+        self._linger((caller.owner, task.id), watched)
+
+    def _linger(self, key: tuple[str, str], watched: _Watched) -> None:
+        """Keeps what a wait knew for the next one, until the next look is due."""
+        self._lingering.pop(key, None)
+        if watched.known is not None and not watched.known.final and not watched.failed:
+            self._lingering[key] = watched
+        while len(self._lingering) > MAX_LINGERING:
+            del self._lingering[next(iter(self._lingering))]
+
+    def _resumed(self, key: tuple[str, str], seconds: float) -> _Watched | None:
+        """What an earlier wait knew, where its next look comes within this one; else a look at once tells more."""
+        watched = self._lingering.pop(key, None)
+        now = self._clock.now()
+        return watched if watched is not None and now < watched.due <= now + seconds else None
 
     async def _wait(
         self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float, progress: Progress

@@ -23,10 +23,9 @@ from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.progress import LEAST_GAP, Progress
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
-from evolink_mcp.jobs.texts import Texts
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Keeper
 from evolink_mcp.media.fetch import Fetcher
@@ -34,6 +33,7 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.tools.watching import Credential, Watcher
 
 if TYPE_CHECKING:
+    from evolink_mcp.jobs.texts import Texts
     from evolink_mcp.registry import Registry
 
 
@@ -114,6 +114,8 @@ class App:
 
     @cached_property
     def texts(self) -> Texts:
+        from evolink_mcp.jobs.texts import Texts
+
         return Texts(self.state.memory, self.pauses, self.clock)
 
     @cached_property
@@ -211,13 +213,19 @@ class Call:
     @asynccontextmanager
     async def beating(self) -> AsyncGenerator[None]:
         """Keeps the client's progress moving while something below takes its time: a look, a download, a submit."""
-        beats = asyncio.create_task(self.progress.keep_beating())
+        beats: list[asyncio.Task[None]] = []
+        # A task costs more than all else around a quick call, and most calls are over before the first beat.
+        first = asyncio.get_running_loop().call_later(
+            LEAST_GAP, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
+        )
         try:
             yield
         finally:
-            beats.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([beats])
+            first.cancel()
+            for each in beats:
+                each.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([each])
 
     async def _report(self, progress: float, message: str) -> None:
         """Tells a client that asked for it how far the call is (of 100)."""

@@ -196,6 +196,8 @@ async def _delivered(
                 caller, task, seconds=call.left(wait_seconds), progress=call.progress
             )
             task, notes = waited.task, (*notes, *waited.notes)
+        elif not task.final:
+            call.app.waits.foresee(caller, task)
         return await finish(call, task, seconds=call.left(wait_seconds + GRACE), notes=notes)
     except EvolinkError as error:
         notes = (*notes, f"The task was created, but looking at it failed: {error.what}")

@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -31,7 +32,7 @@ from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
 from evolink_mcp.jobs.recover import NEVER_BLINDLY
 from evolink_mcp.tools.app import App, Call
 from evolink_mcp.tools.problems import first_of
-from evolink_mcp.tools.schema import portable, shallow
+from evolink_mcp.tools.schema import Schema, portable, shallow
 from evolink_mcp.tools.views import TaskView, View
 from evolink_mcp.tools.watching import Done, outcome_of
 
@@ -234,7 +235,7 @@ def build(
     without the inner shapes, which the free check_task spells out once for all.
     """
     signature = inspect.signature(function, eval_str=True)
-    output_schema = portable(signature.return_annotation, closed=False)
+    output_schema = _output_schema(signature.return_annotation)
     if paid and signature.return_annotation is TaskView:
         output_schema = shallow(output_schema)
     fields: dict[str, Any] = {
@@ -260,6 +261,12 @@ def build(
         ),
     )
     return tool.attach(app, paid=paid)
+
+
+@cache
+def _output_schema(view: type[View]) -> Schema:
+    """The schema of a view, made once for all tools that return it. Not to be changed."""
+    return portable(view, closed=False)
 
 
 def offer_only(names_for: Callable[[Mapping[str, str] | None], Sequence[str]]) -> ServerMiddleware[Any]:

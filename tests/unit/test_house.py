@@ -114,6 +114,17 @@ def test_starting_the_server_loads_only_what_the_first_call_needs(module: str) -
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
+@pytest.mark.parametrize("module", ["rich", "evolink_mcp.tools.text", "evolink_mcp.tools.account", "sqlite3"])
+def test_the_program_loads_only_what_it_offers(module: str) -> None:
+    code = (
+        "import sys; from evolink_mcp.guard.secrets import set_up_logging; set_up_logging('INFO');"
+        "from evolink_mcp.settings import Settings; from evolink_mcp.tools.app import App;"
+        f"from evolink_mcp.server import create_server; create_server(App(Settings()));"
+        f"sys.exit({module!r} in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
 def test_the_version_is_written_in_one_place() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" not in project

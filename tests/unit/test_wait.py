@@ -15,7 +15,7 @@ from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.wait import HEARTBEAT, MAX_FAILED_LOOKS, Waits
+from evolink_mcp.jobs.wait import HEARTBEAT, MAX_FAILED_LOOKS, MAX_LINGERING, Waits
 from tests.support import FakeClock, Sandbox
 
 IMAGE = {"model": "gpt-image-2", "prompt": "a cat", "size": "1024x1024", "resolution": "1K"}
@@ -89,6 +89,46 @@ async def test_an_id_alone_is_looked_at_at_once(caller: Caller, sandbox: Sandbox
     _, _, passed = await waited(caller, task.id, clock, 0)
     assert passed == 0
     assert len(sandbox.requests("/v1/tasks/")) == 1
+
+
+async def wait_twice(caller: Caller, sandbox: Sandbox, clock: FakeClock, first: float, then: float) -> list[float]:
+    """Two waits of one process for one image, one right after the other; when it was looked at, from the first on."""
+    task = await started(caller, sandbox, "image", 1000)
+    waits, began = Waits(clock, Pauses(clock)), clock.now()
+    for seconds in (first, then):
+        await waits.wait_for(caller, task.id, seconds=seconds, progress=Progress(Told(clock)))
+    assert clock.now() == pytest.approx(began + first + then)
+    return looks(sandbox, looks(sandbox, 0)[0])
+
+
+async def test_a_wait_goes_on_where_the_last_one_stopped(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+    seen = await wait_twice(caller, sandbox, clock, 10, 10)
+    assert min(later - earlier for earlier, later in pairwise(seen)) >= 3 - 0.5
+
+
+async def test_whoever_does_not_wait_for_the_next_look_gets_one_at_once(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    seen = await wait_twice(caller, sandbox, clock, 1, 0)
+    assert len(seen) == 2
+    assert seen[1] < 3
+
+
+async def test_a_wait_right_after_the_submit_looks_when_the_pace_foresees_it(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    task = await started(caller, sandbox, "image", 1000)
+    waits = Waits(clock, Pauses(clock))
+    waits.foresee(caller, task)
+    await waits.wait_for(caller, task.id, seconds=4, progress=Progress(Told(clock)))
+    assert len(looks(sandbox, 0)) == 1
+
+
+async def test_what_is_remembered_of_waits_is_bounded(caller: Caller, clock: FakeClock) -> None:
+    waits = Waits(clock, Pauses(clock))
+    for number in range(MAX_LINGERING + 10):
+        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
+    assert len(waits._lingering) == MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_the_end_is_told_at_once(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
@@ -165,7 +205,7 @@ async def test_an_old_look_is_told_as_one(caller: Caller, sandbox: Sandbox, cloc
     task = await started(caller, sandbox, "image", 1000)
     sandbox.fault("task", "status", status=503, times=2, after=1)
     waits = Waits(clock, Pauses(clock))
-    seen = await waits.wait_for(caller, task.id, seconds=9, progress=Progress(Told(clock)))
+    seen = await waits.wait_for(caller, task.id, seconds=12, progress=Progress(Told(clock)))
     assert any("later looks at it failed" in note for note in seen.notes)
     fresh = await waits.wait_for(caller, task.id, seconds=0, progress=Progress(Told(clock)))
     assert fresh.notes == ()
@@ -284,15 +324,15 @@ async def test_a_first_look_is_not_repeated_beyond_the_wait(caller: Caller, sand
 
 
 def test_paces_are_those_of_the_seeds() -> None:
-    assert IMAGE_PACE == (3, 3, 5, 300)
-    assert VIDEO_PACE == (15, 10, 15, 600)
+    assert IMAGE_PACE[:4] == (3, 3, 5, 300)
+    assert VIDEO_PACE[:4] == (15, 10, 15, 600)
     assert pace_of("image") is IMAGE_PACE
     assert pace_of("video") is pace_of(None) is VIDEO_PACE
 
 
 def test_intervals_grow_from_the_lower_to_the_upper_bound() -> None:
     assert IMAGE_PACE.next_look(created=0, now=0) == 3
-    assert IMAGE_PACE.next_look(created=0, now=3) == pytest.approx(6.1)
+    assert IMAGE_PACE.next_look(created=0, now=3) == pytest.approx(6.4)
     assert IMAGE_PACE.next_look(created=0, now=90) == 95
     assert VIDEO_PACE.next_look(created=0, now=2) == 15
     assert VIDEO_PACE.next_look(created=100, now=90) == 115

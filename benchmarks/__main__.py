@@ -1,0 +1,88 @@
+"""``python -m benchmarks``: measures, prints, and writes docs/performance.md; ``--check`` holds the budgets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from typing import cast
+
+from benchmarks import budgets, page
+from benchmarks.figures import Section, table
+
+# A module and the sections it makes, in the order of the page.
+ROWS = {
+    "start": ("start", "memory", "list"),
+    "growth": ("growth",),
+    "calls": ("calls",),
+    "web": ("http", "sse_memory"),
+    "lateness": ("late",),
+    "turns": ("turns",),
+    "transfer": ("files",),
+    "library": ("registry",),
+}
+CHECKED = ("start", "calls", "growth")  # what the budgets need
+
+
+def measure(name: str, *, quick: bool) -> dict[str, Section]:
+    """Runs one module's measurements."""
+    return cast("dict[str, Section]", import_module(f"benchmarks.{name}").sections(quick=quick))
+
+
+def _checked(name: str) -> dict[str, dict[str, float]]:
+    return cast("dict[str, dict[str, float]]", import_module(f"benchmarks.{name}").checked())
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def bench(names: list[str], *, quick: bool, keep: bool) -> None:
+    """Measures, prints and, with ``keep``, saves after each: an interrupted run loses one module at most."""
+    order = [section for sections in ROWS.values() for section in sections]
+    for name in names:
+        began, started = page.stamp(), time.monotonic()
+        found = measure(name, quick=quick)
+        for section in found.values():
+            say(f"\n## {section.title}\n\n{table(section.head, section.rows)}\n\n{section.said}")
+        say(f"\n({name}: {time.monotonic() - started:.0f} s)")
+        if keep:
+            page.save(found, began, order)
+
+
+def check() -> int:
+    """Measures what the budgets need; what does not hold is measured once more. The number of broken budgets."""
+    figures: dict[str, float] = {}
+    failed: list[budgets.Budget] = []
+    wanted = set(CHECKED)
+    for attempt in (1, 2):
+        for name in CHECKED:
+            if name in wanted:
+                for section, each in _checked(name).items():
+                    figures |= {f"{section}.{key}": value for key, value in each.items()}
+        failed = budgets.broken(figures)
+        wanted = {name for name in CHECKED for each in failed if each.figure.split(".")[0] in ROWS[name]}
+        if not failed:
+            break
+        if attempt == 1:
+            say("Once more, for a busy machine: " + ", ".join(each.what for each in failed))
+    for each in budgets.BUDGETS:
+        say(each.told(figures[each.figure]) if each.figure in figures else f"UNKNOWN {each.what}")
+    return len(failed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(ROWS), help="only these rows; repeat")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and nothing is saved")
+    parser.add_argument("--check", action="store_true", help="hold the budgets; exit 1 where one is broken")
+    arguments = parser.parse_args()
+    if arguments.check:
+        sys.exit(bool(check()))
+    bench(arguments.only or list(ROWS), quick=arguments.quick, keep=not arguments.quick)
+
+
+if __name__ == "__main__":
+    main()

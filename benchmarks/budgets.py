@@ -1,0 +1,39 @@
+"""What must hold, as ratios and differences to the SDK floor of the same run: ``make bench-check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One figure and its limit: at most ``limit``, or at least where ``least``."""
+
+    figure: str
+    what: str
+    limit: float
+    least: bool = False
+
+    def holds(self, value: float) -> bool:
+        return value >= self.limit if self.least else value <= self.limit
+
+    def told(self, value: float) -> str:
+        """One line: the figure, the limit, and whether it holds."""
+        sign, verdict = ("≥" if self.least else "≤"), ("holds" if self.holds(value) else "BROKEN")
+        return f"{verdict:6}  {self.what}: {value:,.2f} {sign} {self.limit:,g}"
+
+
+BUDGETS = (
+    Budget("start.ratio", "start-up, × SDK floor", 1.10),
+    Budget("memory.more_mb", "memory after tools/list, MB more than the floor", 12),
+    Budget("list.bytes", "tools/list, bytes", 9_500),
+    Budget("list.without_output", "tools/list without output schemas, bytes", 6_200),
+    Budget("calls.ratio", "calls in process, × SDK floor", 0.85, least=True),
+    Budget("growth.mb", "growth over 10,000 calls, MB", 2),
+)
+
+
+def broken(figures: Mapping[str, float], budgets: tuple[Budget, ...] = BUDGETS) -> list[Budget]:
+    """The budgets that do not hold. A figure that was not measured is a budget that does not hold."""
+    return [each for each in budgets if each.figure not in figures or not each.holds(figures[each.figure])]

@@ -1,0 +1,122 @@
+"""Start-up, memory and the size of the tool list, over stdio."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from benchmarks.child import DidNotStart, spawned
+from benchmarks.contenders import FLOOR, OURS, Contender, contenders
+from benchmarks.figures import MB, Section, ratio, told
+
+
+@dataclass
+class Runs:
+    """What was measured of one contender: seconds, bytes, the tool list."""
+
+    initialize: list[float] = field(default_factory=list[float])
+    listed: list[float] = field(default_factory=list[float])
+    resident: list[float] = field(default_factory=list[float])
+    tools: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    failed: str = ""
+
+
+def interleaved(who: Sequence[Contender], rounds: int) -> dict[str, Runs]:
+    """Starts each in turn, ``rounds`` times after one that does not count: A B C A B C …"""
+    found: dict[str, Runs] = defaultdict(Runs)
+    for turn in range(rounds + 1):
+        for contender in who:
+            runs = found[contender.name]
+            runs.failed = runs.failed or contender.missing
+            if runs.failed:
+                continue
+            try:
+                with spawned(contender) as child:
+                    started = child.begin()
+                    resident = child.resident()
+            except (DidNotStart, OSError) as error:
+                runs.failed = f"does not start: {error}"
+                continue
+            if turn:  # the first one fills the disk cache
+                runs.initialize.append(started.initialize)
+                runs.listed.append(started.listed)
+                runs.resident.append(resident)
+                runs.tools = started.tools
+    return found
+
+
+def compact(value: object) -> int:
+    """Bytes as compact JSON."""
+    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def without_output(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tool list without output schemas, which many hosts leave out for their model."""
+    return [{name: value for name, value in tool.items() if name != "outputSchema"} for tool in tools]
+
+
+def checked() -> dict[str, dict[str, float]]:
+    """What the budgets need: ours and the floor, turn by turn."""
+    runs = interleaved([OURS, FLOOR], 11)
+    ours, floor = runs[OURS.name], runs[FLOOR.name]
+    return {
+        "start": {"ratio": ratio(ours.listed, floor.listed)},
+        "memory": {"more_mb": more_mb(ours, floor)},
+        "list": {"bytes": compact(ours.tools), "without_output": compact(without_output(ours.tools))},
+    }
+
+
+def more_mb(ours: Runs, floor: Runs) -> float:
+    """By how many MB ours is larger: the median over pairs."""
+    return median(one - other for one, other in zip(ours.resident, floor.resident, strict=True)) / MB
+
+
+def sections(*, quick: bool = False) -> dict[str, Section]:
+    """Three tables from the same runs."""
+    who = contenders()
+    runs = interleaved(who, 3 if quick else 7)
+    ours, floor = runs[OURS.name], runs[FLOOR.name]
+    start_ratio = ratio(ours.listed, floor.listed)
+    more = more_mb(ours, floor)
+    with_output, least = compact(ours.tools), compact(without_output(ours.tools))
+    times, sizes, memory = list[list[str]](), list[list[str]](), list[list[str]]()
+    for contender in who:
+        each = runs[contender.name]
+        if each.failed:
+            for rows in (times, sizes, memory):
+                rows.append([contender.name, each.failed, "–", "–"])
+            continue
+        share = f"{ratio(each.listed, floor.listed):.2f}" if len(each.listed) == len(floor.listed) else "–"
+        times.append([contender.name, told(each.initialize, scale=1000), told(each.listed, scale=1000), share])
+        memory.append([contender.name, told(each.resident, 1, scale=1 / MB)])
+        full, small = compact(each.tools), compact(without_output(each.tools))
+        sizes.append([contender.name, str(len(each.tools)), f"{full:,}", f"{small:,} (≈ {small // 4:,} tokens)"])
+    return {
+        "start": Section(
+            "Start-up over stdio",
+            ["server", "spawn → initialize, ms", "→ tools/list, ms", "× SDK floor"],
+            times,
+            f"Ours has its tools listed after {start_ratio:.2f} times what the SDK needs for seven empty ones; "
+            "most of it is the SDK's own import.",
+            {"ratio": start_ratio},
+        ),
+        "memory": Section(
+            "Memory after tools/list",
+            ["server", "process tree, MB"],
+            [row[:2] for row in memory],
+            f"Ours takes {more:.1f} MB more than the floor: its own code and schemas. Registry, pictures and the "
+            "HTTP server are not loaded before a call needs them.",
+            {"more_mb": more},
+        ),
+        "list": Section(
+            "What a host's model pays for the tool list",
+            ["server", "tools", "bytes", "without output schemas"],
+            sizes,
+            f"{with_output:,} bytes on every connection, {least:,} where the host drops output schemas.",
+            {"bytes": with_output, "without_output": least},
+        ),
+    }

@@ -1,0 +1,85 @@
+"""The benchmarks' arithmetic, and that docs/performance.md says what was measured. Nothing here measures time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+
+from benchmarks import budgets, page
+from benchmarks.__main__ import CHECKED, ROWS
+from benchmarks.budgets import BUDGETS, Budget
+from benchmarks.contenders import OURS
+from benchmarks.figures import percentile, ratio, table, told
+from benchmarks.lateness import seeds_loop
+from benchmarks.start import compact, without_output
+from benchmarks.turns import peer
+
+GOOD = {each.figure: each.limit for each in BUDGETS}
+
+
+def test_a_budget_holds_at_its_limit() -> None:
+    assert budgets.broken(GOOD) == []
+
+
+@pytest.mark.parametrize("budget", BUDGETS, ids=lambda each: each.figure)
+def test_a_budget_breaks_just_beyond_its_limit(budget: Budget) -> None:
+    beyond = budget.limit * (0.99 if budget.least else 1.01)
+    assert budgets.broken({**GOOD, budget.figure: beyond}) == [budget]
+    assert budget.told(beyond).startswith("BROKEN")
+
+
+def test_what_was_not_measured_does_not_hold() -> None:
+    figures = {name: value for name, value in GOOD.items() if name != "growth.mb"}
+    assert [each.figure for each in budgets.broken(figures)] == ["growth.mb"]
+
+
+def test_every_budget_is_of_a_section_that_the_check_measures() -> None:
+    measured = {section for name in CHECKED for section in ROWS[name]}
+    assert {each.figure.split(".")[0] for each in BUDGETS} <= measured
+
+
+def test_a_ratio_is_the_median_over_pairs() -> None:
+    assert ratio([2.0, 40.0, 3.0], [1.0, 10.0, 3.0]) == 2.0
+
+
+def test_figures_are_told_with_their_spread() -> None:
+    assert told([0.3, 0.1, 0.2], scale=1000) == "200 (100–300)"
+    assert percentile([float(each) for each in range(100)], 99) == 99
+    assert table(["a", "b"], [["1|2", "3"]]) == "| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
+
+
+def test_the_loop_of_the_quick_start_reads_at_once_and_every_five_seconds() -> None:
+    assert seeds_loop(10) == (0, 3)
+    assert seeds_loop(11) == (4, 4)
+
+
+def test_the_tool_list_is_counted_without_output_schemas_too() -> None:
+    tools: list[dict[str, Any]] = [{"name": "ä", "outputSchema": {}}]
+    assert compact(without_output(tools)) == len('[{"name":"ä"}]'.encode())
+
+
+def test_the_peers_flow_is_counted_look_by_look() -> None:
+    assert peer(("image",), 1) == (5, 480 + 3 * 320 + 430)
+
+
+def test_no_contender_reaches_further_than_loopback() -> None:
+    assert {value for name, value in OURS.env.items() if name.endswith("_URL")} == {"http://127.0.0.1:9"}
+
+
+def test_the_page_is_made_of_the_figures() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    assert page.with_figures(text, page.read_results()) == text
+
+
+def test_every_row_of_the_page_was_measured() -> None:
+    results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
+    sections = [section for names in ROWS.values() for section in names]
+    assert list(cast("dict[str, object]", results["sections"])) == sections
+
+
+def test_what_is_written_by_hand_outlives_new_figures() -> None:
+    results: dict[str, Any] = {"machine": "m", "software": "s", "sections": {}}
+    text = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
+    assert page.with_figures(text, results) == f"before\n{page.BEGIN}\n\nMeasured on m; s.\n\n{page.END}\nafter\n"
