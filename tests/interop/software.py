@@ -89,41 +89,30 @@ def network() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(kept)}
 
 
-def python(name: str, *wanted: str, checkout: Path | None = None) -> Path:
-    """The interpreter of an environment of its own with what is wanted installed, made once.
-
-    Args:
-        wanted: What uv is told to install.
-        checkout: A folder whose packages are importable in it, too.
+def environment(folder: Path, *wanted: str) -> Path:
+    """The interpreter of an environment, made in ``folder``, with what is wanted of ``uv pip install``.
 
     Raises:
         Missing: The network; with what uv said.
     """
-    folder = CACHE / name
     found = folder / "venv" / "bin" / "python"
-    with fetched_once(folder) as lacking:
-        if lacking:
-            _run([str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
-            install(found, *wanted)
-            if checkout is not None:
-                (packages,) = (folder / "venv").glob("lib/python*/site-packages")
-                (packages / "checkout.pth").write_text(f"{checkout}\n", encoding="utf-8")
+    _run([str(UV), "venv", "--quiet", "--clear", "--python", sys.executable, str(folder / "venv")], folder)
+    _run([str(UV), "pip", "install", "--quiet", "--python", str(found), *wanted], folder)
     return found
 
 
-def install(python: Path, *wanted: str) -> None:
-    """Installs into the environment of an interpreter.
+def pinned(name: str) -> Path:
+    """The interpreter of an environment with the pinned version of a Python package, made once.
 
     Raises:
         Missing: The network; with what uv said.
     """
-    _run([str(UV), "pip", "install", "--quiet", "--python", str(python), *wanted], python.parent)
-
-
-def pinned(name: str) -> Path:
-    """The interpreter of an environment with the pinned version of a Python package."""
     version = VERSIONS["pypi"][name]
-    return python(f"{name}-{version}", f"{name}=={version}")
+    folder = CACHE / f"{name}-{version}"
+    with fetched_once(folder) as lacking:
+        if lacking:
+            environment(folder, f"{name}=={version}")
+    return folder / "venv" / "bin" / "python"
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -5,7 +5,6 @@ Installed are the dependencies alone; the server runs from the checkout.
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -25,17 +24,18 @@ from tests.snapshots import PARAMETERS, read_snapshot
 from tests.support import Sandbox
 
 CLIENT = Path(__file__).parent / "clients" / "python2.py"
+pytestmark = pytest.mark.xdist_group("dependencies")  # an environment made once serves all of them
 PROJECT = ROOT / "pyproject.toml"
 
 
 @pytest.fixture(scope="session", params=["lowest-direct", "highest"])
-def python(request: pytest.FixtureRequest) -> Path:
-    """An interpreter with the lowest, or the newest, of what is declared."""
-    declared = hashlib.sha256(PROJECT.read_bytes() + str(ROOT).encode()).hexdigest()[:12]
-    options = ("--resolution", request.param, "--requirements", str(PROJECT), "--extra", "preview", "--extra", "redis")
-    found = software.python(f"dependencies-{request.param}-{declared}", *options, checkout=ROOT)
-    if request.param == "highest":  # newer than what an earlier run found
-        software.install(found, "--upgrade", *options)
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An interpreter with the lowest, or the newest, of what is declared; made anew, since the newest changes."""
+    folder = tmp_path_factory.mktemp(request.param)
+    extras = ("--extra", "preview", "--extra", "redis")
+    found = software.environment(folder, "--resolution", request.param, "--requirements", str(PROJECT), *extras)
+    (packages,) = (folder / "venv").glob("lib/python*/site-packages")
+    (packages / "checkout.pth").write_text(f"{ROOT}\n", encoding="utf-8")
     return found
 
 
