@@ -61,7 +61,7 @@ def test_the_tool_list_is_counted_without_output_schemas_too() -> None:
 
 
 def test_the_peers_flow_is_counted_look_by_look() -> None:
-    assert peer(("image",), 1) == (5, 480 + 3 * 320 + 430)
+    assert peer(("image",), 1) == (5, 413 + 3 * 323 + 499)
 
 
 def test_no_contender_reaches_further_than_loopback() -> None:
