@@ -98,8 +98,9 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
             "Calls in process",
             ["what", "ours, calls/s", "floor, calls/s", "ratio", "ours, CPU ms a call", "floor, CPU ms a call"],
             rows,
-            "The client's part is in both. The floor is two typed tools around a bare httpx2 request: no check of "
-            "parameters, no memory of what was paid for, no deadline, no next step.",
+            f"Without latency ours makes {median(ratios):.2f} times the floor's calls. The client's part is in both. "
+            "The floor is two typed tools around a bare httpx2 request: no check of parameters, no memory of what was "
+            "paid for, no deadline.",
             {"ratio": median(ratios), "least": min(ratios)},
         )
     }

@@ -24,8 +24,8 @@ IMAGE_SECONDS, VIDEO_SECONDS = 20.0, 90.0
 PROMPT = "A lighthouse on a cliff at dusk, seen from the sea, in the style of a linocut"
 
 # @evolinkai/evolink-media 1.2.1, on paper: what its own functions make of a task id of 32 characters and links of 80,
-# arguments and the envelope of the result included; it tells each link twice. It has no wait: an agent looks every 5 s at an
-# image and every 15 s at a video, as those texts recommend, and saves nothing.
+# arguments and the envelope of the result included; it tells each link twice. It has no wait: an agent looks every 5 s
+# at an image and every 15 s at a video, as those texts recommend, and saves nothing.
 PEER = "@evolinkai/evolink-media 1.2.1 (on paper)"
 PEER_BYTES = {"submit": 413, "look": 323, "finished": 499, "link": 179}
 PEER_EVERY = {"image": 5.0, "video": 15.0}
