@@ -39,7 +39,8 @@ Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charg
 
 TEXT_INSTRUCTIONS = """\
 generate_text answers in words and spends credits on every call. A text that is not done in time is asked for again \
-with the same arguments, and not paid for twice.\
+with the same arguments, and not paid for twice as long as this server keeps running; after a restart it is a new, \
+charged text.\
 """
 
 ACCOUNT_INSTRUCTIONS = """\

@@ -10,7 +10,7 @@ from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.tools.task_view import LINK_SECONDS, iso
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import View, credits
 
 URGENT_SECONDS = 18 * 3600  # of the 24 h that a link lives; after them an unsaved result is marked
 
@@ -39,8 +39,10 @@ class ListedTask(BaseModel):
         if self.progress is not None and self.status == "processing":
             facts[0] = f"{self.status} {self.progress} %"
         facts.append(f"{self.result_count} results" if self.result_count else None)
-        facts.append(f"{self.credits_reserved:g} credits reserved" if self.credits_reserved is not None else None)
-        facts.append(f"{self.credits_used:g} credits used" if self.credits_used is not None else None)
+        facts.append(
+            f"{credits(self.credits_reserved)} credits reserved" if self.credits_reserved is not None else None
+        )
+        facts.append(f"{credits(self.credits_used)} credits used" if self.credits_used is not None else None)
         lines = [f"- {self.task_id}: {', '.join(fact for fact in facts if fact)}"]
         lines += [f"  Prompt: {self.prompt}"] if self.prompt else []
         lines += [f"  Error: {self.error}"] if self.error else []
@@ -139,4 +141,4 @@ def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, n
 
 
 def _credits(number: float | None) -> str:
-    return "unknown" if number is None else f"{number:g}"
+    return "unknown" if number is None else credits(number)
