@@ -39,6 +39,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"evolink-mcp {__version__}")
     parser.add_argument("--sandbox", action="store_true", help="use the built-in sandbox: no key, no costs")
+    _add_toolset_flags(parser)
     commands = parser.add_subparsers(dest="command", metavar="command")
 
     stdio = commands.add_parser("stdio", help="serve MCP on stdin and stdout (the default)")
@@ -52,7 +53,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     stdio.add_argument(
         "--upload-dirs", nargs="*", metavar="DIR", help=f"folders files may be uploaded from (instead of {UPLOAD_DIRS})"
     )
-    _add_toolset_flags(stdio)
+    _add_toolset_flags(stdio, again=True)
 
     http = commands.add_parser(
         "http",
@@ -64,7 +65,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     )
     if "http" in argv:
         _add_http_options(http)
-        _add_toolset_flags(http)
+        _add_toolset_flags(http, again=True)
 
     demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
@@ -88,14 +89,21 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_toolset_flags(command: argparse.ArgumentParser) -> None:
+def _add_toolset_flags(command: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Adds the flags; ``again``: they may stand before the command as well, and its defaults must not undo that."""
     command.add_argument(
         "--toolsets",
         type=_toolsets,
         metavar="LIST",
+        default=argparse.SUPPRESS if again else None,
         help="tools to offer: media, text, account or all; several with commas (default: EVOLINK_TOOLSETS, or media)",
     )
-    command.add_argument("--read-only", action="store_true", help="offer only tools that spend and change nothing")
+    command.add_argument(
+        "--read-only",
+        action="store_true",
+        default=argparse.SUPPRESS if again else False,
+        help="offer only tools that spend and change nothing",
+    )
 
 
 def _toolsets(text: str) -> tuple[Toolset, ...]:

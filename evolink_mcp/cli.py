@@ -50,9 +50,12 @@ def _run(arguments: argparse.Namespace) -> int:
         case "doctor":
             return _doctor(as_json=arguments.json, client=arguments.client)
         case _:
-            chosen, read_only = getattr(arguments, "toolsets", None), getattr(arguments, "read_only", False)
-            folders = getattr(arguments, "upload_dirs", None)
-            return _stdio(sandbox=arguments.sandbox, upload_dirs=folders, toolsets=chosen, read_only=read_only)
+            return _stdio(
+                sandbox=arguments.sandbox,
+                upload_dirs=getattr(arguments, "upload_dirs", None),
+                toolsets=arguments.toolsets,
+                read_only=arguments.read_only,
+            )
 
 
 def _stdio(

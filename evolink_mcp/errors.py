@@ -33,9 +33,12 @@ class EvolinkError(Exception):
             ``"unknown"`` where it is not. ``None`` leaves the claim to the caller.
         request_id: The gateway's own id of the request, for its support.
         retry_after: Seconds the gateway asked to wait.
+
+    ``partial`` is what had come of a text before it broke, where it may have been paid for.
     """
 
     charged: Charged | None = None
+    partial: str = ""
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class EvolinkError(Exception):
             lines.append(f"Next: {self.next_step}")
         if self.request_id:
             lines.append(f"Request id: {self.request_id}")
+        if self.partial:
+            lines.append(f"What had come of the text:\n{self.partial}")
         return "\n".join(lines)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp import __version__
-from evolink_mcp.settings import Settings, Toolset
+from evolink_mcp.settings import Toolset
 from evolink_mcp.tools import files, media, models, prompts, strict, toolsets
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.quiet import own_logging
@@ -37,13 +37,22 @@ Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charg
 """
 
 
+READING_INSTRUCTIONS = """\
+Looks after images and videos made through the EvoLink gateway; nothing here spends credits. \
+check_task(task_id, wait_seconds=45) tells how a task stands and what came of it. Result links die 24 hours after the \
+task was made: where the result has saved_path it is already on the user's disk; otherwise give the user the link at \
+once. list_files lists uploaded files, list_models what each model takes.\
+"""
+
 TEXT_INSTRUCTIONS = """\
 generate_text answers in words and spends credits on every call. A text that is not done in time is asked for again \
-with the same arguments, and not paid for twice.\
+with the same arguments, and not paid for twice as long as this server keeps running; after a restart it is a new, \
+charged text.\
 """
 
 ACCOUNT_INSTRUCTIONS = """\
-list_tasks finds what was paid for, also in earlier conversations; check_balance tells the credits left. Both are free.\
+list_tasks finds what was paid for, also in earlier conversations, and check_task tells more of one; check_balance \
+tells the credits left. All are free.\
 """
 
 READ_ONLY_INSTRUCTIONS = "This server is read-only: tools that spend or change something are not offered."
@@ -52,13 +61,15 @@ READ_ONLY_INSTRUCTIONS = "This server is read-only: tools that spend or change s
 def create_server(app: App) -> MCPServer:
     """The MCP server over ``app``. Transports run it; it opens nothing by itself."""
     offer = toolset_offer(app)
-    tools, offered = list_tools(app, offer), prompts.list_prompts()
+    tools = list_tools(app, offer)
+    names = [tool.name for tool in tools]
+    offered = prompts.list_prompts(names)
     with own_logging():
         server = MCPServer(
             name="evolink",
             title="EvoLink media",
             version=__version__,
-            instructions=instructions(app.settings),
+            instructions=instructions(names, read_only=app.settings.read_only),
             tools=tools,
             log_level=app.settings.log_level,
             middleware=[strict.offer_only(toolsets.narrowed(offer, tools)), prompts.refuse_bad_prompts(offered)],
@@ -71,11 +82,13 @@ def create_server(app: App) -> MCPServer:
     return server
 
 
-def instructions(settings: Settings) -> str:
-    """What a host tells its model of this server: of the toolsets it offers."""
-    texts = {"media": INSTRUCTIONS, "text": TEXT_INSTRUCTIONS, "account": ACCOUNT_INSTRUCTIONS}
-    told = [text for toolset, text in texts.items() if toolset in settings.toolsets]
-    return "\n\n".join([*told, READ_ONLY_INSTRUCTIONS] if settings.read_only else told)
+def instructions(tools: Collection[str], *, read_only: bool = False) -> str:
+    """What a host tells its model of this server: of the tools it offers."""
+    media = INSTRUCTIONS if "generate_image" in tools else READING_INSTRUCTIONS if "list_models" in tools else ""
+    text = TEXT_INSTRUCTIONS if "generate_text" in tools else ""
+    account = ACCOUNT_INSTRUCTIONS if "list_tasks" in tools else ""
+    told = [media, text, account, READ_ONLY_INSTRUCTIONS if read_only else ""]
+    return "\n\n".join(each for each in told if each)
 
 
 def list_tools(app: App, offer: toolsets.Offer | None = None) -> list[Tool]:
@@ -115,15 +128,7 @@ def _media(app: App) -> list[Tool]:
             open_world=True,
             paid=True,
         ),
-        strict.build(
-            app,
-            media.check_task,
-            title="Check task",
-            read_only=True,
-            destructive=False,
-            idempotent=True,
-            open_world=True,
-        ),
+        _check_task(app),
         strict.build(
             app,
             files.upload_file,
@@ -202,4 +207,17 @@ def _account(app: App) -> list[Tool]:
             idempotent=True,
             open_world=True,
         ),
+        _check_task(app),  # what list_tasks finds is looked at and saved with it
     ]
+
+
+def _check_task(app: App) -> Tool:
+    return strict.build(
+        app,
+        media.check_task,
+        title="Check task",
+        read_only=True,
+        destructive=False,
+        idempotent=True,
+        open_world=True,
+    )

@@ -128,10 +128,10 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
             problems.append(f"{name} must be one of {', '.join(allowed)}; it is {value[:40]!r}.")
         return value
 
-    def flag(name: str) -> bool:
+    def flag(name: str, expected: str = "1 or 0") -> bool:
         value = text(name).lower()
         if value not in YES + NO:
-            problems.append(f"{name} must be 1 or 0; it is {value[:40]!r}.")
+            problems.append(f"{name} must be {expected}; it is {value[:40]!r}.")
         return value in YES
 
     def toolsets(name: str) -> tuple[Toolset, ...]:
@@ -173,7 +173,7 @@ def read_settings(environ: Mapping[str, str] | None = None, *, cwd: Path | None 
         models_file=path("EVOLINK_MODELS_FILE", text("EVOLINK_MODELS_FILE")),
         allow_unlisted_models=choice("EVOLINK_UNLISTED_MODELS", ("refuse", "allow"), "refuse") == "allow",
         toolsets=toolsets("EVOLINK_TOOLSETS"),
-        history=choice("EVOLINK_HISTORY", ("on", "off"), "on") == "on" if text("EVOLINK_HISTORY") else None,
+        history=flag("EVOLINK_HISTORY", "on or off") if text("EVOLINK_HISTORY") else None,
         sandbox=flag("EVOLINK_SANDBOX"),
         state_url=state_url(),
         log_level=cast("LogLevel", choice("EVOLINK_LOG_LEVEL", LOG_LEVELS, "INFO")),

@@ -19,10 +19,15 @@ NOT_OFFERED = frozenset({404, 405, 501})
 
 @dataclass(frozen=True)
 class Page:
-    """One page of the tasks, newest first and without links. ``total``: how many there are in all, where told."""
+    """One page of the tasks that fit, newest first and without links.
+
+    ``total``: how many there are in all, where told; ``sent``: how many the
+    gateway sent, fitting or not.
+    """
 
     tasks: tuple[wire.Task, ...]
     total: int | None
+    sent: int
 
 
 @dataclass(frozen=True)
@@ -61,19 +66,18 @@ async def list_tasks(
     reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/tasks", seconds=seconds, params=params)
     if reply.status in NOT_OFFERED:
         return None
-    answer = wire.as_object(reply.body)
-    if not reply.ok or "data" not in answer:
-        raise error_from(reply, doing="listing the tasks")
-    tasks = [task for task in map(wire.parse_task, wire.as_list(answer["data"])) if task is not None]
-    # A gateway that does not know a filter ignores it.
-    fitting = (
+    sent = _listed(reply, "listing the tasks")
+    tasks = [task for task in map(wire.parse_task, sent) if task is not None]
+    # A gateway that does not know a filter ignores it, and its total is then that of all tasks.
+    fitting = tuple(
         task
         for task in tasks
         if (not kind or task.kind in (kind, None))
         and (not status or task.status == status)
         and (not model or task.model in (model, ""))
     )
-    return Page(tuple(fitting), wire.as_whole(answer.get("total")))
+    total = wire.as_whole(wire.as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
+    return Page(fitting, total, len(sent))
 
 
 async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> list[wire.Task] | None:
@@ -88,10 +92,7 @@ async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> l
     reply = await caller.ask("POST", url, seconds=seconds, json={"task_ids": list(task_ids)})
     if reply.status in NOT_OFFERED:
         return None
-    answer = wire.as_object(reply.body)
-    if not reply.ok or "data" not in answer:
-        raise error_from(reply, doing="reading several tasks")
-    return [task for task in map(wire.parse_task, wire.as_list(answer["data"])) if task is not None]
+    return [task for task in map(wire.parse_task, _listed(reply, "reading several tasks")) if task is not None]
 
 
 async def credits(caller: Caller, *, seconds: float) -> Credits | None:
@@ -105,6 +106,14 @@ async def credits(caller: Caller, *, seconds: float) -> Credits | None:
         return None
     data = _data(reply, "reading the credits")
     return Credits(_budget(data.get("user")), _budget(data.get("token")))
+
+
+def _listed(reply: Reply, doing: str) -> list[Any]:
+    """What stands under ``data``; null is how some gateways write an empty list."""
+    answer = wire.as_object(reply.body)
+    if not reply.ok or not isinstance(answer.get("data", ""), list | None):
+        raise error_from(reply, doing=doing)
+    return wire.as_list(wire.as_object(reply.body)["data"])
 
 
 def _data(reply: Reply, doing: str) -> Mapping[str, Any]:

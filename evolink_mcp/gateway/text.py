@@ -17,7 +17,7 @@ from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import wire
 from evolink_mcp.gateway.transport import Caller, error_from
 
-SHOWN_START = 200  # characters of a broken text in its error
+MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
 
 Grown = Callable[[int], None]
 
@@ -55,12 +55,15 @@ async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, 
     try:
         reply = await caller.ask("POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True})
     except OutcomeUnknown as error:
-        error.what += stream.so_far()
+        stream.broken(error)
         raise
     if reply.streamed:
         return stream.whole(reply.host, reply.request_id)
     if not reply.ok:
-        raise error_from(reply, doing="writing the text", paid=True)
+        error = error_from(reply, doing="writing the text", paid=True)
+        if reply.status == 404:
+            error.next_step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway knows no such thing."
+        raise error
     message = _parse(reply.body)
     if message is None:
         problem = wire.parse_problem(reply.body)
@@ -100,12 +103,12 @@ class _Stream:
                 self._data.clear()
         return self._ended
 
-    def so_far(self) -> str:
-        """How much of the text there is, for an error; "" where there is none."""
-        if not self._length:
-            return ""
-        start = " ".join(_clean("".join(self._texts)[:SHOWN_START]).split())
-        return f" The text had {self._length:,} characters by then, and began: “{start}”."
+    def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:
+        """``error`` with what there is of the text: it may have been paid for."""
+        if self._length:
+            error.partial = wire.shorten(_clean("".join(self._texts)), MAX_PARTIAL)
+            error.what = f"{error.what} The text had {self._length:,} characters by then."
+        return error
 
     def whole(self, host: str, request_id: str) -> Message:
         """The text, once the stream is over.
@@ -128,7 +131,8 @@ class _Stream:
         if self._problem is not None:
             what = f"{host} failed while writing the text: {self._problem.message.rstrip('.')}."
         code = (self._problem.code if self._problem else "") or "connection_lost"
-        raise OutcomeUnknown(what + self.so_far(), status=200, code=code, request_id=request_id)
+        request_id = request_id or (self._problem.request_id if self._problem else "")
+        raise self.broken(OutcomeUnknown(what, status=200, code=code, request_id=request_id))
 
     def _lines(self, text: str) -> Iterator[str]:
         *lines, self._rest = (self._rest + text).split("\n")

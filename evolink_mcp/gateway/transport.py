@@ -26,7 +26,9 @@ from evolink_mcp.guard.secrets import fingerprint
 
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
+MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope many times its size
 EVENTS = "text/event-stream"
+REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 # As many are kept as may be open: a burst that leaves more than are kept pays a new handshake for each of the rest.
 POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=15.0)
 # No request to this machine goes through a proxy, whatever the environment says.
@@ -197,12 +199,16 @@ class Caller:
             raw, size = bytearray(), 0
             async for chunk in response.aiter_bytes():
                 size += len(chunk)
-                if size > MAX_ANSWER:
+                if fed is not None:
+                    if fed(chunk):
+                        break
+                    if size > MAX_STREAM:
+                        what = f"{host} sent more than {MAX_STREAM // 1024**2} MiB without an end."
+                        raise _unknown(what, "too_long", _request_id(response.headers, None))
+                elif size > MAX_ANSWER:
                     break
-                if fed is None:
+                else:
                     raw += chunk
-                elif fed(chunk):
-                    break
         body, is_json = _parse(bytes(raw))
         reply = Reply(
             status=response.status_code,
@@ -262,8 +268,8 @@ def _plain_problem(body: object) -> wire.Problem | None:
     return None if said is None else wire.Problem(message=wire.shorten(" ".join(str(said).split()), 300))
 
 
-def _unknown(what: str, code: str = "connection_lost") -> OutcomeUnknown:
-    return OutcomeUnknown(what, code=code, next_step="Call again in a moment.")
+def _unknown(what: str, code: str = "connection_lost", request_id: str = "") -> OutcomeUnknown:
+    return OutcomeUnknown(what, code=code, next_step="Call again in a moment.", request_id=request_id)
 
 
 def _cause(error: Exception) -> str:
@@ -291,8 +297,8 @@ def _whole(value: Any) -> Any:
 
 def _request_id(headers: Mapping[str, str], body: object) -> str:
     problem = wire.parse_problem(body)
-    found = headers.get("x-request-id") or headers.get("x-oneapi-request-id") or (problem.request_id if problem else "")
-    return wire.shorten(found, 80)
+    named = next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), "")
+    return wire.shorten(named or (problem.request_id if problem else ""), 80)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

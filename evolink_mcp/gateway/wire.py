@@ -166,7 +166,9 @@ def parse_problem(body: object) -> Problem | None:
     return Problem(
         message=shorten(_REQUEST_ID.sub("", message).strip()),
         code=shorten(as_text(code) or as_text(inner.get("type")), 80),
-        request_id=as_text(inner.get("request_id")) or (found.group(1) if found else ""),
+        request_id=as_text(inner.get("request_id"))
+        or as_text(outer.get("request_id"))
+        or (found.group(1) if found else ""),
         advice=shorten(as_text(inner.get("fallback_suggestion")), 200),
         action_url=shorten(as_text(inner.get("action_url")), 200),
     )

@@ -1,15 +1,17 @@
 """What was submitted and saved here, so that a task once paid for can be found again in a new conversation.
 
 A convenience beside the gateway, never the state: no method raises, none holds
-a call up for long, and what cannot be written is not missed. No keys are kept;
+a call up for long, and what cannot be written waits for the next time. No keys are kept;
 callers are told apart by a hash. Only the first words of a prompt are kept.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +24,14 @@ from evolink_mcp.guard.secrets import redact
 from evolink_mcp.jobs.clock import Clock
 
 if TYPE_CHECKING:
+    import sqlite3
     from sqlite3 import Connection
 
 PROMPT_START = 200  # characters
 MOST_RECENT = 200  # tasks told at once
 KEEP_SECONDS = 90 * 24 * 3600.0
 BUSY_SECONDS = 0.5  # another process holds the file
+MOST_UNWRITTEN = 1_000  # rows that wait for a file that can be written again
 LONGEST = 2.0  # seconds a call waits for the file, whatever is wrong with it
 
 logger = logging.getLogger(__name__)
@@ -58,6 +62,11 @@ class Remembered:
 class History(Protocol):
     """Tasks by owner, a hash of the caller. Whatever goes wrong inside stays inside."""
 
+    @property
+    def problem(self) -> str:
+        """Why the last attempt failed; "" where it did not."""
+        ...
+
     async def submitted(self, owner: str, task: Remembered) -> None:
         """Remembers a task whose id was just received."""
         ...
@@ -79,6 +88,8 @@ class History(Protocol):
 
 class NoHistory:
     """Remembers nothing."""
+
+    problem = ""
 
     async def submitted(self, owner: str, task: Remembered) -> None: ...
 
@@ -122,6 +133,9 @@ class LocalHistory:
         self._lock = threading.Lock()
         self._off = False
         self._told = False
+        self._numbers = itertools.count()
+        self._unwritten: dict[int, tuple[str, tuple[object, ...]]] = {}
+        self.problem = ""
 
     async def submitted(self, owner: str, task: Remembered) -> None:
         row = (self._gateway, owner, task.task_id, task.kind, task.model, task.prompt, task.submitted)
@@ -153,21 +167,30 @@ class LocalHistory:
         )
 
     async def aclose(self) -> None:
+        if self._unwritten:
+            await self._apart(self._write_all, None)
+
         def close() -> None:
             with self._lock:
-                if self._open is not None:
-                    self._open.close()
-                    self._open = None
+                self._close()
 
         with contextlib.suppress(Exception), anyio.move_on_after(LONGEST):
             await anyio.to_thread.run_sync(close, abandon_on_cancel=True)
 
     async def _write(self, statement: str, row: tuple[object, ...]) -> None:
-        def write(connection: Connection) -> None:
-            with connection:
-                connection.execute(statement, row)
+        self._unwritten[next(self._numbers)] = (statement, row)
+        while len(self._unwritten) > MOST_UNWRITTEN:
+            self._unwritten.pop(next(iter(self._unwritten)))
+        await self._apart(self._write_all, None)
 
-        await self._apart(write, None)
+    def _write_all(self, connection: Connection) -> None:
+        """Writes what is to be written, and what could not be before."""
+        waiting = list(self._unwritten.items())
+        with connection:
+            for _, (statement, row) in waiting:
+                connection.execute(statement, row)
+        for number, _ in waiting:
+            self._unwritten.pop(number, None)
 
     async def _read(self, where: str, values: tuple[object, ...]) -> list[Remembered]:
         def read(connection: Connection) -> list[Remembered]:
@@ -185,7 +208,9 @@ class LocalHistory:
             return otherwise
         try:
             with anyio.fail_after(LONGEST):
-                return await anyio.to_thread.run_sync(self._do, work, abandon_on_cancel=True)
+                done = await anyio.to_thread.run_sync(self._do, work, abandon_on_cancel=True)
+            self.problem = ""
+            return done
         except TimeoutError:
             self._off = True  # a thread hangs in the file; no second one is sent after it
             self._tell("the file does not answer; it is off until the next start")
@@ -196,16 +221,46 @@ class LocalHistory:
     def _do(self, work: Callable[[Connection], T]) -> T:
         import sqlite3
 
-        with self._lock:
+        def tried() -> T:
             try:
                 if self._open is None:
                     self._open = self._connect()
                 return work(self._open)
             except sqlite3.Error:
-                if self._open is not None:
-                    self._open.close()
-                    self._open = None
+                self._close()
                 raise
+
+        with self._lock:
+            try:
+                return tried()
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+                self._set_aside()
+                return tried()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _set_aside(self) -> None:
+        """Renames a file that is no database any more, with what belongs to it, unless another process did."""
+        import sqlite3
+
+        path = self._path or state_file()
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                    return
+        except sqlite3.DatabaseError as error:
+            if not _is_corrupt(error):
+                raise
+        broken = path.with_name(f"{path.name}.broken")
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}{end}", f"{broken}{end}")
+        logger.warning("The history of tasks was damaged. It is now %s, and a new one was begun.", broken)
 
     def _connect(self) -> Connection:
         import sqlite3
@@ -227,11 +282,24 @@ class LocalHistory:
         return connection
 
     def _tell(self, why: str) -> None:
+        self.problem = why
         if not self._told:
             self._told = True
             logger.warning("The history of tasks cannot be used (%s). Nothing else is harmed by that.", why)
 
 
+def _is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether a file is no database, or a damaged one."""
+    import sqlite3
+
+    code = getattr(error, "sqlite_errorcode", 0)  # extended: the kind is in its last byte
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _paths(text: Any) -> tuple[str, ...]:
-    paths: object = json.loads(text)
+    """The paths in a cell; none where it holds something else."""
+    try:
+        paths: object = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return ()
     return tuple(map(str, cast("list[object]", paths))) if isinstance(paths, list) else ()

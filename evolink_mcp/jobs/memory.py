@@ -24,7 +24,8 @@ MAX_KEPT = 10_000
 class Answer:
     """An answer that never reached its caller.
 
-    Either the paid task's id; or what is to be said of an unknown outcome; or,
+    Either the paid task's id; or what is to be said of an unknown outcome
+    (``partial``: what had come of a text); or,
     while the request is still under way, a promise (``pending``); or ``free``:
     the request cost nothing and may be sent again. ``ref`` names the request it
     answers, ``since`` when that began.
@@ -35,6 +36,7 @@ class Answer:
     what: str = ""
     code: str = ""
     next_step: str = ""
+    partial: str = ""
     pending: bool = False
     free: bool = False
     since: float = 0.0

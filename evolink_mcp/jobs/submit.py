@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal, NoReturn
@@ -38,6 +38,7 @@ ASK_SECONDS = 0.5  # between two questions to another replica's request
 LEAST_SECONDS = 10.0  # a paid request is not sent again with less time than this to answer
 
 CANCELLED = "cancelled"
+Grown = Callable[[int], None]
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,10 @@ class Submitted:
 
 @dataclass
 class _Running:
-    """One paid request under way. ``abandoned``: nobody waits for its answer any more."""
+    """One paid request under way. ``abandoned``: nobody waits for its answer any more.
+
+    ``grown`` hears how much of the answer is there: of whoever waits now.
+    """
 
     since: float
     ref: str = field(default_factory=new_ref)
@@ -60,6 +64,11 @@ class _Running:
     task: wire.Task | None = None
     error: Exception | None = None
     abandoned: bool = False
+    grown: Grown | None = None
+
+    def tell(self, size: int) -> None:
+        if self.grown is not None:
+            self.grown(size)
 
     def answer(self) -> Answer:
         """What has to be kept of it: a promise, then a task or an unknown outcome, or that it cost nothing."""
@@ -68,7 +77,7 @@ class _Running:
             return replace(answer, task_id=self.task.id)
         if isinstance(self.error, OutcomeUnknown):
             error = self.error
-            return replace(answer, what=error.what, code=error.code, next_step=error.next_step)
+            return replace(answer, what=error.what, code=error.code, next_step=error.next_step, partial=error.partial)
         return replace(answer, free=self.error is not None, pending=self.error is None)
 
 
@@ -98,12 +107,14 @@ class Submits:
         *,
         intent: Mapping[str, object] | None = None,
         seconds: float = SUBMIT_SECONDS,
+        grown: Grown | None = None,
     ) -> AsyncGenerator[Submitted]:
         """Creates a task with one paid POST within ``seconds``; the block delivers the answer.
 
         Args:
             intent: What makes two requests the same, where it is not ``body``: a local
                 file may have another link after each upload.
+            grown: Hears how much of the answer is there, where it comes in parts.
 
         If the block does not end well, the answer counts as not delivered.
 
@@ -113,7 +124,7 @@ class Submits:
             OutcomeUnknown: A task may have been created; ``charged`` is "unknown".
         """
         owner, same = caller.owner, intent_of(kind, body if intent is None else intent)
-        submitted = await self._submit(caller, kind, body, owner, same, seconds)
+        submitted = await self._submit(caller, kind, body, owner, same, seconds, grown)
         try:
             yield submitted
         except BaseException:
@@ -133,14 +144,21 @@ class Submits:
                     await asyncio.wait(late, timeout=1)
 
     async def _submit(
-        self, caller: Caller, kind: Kind, body: Mapping[str, object], owner: str, intent: str, seconds: float
+        self,
+        caller: Caller,
+        kind: Kind,
+        body: Mapping[str, object],
+        owner: str,
+        intent: str,
+        seconds: float,
+        grown: Grown | None,
     ) -> Submitted:
         key, end = (owner, intent), self._clock.now() + seconds
         answer = None
         with anyio.CancelScope(shield=True):  # a cancel half-way would lose what was taken
             answer = await self._memory.take(owner, intent, self._clock.now())
         if answer is not None:
-            task = await self._earlier(key, answer, caller, kind, body, end)
+            task = await self._earlier(key, answer, caller, kind, body, end, grown)
             if task is not None:
                 return Submitted(task, earlier=True)
             seconds = end - self._clock.now()
@@ -150,7 +168,7 @@ class Submits:
                     code="timeout",
                     next_step="Call again.",
                 )
-        running = _Running(self._clock.now())
+        running = _Running(self._clock.now(), grown=grown)
         self._running.setdefault(key, []).append(running)
         work = asyncio.create_task(self._run(running, key, caller, kind, body, seconds))
         self._work.add(work)
@@ -165,11 +183,12 @@ class Submits:
         kind: Kind,
         body: Mapping[str, object],
         end: float,
+        grown: Grown | None,
     ) -> wire.Task | None:
         """The task of an earlier request whose answer was left; ``None`` where that turned out to cost nothing."""
         running = next((each for each in self._running.get(key, []) if each.ref == answer.ref), None)
         if running is not None:
-            return await self._join(key, running)
+            return await self._join(key, running, grown)
         try:
             if answer.pending:
                 answer = await self._hear(key, answer, end - 1.0 - recover.SECONDS)
@@ -179,7 +198,9 @@ class Submits:
                 return None
             if answer.task_id:
                 return await self._reread(caller, kind, body, answer.task_id)
-            raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
+            error = OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
+            error.partial = answer.partial
+            raise error
         except OutcomeUnknown:
             raise
         except BaseException:
@@ -187,8 +208,8 @@ class Submits:
                 await self._memory.leave(*key, answer, self._clock.now())
             raise
 
-    async def _join(self, key: tuple[str, str], running: _Running) -> wire.Task | None:
-        running.abandoned = False
+    async def _join(self, key: tuple[str, str], running: _Running, grown: Grown | None) -> wire.Task | None:
+        running.abandoned, running.grown = False, grown
         try:
             return await self._attend(key, running)
         except Refused as error:
@@ -221,7 +242,7 @@ class Submits:
         try:
             await running.done.wait()
         except BaseException:
-            running.abandoned = True
+            running.abandoned, running.grown = True, None
             with anyio.CancelScope(shield=True):
                 await self._memory.leave(*key, running.answer(), self._clock.now())
             self._log(running)
@@ -296,7 +317,7 @@ class Submits:
                 raise Refused("The call was cancelled before anything was sent.", code=CANCELLED)
             left = max(end - self._clock.now(), 1.0)
             try:
-                return await self._post(caller, kind, body, left)
+                return await self._post(caller, kind, body, left, running.tell)
             except Unreachable:
                 unreached += 1
                 if unreached >= MAX_UNREACHED or self._clock.now() + UNREACHED_PAUSE * unreached > end:
@@ -315,7 +336,9 @@ class Submits:
                 await self._explain(error, caller, model, since=started, seconds=left)
                 raise
 
-    async def _post(self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float) -> wire.Task:
+    async def _post(
+        self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float, grown: Grown
+    ) -> wire.Task:
         """Sends the request, once."""
         assert kind != "text"
         return await media.create(caller, kind, body, seconds=seconds)

@@ -2,7 +2,8 @@
 
 A text may take longer than a call: the request then goes on by itself, and the
 same request again joins it or gets its answer. Behind a text there is no task,
-so its id is ours, and only this process can hand it out.
+so its id is ours, and only this process can hand it out: after a restart the same
+request is a new text, and charged.
 """
 
 from __future__ import annotations
@@ -11,20 +12,16 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import Caller, text, wire
 from evolink_mcp.jobs.memory import KEEP_SECONDS
-from evolink_mcp.jobs.submit import PROMISE_SECONDS, Kind, Submits
+from evolink_mcp.jobs.submit import PROMISE_SECONDS, Grown, Kind, Submits
 
 WRITE_SECONDS = 300.0  # how long one text may take, whatever became of the call that asked for it
 MAX_KEPT = 1_000
-
-# The request runs apart from its call and takes this along, as tasks do with their context.
-_grown: ContextVar[text.Grown | None] = ContextVar("grown", default=None)
 
 
 @dataclass(frozen=True)
@@ -47,27 +44,25 @@ class Texts(Submits):
 
     @asynccontextmanager
     async def written(
-        self, caller: Caller, body: Mapping[str, object], *, seconds: float, grown: text.Grown | None = None
+        self, caller: Caller, body: Mapping[str, object], *, seconds: float, grown: Grown | None = None
     ) -> AsyncGenerator[Written]:
         """Has a text written with one paid POST, sent within ``seconds``; the block delivers it.
 
         A caller who cancels this, or whose block does not end well, gets the same
-        text with the same request within ten minutes.
+        text with the same request within ten minutes, as long as this process lives.
 
         Raises:
             Refused, Unreachable, GatewayRefused: Nothing was charged.
             OutcomeUnknown: It may have been.
         """
-        token = _grown.set(grown)
-        try:
-            async with self.submitted(caller, "text", body, seconds=seconds) as submitted:
-                yield Written(self._kept()[submitted.task.id][1], submitted.earlier)
-            self._kept().pop(submitted.task.id, None)
-        finally:
-            _grown.reset(token)
+        async with self.submitted(caller, "text", body, seconds=seconds, grown=grown) as submitted:
+            yield Written(self._kept()[submitted.task.id][1], submitted.earlier)
+        self._kept().pop(submitted.task.id, None)
 
-    async def _post(self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float) -> wire.Task:
-        message = await text.create(caller, body, seconds=max(seconds, WRITE_SECONDS), grown=_grown.get())
+    async def _post(
+        self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float, grown: Grown
+    ) -> wire.Task:
+        message = await text.create(caller, body, seconds=max(seconds, WRITE_SECONDS), grown=grown)
         identifier, kept = f"text-{secrets.token_hex(8)}", self._kept()
         kept[identifier] = (self._clock.now(), message)
         while len(kept) > MAX_KEPT:

@@ -20,6 +20,10 @@ from evolink_mcp.tools.app import Call
 LIST_SECONDS = 20.0
 MAX_PAGE_SIZE = 50
 SHOWN_URGENT = 5
+FORGOTTEN = (
+    "What this server remembers of tasks is not available now: prompts and saved files may be missing here, and tasks "
+    "that only it knows. Its log says why."
+)
 
 Kind = Literal["image", "video", "audio"]
 Ids = Annotated[
@@ -67,7 +71,7 @@ async def list_tasks(
         return await _remembered(call, kind or "", status or "", model or "", begin, page, page_size)
     tasks = [task for task in found.tasks if not begin or task.created is None or task.created >= begin]
     older = len(tasks) < len(found.tasks)
-    full = page * page_size < found.total if found.total is not None else len(found.tasks) == page_size
+    full = page * page_size < found.total if found.total is not None else found.sent >= page_size
     memory = await call.app.history.find(call.caller.owner, [task.id for task in tasks])
     return await _view(
         call,
@@ -88,13 +92,14 @@ async def check_balance(call: Call) -> BalanceView:
     credits = await account.credits(call.caller, seconds=LIST_SECONDS)
     if credits is None:
         raise _not_offered("the balance", "Tell the user, who can see it on the EvoLink dashboard.")
-    user = BudgetView(remaining_credits=credits.user.remaining, used_credits=credits.user.used)
-    key = BudgetView(
-        remaining_credits=None if credits.key.unlimited else credits.key.remaining,
-        used_credits=credits.key.used,
-        unlimited=credits.key.unlimited,
-    )
-    return BalanceView.of(credits.spendable, user, key)
+    # That the key has a limit is said, too: it is what is asked about most.
+    user = _budget(credits.user, unlimited=True if credits.user.unlimited else None)
+    return BalanceView.of(credits.spendable, user, _budget(credits.key, unlimited=credits.key.unlimited))
+
+
+def _budget(budget: account.Budget, *, unlimited: bool | None) -> BudgetView:
+    remaining = None if budget.unlimited else budget.remaining
+    return BudgetView(remaining_credits=remaining, used_credits=budget.used, unlimited=unlimited)
 
 
 async def _by_id(call: Call, ids: Sequence[str]) -> TasksView:
@@ -125,14 +130,16 @@ async def _remembered(
 ) -> TasksView:
     """What was submitted here, where the gateway offers no list; as it stands now, where it offers a batch read."""
     kept = await call.app.history.recent(call.caller.owner, kind=kind, model=model, since=since)
-    if not kept and shared:
+    filtered = bool(kind or model or since)
+    nothing = not kept and not (filtered and await call.app.history.recent(call.caller.owner))
+    if nothing and shared:
         raise Refused(
             "This server's key serves several callers, and it remembers no task of yours.",
             code="not_offered",
             next_step="Use the task ids you have, with ids or check_task. The operator can have tasks remembered "
             "with EVOLINK_HISTORY=on and EVOLINK_STATE_URL.",
         )
-    if not kept:
+    if nothing:
         raise _not_offered("a list of tasks", "Use the task ids you have with check_task, or the EvoLink dashboard.")
     shown = kept[(page - 1) * page_size : page * page_size]
     why = "Several callers share this server's key" if shared else "This gateway offers no list of tasks"
@@ -146,9 +153,11 @@ async def _remembered(
     if read is None:
         notes.append("How they stand is not known here; check_task tells it.")
     tasks |= {task.id: task for task in read or [] if task.id in tasks}
-    standing = [task for task in tasks.values() if not status or task.status == status]
+    standing = [task for task in tasks.values() if not status or task.status in (status, "unknown")]
     if status and len(standing) < len(tasks):
         notes.append("Tasks of another status were left out of this page.")
+    if status and any(task.status == "unknown" for task in standing):
+        notes.append(f"Tasks whose status is not known here are listed too; they may not be {status}.")
     memory = {task.task_id: task for task in shown}
     more = page * page_size < len(kept)
     return await _view(
@@ -181,6 +190,7 @@ async def _view(
     more: bool = False,
     notes: Sequence[str] = (),
 ) -> TasksView:
+    notes = [*notes, *([FORGOTTEN] if call.app.history.problem else [])]
     there = await anyio.to_thread.run_sync(_existing, memory)
     now = call.app.clock.now()
     lines = [listed(task, memory.get(task.id), there.get(task.id, []), now=now) for task in tasks]
@@ -198,7 +208,7 @@ async def _view(
         total=total,
         page=page,
         page_size=page_size,
-        notes=list(notes) or None,
+        notes=notes or None,
         next_step=" ".join(steps),
     )
 

@@ -10,7 +10,7 @@ from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.tools.task_view import LINK_SECONDS, iso
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import View, credits
 
 URGENT_SECONDS = 18 * 3600  # of the 24 h that a link lives; after them an unsaved result is marked
 
@@ -39,8 +39,10 @@ class ListedTask(BaseModel):
         if self.progress is not None and self.status == "processing":
             facts[0] = f"{self.status} {self.progress} %"
         facts.append(f"{self.result_count} results" if self.result_count else None)
-        facts.append(f"{self.credits_reserved:g} credits reserved" if self.credits_reserved is not None else None)
-        facts.append(f"{self.credits_used:g} credits used" if self.credits_used is not None else None)
+        facts.append(
+            f"{credits(self.credits_reserved)} credits reserved" if self.credits_reserved is not None else None
+        )
+        facts.append(f"{credits(self.credits_used)} credits used" if self.credits_used is not None else None)
         lines = [f"- {self.task_id}: {', '.join(fact for fact in facts if fact)}"]
         lines += [f"  Prompt: {self.prompt}"] if self.prompt else []
         lines += [f"  Error: {self.error}"] if self.error else []
@@ -92,7 +94,9 @@ class BalanceView(View):
     @classmethod
     def of(cls, spendable: float | None, user: BudgetView, key: BudgetView) -> BalanceView:
         """The balance, with what it means for the next call."""
-        if spendable is None:
+        if user.unlimited and key.unlimited:
+            next_step = "Neither the account nor the key has a limit; what a call costs is told by its answer."
+        elif spendable is None:
             next_step = "The gateway does not tell what is left. Tell the user to look at the EvoLink dashboard."
         elif spendable > 0:
             next_step = "What a call will cost is not known beforehand; its answer tells the credits reserved for it."
@@ -103,9 +107,11 @@ class BalanceView(View):
         return cls(spendable_credits=spendable, user=user, key=key, next_step=next_step)
 
     def as_text(self) -> str:
+        unlimited = self.user.unlimited and self.key.unlimited
+        spendable = "unlimited" if unlimited else _credits(self.spendable_credits)
         return "\n".join(
             [
-                f"Credits that can be spent: {_credits(self.spendable_credits)}",
+                f"Credits that can be spent: {spendable}",
                 self.user.as_text("Account"),
                 self.key.as_text("Key"),
                 f"Next: {self.next_step}",
@@ -115,7 +121,9 @@ class BalanceView(View):
 
 def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, now: float) -> ListedTask:
     """One line of the list: the gateway's task, with what is remembered of it and the files that are there."""
-    count = len(task.results) or task.result_count or 0
+    told = len(task.results) or task.result_count
+    # A list that does not say how much a finished task made is no reason to let its links die unseen.
+    count = told if told is not None else int(task.status == "completed" and not task.made)
     end = task.created + LINK_SECONDS if task.created is not None else None
     alive = task.status == "completed" and count > 0 and end is not None and now < end
     unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_SECONDS
@@ -127,7 +135,7 @@ def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, n
         progress=None if task.final else task.progress,
         created_at=iso(task.created) if task.created is not None else None,
         prompt=(known.prompt or None) if known else None,
-        result_count=count or None,
+        result_count=told or None,
         results=[result.url for result in task.results] if alive and task.results else None,
         links_die_at=iso(end) if alive and end is not None else None,
         save_now=True if unsaved else None,
@@ -139,4 +147,4 @@ def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, n
 
 
 def _credits(number: float | None) -> str:
-    return "unknown" if number is None else f"{number:g}"
+    return "unknown" if number is None else credits(number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -23,6 +23,13 @@ MODEL_ARGUMENTS: dict[tuple[str, str], Literal["image", "video"]] = {
     ("make-video", "model"): "video",
     ("storyboard", "image_model"): "image",
     ("storyboard", "video_model"): "video",
+}
+
+# The paid tools that a prompt's job takes.
+NEEDS = {
+    "make-image": frozenset({"generate_image"}),
+    "make-video": frozenset({"generate_video"}),
+    "storyboard": frozenset({"generate_image", "generate_video"}),
 }
 
 Idea = Annotated[str, Field(description="What it shall show, in your own words.")]
@@ -115,13 +122,14 @@ def _start_from(reference: str) -> str:
     )
 
 
-def list_prompts() -> list[Prompt]:
-    """The prompts, in the order clients show them."""
-    return [
+def list_prompts(tools: Collection[str] | None = None) -> list[Prompt]:
+    """The prompts whose jobs can be done with these tools (None: with all), in the order clients show them."""
+    prompts = [
         Prompt.from_function(make_image, name="make-image", title="Make an image"),
         Prompt.from_function(make_video, name="make-video", title="Make a video"),
         Prompt.from_function(storyboard, name="storyboard", title="Make a storyboard"),
     ]
+    return [prompt for prompt in prompts if tools is None or NEEDS[prompt.name].issubset(tools)]
 
 
 def complete_models(server: MCPServer, app: App) -> None:

@@ -14,7 +14,7 @@ from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.tools.app import Call
-from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
+from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView, credits
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
@@ -77,7 +77,9 @@ def task_view(
     if task.made:
         told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
     if task.credits_used is not None:
-        told.append(f"Credits settled: {task.credits_used:g}. That is what was charged; the reserved ones were a hold.")
+        told.append(
+            f"Credits settled: {credits(task.credits_used)}. That is what was charged; the reserved ones were a hold."
+        )
     if task.status == "cancelled" and task.error and task.error.message:
         told.append(f"The gateway says: {task.error.message}")
     if task.status == "failed" and task.credits_reserved is not None:

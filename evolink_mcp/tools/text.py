@@ -16,7 +16,30 @@ from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.views import View
 
 DEFAULT_MAX_TOKENS = 1024
-LIMIT = "max_tokens"  # the stop reason of a text that was cut
+MORE_ROOM = (
+    "The text is incomplete. To have all of it, call again with a higher max_tokens, or with messages that end in this "
+    "text and ask to go on; either is charged."
+)
+# What stopped a text before its end: whether it is cut (None: nobody knows), a note, and what to do.
+STOPS: dict[str, tuple[bool | None, str, str]] = {
+    "max_tokens": (True, "The text was cut at max_tokens ({most}); it is not complete.", MORE_ROOM),
+    "model_context_window_exceeded": (
+        True,
+        "The text was cut because the conversation and the text fill what the model can hold; it is not complete.",
+        "The text is incomplete. To have the rest, call again with a shorter conversation; that is charged.",
+    ),
+    "refusal": (
+        True,
+        "The model refused to write this, or to go on; what is here is not a whole answer.",
+        "Tell the user that the model refused. Asking again unchanged is charged and likely refused again; "
+        "another wording or model may help.",
+    ),
+    "": (
+        None,
+        "The gateway did not say why the text ended; it may not be complete.",
+        "Look whether the text is whole before you use it. Calling again is charged.",
+    ),
+}
 EARLIER = (
     "This is the text of the same request sent a moment ago, whose answer never reached you. "
     "Nothing was paid for again; to have another one written, call once more."
@@ -77,7 +100,7 @@ async def generate_text(
     """Writes text with a language model. PAID: every call spends credits by its tokens; never repeat one blindly.
 
     Returns the text, why it stopped, and the tokens used. If it is not done after 45 s, status is processing: call
-    again with the same arguments, which is not paid for twice.
+    again with the same arguments, which is not paid for twice as long as this server keeps running.
     """
     turns = [{"role": turn.role, "content": turn.content} for turn in messages or []]
     if (prompt is None) == (not turns):
@@ -85,6 +108,10 @@ async def generate_text(
             "prompt, messages: exactly one of the two is expected, and not empty.",
             code="invalid_arguments",
             next_step="Give the question as prompt, or the whole conversation as messages.",
+        )
+    if prompt is not None and not prompt.strip():
+        raise Refused(
+            "prompt: it is blank.", code="invalid_arguments", next_step="Say in prompt what to write, then call again."
         )
     body: dict[str, object] = {
         "model": model or call.app.default_model("text"),
@@ -115,20 +142,17 @@ async def _written(call: Call, body: Mapping[str, object], max_tokens: int) -> T
         model=model,
         notes=["The answer is not whole yet; it goes on being written, and is charged when it is."],
         next_step="Call generate_text again with exactly the same arguments within ten minutes: it waits for this "
-        "text and is not paid for again. Other arguments are another text, and another charge.",
+        "text and is not paid for again, as long as this server keeps running. After a restart, or with other "
+        "arguments, it is a new text and another charge.",
     )
 
 
 def _view(message: Message, model: str, max_tokens: int, notes: tuple[str, ...]) -> TextView:
     told = list(notes)
-    truncated = message.stop_reason == LIMIT
-    next_step = "Give the user the text, or go on with it."
-    if truncated:
-        told.append(f"The text was cut at max_tokens ({max_tokens}); it is not complete.")
-        next_step = (
-            "The text is incomplete. To have all of it, call again with a higher max_tokens, or with messages that "
-            "end in this text and ask to go on; either is charged."
-        )
+    truncated, note, next_step = STOPS.get(
+        message.stop_reason, (False, "", "Give the user the text, or go on with it.")
+    )
+    told += [note.format(most=max_tokens)] if note else []
     if message.stop_sequence:
         told.append(f"It ended at the stop sequence {message.stop_sequence!r}.")
     if message.other:

@@ -15,15 +15,15 @@ Headers = Mapping[str, str]
 
 
 def allowed(offer: Offer, toolsets: Sequence[Toolset], *, read_only: bool) -> list[Tool]:
-    """The tools of ``toolsets``, in their order; with ``read_only`` those that spend and change nothing."""
-    tools = [tool for toolset, tools in offer.items() if toolset in toolsets for tool in tools]
-    return [tool for tool in tools if not read_only or (tool.annotations and tool.annotations.read_only_hint)]
+    """The tools of ``toolsets``, in their order, each once; with ``read_only`` those that spend and change nothing."""
+    tools = {tool.name: tool for toolset in offer if toolset in toolsets for tool in offer[toolset]}
+    return [tool for tool in tools.values() if not read_only or (tool.annotations and tool.annotations.read_only_hint)]
 
 
 def narrowed(offer: Offer, tools: Sequence[Tool]) -> Callable[[Headers | None], list[str]]:
     """Tells the names of those of ``tools`` that a request's headers leave: its own toolsets can only take away.
 
-    The function raises ValueError where the header names a toolset that does not exist.
+    The function raises ValueError where the header names a toolset that does not exist, or leaves no tool.
     """
     names = {tool.name for tool in tools}
 
@@ -35,6 +35,10 @@ def narrowed(offer: Offer, tools: Sequence[Tool]) -> Callable[[Headers | None], 
             chosen = parse_toolsets(wanted)
         except ValueError as error:
             raise ValueError(f"The header X-EvoLink-Toolsets {error}") from None
-        return [tool.name for each in offer if each in chosen for tool in offer[each] if tool.name in names]
+        left = dict.fromkeys(tool.name for each in offer if each in chosen for tool in offer[each])
+        if names and not names.intersection(left):
+            offered = ", ".join(each for each in offer if names.intersection(tool.name for tool in offer[each]))
+            raise ValueError(f"The header X-EvoLink-Toolsets leaves no tool: this server offers {offered}.")
+        return [name for name in left if name in names]
 
     return of

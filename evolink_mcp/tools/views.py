@@ -27,6 +27,11 @@ class View(BaseModel):
         return ()
 
 
+def credits(number: float) -> str:
+    """Credits as a person reads them: every digit before the point, up to four behind it."""
+    return f"{number:,.4f}".rstrip("0").rstrip(".")
+
+
 class ResultView(BaseModel):
     url: str
     kind: str | None = None
@@ -84,7 +89,7 @@ class TaskView(View):
             again = "may be retried" if self.error.retryable else "not worth retrying unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")
         if self.credits_reserved is not None:
-            lines.append(f"Credits reserved: {self.credits_reserved:g}")
+            lines.append(f"Credits reserved: {credits(self.credits_reserved)}")
         if self.estimated_seconds is not None:
             lines.append(f"Estimated: {self.estimated_seconds} s in all")
         if self.polling:

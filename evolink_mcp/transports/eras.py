@@ -8,6 +8,7 @@ of its own, and the first request of another kind opens the real one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -25,11 +26,21 @@ DISCOVER = "server/discover"
 Received = SessionMessage | Exception
 
 
-async def serve_streams(server: MCPServer, received: ReadStream[Received], sent: WriteStream[SessionMessage]) -> None:
-    """Serves one client on a pair of streams, whatever it opens with."""
+async def serve_streams(
+    server: MCPServer,
+    received: ReadStream[Received],
+    sent: WriteStream[SessionMessage],
+    refusal: Callable[[Exception], SessionMessage | None] = lambda _: None,
+) -> None:
+    """Serves one client on a pair of streams, whatever it opens with.
+
+    ``refusal`` is the answer to what could not be read as a message, where it gets one.
+    """
     lowlevel: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     leading: list[Received] = []
     async for message in received:
+        if await _refused(message, sent, refusal):
+            continue
         if _is_discover(message):
             await _answer_alone(lowlevel, message, sent)
             continue
@@ -38,7 +49,7 @@ async def serve_streams(server: MCPServer, received: ReadStream[Received], sent:
             break
     relay, connection = anyio.create_memory_object_stream[Received]()
     async with anyio.create_task_group() as group:
-        group.start_soon(_relay, leading, received, relay)
+        group.start_soon(_relay, leading, received, relay, sent, refusal)
         await lowlevel.run(connection, sent, lowlevel.create_initialization_options())
         group.cancel_scope.cancel()
 
@@ -62,11 +73,25 @@ async def _answer_alone(server: Server[Any], message: Received, sent: WriteStrea
         await to_server.aclose()
 
 
+async def _refused(
+    message: Received, sent: WriteStream[SessionMessage], refusal: Callable[[Exception], SessionMessage | None]
+) -> bool:
+    answer = refusal(message) if isinstance(message, Exception) else None
+    if answer is not None:
+        await sent.send(answer)
+    return answer is not None
+
+
 async def _relay(
-    leading: list[Received], received: ReadStream[Received], connection: ObjectSendStream[Received]
+    leading: list[Received],
+    received: ReadStream[Received],
+    connection: ObjectSendStream[Received],
+    sent: WriteStream[SessionMessage],
+    refusal: Callable[[Exception], SessionMessage | None],
 ) -> None:
     async with connection:
         for message in leading:
             await connection.send(message)
         async for message in received:
-            await connection.send(message)
+            if not await _refused(message, sent, refusal):
+                await connection.send(message)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import cast
 
 import anyio
 from mcp.server.stdio import stdio_server
+from mcp.shared.message import SessionMessage
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
+from pydantic import ValidationError
 
 from evolink_mcp.jobs.history import LocalHistory
 from evolink_mcp.server import create_server
@@ -44,8 +49,28 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(_end_on_signal, stack)
             async with stdio_server() as (received, sent):
-                await serve_streams(create_server(app), received, sent)
+                await serve_streams(create_server(app), received, sent, unreadable)
             group.cancel_scope.cancel()
+
+
+def unreadable(error: Exception) -> SessionMessage | None:
+    """The answer to a line that is no JSON, or holds half a surrogate pair; ``None`` to what is something else.
+
+    The SDK passes such lines over, and a client that sent one as a request would wait for ever.
+    """
+    found = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+    if found is None or found["type"] != "json_invalid" or not str(found["input"]).strip():
+        return None
+    try:
+        message: object = json.loads(found["input"])  # takes half a surrogate pair
+    except (ValueError, RecursionError):
+        message = None
+    number = cast("dict[str, object]", message).get("id") if isinstance(message, dict) else None
+    known = number if isinstance(number, str | int) and not isinstance(number, bool) else None
+    if isinstance(known, str):
+        known = known.encode("utf-8", "replace").decode()
+    problem = ErrorData(code=PARSE_ERROR, message="Parse error: the line is no JSON, or holds half a surrogate pair.")
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=known, error=problem))
 
 
 async def _end_on_signal(stack: AsyncExitStack) -> None:

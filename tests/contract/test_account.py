@@ -282,6 +282,100 @@ async def test_a_failure_inside_http_200_is_one(client: Client, sandbox: Sandbox
     assert "not JSON" in await refused(client, "check_balance")
 
 
+@pytest.mark.parametrize(
+    ("number", "told"), [(1234567.89, "1,234,567.89"), (0, "0"), (1200.0, "1,200"), (0.5, "0.5"), (0.12345, "0.1235")]
+)
+async def test_credits_are_told_to_the_last_digit(client: Client, sandbox: Sandbox, number: float, told: str) -> None:
+    user = {"remaining_credits": number, "used_credits": 0}
+    sandbox.fault("credits", "status", status=200, body=balance(user, {"unlimited_credits": True}))
+    assert f"Account: {told} left, 0 used" in text_of(await client.call_tool("check_balance", {}))
+    listed = {"id": "task-unified-1-a", "status": "completed", "usage": {"credits_used": number}}
+    sandbox.fault("tasks", "status", status=200, body={"data": [listed]})
+    assert f"{told} credits used" in text_of(await client.call_tool("list_tasks", {}))
+
+
+async def test_an_account_without_a_limit_is_told_as_such(client: Client, sandbox: Sandbox) -> None:
+    endless = {"remaining_credits": 0, "used_credits": 5, "unlimited_credits": True}
+    sandbox.fault("credits", "status", status=200, body=balance(endless, {**endless, "used_credits": 1}))
+    result = await client.call_tool("check_balance", {})
+    assert result.structured_content["user"] == {"used_credits": 5, "unlimited": True}
+    assert "spendable_credits" not in result.structured_content
+    text = text_of(result)
+    assert "Credits that can be spent: unlimited" in text
+    assert "Account: unlimited left, 5 used" in text
+    assert "dashboard" not in text
+    sandbox.fault("credits", "status", status=200, body=balance(endless, {"remaining_credits": 0}))
+    assert "key's own limit" in text_of(await client.call_tool("check_balance", {}))
+
+
+async def test_filters_that_the_gateway_ignores_neither_end_the_pages_nor_keep_its_total(
+    client: Client, sandbox: Sandbox
+) -> None:
+    listed = [
+        {"id": f"task-unified-1-{number}", "type": "video" if number else "image", "status": "completed"}
+        for number in range(3)
+    ]
+    sandbox.fault("tasks", "status", status=200, body={"data": listed, "total": 9}, times=0)
+    told = await ok(client, "list_tasks", kind="image", page_size=3)
+    assert len(told["tasks"]) == 1
+    assert "total" not in told
+    assert "page=2 has more" in told["next_step"]
+    told = await ok(client, "list_tasks", kind="image", page_size=4)
+    assert "has more" not in told["next_step"]
+    assert (await ok(client, "list_tasks", page_size=3))["total"] == 9
+
+
+@pytest.mark.parametrize("data", [{"tasks": []}, "none", 5])
+async def test_a_list_that_is_none_is_an_error(client: Client, sandbox: Sandbox, data: object) -> None:
+    sandbox.fault("tasks", "status", status=200, body={"data": data})
+    assert "HTTP 200 when listing the tasks" in await refused(client, "list_tasks")
+    sandbox.fault("batch", "status", status=200, body={"data": data})
+    assert "HTTP 200 when reading" in await refused(client, "list_tasks", ids=["task-unified-1-a"])
+
+
+async def test_an_empty_list_may_be_null(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("tasks", "status", status=200, body={"data": None})
+    assert (await ok(client, "list_tasks"))["tasks"] == []
+
+
+async def test_a_task_of_unknown_status_is_not_hidden_by_a_filter(client: Client, sandbox: Sandbox) -> None:
+    task_id = await image(client, "one")
+    for route in ("tasks", "batch"):
+        sandbox.fault(route, "status", status=404, times=0)
+    told = await ok(client, "list_tasks", status="failed")
+    assert [(task["task_id"], task["status"]) for task in told["tasks"]] == [(task_id, "unknown")]
+    assert any("may not be failed" in note for note in told["notes"])
+
+
+async def test_a_filter_that_fits_nothing_remembered_is_no_missing_list(client: Client, sandbox: Sandbox) -> None:
+    await image(client, "one")
+    sandbox.fault("tasks", "status", status=404, times=0)
+    told = await ok(client, "list_tasks", kind="video")
+    assert told["tasks"] == []
+    assert "offers no list" in told["notes"][0]
+
+
+async def test_a_finished_task_that_does_not_say_how_much_it_made_is_marked_too(
+    client: Client, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    listed = {"id": "task-unified-1-a", "status": "completed", "created_at": clock.now() - 20 * HOUR}
+    sandbox.fault("tasks", "status", status=200, body={"data": [listed]})
+    (task,) = (await ok(client, "list_tasks"))["tasks"]
+    assert task["save_now"]
+    assert "result_count" not in task
+    sandbox.fault("tasks", "status", status=200, body={"data": [{**listed, "result_count": 0}]})
+    (task,) = (await ok(client, "list_tasks"))["tasks"]
+    assert "save_now" not in task
+
+
+async def test_a_history_that_cannot_be_read_is_noted(client: Client, app: App, tmp_path: Path) -> None:
+    assert "notes" not in await ok(client, "list_tasks")
+    (tmp_path / "a-file").write_text("")
+    app.history = LocalHistory(app.settings.base_url, app.clock, tmp_path / "a-file" / "history.db")
+    told = await ok(client, "list_tasks", ids=[await image(client)])
+    assert any("not available" in note for note in told["notes"])
+
+
 def test_a_budget_without_a_limit_does_not_count() -> None:
     assert Credits(Budget(5), Budget(3, unlimited=True)).spendable == 5
     assert Credits(Budget(), Budget()).spendable is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
-from evolink_mcp.gateway import Caller, Transport, text
+from evolink_mcp.gateway import Caller, Transport, text, transport
 from evolink_mcp.jobs import progress
 from evolink_mcp.jobs.memory import KEEP_SECONDS
 from evolink_mcp.server import list_tools
@@ -90,6 +90,8 @@ async def test_a_text_that_was_cut_says_so(client: Client) -> None:
     "arguments",
     [
         {},
+        {"prompt": ""},
+        {"prompt": " \n"},
         {"messages": []},
         {**ASK, "messages": [{"role": "user", "content": "x"}]},
         {"messages": [{"role": "robot", "content": "x"}]},
@@ -149,12 +151,18 @@ STREAM = [
 ]
 
 
-def answering(pieces: list[bytes], kind: str = "text/event-stream", status: int = 200) -> httpx2.MockTransport:
+def answering(
+    pieces: list[bytes],
+    kind: str = "text/event-stream",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.MockTransport:
     async def body() -> AsyncGenerator[bytes]:
         for piece in pieces:
             yield piece
 
-    return httpx2.MockTransport(lambda _: httpx2.Response(status, headers={"content-type": kind}, content=body()))
+    told = {"content-type": kind, **(headers or {})}
+    return httpx2.MockTransport(lambda _: httpx2.Response(status, headers=told, content=body()))
 
 
 @pytest.fixture
@@ -163,13 +171,13 @@ async def written() -> AsyncIterator[Callable[..., Any]]:
     transports: list[Transport] = []
 
     async def ask(pieces: list[bytes], **more: Any) -> text.Message:
-        transport = Transport("https://a.test", "https://f.test", "https://t.test", over=answering(pieces, **more))
-        transports.append(transport)
-        return await text.create(Caller(transport, KEY), BODY, seconds=5)
+        made = Transport("https://a.test", "https://f.test", "https://t.test", over=answering(pieces, **more))
+        transports.append(made)
+        return await text.create(Caller(made, KEY), BODY, seconds=5)
 
     yield ask
-    for transport in transports:
-        await transport.aclose()
+    for made in transports:
+        await made.aclose()
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
@@ -192,7 +200,7 @@ async def test_what_comes_after_the_last_event_is_not_waited_for(written: Callab
 @pytest.mark.parametrize(
     ("pieces", "said"),
     [
-        (STREAM[:6], "stopped before its end. The text had 7 characters by then, and began: “Grüße"),
+        (STREAM[:6], "stopped before its end. The text had 7 characters by then."),
         ([*STREAM[:4], event("error", error={"type": "overloaded_error", "message": "Busy"})], "t.test failed while"),
         ([], "stopped before its end"),
         ([event("message_stop"), ""], ""),
@@ -208,6 +216,75 @@ async def test_a_stream_that_breaks_off_is_an_unknown_outcome(
         await written(["".join(pieces).encode()])
     assert said in raised.value.what
     assert raised.value.charged == "unknown"
+    assert raised.value.partial == ("Grüße \ufffd" if len(pieces) == 6 else "")
+
+
+async def test_all_that_came_of_a_broken_stream_is_handed_over(written: Callable[..., Any]) -> None:
+    words = [event("content_block_delta", index=0, delta={"text": f"word {number} "}) for number in range(200)]
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written([*map(str.encode, words)])
+    assert raised.value.partial.startswith("word 0 word 1 ")
+    assert raised.value.partial.endswith("word 199 ")
+    shown = raised.value.render(paid=True)
+    assert shown.endswith(f"What had come of the text:\n{raised.value.partial}")
+    assert "Charged: unknown." in shown
+
+
+async def test_a_stream_may_be_larger_than_a_json_answer(
+    written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER", 20)
+    assert (await written([piece.encode() for piece in STREAM])).text == "Grüße 😀."
+
+
+async def test_a_stream_without_an_end_is_cut_off_and_handed_over(
+    written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_STREAM", 600)
+    words = [event("content_block_delta", index=0, delta={"text": "word "}).encode() for _ in range(50)]
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written(words)
+    assert raised.value.code == "too_long"
+    assert raised.value.partial.startswith("word word ")
+
+
+@pytest.mark.parametrize("headers", [{}, {"request-id": "req_1"}])
+async def test_the_request_id_of_the_dialect_is_told(written: Callable[..., Any], headers: dict[str, str]) -> None:
+    raw = {"type": "error", "error": {"type": "invalid_request_error", "message": "Bad"}}
+    body = json.dumps(raw if headers else {**raw, "request_id": "req_1"}).encode()
+    with pytest.raises(GatewayRefused) as raised:
+        await written([body], kind="application/json", status=400, headers=headers)
+    assert raised.value.request_id == "req_1"
+    broken = event("error", error={"type": "api_error", "message": "Odd"}, request_id="req_2").encode()
+    with pytest.raises(OutcomeUnknown) as lost:
+        await written([broken], headers=headers)
+    assert lost.value.request_id == ("req_1" if headers else "req_2")
+
+
+async def test_a_model_that_does_not_exist_is_named_as_the_cause(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("text", "status", status=404, message="no such model")
+    assert "Next: Check model" in await refused(client, "generate_text", **ASK, model="nothing")
+
+
+@pytest.mark.parametrize(
+    ("reason", "truncated", "note", "step"),
+    [
+        ("refusal", True, "refused", "Tell the user that the model refused"),
+        ("model_context_window_exceeded", True, "not complete", "shorter conversation"),
+        (None, None, "did not say why", "whether the text is whole"),
+        ("end_turn", False, "", "Give the user the text"),
+    ],
+)
+async def test_why_a_text_stopped_decides_what_to_do(
+    client: Client, sandbox: Sandbox, reason: str | None, truncated: bool | None, note: str, step: str
+) -> None:
+    body = {"type": "message", "content": [{"type": "text", "text": "I can"}], "stop_reason": reason}
+    sandbox.fault("text", "status", status=200, body=body)
+    told = await ok(client, "generate_text", **ASK)
+    assert told.get("truncated") is truncated
+    assert note in " ".join(told.get("notes", []))
+    assert bool(told.get("notes")) is bool(note)
+    assert step in told["next_step"]
 
 
 async def test_plain_json_is_taken_too(written: Callable[..., Any]) -> None:
@@ -261,7 +338,7 @@ async def test_a_text_that_may_have_been_written_is_unknown_and_not_repeated(
     said = await refused(client, "generate_text", **ASK)
     assert "Charged: unknown." in said
     assert "Do not call again blindly" in said
-    assert ("began: “The sandbox read" in said) is (fault["kind"] in ("stall", "stream_error"))
+    assert ("What had come of the text:\nThe sandbox read" in said) is (fault["kind"] in ("stall", "stream_error"))
     assert len(posts(sandbox)) == 1
 
 
@@ -329,10 +406,61 @@ async def test_a_long_text_outlives_its_call_and_is_fetched_with_the_same_argume
             first = await ok(client, "generate_text", **ASK)
         assert first["status"] == "processing"
         assert "same arguments" in first["next_step"]
+        assert "as long as this server keeps running" in first["next_step"]
         assert app.clock.now() - started < 5
         again = await ok(client, "generate_text", **ASK)
     assert again["status"] == "completed"
     assert again["text"]
+    assert len(posts(sandbox)) == 1
+
+
+async def test_a_joined_text_tells_its_length_to_whoever_waits_now(
+    client: Client, settings: Settings, sandbox: Sandbox, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway's stream goes on only as the test lets it."""
+    grow, going = anyio.Event(), anyio.Event()
+
+    async def create(caller: Caller, body: object, *, seconds: float, grown: text.Grown | None = None) -> text.Message:
+        assert grown is not None
+        grown(5)
+        going.set()
+        await grow.wait()
+        grown(500)
+        return text.Message("x" * 500, stop_reason="end_turn")
+
+    monkeypatch.setattr(text, "create", create)
+    mine: list[int] = []
+    again: list[int] = []
+    caller = Caller(app.transport, KEY)
+
+    async def first() -> None:
+        async with app.texts.written(caller, BODY, seconds=45, grown=mine.append):
+            raise AssertionError("it was cancelled")
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            group.start_soon(first)
+            await going.wait()
+            group.cancel_scope.cancel()
+
+        async def second() -> None:
+            async with app.texts.written(caller, BODY, seconds=45, grown=again.append) as written:
+                assert written.earlier
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(second)
+            await anyio.wait_all_tasks_blocked()
+            grow.set()
+    assert (mine, again) == ([5], [500])
+
+
+async def test_a_text_that_broke_unheard_is_handed_over_with_the_repeat(
+    client: Client, sandbox: Sandbox, app: App
+) -> None:
+    sandbox.fault("text", "stall", seconds=0.3)
+    await cancelled(client, sandbox, **ASK)
+    await app.texts.drain(5)
+    assert "What had come of the text:" in await refused(client, "generate_text", **ASK)
     assert len(posts(sandbox)) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ import anyio
 import pytest
 from mcp.shared.exceptions import MCPError
 
+from evolink_mcp.settings import Token
+from evolink_mcp.transports.http.options import HttpOptions
 from tests.programs import RedisServer
 from tests.serving import WAYS, Way, bearer, connected, on, serving
 from tests.snapshots import PARAMETERS
-from tests.support import Sandbox, ok
+from tests.support import Sandbox, ok, refused
 
 ALICE, BOB = "sk-alice-0123456789", "sk-bob-0123456789"
-ACCOUNT = ["list_tasks", "check_balance"]
+ACCOUNT = ["list_tasks", "check_balance", "check_task"]
 
 
 def narrowed(key: str, toolsets: str) -> dict[str, str]:
@@ -68,6 +71,47 @@ async def test_callers_do_not_see_each_others_tasks(sandbox: Sandbox) -> None:
         async with connected(served.url, WAYS[0], bearer(BOB)) as bob:
             assert (await ok(bob, "list_tasks"))["tasks"] == []
             assert (await ok(bob, "list_tasks", ids=[made]))["tasks"] == []
+
+
+async def test_a_header_that_leaves_no_tool_is_an_error(sandbox: Sandbox) -> None:
+    async with serving(on(sandbox)) as served:
+        async with connected(served.url, WAYS[0], narrowed(ALICE, "account")) as client:
+            with pytest.raises(MCPError, match="leaves no tool: this server offers media"):
+                await names(client)
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_token_holders_of_one_key_do_not_see_each_others_tasks(
+    sandbox: Sandbox, tmp_path: Path, remembered: bool
+) -> None:
+    tokens = tuple(Token(hashlib.sha256(f"token-of-{who}".encode()).hexdigest(), who) for who in ("alice", "bob"))
+    with RedisServer(tmp_path) as redis:
+        settings = on(sandbox, api_key="sk-the-operators-own", mcp_tokens=tokens, toolsets=("media", "account"))
+        if remembered:
+            settings = replace(settings, history=True, state_url=redis.url)
+        async with serving(settings, HttpOptions(auth="token")) as served:
+            async with connected(served.url, WAYS[0], bearer("token-of-alice")) as alice:
+                made = (await ok(alice, "generate_image", prompt="a kite", model="gpt-image-2"))["task_id"]
+                if remembered:
+                    (mine,) = (await ok(alice, "list_tasks"))["tasks"]
+                    assert (mine["task_id"], mine["prompt"]) == (made, "a kite")
+            async with connected(served.url, WAYS[0], bearer("token-of-bob")) as bob:
+                for filters in ({}, {"kind": "image"}, {"status": "completed"}, {"since": "2020-01-01"}):
+                    said = await refused(bob, "list_tasks", **filters)
+                    assert made not in said
+                    assert "[not_offered]" in said
+                known = (await ok(bob, "list_tasks", ids=[made]))["tasks"]  # to know an id is to have the task
+                assert [(task["task_id"], task.get("prompt")) for task in known] == [(made, None)]
+
+
+async def test_a_history_that_has_no_store_is_warned_of_at_the_start(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(on(sandbox, history=True)):
+        assert "EVOLINK_STATE_URL" in caplog.text
+    caplog.clear()
+    async with serving(on(sandbox)):
+        assert "EVOLINK_STATE_URL" not in caplog.text
 
 
 @pytest.mark.parametrize("wanted", [True, None])

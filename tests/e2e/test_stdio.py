@@ -63,6 +63,29 @@ async def test_a_discover_of_a_wrong_shape_decides_nothing() -> None:
         assert (await host.initialize())["protocolVersion"] == LEGACY[-1]
 
 
+@pytest.mark.parametrize("shaken", [True, False])
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [
+        ("{not json", None),
+        ('{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "\\ud83d"}}', 7),
+        ('{"jsonrpc": "2.0", "id": "\\ud83d", "method": "\\ud83d"}', "?"),
+        ("[" * 100_000, None),
+    ],
+)
+async def test_a_line_that_cannot_be_read_is_answered(line: str, number: object, shaken: bool) -> None:
+    async with raw_host() as host:
+        if shaken:
+            await host.initialize()
+        await host.send("")  # nothing was said
+        await host.send(line)
+        answer = await host.receive()
+        assert (answer["id"], answer["error"]["code"]) == (number, -32700)
+        if not shaken:
+            await host.initialize()
+        assert len((await host.request("tools/list"))["result"]["tools"]) == len(PARAMETERS)
+
+
 async def test_a_host_that_leaves_at_once_ends_the_program() -> None:
     async with raw_host(seconds=10) as host:
         pass

@@ -112,20 +112,76 @@ def test_the_file_is_where_the_system_keeps_state(monkeypatch: pytest.MonkeyPatc
     assert state_file().name == "history.db"
 
 
-async def test_a_broken_file_is_told_once_and_harms_nothing(
+async def test_a_broken_file_is_set_aside_and_a_new_one_begun(
     opened: Open, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.parent.mkdir()
     file.write_bytes(b"this is no database" * 1000)
     history = opened()
-    await history.submitted("me", task("t1", 1.0))
-    await history.saved("me", "t1", ["/a.png"])
-    assert await history.recent("me") == []
-    assert await history.find("me", ["t1"]) == {}
-    assert len([each for each in caplog.records if each.name == module.__name__]) == 1
-    file.unlink()
     await history.submitted("me", task("t1", FakeClock().now()))
-    assert len(await history.recent("me")) == 1
+    await history.saved("me", "t1", ["/a.png"])
+    assert [each.saved for each in await history.recent("me")] == [("/a.png",)]
+    assert file.with_name("history.db.broken").read_bytes().startswith(b"this is no database")
+    assert len([each for each in caplog.records if each.name == module.__name__]) == 1
+    assert "history.db.broken" in caplog.text
+    assert history.problem == ""
+
+
+async def test_a_file_that_breaks_while_it_is_used_is_set_aside_once(opened: Open, file: Path) -> None:
+    now = FakeClock().now()
+    first, second = opened(), opened()
+    for number in range(200):
+        await first.submitted("me", task(f"t{number}", now))
+    await second.submitted("me", task("mine", now))
+    await first.aclose()
+    await second.aclose()
+    file.write_bytes(file.read_bytes()[:8192] + b"\xff" * 40_000)
+    await first.submitted("me", task("after", now))
+    await second.submitted("me", task("later", now + 1))
+    assert [each.task_id for each in await second.recent("me")] == ["later", "after"]
+    assert sorted(each.name for each in file.parent.glob("*.broken")) == ["history.db.broken"]
+
+
+async def test_one_bad_cell_hides_nothing_else(opened: Open, file: Path) -> None:
+    now = FakeClock().now()
+    history = opened()
+    for number, cell in enumerate(["[", b"\xff\xfe", 5, "{}", "[1]"]):
+        await history.submitted("me", task(f"t{number}", now + number))
+        with sqlite3.connect(file) as connection:
+            connection.execute("UPDATE tasks SET saved = ? WHERE id = ?", (cell, f"t{number}"))
+        connection.close()
+    assert [each.saved for each in await history.recent("me")] == [("1",), (), (), (), ()]
+
+
+async def test_rows_that_could_not_be_written_are_written_with_the_next(
+    opened: Open, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = FakeClock().now()
+    (tmp_path / "a-file").write_text("")
+    history = opened(path=tmp_path / "a-file" / "history.db")
+    await history.submitted("me", task("t1", now))
+    await history.saved("me", "t1", ["/a.png"])
+    assert history.problem
+    (tmp_path / "a-file").unlink()
+    await history.submitted("me", task("t2", now + 1))
+    assert history.problem == ""
+    assert [(each.task_id, each.saved) for each in await history.recent("me")] == [("t2", ()), ("t1", ("/a.png",))]
+    assert len(caplog.records) == 1
+
+
+async def test_rows_that_could_not_be_written_are_written_at_the_end_and_are_not_endless(
+    opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_UNWRITTEN", 2)
+    now = FakeClock().now()
+    (tmp_path / "a-file").write_text("")
+    path = tmp_path / "a-file" / "history.db"
+    history = opened(path=path)
+    for number in range(3):
+        await history.submitted("me", task(f"t{number}", now + number))
+    (tmp_path / "a-file").unlink()
+    await history.aclose()
+    assert [each.task_id for each in await opened(path=path).recent("me")] == ["t2", "t1"]
 
 
 async def test_a_folder_that_cannot_be_made_harms_nothing(
@@ -151,7 +207,7 @@ async def test_a_file_locked_by_another_process_is_not_waited_for(
     holder.close()
     assert "locked" in caplog.text
     await history.submitted("me", task("t2", now))
-    assert {each.task_id for each in await history.recent("me")} == {"t0", "t2"}
+    assert {each.task_id for each in await history.recent("me")} == {"t0", "t1", "t2"}
 
 
 async def test_a_file_that_hangs_is_left_alone_from_then_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from mcp.client import Client
@@ -124,6 +125,20 @@ async def test_what_does_not_fit_is_a_protocol_error(
 def test_completions_name_arguments_that_exist() -> None:
     known = {(prompt.name, argument.name) for prompt in list_prompts() for argument in prompt.arguments or []}
     assert set(MODEL_ARGUMENTS) <= known
+
+
+def test_a_prompt_is_offered_only_where_its_job_can_be_done() -> None:
+    def names(*tools: str) -> list[str]:
+        return [prompt.name for prompt in list_prompts(tools)]
+
+    assert names("generate_image", "generate_video") == [prompt.name for prompt in list_prompts()]
+    assert names("generate_image") == ["make-image"]
+    assert names("check_task", "list_models") == []
+
+
+async def test_a_server_that_spends_nothing_has_no_prompts(connect: Callable[..., Client], settings: Settings) -> None:
+    async with connect(App(replace(settings, read_only=True))) as client:
+        assert (await client.list_prompts()).prompts == []
 
 
 def test_the_instructions_are_not_cut_by_any_host() -> None:

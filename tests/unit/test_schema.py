@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from evolink_mcp.server import INSTRUCTIONS, instructions, list_tools
-from evolink_mcp.settings import TOOLSETS, Settings
+from evolink_mcp.settings import TOOLSETS, Settings, Toolset
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.schema import portable
 from tests.snapshots import MORE_PARAMETERS, PARAMETERS, compact, read_snapshot, schemas
@@ -70,12 +70,26 @@ def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) ->
 
 
 def test_the_instructions_fit_where_hosts_cut_them() -> None:
-    assert instructions(Settings()) == INSTRUCTIONS
+    assert told() == INSTRUCTIONS
     assert "spend" in INSTRUCTIONS[:250]
-    everything = instructions(Settings(toolsets=TOOLSETS, read_only=True))
-    assert len(everything) < 2_000
-    assert "read-only" in everything
-    assert "generate_image" not in instructions(Settings(toolsets=("account",)))
+    assert len(told(*TOOLSETS)) <= 2_048
+    assert "generate_image" not in told("account")
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize(
+    "toolsets", [("media",), ("text",), ("account",), ("text", "account"), ("media", "account"), TOOLSETS]
+)
+def test_the_instructions_name_only_tools_that_are_offered(toolsets: tuple[Toolset, ...], read_only: bool) -> None:
+    offered = {tool.name for tool in list_tools(App(Settings(toolsets=toolsets, read_only=read_only)))}
+    text = told(*toolsets, read_only=read_only)
+    assert {name for name in (*PARAMETERS, *MORE_PARAMETERS) if name in text} <= offered
+    assert ("read-only" in text) is read_only
+
+
+def told(*toolsets: Toolset, read_only: bool = False) -> str:
+    tools = list_tools(App(Settings(toolsets=toolsets or ("media",), read_only=read_only)))
+    return instructions([tool.name for tool in tools], read_only=read_only)
 
 
 def test_every_tool_has_its_own_arguments() -> None:

@@ -150,9 +150,10 @@ def test_shared_state_without_its_extra_names_the_extra(monkeypatch: pytest.Monk
 
 
 def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operator_decides() -> None:
-    for value, expected in {"": None, "on": True, "off": False}.items():
+    said = {"": None, "on": True, "1": True, "YES": True, "true": True, "off": False, "0": False, "no": False}
+    for value, expected in said.items():
         assert read_settings({"EVOLINK_HISTORY": value}).history is expected
-    with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be one of on, off;"):
+    with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be on or off;"):
         read_settings({"EVOLINK_HISTORY": "maybe"})
 
 

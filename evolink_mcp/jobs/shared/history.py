@@ -31,6 +31,7 @@ class SharedHistory:
 
     def __init__(self, connection: Store) -> None:
         self._store = connection
+        self.problem = ""
 
     async def submitted(self, owner: str, task: Remembered) -> None:
         value = json.dumps([task.kind, task.model, task.prompt, task.submitted], ensure_ascii=False)
@@ -58,9 +59,12 @@ class SharedHistory:
 
     async def _ask(self, *command: str | int | float) -> object:
         try:
-            return await self._store.ask(*command)
+            answer = await self._store.ask(*command)
         except Away:
+            self.problem = "the shared store does not answer"
             return None
+        self.problem = ""
+        return answer
 
 
 def _parse(task_id: str, value: object) -> Remembered | None:

@@ -159,7 +159,7 @@ def _mark(owner: str, intent: str, ref: str) -> Command:
 
 def _write(answer: Answer, now: float) -> str:
     """An answer as the store holds it: without the gateway's words, which may quote a prompt."""
-    return json.dumps({**asdict(answer), "what": "", "at": now}, separators=(",", ":"))
+    return json.dumps({**asdict(answer), "what": "", "partial": "", "at": now}, separators=(",", ":"))
 
 
 def _read(found: object, now: float) -> tuple[dict[str, Kept], set[str]]:

@@ -6,6 +6,7 @@ SDK's own applications are reached, whole, with whatever middleware they carry.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,7 @@ from evolink_mcp.transports.http.sse import Sse, as_user
 PROBES = ("/health", "/ready", "/metrics")
 MCP = {"/mcp": ("POST",), "/sse": ("GET",), "/messages": ("POST",)}
 REQUESTS_PER_CALL = 10  # a client that opens a connection for each call makes about five requests
+logger = logging.getLogger(__name__)
 LINGER_SECONDS = 1.0  # without a request, before a stopping server takes it that nobody has one left
 TELL_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to be cut off
 NEW_SESSION = "Open /sse again: a session ends with its connection, and belongs to the credential that opened it."
@@ -68,6 +70,8 @@ class HttpApplication:
         )
         if settings.history and settings.state_url:
             self.app.history = self.app.state.history
+        elif settings.history:
+            logger.warning("EVOLINK_HISTORY=on keeps nothing over HTTP without EVOLINK_STATE_URL, the store for it.")
         self.metrics = Metrics(self.app)
         self.edges = Edges(options)
         self._options = options
