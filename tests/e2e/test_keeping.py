@@ -78,10 +78,12 @@ async def test_kill_9_during_a_download_leaves_no_half_file_and_the_next_check_c
 
 async def test_two_programs_that_save_at_once_make_one_file(sandbox: Sandbox, tmp_path: Path) -> None:
     env = on(sandbox, tmp_path)
+    async with raw_host(env=env) as maker:
+        await maker.initialize()
+        made = await maker.call("generate_image", prompt="a red kite")
     async with raw_host(env=env) as one, raw_host(env=env) as other:
         await one.initialize()
         await other.initialize()
-        made = await one.call("generate_image", prompt="a red kite")
         task_id = made["structuredContent"]["task_id"]
         await anyio.to_thread.run_sync(sandbox.settle)
         sandbox.fault("result", "slow", delay=1, times=2)
