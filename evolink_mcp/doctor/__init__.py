@@ -50,6 +50,7 @@ def _by_settings(env: Mapping[str, str], given: Mapping[str, str], client: str |
     yield local.key(settings)
     yield from local.folders(settings)
     yield from local.models(settings)
+    yield local.history(settings)
     if settings.sandbox:
         yield Check("gateway", "ok", "the built-in sandbox is used; EvoLink itself was not asked")
         return

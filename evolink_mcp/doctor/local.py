@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata as metadata
 import os
 import platform
@@ -17,6 +18,7 @@ from evolink_mcp.doctor.report import Check
 from evolink_mcp.environment import API_KEY, VARIABLES, plain
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.install.launch import PACKAGE, running
+from evolink_mcp.jobs.history import state_file
 from evolink_mcp.settings import PLACEHOLDER, Settings
 
 LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
@@ -120,6 +122,26 @@ def models(settings: Settings) -> Iterator[Check]:
         if name and registry.get(name) is None:
             near = ", ".join(registry.nearest(name))
             yield Check("default model", "wrong", f"{name[:60]!r} is not known", f"The nearest names are {near}.")
+
+
+def history(settings: Settings) -> Check:
+    """Whether tasks submitted here are found again. The file is read, never made or changed."""
+    if settings.history is False or settings.sandbox:
+        return Check("history", "ok", "off: what is submitted here is not remembered beyond the process")
+    path = state_file()
+    if not path.exists():
+        return Check("history", "ok", f"{path} is made with the first task")
+    import sqlite3
+
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
+            (number,) = connection.execute("SELECT count(*) FROM tasks").fetchone()
+    except sqlite3.Error as error:
+        advice = f"Move {path} away; a new one is begun. A damaged one is renamed by the server itself."
+        return Check("history", "note", f"{path} cannot be read ({error})", advice)
+    if not os.access(path, os.W_OK):
+        return Check("history", "note", f"{path} cannot be written", "Correct the rights of the file and its folder.")
+    return Check("history", "ok", f"{path} remembers {number:,} tasks (over stdio)")
 
 
 def extras() -> Iterator[Check]:

@@ -37,8 +37,7 @@ def narrowed(offer: Offer, tools: Sequence[Tool]) -> Callable[[Headers | None], 
             raise ValueError(f"The header X-EvoLink-Toolsets {error}") from None
         left = dict.fromkeys(tool.name for each in offer if each in chosen for tool in offer[each])
         if names and not names.intersection(left):
-            offered = ", ".join(each for each in offer if names.intersection(tool.name for tool in offer[each]))
-            raise ValueError(f"The header X-EvoLink-Toolsets leaves no tool: this server offers {offered}.")
+            raise ValueError(f"The header X-EvoLink-Toolsets leaves no tool: here is nothing of {', '.join(chosen)}.")
         return [name for name in left if name in names]
 
     return of

@@ -17,6 +17,9 @@ from evolink_mcp import __version__, cli
 from evolink_mcp.doctor import local
 from evolink_mcp.environment import VARIABLES
 from evolink_mcp.install.clients import BY_ID, config_file
+from evolink_mcp.jobs.clock import SystemClock
+from evolink_mcp.jobs.history import LocalHistory, Remembered
+from evolink_mcp.settings import Settings
 from tests.support import KEY, Sandbox
 
 
@@ -227,6 +230,38 @@ def test_the_sandbox_is_not_the_network(monkeypatch: pytest.MonkeyPatch, capsys:
     assert run.code == 0
     assert run.found("host") == []
     assert run.only("gateway")[0] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("content", "level", "said"),
+    [
+        (None, "ok", "is made with the first task"),
+        (b"x" * 5000, "note", "cannot be read"),
+        (b"", "note", "no such table"),
+    ],
+)
+def test_the_history_is_looked_at(
+    content: bytes | None, level: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "history.db"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setattr(local, "state_file", lambda: path)
+    check = local.history(Settings())
+    assert (check.name, check.level) == ("history", level)
+    assert said in check.found
+    assert bool(check.next_step) is (level == "note")
+    assert "off" in local.history(Settings(history=False)).found
+
+
+async def test_a_history_that_can_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.db"
+    monkeypatch.setattr(local, "state_file", lambda: path)
+    history = LocalHistory("https://a.test", SystemClock(), path)
+    await history.submitted("me", Remembered("t1", "image", "m", "p", SystemClock().now()))
+    assert "remembers 1 tasks" in local.history(Settings()).found
+    await history.aclose()
+    assert "remembers 1 tasks" in local.history(Settings()).found
 
 
 def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
