@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
-        plain = argparse.Namespace(sandbox=False, command="stdio")
+        plain = argparse.Namespace(sandbox=False, command="stdio", toolsets=None, read_only=False)
         code = _run(plain if words in PLAIN else parser(words).parse_args(words))
     except KeyboardInterrupt:
         code = 130
