@@ -35,7 +35,7 @@ DOWN: dict[str, set[str]] = {
     "transports": {"server", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
     "install": {"environment", "errors"},
-    "doctor": {"install", "environment", "registry", "gateway", "guard", "errors", "settings"},
+    "doctor": {"install", "environment", "registry", "gateway", "guard", "jobs", "errors", "settings"},
     "arguments": {"transports", "install", "environment", "settings"},
     "cli": {
         "arguments",
