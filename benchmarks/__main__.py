@@ -23,6 +23,7 @@ ROWS = {
     "library": ("registry",),
 }
 CHECKED = ("start", "calls", "growth")  # what the budgets need
+ATTEMPTS = 4
 
 
 def measure(name: str, *, quick: bool) -> dict[str, Section]:
@@ -53,20 +54,25 @@ def bench(names: list[str], *, quick: bool, keep: bool) -> None:
 
 
 def check() -> int:
-    """Measures what the budgets need; what does not hold is measured once more. The number of broken budgets."""
+    """Measures what the budgets need; what does not hold is measured again. The number of broken budgets.
+
+    What held once, holds: noise breaks a budget now and then, a regression breaks it each time.
+    """
     figures: dict[str, float] = {}
     failed: list[budgets.Budget] = []
-    wanted = set(CHECKED)
-    for attempt in (1, 2):
+    wanted, held = set(CHECKED), set[str]()
+    for attempt in range(1, ATTEMPTS + 1):
         for name in CHECKED:
             if name in wanted:
                 for section, each in _checked(name).items():
-                    figures |= {f"{section}.{key}": value for key, value in each.items()}
+                    found = {f"{section}.{key}": value for key, value in each.items()}
+                    figures |= {key: value for key, value in found.items() if key not in held}
         failed = budgets.broken(figures)
+        held = figures.keys() - {each.figure for each in failed}
         wanted = {name for name in CHECKED for each in failed if each.figure.split(".")[0] in ROWS[name]}
         if not failed:
             break
-        if attempt == 1:
+        if attempt < ATTEMPTS:
             say("Once more, for a busy machine: " + ", ".join(each.what for each in failed))
     for each in budgets.BUDGETS:
         say(each.told(figures[each.figure]) if each.figure in figures else f"UNKNOWN {each.what}")

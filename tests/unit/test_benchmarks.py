@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
 
+from benchmarks import __main__ as runner
 from benchmarks import budgets, page
 from benchmarks.__main__ import CHECKED, ROWS
 from benchmarks.budgets import BUDGETS, Budget
@@ -83,3 +85,38 @@ def test_what_is_written_by_hand_outlives_new_figures() -> None:
     results: dict[str, Any] = {"machine": "m", "software": "s", "sections": {}}
     text = f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n"
     assert page.with_figures(text, results) == f"before\n{page.BEGIN}\n\nMeasured on m; s.\n\n{page.END}\nafter\n"
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, **changes: Sequence[float]) -> list[str]:
+    """Stands in for the measurements: all budgets hold, but for ``changes``, which give a figure turn by turn."""
+    asked: list[str] = []
+    good = {each.figure: each.limit for each in BUDGETS}
+
+    def checked(name: str) -> dict[str, dict[str, float]]:
+        turn = asked.count(name)
+        asked.append(name)
+        sections: dict[str, dict[str, float]] = {}
+        for figure, value in good.items():
+            section, _, key = figure.partition(".")
+            if section in runner.ROWS[name]:
+                told = changes.get(figure.replace(".", "_"))
+                sections.setdefault(section, {})[key] = told[min(turn, len(told) - 1)] if told else value
+        return sections
+
+    monkeypatch.setattr(runner, "_checked", checked)
+    return asked
+
+
+def test_a_budget_that_noise_breaks_once_is_measured_again_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = measuring(monkeypatch, start_ratio=(1.3, 1.05), memory_more_mb=(5, 90))
+    assert runner.check() == 0
+    assert asked == ["start", "calls", "growth", "start"]
+
+
+def test_a_budget_that_never_holds_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = measuring(monkeypatch, calls_ratio=(0.5,))
+    assert runner.check() == 1
+    assert asked.count("calls") == runner.ATTEMPTS
+    assert "BROKEN  calls in process" in capsys.readouterr().out
