@@ -65,6 +65,7 @@ def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
         names = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
     assert {name.split("/")[0] for name in names} == {
         "evolink_mcp",
+        "benchmarks",
         "tests",
         "docs",
         "manifests",
