@@ -93,8 +93,8 @@ VARIABLES = (
     Variable("EVOLINK_SANDBOX", "`1` is `--sandbox`", default="0", choices=("0", "1")),
     Variable(
         "EVOLINK_MCP_TOKENS",
-        "tokens for `http --auth token`: `alice:some-long-text,bob:another`; names are for metrics and logs "
-        "([docs/remote.md](docs/remote.md))",
+        "tokens for `http --auth token`: `alice:a-long-random-text,bob:another-long-text`; names are for metrics and "
+        "logs ([docs/remote.md](docs/remote.md))",
         secret=True,
         remote_only=True,
     ),
