@@ -17,11 +17,16 @@ class Findings:
     def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, given: str = "", allowed: str = "") -> None:
         """A broken limit: a problem where it is refused, a note where it is warned of. `given` is shortened already."""
         hold, source = held
-        message = f"{parameter}: {text}" + (f" ({source})" if source else "")
+        message = _on_one_line(f"{parameter}: {text}") + (f" ({source})" if source else "")
         if hold == "warn":
             self.note(f"{message}; sent as given")
             return
         self.problems.append(Problem(parameter, f"{message}.", given, allowed, source))
 
     def note(self, text: str) -> None:
-        self.notes.append(text)
+        self.notes.append(_on_one_line(text))
+
+
+def _on_one_line(text: str) -> str:
+    """A text in which a caller's own names, which may hold anything, break no line."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

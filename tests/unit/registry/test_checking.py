@@ -329,3 +329,10 @@ def test_any_json_gets_an_answer(name: str, data: st.DataObject) -> None:
     nested = st.dictionaries(st.sampled_from([*inner, "zz"]), JSON, max_size=4)
     checked = check(name, data.draw(st.dictionaries(keys, JSON | nested | st.lists(nested, max_size=2), max_size=5)))
     assert all(problem.message and "\n" not in problem.message for problem in checked.problems)
+
+
+def test_a_name_with_a_line_end_in_it_breaks_no_line() -> None:
+    checked = check("MiniMax-Hailuo-02", {"prompt": "x", "model_params": {"\n": False}, "a\nb": 1})
+    text = "".join(problem.message for problem in checked.problems) + "".join(checked.notes)
+    assert "\\n" in text
+    assert "\n" not in text
