@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from mcp.client import Client
 
@@ -19,6 +20,11 @@ from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.tools.app import App
 from tests.support import KEY, FakeClock, Sandbox
+
+# A check of a clone says the same twice; searching on is for the people at work on it.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
