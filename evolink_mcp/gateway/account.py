@@ -54,7 +54,7 @@ class Credits:
 
 
 async def list_tasks(
-    caller: Caller, *, kind: str, status: str, model: str, page: int, page_size: int, seconds: float
+    caller: Caller, *, kind: str = "", status: str = "", model: str = "", page: int = 1, page_size: int, seconds: float
 ) -> Page | None:
     """One page of the tasks; an empty filter is none. ``None`` where the gateway offers no list.
 

@@ -61,23 +61,6 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
     raise error
 
 
-async def recent(caller: Caller, model: str, *, seconds: float) -> list[wire.Task] | None:
-    """The newest tasks of a model, without links; ``None`` where the gateway offers no such list.
-
-    Raises:
-        GatewayError: The list could not be read.
-    """
-    params = {"model": model, "page": "1", "page_size": "20"}
-    reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/tasks", seconds=seconds, params=params)
-    if reply.status in (404, 405, 501):
-        return None
-    answer = wire.as_object(reply.body)
-    if not reply.ok or "data" not in answer:
-        raise error_from(reply, doing="listing recent tasks")
-    tasks = [task for task in map(wire.parse_task, wire.as_list(answer["data"])) if task is not None]
-    return [task for task in tasks if not task.model or task.model == model]
-
-
 def check_task_id(task_id: str) -> str:
     """Returns an id that may be sent: visible ASCII without slashes, and no path of dots.
 

@@ -7,12 +7,13 @@ links, and names no request: what it shows is *probably* ours, never more.
 from __future__ import annotations
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.jobs.memory import Memory
 
 SECONDS = 8.0  # of a submit's deadline are kept for this
 CLOCK_SKEW = 90.0  # the gateway's clock may go before ours; tasks known to be older are left out anyway
 MAX_NAMED = 5
+LISTED = 20
 
 NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
 
@@ -25,9 +26,11 @@ async def explain(
     Args:
         since: When the submit began; tasks created before it are not it.
     """
+    from evolink_mcp.gateway import account  # seldom needed, and every start would pay for it
+
     error.what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
     try:
-        recent = await media.recent(caller, model, seconds=seconds)
+        recent = await account.list_tasks(caller, model=model, page_size=LISTED, seconds=seconds)
     except GatewayError as failed:
         error.next_step = f"{NEVER_BLINDLY} The gateway's list of recent tasks could not be read ({failed.code})."
         error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
@@ -36,7 +39,9 @@ async def explain(
         error.next_step = f"{NEVER_BLINDLY} This gateway offers no list of recent tasks to look it up in."
         error.next_step += " Tell the user, who can look at the EvoLink dashboard before deciding."
         return
-    found = [task for task in recent if _since(task, since) and not await memory.knows(caller.account, task.id, since)]
+    found = [
+        task for task in recent.tasks if _since(task, since) and not await memory.knows(caller.account, task.id, since)
+    ]
     if not found:
         error.next_step = (
             "The gateway's list shows no new task of this model, so probably none was created; that is not certain, "
