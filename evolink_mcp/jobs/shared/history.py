@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.history import KEEP_SECONDS, MOST_RECENT, Remembered
-from evolink_mcp.jobs.shared.store import Away, Store, key
+from evolink_mcp.jobs.shared.store import Away, Store, key, loaded
 
 MOST_LISTED = 1_000  # task ids by owner
 KEPT = str(int(KEEP_SECONDS))
@@ -68,13 +67,10 @@ class SharedHistory:
 
 
 def _parse(task_id: str, value: object) -> Remembered | None:
-    try:
-        loaded: object = json.loads(value) if isinstance(value, str) else None
-    except ValueError:
+    facts = wire.as_list(loaded(value))
+    if len(facts) != 4:
         return None
-    if not isinstance(loaded, list) or len(cast("list[object]", loaded)) != 4:
-        return None
-    kind, model, prompt, submitted = cast("list[Any]", loaded)
+    kind, model, prompt, submitted = facts
     return Remembered(
         task_id, wire.as_text(kind), wire.as_text(model), wire.as_text(prompt), wire.as_number(submitted) or 0.0
     )

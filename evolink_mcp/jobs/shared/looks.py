@@ -8,7 +8,6 @@ store, and the end of a task is always read from the gateway.
 from __future__ import annotations
 
 import json
-from typing import Any, cast
 
 import anyio
 
@@ -16,7 +15,7 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.looks import Look
 from evolink_mcp.jobs.pace import pace_of
-from evolink_mcp.jobs.shared.store import Away, Store, key
+from evolink_mcp.jobs.shared.store import Away, Store, key, loaded
 
 PATIENCE = 3.0  # with another replica's look under way
 ASK_SECONDS = 0.2
@@ -90,13 +89,7 @@ def _write(look: Look) -> str:
 
 def _parse(task_id: str, found: object) -> Look | None:
     """A look as the store holds it; ``None`` where it holds something else."""
-    try:
-        loaded: object = json.loads(found) if isinstance(found, str) else None
-    except ValueError:
-        return None
-    if not isinstance(loaded, dict):
-        return None
-    value = cast("dict[str, Any]", loaded)
+    value = wire.as_object(loaded(found))
     at, status, kind = wire.as_number(value.get("at")), value.get("status"), value.get("kind")
     if at is None or status not in ("pending", "processing", "unknown"):
         return None

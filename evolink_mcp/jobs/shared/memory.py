@@ -11,11 +11,12 @@ import asyncio
 import json
 import time
 from dataclasses import asdict
-from typing import Any, cast
+from typing import cast
 
+from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.memory import KEEP_SECONDS, Answer, Kept, LocalMemory
 from evolink_mcp.jobs.shared import store
-from evolink_mcp.jobs.shared.store import Away, Store, key
+from evolink_mcp.jobs.shared.store import Away, Store, key, loaded
 
 KEEP_MS = int(KEEP_SECONDS * 1000)
 TAKEN = ".taken"
@@ -172,13 +173,7 @@ def _read(found: object, now: float) -> tuple[dict[str, Kept], set[str]]:
 
 def _parse(ref: str, found: object) -> Kept | None:
     """One answer; ``None`` where the store holds something else."""
-    try:
-        loaded: object = json.loads(found) if isinstance(found, str) else None
-    except ValueError:
-        return None
-    if not isinstance(loaded, dict):
-        return None
-    value = cast("dict[str, Any]", loaded)
+    value = wire.as_object(loaded(found))
     text = {name: value.get(name) for name in ("task_id", "code", "next_step")}
     if not all(isinstance(each, str) for each in text.values()):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import time
 from typing import Any
@@ -90,6 +91,14 @@ class Store:
                 type(error).__name__,
                 self.failures,
             )
+
+
+def loaded(found: object) -> Any:
+    """The JSON in a value of the store; ``None`` where it holds something else."""
+    try:
+        return json.loads(found) if isinstance(found, str) else None
+    except ValueError:
+        return None
 
 
 def key(owner: str, what: str, *parts: str) -> str:
