@@ -140,8 +140,6 @@ async def read_body(receive: Receive) -> Receive | Response:
             if len(body) > MAX_BODY:
                 return _too_large()
             last = not message.get("more_body", False)
-    if body.lstrip()[:1] == b"[":
-        return refusal(400, "no_batches", "Batches are no part of this protocol.", next_step="Send one request a POST.")
     if time_out.cancelled_caught:
         return refusal(
             408,
@@ -149,6 +147,8 @@ async def read_body(receive: Receive) -> Receive | Response:
             f"The request did not arrive within {BODY_SECONDS:.0f} s.",
             headers={"connection": "close"},
         )
+    if body.lstrip()[:1] == b"[":
+        return refusal(400, "no_batches", "Batches are no part of this protocol.", next_step="Send one request a POST.")
     whole: Message = {"type": "http.request", "body": bytes(body), "more_body": False}
     waiting = [whole]
 

@@ -41,25 +41,15 @@ class Sse:
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection until either side ends it. The scope's user is its owner."""
-        if self._most and len(self._sessions) >= self._most:
-            answer = refusal(
-                503,
-                "too_many_connections",
-                f"{self._most} SSE connections are open, the most this server allows.",
-                next_step="Try again in a moment, or use Streamable HTTP at /mcp, which keeps no connection open.",
-                retry_after=15,
-            )
-            await answer(scope, receive, send)
-            return
         owner = scope["user"].access_token.client_id
-        if list(self._sessions.values()).count(owner) >= MOST_OF_ONE:
-            answer = refusal(
-                429,
-                "too_many_connections",
-                f"You have {MOST_OF_ONE} SSE connections open, the most of one caller.",
-                next_step="Close one, or use Streamable HTTP at /mcp, which keeps no connection open.",
-                retry_after=15,
-            )
+        status, full = 0, ""
+        if self._most and len(self._sessions) >= self._most:
+            status, full = 503, f"{self._most} SSE connections are open, the most this server allows."
+        elif list(self._sessions.values()).count(owner) >= MOST_OF_ONE:
+            status, full = 429, f"You have {MOST_OF_ONE} SSE connections open, the most of one caller."
+        if full:
+            next_step = "Try again in a moment, or use Streamable HTTP at /mcp, which keeps no connection open."
+            answer = refusal(status, "too_many_connections", full, next_step=next_step, retry_after=15)
             await answer(scope, receive, send)
             return
         session = anyio.CancelScope()
