@@ -17,7 +17,9 @@ from evolink_mcp.environment import UPLOAD_DIRS
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
 
-PLAIN: tuple[list[str], ...] = ([], ["stdio"])
+# How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
+PLAIN_WORDS: tuple[list[str], ...] = ([], ["stdio"])
+PLAIN = {"command": "stdio", "sandbox": False, "upload_dirs": None, "toolsets": None, "read_only": False}
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -27,9 +29,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end a command
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
-        plain = argparse.Namespace(command="stdio", sandbox=False, toolsets=None, read_only=False)
-        code = _run(plain if words in PLAIN else parser(words).parse_args(words))
+        plain = words in PLAIN_WORDS
+        code = _run(argparse.Namespace(**PLAIN) if plain else parser(words).parse_args(words))
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

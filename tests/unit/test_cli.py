@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp import __version__, cli, demo
+from evolink_mcp.arguments import parser
 from evolink_mcp.sandbox import extras
 
 
@@ -112,3 +113,9 @@ def test_a_demo_that_fails_says_at_which_step(
     monkeypatch.setattr(demo, "_demo", slow)
     assert run("demo", "--out", str(tmp_path)) == 1
     assert "longer than" in capsys.readouterr().out
+
+
+def test_a_start_that_skips_the_parser_means_what_the_parser_says() -> None:
+    for words in cli.PLAIN_WORDS:
+        said = vars(parser(words).parse_args(words))
+        assert {"upload_dirs": None, **said, "command": "stdio"} == cli.PLAIN
