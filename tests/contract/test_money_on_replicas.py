@@ -293,4 +293,4 @@ async def test_random_trouble_on_two_replicas_never_costs_twice(
             if number % 50 == 49:
                 sandbox.reset()
                 clock.time = time.time()  # the sandbox's is set back too
-    assert earlier > 5
+    assert earlier, "nothing was joined or told again: this would prove nothing"
