@@ -14,7 +14,7 @@ Only these reach an agent, and each renders itself as the lines an agent reads.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self, TypedDict, Unpack
 
 Charged = Literal["no", "unknown"]
 
@@ -22,41 +22,62 @@ KEYS_PAGE = "https://evolink.ai/dashboard/keys"  # S1
 BILLING_PAGE = "https://evolink.ai/dashboard/billing"  # S1
 
 
-class EvolinkError(Exception):
-    """An error with a way out.
+class Facts(TypedDict, total=False):
+    """What an error may hold beside its sentence; see :class:`EvolinkError`."""
 
-    Args:
+    next_step: str
+    code: str
+    charged: Charged | None
+    status: int
+    request_id: str
+    retry_after: float | None
+    partial: str
+
+
+class EvolinkError(Exception):
+    """An error with a way out. It is a value: nothing is ever written to it, context is added by making another.
+
+    Attributes:
         what: One sentence: what happened. Never holds a key or a long body.
-        next_step: One sentence: what the reader can do now.
+        next_step: What the reader can do now.
         code: The machine-readable code, shown in brackets behind ``what``.
         charged: ``"no"`` only where it is certain that no credits were spent,
             ``"unknown"`` where it is not. ``None`` leaves the claim to the caller.
+        status: The HTTP status of the gateway's answer, 0 where there was none.
         request_id: The gateway's own id of the request, for its support.
         retry_after: Seconds the gateway asked to wait.
-
-    ``partial`` is what had come of a text before it broke, where it may have been paid for.
+        partial: As much of a text as arrived before it broke; it may have been paid for.
     """
 
+    what: str
+    next_step: str = ""
+    code: str = ""
     charged: Charged | None = None
+    status: int = 0
+    request_id: str = ""
+    retry_after: float | None = None
     partial: str = ""
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        next_step: str = "",
-        code: str = "",
-        charged: Charged | None = None,
-        request_id: str = "",
-        retry_after: float | None = None,
-    ) -> None:
+    def __init__(self, what: str, **facts: Unpack[Facts]) -> None:
         super().__init__(what)
-        self.what = what
-        self.next_step = next_step
-        self.code = code
-        self.charged = charged if charged is not None else type(self).charged
-        self.request_id = request_id
-        self.retry_after = retry_after
+        vars(self).update(what=what, **{name: fact for name, fact in facts.items() if fact is not None})
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Lets Python note its own (``__traceback__`` and the like), and nobody else anything."""
+        if not name.startswith("__"):
+            raise AttributeError(f"An error is a value: make another with replace({name}=…).")
+        super().__setattr__(name, value)
+
+    def replace(self, *, what: str | None = None, **facts: Unpack[Facts]) -> Self:
+        """The same error with other facts; its class, cause and traceback stay."""
+        new = type(self).__new__(type(self), what or self.what)
+        vars(new).update(vars(self) | {"what": what or self.what} | facts)
+        new.__cause__, new.__suppress_context__ = self.__cause__, self.__suppress_context__
+        return new.with_traceback(self.__traceback__)
+
+    def with_next(self, sentence: str) -> Self:
+        """The same error with one more sentence in its next step."""
+        return self.replace(next_step=f"{self.next_step} {sentence}".strip())
 
     def render(self, *, paid: bool) -> str:
         """The text of a refusal: one fact a line, lines without content left out.
@@ -80,11 +101,13 @@ class EvolinkError(Exception):
 class SettingsError(EvolinkError):
     """The environment cannot be used. ``problems`` lists everything that is wrong with it."""
 
+    problems: tuple[str, ...]
+
     def __init__(self, problems: list[str]) -> None:
         listed = "\n".join(f"- {problem}" for problem in problems)
         what = f"The settings cannot be used:\n{listed}"
         super().__init__(what, next_step="Correct the environment and start again.")
-        self.problems = tuple(problems)
+        vars(self).update(problems=tuple(problems))
 
 
 class MissingKey(EvolinkError):
@@ -110,28 +133,7 @@ class Refused(EvolinkError):
 
 
 class GatewayError(EvolinkError):
-    """A request to the gateway did not end well. ``status`` is its HTTP status, 0 where there was none."""
-
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int = 0,
-        next_step: str = "",
-        code: str = "",
-        charged: Charged | None = None,
-        request_id: str = "",
-        retry_after: float | None = None,
-    ) -> None:
-        super().__init__(
-            what,
-            next_step=next_step,
-            code=code,
-            charged=charged,
-            request_id=request_id,
-            retry_after=retry_after,
-        )
-        self.status = status
+    """A request to the gateway did not end well."""
 
 
 class Unreachable(GatewayError):

@@ -54,10 +54,11 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
             return task
     error = error_from(reply, doing="reading the task")
     if reply.status == 404:
-        error.next_step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."
-    elif 200 <= reply.status < 300:
-        error.what = f"{reply.host} answered HTTP {reply.status} without a task."
-        error.next_step = "Call check_task again in a moment. Do not submit the task again."
+        step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."
+        raise error.replace(next_step=step)
+    if 200 <= reply.status < 300:
+        step = "Call check_task again in a moment. Do not submit the task again."
+        raise error.replace(what=f"{reply.host} answered HTTP {reply.status} without a task.", next_step=step)
     raise error
 
 

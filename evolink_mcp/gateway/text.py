@@ -55,14 +55,14 @@ async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, 
     try:
         reply = await caller.ask("POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True})
     except OutcomeUnknown as error:
-        stream.broken(error)
-        raise
+        raise stream.broken(error) from error.__cause__
     if reply.streamed:
         return stream.whole(reply.host, reply.request_id)
     if not reply.ok:
         error = error_from(reply, doing="writing the text", paid=True)
         if reply.status == 404:
-            error.next_step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway knows no such thing."
+            step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway knows no such thing."
+            raise error.replace(next_step=step)
         raise error
     message = _parse(reply.body)
     if message is None:
@@ -105,10 +105,10 @@ class _Stream:
 
     def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """``error`` with what there is of the text: it may have been paid for."""
-        if self._length:
-            error.partial = wire.shorten(_clean("".join(self._texts)), MAX_PARTIAL)
-            error.what = f"{error.what} The text had {self._length:,} characters by then."
-        return error
+        if not self._length:
+            return error
+        partial = wire.shorten(_clean("".join(self._texts)), MAX_PARTIAL)
+        return error.replace(what=f"{error.what} The text had {self._length:,} characters by then.", partial=partial)
 
     def whole(self, host: str, request_id: str) -> Message:
         """The text, once the stream is over.

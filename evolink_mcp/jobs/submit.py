@@ -198,9 +198,7 @@ class Submits:
                 return None
             if answer.task_id:
                 return await self._reread(caller, kind, body, answer.task_id)
-            error = OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step)
-            error.partial = answer.partial
-            raise error
+            raise OutcomeUnknown(answer.what, code=answer.code, next_step=answer.next_step, partial=answer.partial)
         except OutcomeUnknown:
             raise
         except BaseException:
@@ -234,8 +232,7 @@ class Submits:
             error = OutcomeUnknown("The same request is still under way on another replica of this server", code="busy")
         else:
             error = OutcomeUnknown("The replica that sent the same request never said what came of it", code="lost")
-        await self._explain(error, caller, model, since=promise.since, seconds=max(end - 1.0 - now, 1.0))
-        raise error
+        raise await self._explain(error, caller, model, since=promise.since, seconds=max(end - 1.0 - now, 1.0))
 
     async def _attend(self, key: tuple[str, str], running: _Running) -> wire.Task:
         """Waits for a request under way; leaves its answer, or a promise of it, if the caller goes away meanwhile."""
@@ -333,8 +330,7 @@ class Submits:
                 too_fast = True
             except OutcomeUnknown as error:
                 left = max(min(recover.SECONDS, last - self._clock.now()), 1.0)
-                await self._explain(error, caller, model, since=started, seconds=left)
-                raise
+                raise await self._explain(error, caller, model, since=started, seconds=left) from error.__cause__
 
     async def _post(
         self, caller: Caller, kind: Kind, body: Mapping[str, object], seconds: float, grown: Grown
@@ -352,9 +348,9 @@ class Submits:
 
     async def _explain(
         self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float
-    ) -> None:
-        """Completes an unknown outcome with what can be found out about it."""
-        await recover.explain(error, caller, model, self._memory, since=since, seconds=seconds)
+    ) -> OutcomeUnknown:
+        """The unknown outcome with what can be found out about it."""
+        return await recover.explain(error, caller, model, self._memory, since=since, seconds=seconds)
 
     async def _reread(self, caller: Caller, kind: Kind, body: Mapping[str, object], task_id: str) -> wire.Task:
         """A task known by its id only, as it stands now; as just created where that cannot be read."""

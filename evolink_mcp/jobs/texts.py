@@ -74,12 +74,13 @@ class Texts(Submits):
 
     async def _explain(
         self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float
-    ) -> None:
-        error.what = f"{error.what.rstrip('.')}. Whether the text was charged is unknown."
-        error.next_step = (
+    ) -> OutcomeUnknown:
+        what = f"{error.what.rstrip('.')}. Whether the text was charged is unknown."
+        step = (
             "Do not call again blindly: that may pay twice, and a text leaves no task to look up. Tell the user, who "
             "can look at the EvoLink dashboard, or compare check_balance if it is offered, before deciding."
         )
+        return error.replace(what=what, next_step=step)
 
     async def _reread(self, caller: Caller, kind: Kind, body: Mapping[str, object], task_id: str) -> wire.Task:
         if task_id in self._kept():

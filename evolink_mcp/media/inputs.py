@@ -111,26 +111,22 @@ class LocalInputs:
                     if not uploaded.link:
                         raise GatewayError("The files API told no link to it.", code="no_link")
                 except GatewayError as error:
-                    error.what = f"{name}: {file.name} could not be uploaded. {error.what}"
-                    failed.append(error)
+                    failed.append(error.replace(what=f"{name}: {file.name} could not be uploaded. {error.what}"))
 
         async with anyio.create_task_group() as group:
             for stand_in, (name, file) in self._files.items():
                 group.start_soon(one, stand_in, name, file)
         if failed:
-            error = failed[0]
-            error.charged = "no"  # the paid request was never sent
+            error = failed[0].replace(charged="no")  # the paid request was never sent
             if error.code == "timeout":
-                error.next_step += " upload_file has more time for a large file; then pass its file_url."
-            self.told(error)
-            raise error
+                error = error.with_next("upload_file has more time for a large file; then pass its file_url.")
+            raise self.with_uploads(error)
         links = {stand_in: uploaded.link for stand_in, uploaded in self._uploaded.items()}
         return cast("dict[str, object]", _linked(params, links))
 
-    def told(self, error: EvolinkError) -> None:
-        """Adds to an error what was uploaded before it."""
-        if self._uploaded:
-            error.next_step = " ".join([error.next_step, *self.notes]).strip()
+    def with_uploads(self, error: EvolinkError) -> EvolinkError:
+        """An error that also says what was uploaded before it."""
+        return error.with_next(" ".join(self.notes)) if self._uploaded else error
 
     def _add(self, name: str, path: str, folders: Sequence[Path] | None) -> str:
         if folders is None:

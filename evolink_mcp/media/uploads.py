@@ -153,8 +153,8 @@ def _unrepeated() -> Generator[None]:
     try:
         yield
     except OutcomeUnknown as error:
-        error.next_step = "See list_files first: the file may be there. Only upload it again if it is not."
-        raise
+        step = "See list_files first: the file may be there. Only upload it again if it is not."
+        raise error.replace(next_step=step) from error.__cause__
 
 
 def _known_type(head: bytes, name: str) -> str:

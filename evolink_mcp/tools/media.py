@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import anyio.to_thread
 from pydantic import Field
 
-from evolink_mcp.errors import EvolinkError, GatewayError, Refused
+from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS
@@ -155,11 +155,9 @@ async def _generate(
                     await _note_request(call, submitted.task, {"model": chosen, **params})
                     return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)
             except EvolinkError as error:
-                status = error.status if isinstance(error, GatewayError) else 0
-                if status and chosen in error.what and (others := registry.alternatives(chosen)):
-                    error.next_step += f" Models that can do the same: {', '.join(others)}."
-                local.told(error)
-                raise
+                if error.status and chosen in error.what and (others := registry.alternatives(chosen)):
+                    error = error.with_next(f"Models that can do the same: {', '.join(others)}.")
+                raise local.with_uploads(error) from error.__cause__
 
 
 def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
