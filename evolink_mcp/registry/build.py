@@ -22,8 +22,8 @@ from evolink_mcp.registry.vocabulary import (
     STATUSES,
     TOLERATE_KEYS,
     TYPES,
+    closed,
     flag,
-    known,
     text,
     texts,
     word,
@@ -76,7 +76,7 @@ class Builder:
         """One model by its id. Raises: DataError."""
         raw = self._tables.models[name]
         key = f"model.{name}"
-        known(raw, MODEL_KEYS, key)
+        closed(raw, MODEL_KEYS, key)
         kind = word(raw.get("kind"), ("image", "video", "audio", "asset"), f"{key}.kind")
         endpoint = word(raw.get("endpoint", kind), ENDPOINTS, f"{key}.endpoint")
         source = raw.get("source", "docs")
@@ -118,53 +118,53 @@ class Builder:
         return self._built[seen][1]
 
     def _parameter(self, name: str, raw: Raw, source: str, table: str, key: str) -> Parameter:
-        known(raw, PARAMETER_KEYS, key)
+        closed(raw, PARAMETER_KEYS, key)
         types = raw["type"]
-        given: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for limit in ("range", "length", "bytes", "count"):
             if limit in raw:
-                given[limit] = span(raw[limit], f"{key}.{limit}")
+                fields[limit] = span(raw[limit], f"{key}.{limit}")
         for field in ("unit", "caution", "note", "keys", "pattern"):
             if field in raw:
-                given[field] = text(raw, field, key)
+                fields[field] = text(raw, field, key)
         for field in ("any_case", "callback", "open"):
             if field in raw:
-                given[field] = flag(raw, field, key)
+                fields[field] = flag(raw, field, key)
         for field in ("keys", "pattern"):
-            if field in given:
-                _pattern(given[field], f"{key}.{field}")
+            if field in fields:
+                _pattern(fields[field], f"{key}.{field}")
         if "allowed" in raw:
-            given["allowed"] = self._list(raw["allowed"], f"{key}.allowed")
+            fields["allowed"] = self._list(raw["allowed"], f"{key}.allowed")
         if "size" in raw:
-            given["size"] = _size(raw["size"], f"{key}.size")
+            fields["size"] = _size(raw["size"], f"{key}.size")
         if "step" in raw:
-            given["step"] = numbers([raw["step"]], f"{key}.step")[0]
+            fields["step"] = numbers([raw["step"]], f"{key}.step")[0]
         if "forms" in raw:
-            given["forms"] = tuple(word(form, FORMS, f"{key}.forms") for form in raw["forms"])
+            fields["forms"] = tuple(word(form, FORMS, f"{key}.forms") for form in raw["forms"])
         if "item" in raw:
-            given["item"] = self._item(raw["item"], f"{key}.item")
+            fields["item"] = self._item(raw["item"], f"{key}.item")
         if "values" in raw:
-            given["values"] = self.parameter(name, raw["values"], source, table, f"{key}.values")
+            fields["values"] = self.parameter(name, raw["values"], source, table, f"{key}.values")
         if "properties" in raw:
-            given["properties"] = {
+            fields["properties"] = {
                 inner: self.parameter(inner, value, source, table, f"{key}.properties.{inner}")
                 for inner, value in raw["properties"].items()
             }
         source = raw.get("source", source)
         hold = self._held(raw.get("hold"), source, key)
         if raw.get("soft"):
-            given["soft"] = self._soft(raw["soft"], f"{key}.soft")
+            fields["soft"] = self._soft(raw["soft"], f"{key}.soft")
         if raw.get("tolerate"):
-            given["tolerate"] = self._tolerance(raw["tolerate"], table, f"{key}.tolerate")
+            fields["tolerate"] = self._tolerance(raw["tolerate"], table, f"{key}.tolerate")
         if "required" in raw:
-            given["required"] = _required(raw, key)
+            fields["required"] = _required(raw, key)
         return Parameter(
             name=name,
             types=tuple(word(one, TYPES, f"{key}.type") for one in ([types] if isinstance(types, str) else types)),
             source=source,
             hold=hold,
             default=raw.get("default"),
-            **given,
+            **fields,
         )
 
     def rule(self, raw: Any, source: str, key: str) -> Rule:
@@ -173,7 +173,7 @@ class Builder:
             shared = self._tables.section("rules")
             raw = shared[word(raw, shared, key)]
         raw = as_table(raw, key)
-        known(raw, RULE_KEYS, key)
+        closed(raw, RULE_KEYS, key)
         kind = word(raw.get("rule"), KINDS, f"{key}.rule")
         for field in KINDS[kind]:
             if field not in raw:
@@ -211,20 +211,20 @@ class Builder:
         return tuple(cast(list[object], value))
 
     def _item(self, raw: Any, key: str) -> Mapping[str, object]:
-        item = dict(known(as_table(raw, key), ITEM_KEYS, key))
+        item = dict(closed(as_table(raw, key), ITEM_KEYS, key))
         if "formats" in item:
             item["formats"] = self._list(item["formats"], f"{key}.formats")
         return item
 
     def _soft(self, raw: Any, key: str) -> Mapping[str, str]:
-        for limit, source in known(as_table(raw, key), LIMITS, key).items():
+        for limit, source in closed(as_table(raw, key), LIMITS, key).items():
             self._held(None, source, f"{key}.{limit}")
         return raw
 
     def _tolerance(self, raw: Any, table: str, key: str) -> Tolerance:
         if not isinstance(raw, dict):
             return Tolerance(source=table, allowed=self._list(raw, key))
-        rows = known(as_table(raw, key), TOLERATE_KEYS, key)
+        rows = closed(as_table(raw, key), TOLERATE_KEYS, key)
         spans = {limit: span(rows[limit], f"{key}.{limit}") for limit in ("range", "count", "length") if limit in rows}
         return Tolerance(
             source=str(rows.get("source", table)),
@@ -239,7 +239,7 @@ def spellings(raw: Any, key: str) -> Mapping[str, Spelling]:
         return EMPTY
     built: dict[str, Spelling] = {}
     for name, value in as_table(raw, key).items():
-        row = known(as_table(value, f"{key}.{name}"), SPELLING_KEYS, f"{key}.{name}")
+        row = closed(as_table(value, f"{key}.{name}"), SPELLING_KEYS, f"{key}.{name}")
         to: Any = row.get("to", [])
         shape = word(row.get("shape", "same"), SHAPES, f"{key}.{name}.shape")
         targets = texts([to] if isinstance(to, str) else to, f"{key}.{name}.to")
@@ -259,13 +259,13 @@ def _required(raw: Raw, key: str) -> Required | None:
     required = raw["required"]
     if isinstance(required, bool):
         return Required(hold) if required else None
-    rows = known(as_table(required, f"{key}.required"), frozenset({"when", "unless"}), f"{key}.required")
+    rows = closed(as_table(required, f"{key}.required"), frozenset({"when", "unless"}), f"{key}.required")
     when, unless = (condition(rows.get(part, {}), f"{key}.required.{part}") for part in ("when", "unless"))
     return Required(hold, when, unless)
 
 
 def _size(raw: Any, key: str) -> Size:
-    rows = known(as_table(raw, key), SIZE_KEYS, key)
+    rows = closed(as_table(raw, key), SIZE_KEYS, key)
     spans = {name: span(rows[name], f"{key}.{name}") for name in ("edge", "pixels") if name in rows}
     multiple, ratio = (
         numbers([rows[name]], f"{key}.{name}")[0] if name in rows else None for name in ("multiple", "ratio")

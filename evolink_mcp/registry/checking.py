@@ -5,11 +5,11 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.registry.choices import fits
-from evolink_mcp.registry.finding import likeness
-from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.rules import broken
+from evolink_mcp.registry.search import likeness
 from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Problem, Spelling
-from evolink_mcp.registry.text import listed, shown
+from evolink_mcp.registry.text import listed, quote
 from evolink_mcp.registry.values import check_all, switch
 
 if TYPE_CHECKING:
@@ -21,77 +21,77 @@ _MAKES = {"image": "images", "video": "videos", "audio": "sound"}
 
 def check(registry: "Registry", endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
     """What `Registry.check` promises."""
-    given = {key: value for key, value in params.items() if value is not None}
+    call = {key: value for key, value in params.items() if value is not None}
     model = registry.get(name)
     if model is None:
-        return _unlisted(registry, endpoint, name, given)
+        return _unlisted(registry, endpoint, name, call)
     refusal = _not_callable(model, endpoint, name)
     if refusal:
-        return Checked(model, given, (refusal,))
-    found = Findings(name, given)
-    _own_words(registry, model, given, found)
-    sent = check_all(model.parameters, given, "", found)
+        return Checked(model, call, (refusal,))
+    report = Report(name, call)
+    _respell(registry, model, call, report)
+    sent = check_all(model.parameters, call, "", report)
     for key in [key for key in sent if key not in model.parameters]:
-        _unknown(registry, model, key, sent[key], found)
-    wrong = {problem.parameter for problem in found.problems}
+        _unknown(registry, model, key, sent[key], report)
+    wrong = {problem.parameter for problem in report.problems}
     for rule in model.rules:
         where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
         against = broken(rule, sent)
         # A note about a value that is refused anyway would only be noise.
         if against is not None and not (rule.hold == "warn" and where in wrong):
             text = f"{rule.message}; {against}"
-            found.fault((rule.hold, rule.source), where, text, given=against, allowed=rule.message)
-    return Checked(model, sent, tuple(found.problems), tuple(found.notes))
+            report.fault((rule.hold, rule.source), where, text, value=against, allowed=rule.message)
+    return Checked(model, sent, tuple(report.problems), tuple(report.notes))
 
 
-def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, given: dict[str, object]) -> Checked:
+def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, call: dict[str, object]) -> Checked:
     if not registry.allow_unlisted:
         near = registry.nearest(name, kind=endpoint)
-        message = f"model: there is no model {shown(name)}; nearest: {', '.join(near)}."
-        return Checked(None, given, (Problem("model", message, shown(name), ", ".join(near)),))
-    found = Findings(name, given)
-    found.note(f"model: {shown(name)} is not listed here; sent unchecked")
-    sent = check_all(registry.common, given, "", found)
-    return Checked(None, sent, tuple(found.problems), tuple(found.notes))
+        message = f"model: there is no model {quote(name)}; nearest: {', '.join(near)}."
+        return Checked(None, call, (Problem("model", message, quote(name), ", ".join(near)),))
+    report = Report(name, call)
+    report.note(f"model: {quote(name)} is not listed here; sent unchecked")
+    sent = check_all(registry.common, call, "", report)
+    return Checked(None, sent, tuple(report.problems), tuple(report.notes))
 
 
 def _not_callable(model: Model, endpoint: AnyEndpoint, name: str) -> Problem | None:
     if model.status == "placeholder":
         live = ", ".join(model.replacements)
-        return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", shown(name), live)
+        return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", quote(name), live)
     if model.endpoint != endpoint:
         does = "is called through" if model.kind == "asset" else f"makes {_MAKES[model.endpoint]}: use"
         message = f"model: {name} {does} generate_{model.endpoint}."
-        return Problem("model", message, shown(name), f"generate_{model.endpoint}")
+        return Problem("model", message, quote(name), f"generate_{model.endpoint}")
     return None
 
 
-def _own_words(registry: "Registry", model: Model, given: dict[str, object], found: Findings) -> None:
+def _respell(registry: "Registry", model: Model, call: dict[str, object], report: Report) -> None:
     """Renames friendly spellings to the model's own, in place."""
-    for key in [key for key in given if key not in model.parameters]:
+    for key in [key for key in call if key not in model.parameters]:
         spelling = model.spellings.get(key) or registry.spellings.get(key)
         if spelling is None or any(target not in model.parameters for target in spelling.to):
             continue
-        values = _respelled(spelling, given[key])
+        values = _wire_values(spelling, call[key])
         if not values:
             continue
-        value = given.pop(key)
+        value = call.pop(key)
         against = [
             target
             for target, wanted in values.items()
-            if target in given and switch(model.parameters[target], given[target]) != wanted
+            if target in call and switch(model.parameters[target], call[target]) != wanted
         ]
         if against:
-            said = listed(f"{target} {shown(given[target])}" for target in against)
-            text = f"{shown(value)} means {listed(values)} here, and {said} says otherwise; give one of them"
-            found.fault(("refuse", ""), key, text, given=shown(value), allowed=", ".join(values))
+            other = listed(f"{target} {quote(call[target])}" for target in against)
+            text = f"{quote(value)} means {listed(values)} here, and {other} says otherwise; give one of them"
+            report.fault(("refuse", ""), key, text, value=quote(value), allowed=", ".join(values))
             continue
-        given |= values
-        became = listed(f"{target} {shown(wanted)}" for target, wanted in values.items())
-        found.note(f"{key}: {found.name} calls it {listed(values)}; {key} {shown(value)} sent as {became}")
+        call |= values
+        became = listed(f"{target} {quote(wanted)}" for target, wanted in values.items())
+        report.note(f"{key}: {report.name} calls it {listed(values)}; {key} {quote(value)} sent as {became}")
 
 
-def _respelled(spelling: Spelling, value: object) -> dict[str, object]:
+def _wire_values(spelling: Spelling, value: object) -> dict[str, object]:
     """Wire parameters for a friendly one; empty where the value has no one meaning."""
     first = spelling.to[0]
     if spelling.values:
@@ -107,27 +107,27 @@ def _respelled(spelling: Spelling, value: object) -> dict[str, object]:
     return dict(zip(spelling.to, items, strict=False)) if len(items) <= len(spelling.to) else {}
 
 
-def _unknown(registry: "Registry", model: Model, key: str, value: object, found: Findings) -> None:
+def _unknown(registry: "Registry", model: Model, key: str, value: object, report: Report) -> None:
     near = get_close_matches(key, model.parameters, 1, 0.75)
     inside = _inside(model, key)
     takers = [one.id for one in registry.models.values() if one.endpoint == model.endpoint and _takes(one, key)]
     if model.open and key not in registry.closed and not inside and (takers or not near):
-        found.note(f"{key}: not known to be taken by {found.name}, whose page is not fully known; sent as given")
+        report.note(f"{key}: not known to be taken by {report.name}, whose page is not fully known; sent as given")
         return
     hinted = [name for name in registry.hints.get(key, ()) if name in model.parameters]
     hinted.sort(key=lambda name: not fits(model.parameters[name], value))
-    said = [f"{found.name} has no such parameter."]
+    parts = [f"{report.name} has no such parameter."]
     if inside:
-        said.append(f"Put it in {inside}: {inside}.{key}.")
+        parts.append(f"Put it in {inside}: {inside}.{key}.")
     else:
-        said += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
+        parts += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
     if takers and not inside:
         takers.sort(key=lambda name: -likeness(model.id, name))
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
-        said.append(f"Taken by {', '.join(takers[:3])}{more}.")
+        parts.append(f"Taken by {', '.join(takers[:3])}{more}.")
     allowed = ", ".join(model.parameters)
-    said.append(f"It takes {allowed}")
-    found.fault(("refuse", ", ".join(model.sources)), key, " ".join(said), given=shown(value), allowed=allowed)
+    parts.append(f"It takes {allowed}")
+    report.fault(("refuse", ", ".join(model.sources)), key, " ".join(parts), value=quote(value), allowed=allowed)
 
 
 def _inside(model: Model, key: str) -> str:

@@ -4,43 +4,43 @@ import math
 from difflib import get_close_matches
 
 from evolink_mcp.registry.conditions import is_number
-from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.sizes import between, faults, form_of, grammar, nearest, pixels
 from evolink_mcp.registry.spec import Parameter, Span
-from evolink_mcp.registry.text import same, shown, words
+from evolink_mcp.registry.text import quote, same, words
 
 
-def check_choice(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+def check_choice(parameter: Parameter, value: object, path: str, report: Report) -> None:
     """Whether a value is one of the alternatives, or of those another source allows."""
     wrong: list[str] = []
     if fits(parameter, value, wrong):
-        _check_step(parameter, value, path, found)
+        _check_step(parameter, value, path, report)
         return
     allowed = choices(parameter)
     held, tolerate = parameter.held("value"), parameter.tolerate
     if tolerate and (any(same(value, one) for one in tolerate.allowed) or _within(tolerate.range, value)):
-        text = f"{shown(value)} is allowed by {tolerate.source}, but {found.name}'s own page has {allowed} ({held[1]})"
-        found.fault(("warn", ""), path, text)
+        text = f"{quote(value)} is allowed by {tolerate.source}, but {report.name}'s own page has {allowed} ({held[1]})"
+        report.fault(("warn", ""), path, text)
         return
     why = f": {'; '.join(wrong)}" if wrong else ""
     close = closest(parameter, value)
     hint = f"; nearest: {close}" if close else ""
     wider = "is not allowed for {}{}; allowed: {}" if held[0] == "refuse" else "is outside what is known of {}{}: {}"
-    text = f"{shown(value)} {wider.format(found.name, why, allowed)}{tolerated(parameter)}{hint}"
-    found.fault(held, path, text, given=shown(value), allowed=allowed)
+    text = f"{quote(value)} {wider.format(report.name, why, allowed)}{tolerated(parameter)}{hint}"
+    report.fault(held, path, text, value=quote(value), allowed=allowed)
 
 
-def _check_step(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+def _check_step(parameter: Parameter, value: object, path: str, report: Report) -> None:
     if parameter.step is None or not is_number(value):
         return
     # Decimal fractions are not exact: 0.07 is a multiple of 0.01.
     if abs(math.remainder(float(str(value)), parameter.step)) > 1e-9:
         allowed = f"multiples of {parameter.step:g}"
-        found.fault(
+        report.fault(
             parameter.held("step"),
             path,
-            f"{shown(value)} is not one of the {allowed}",
-            given=shown(value),
+            f"{quote(value)} is not one of the {allowed}",
+            value=quote(value),
             allowed=allowed,
         )
 

@@ -41,7 +41,7 @@ def _test(value: Any, key: str) -> Test:
         raise DataError(f"{key}.form", "must be ratio, pixels or word")
     return Test(
         values=tuple(cast(list[object], raw["in"])) if "in" in raw else None,
-        given=raw.get("given"),
+        present=raw.get("given"),
         count=span(raw["count"], f"{key}.count") if "count" in raw else None,
         range=span(raw["range"], f"{key}.range") if "range" in raw else None,
         form=raw.get("form"),
@@ -59,13 +59,13 @@ def lookup(params: Mapping[str, object], path: str) -> object:
     return value
 
 
-def meets(asked: Condition, params: Mapping[str, object]) -> bool:
-    return all(_passes(test, lookup(params, name)) for name, test in asked)
+def meets(condition: Condition, params: Mapping[str, object]) -> bool:
+    return all(_passes(test, lookup(params, name)) for name, test in condition)
 
 
 def _passes(test: Test, value: object) -> bool:
-    if test.given is not None:
-        return given(value) is test.given
+    if test.present is not None:
+        return present(value) is test.present
     if value is None:
         return test.or_absent
     if test.values is not None and not any(same(value, one) for one in test.values):
@@ -77,7 +77,7 @@ def _passes(test: Test, value: object) -> bool:
     return test.form is None or form_of(value) == test.form
 
 
-def given(value: object) -> bool:
+def present(value: object) -> bool:
     """Whether a value says anything: an empty list or a blank text does not."""
     if isinstance(value, str):
         return bool(value.strip())
@@ -92,4 +92,4 @@ def amount(value: object) -> int:
     """How many a value stands for: the items of a list, a number itself, 1 for anything else that is given."""
     if isinstance(value, list):
         return len(cast(list[object], value))
-    return cast(int, value) if is_number(value) else int(given(value))
+    return cast(int, value) if is_number(value) else int(present(value))

@@ -82,13 +82,13 @@ def _required(parameter: Parameter) -> object:
     required = parameter.required
     if required is None:
         return None
-    said = [f"when {_asked(required.when)}"] if required.when else []
-    said += [f"unless {_asked(required.unless)}"] if required.unless else []
-    said += ["warned only"] if required.hold == "warn" else []
-    return ", ".join(said) or True
+    parts = [f"when {_condition(required.when)}"] if required.when else []
+    parts += [f"unless {_condition(required.unless)}"] if required.unless else []
+    parts += ["warned only"] if required.hold == "warn" else []
+    return ", ".join(parts) or True
 
 
-def _asked(condition: Condition) -> str:
+def _condition(condition: Condition) -> str:
     return " and ".join(f"{name} {_test(test)}" for name, test in condition)
 
 
@@ -156,23 +156,23 @@ def _fact(name: str, value: object) -> str:
 
 def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[str]:
     required = _required(parameter)
-    said = [f"required {required}"] if isinstance(required, str) else []
-    said += [choices(parameter)] if parameter.allowed or parameter.range or parameter.size else []
-    said += [f"like {parameter.pattern}"] if parameter.pattern else []
+    parts = [f"required {required}"] if isinstance(required, str) else []
+    parts += [choices(parameter)] if parameter.allowed or parameter.range or parameter.size else []
+    parts += [f"like {parameter.pattern}"] if parameter.pattern else []
     for extent, unit in (("length", parameter.unit or "characters"), ("bytes", "bytes"), ("count", "items")):
         span: Span | None = getattr(parameter, extent)
         if span:
             soft = f" (warned of, {parameter.soft[extent]})" if extent in parameter.soft else ""
-            said.append(f"{between(span)} {unit}{soft}")
+            parts.append(f"{between(span)} {unit}{soft}")
     if parameter.tolerate and parameter.tolerate.allowed:
         more = [one for one in parameter.tolerate.allowed if one not in parameter.allowed]
-        said.append(f"{', '.join(map(words, more))} sent with a note ({parameter.tolerate.source})")
+        parts.append(f"{', '.join(map(words, more))} sent with a note ({parameter.tolerate.source})")
     if parameter.item:
-        said.append(advice(parameter))
-    said += [f"default {words(parameter.default)}"] if parameter.default is not None else []
-    said += [text for text in (parameter.note, parameter.caution) if text]
+        parts.append(advice(parameter))
+    parts += [f"default {words(parameter.default)}"] if parameter.default is not None else []
+    parts += [text for text in (parameter.note, parameter.caution) if text]
     star = "*" if required is True else ""
-    about = f": {'; '.join(said)}" if said else ""
+    about = f": {'; '.join(parts)}" if parts else ""
     mark = "" if _mark(parameter) == usual else f" {_mark(parameter)}"
     yield f"{indent}{parameter.name}{star} {' or '.join(parameter.types)}{about}{mark}"
     for inner in parameter.properties.values():

@@ -22,7 +22,7 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
         extended = tables.extended({name: rows for name, rows in table.items() if name != "defaults"})
         Registry(extended, models)
     except (DataError, *_MISSHAPEN) as error:
-        problems.append(f"{path}: {_said(error, 'the shared tables')}")
+        problems.append(f"{path}: {_reason(error, 'the shared tables')}")
         return Registry(tables, models, allow_unlisted=allow_unlisted, overlay_problems=problems)
     built: dict[str, Model] = {}
     defaults = {"source": "overlay", **table.get("defaults", {})}
@@ -35,7 +35,7 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
             own = ChainMap({name: Builder(extended).model(name)}, built, cast(dict[str, Model], models))
             wrong = faults(Registry(extended, own), name, own_rules="rules" in table["model"][name])
         except (DataError, *_MISSHAPEN) as error:
-            wrong = [_said(error, f"model.{name}")]
+            wrong = [_reason(error, f"model.{name}")]
         if not wrong:
             built[name] = own[name]
             continue
@@ -54,7 +54,7 @@ def _sign(raw: Raw) -> None:
             cast(Raw, parameter).setdefault("source", raw.get("source", "overlay"))
 
 
-def _said(error: Exception, where: str) -> str:
+def _reason(error: Exception, where: str) -> str:
     return str(error) if isinstance(error, DataError) else f"{where}: is not of the right shape ({error})"
 
 
@@ -64,24 +64,25 @@ def faults(registry: Registry, name: str, *, own_rules: bool = True) -> list[str
     Rules it took over may speak of a parameter it dropped; they then say nothing.
     """
     model = registry.models[name]
-    found: list[str] = []
+    problems: list[str] = []
     for index, rule in enumerate(model.rules if own_rules else ()):
-        asked = (*rule.only, *rule.when, *rule.unless)
-        used = {rule.parameter, *(path for path, _ in asked), *(() if rule.kind == "sum-of" else rule.others)} - {""}
-        found.extend(
+        conditions = (*rule.only, *rule.when, *rule.unless)
+        names = {rule.parameter, *(path for path, _ in conditions)}
+        used = names.union(() if rule.kind == "sum-of" else rule.others) - {""}
+        problems.extend(
             f"model.{name}.rules.{index}: no parameter {path!r}" for path in sorted(used) if not _has(model, path)
         )
     for alias in model.aliases:
         other = registry.get(alias)
         if other is not None and other.id != name:
-            found.append(f"model.{name}.aliases: {alias!r} is the name of {other.id}")
-    found.extend(
+            problems.append(f"model.{name}.aliases: {alias!r} is the name of {other.id}")
+    problems.extend(
         f"model.{name}.replacements: no model {other!r}" for other in model.replacements if registry.get(other) is None
     )
     if model.status != "placeholder":
         checked = registry.check(model.endpoint, name, model.example)
-        found.extend(f"model.{name}.example: {problem.message}" for problem in checked.problems)
-    return found
+        problems.extend(f"model.{name}.example: {problem.message}" for problem in checked.problems)
+    return problems
 
 
 def _has(model: Model, path: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import cast
 
-from evolink_mcp.registry import checking, finding
+from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Parameter
@@ -46,10 +46,10 @@ class Registry:
     @cached_property
     def link_names(self) -> frozenset[str]:
         """Every parameter, nested ones and friendly spellings included, that holds links to files to be read."""
-        found: set[str] = set()
+        names: set[str] = set()
         for parameters in (self.common, *(model.parameters for model in self.models.values())):
-            found.update(_link_names(parameters))
-        return frozenset(found | {name for name, spelling in self.spellings.items() if found & {*spelling.to}})
+            names.update(_link_names(parameters))
+        return frozenset(names | {name for name, spelling in self.spellings.items() if names & {*spelling.to}})
 
     def get(self, name: str) -> Model | None:
         """A model by its exact id or alias."""
@@ -57,7 +57,7 @@ class Registry:
 
     def names(self, kind: str | None = None) -> list[str]:
         """Ids in order. `image` and `video` take in all behind that endpoint, `asset` only what makes no media."""
-        return [model.id for model in self.models.values() if finding.of_kind(model, kind)]
+        return [model.id for model in self.models.values() if search.of_kind(model, kind)]
 
     def nearest(self, name: str, *, kind: str | None = None, count: int = 3) -> list[str]:
         """The callable models with the most similar names or descriptions; the default and other active models where
@@ -65,15 +65,15 @@ class Registry:
         known = self.get(name)
         if known is not None and known.status == "placeholder":
             return list(known.replacements[:count])
-        models = [model for model in self.models.values() if finding.of_kind(model, kind)]
-        return finding.nearest(models, name, count, self.defaults.values())
+        models = [model for model in self.models.values() if search.of_kind(model, kind)]
+        return search.nearest(models, name, count, self.defaults.values())
 
     def search(
         self, *, kind: str | None = None, capability: str | None = None, query: str | None = None
     ) -> list[Model]:
         """Models that fit; a query's words are looked for in names, provider, capabilities and description, and the
         best match comes first. Capabilities may be given in short (`t2v`)."""
-        return finding.search(self.models.values(), self._short_forms, kind, capability, query)
+        return search.search(self.models.values(), self._short_forms, kind, capability, query)
 
     def alternatives(self, name: str, count: int = 3) -> list[str]:
         """Other models that can do the same, active ones first; empty for a name that is not listed."""
@@ -82,7 +82,7 @@ class Registry:
             return []
         if model.status == "placeholder":
             return list(model.replacements[:count])
-        return finding.alternatives(self.models.values(), model, count)
+        return search.alternatives(self.models.values(), model, count)
 
     def check(self, endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
         """A call held against the model of that id or alias, before it is sent.

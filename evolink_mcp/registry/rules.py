@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from evolink_mcp.registry.conditions import amount, given, is_number, lookup, meets
+from evolink_mcp.registry.conditions import amount, is_number, lookup, meets, present
 from evolink_mcp.registry.spec import Rule
-from evolink_mcp.registry.text import listed, same, shown
+from evolink_mcp.registry.text import listed, quote, same
 
 # Each kind of rule and the keys it cannot do without.
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -27,23 +27,23 @@ COUNTED = frozenset({"count-of", "at-least-one-of", "difference-of"})
 
 def broken(rule: Rule, params: Mapping[str, object]) -> str | None:
     """What a rule has against a call, in words that name the values; None when nothing."""
-    if rule.parameter and rule.kind not in COUNTED and not given(lookup(params, rule.parameter)):
+    if rule.parameter and rule.kind not in COUNTED and not present(lookup(params, rule.parameter)):
         return None
     if not meets(rule.when, params) or (rule.unless and meets(rule.unless, params)):
         return None
-    return _ASKED[rule.kind](rule, params)
+    return _TESTS[rule.kind](rule, params)
 
 
-Asked = Callable[[Rule, Mapping[str, object]], str | None]
+Test = Callable[[Rule, Mapping[str, object]], str | None]
 
 
 def _requires(rule: Rule, params: Mapping[str, object]) -> str | None:
-    missing = [name for name in rule.others if not given(lookup(params, name))]
+    missing = [name for name in rule.others if not present(lookup(params, name))]
     return f"missing: {listed(missing)}" if missing else None
 
 
 def _excludes(rule: Rule, params: Mapping[str, object]) -> str | None:
-    extra = [name for name in rule.others if given(lookup(params, name))]
+    extra = [name for name in rule.others if present(lookup(params, name))]
     return f"leave out: {listed(extra)}" if extra else None
 
 
@@ -61,7 +61,7 @@ def _allowed_when(rule: Rule, params: Mapping[str, object]) -> str | None:
 
 
 def _at_least_one_of(rule: Rule, params: Mapping[str, object]) -> str | None:
-    return None if any(given(lookup(params, name)) for name in rule.others) else f"give {listed(rule.others, 'or')}"
+    return None if any(present(lookup(params, name)) for name in rule.others) else f"give {listed(rule.others, 'or')}"
 
 
 def _count_of(rule: Rule, params: Mapping[str, object]) -> str | None:
@@ -71,15 +71,15 @@ def _count_of(rule: Rule, params: Mapping[str, object]) -> str | None:
 
 def _sum_of(rule: Rule, params: Mapping[str, object]) -> str | None:
     field = rule.others[0]
-    wanted = lookup(params, field)
+    total = lookup(params, field)
     items = cast(list[object], lookup(params, rule.parameter))
     try:
-        total = sum(float(cast(Any, lookup(cast(Any, item), field))) for item in items)
+        summed = sum(float(cast(Any, lookup(cast(Any, item), field))) for item in items)
     except (TypeError, ValueError):
         return None
-    if not is_number(wanted) or total == wanted:
+    if not is_number(total) or summed == total:
         return None
-    return f"given {total:g} for {field} {wanted}"
+    return f"given {summed:g} for {field} {total}"
 
 
 def _difference_of(rule: Rule, params: Mapping[str, object]) -> str | None:
@@ -94,7 +94,7 @@ def _always(rule: Rule, params: Mapping[str, object]) -> str | None:
     return _values(params, [rule.parameter] if rule.parameter else [name for name, _ in rule.when])
 
 
-_ASKED: Mapping[str, Asked] = {
+_TESTS: Mapping[str, Test] = {
     "requires": _requires,
     "excludes": _excludes,
     "only-with": _only_with,
@@ -111,4 +111,4 @@ _ASKED: Mapping[str, Asked] = {
 def _values(params: Mapping[str, object], names: list[str]) -> str:
     """The named parameters as they were given."""
     seen = dict.fromkeys(names)
-    return "given " + ", ".join(f"{name} {shown(lookup(params, name), 30)}" for name in seen)
+    return "given " + ", ".join(f"{name} {quote(lookup(params, name), 30)}" for name in seen)

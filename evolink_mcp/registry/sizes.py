@@ -20,24 +20,24 @@ def form_of(value: object) -> Form:
 
 def pixels(value: object) -> tuple[int, int] | None:
     """Width and height of a `WxH` or `W×H` text."""
-    found = _PIXELS.fullmatch(value) if isinstance(value, str) else None
-    return (int(found[1]), int(found[2])) if found else None
+    match = _PIXELS.fullmatch(value) if isinstance(value, str) else None
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def faults(size: Size, width: int, height: int) -> list[str]:
     """Everything wrong with these pixels, in words; empty when they are right."""
-    found: list[str] = []
+    problems: list[str] = []
     if width < 1 or height < 1:
         return ["both edges must be at least 1"]
     if any(edge % size.multiple for edge in (width, height)):
-        found.append(f"both edges must be multiples of {size.multiple}")
+        problems.append(f"both edges must be multiples of {size.multiple}")
     if size.edge and not all(size.edge.holds(edge) for edge in (width, height)):
-        found.append(f"edges must be {between(size.edge)} px")
+        problems.append(f"edges must be {between(size.edge)} px")
     if size.pixels and not size.pixels.holds(width * height):
-        found.append(f"{width * height:,} pixels are not {between(size.pixels)}")
+        problems.append(f"{width * height:,} pixels are not {between(size.pixels)}")
     if size.ratio and max(width, height) > size.ratio * min(width, height):
-        found.append(f"the longer edge must be at most {number(size.ratio)} times the shorter")
-    return found
+        problems.append(f"the longer edge must be at most {number(size.ratio)} times the shorter")
+    return problems
 
 
 def nearest(size: Size, width: int, height: int) -> str | None:

@@ -52,7 +52,7 @@ class Test:
     """One question about one parameter of a call. An absent parameter answers `or_absent`."""
 
     values: tuple[object, ...] | None = None
-    given: bool | None = None
+    present: bool | None = None
     count: Span | None = None
     range: Span | None = None
     form: Form | None = None
@@ -174,11 +174,11 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason to refuse. `message` is one readable line; `given` is shortened."""
+    """A reason to refuse. `message` is one readable line; ``value`` is what the call has, shortened."""
 
     parameter: str
     message: str
-    given: str = ""
+    value: str = ""
     allowed: str = ""
     source: str = ""
 

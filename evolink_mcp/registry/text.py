@@ -11,7 +11,7 @@ def same(one: object, other: object) -> bool:
     return isinstance(one, bool) is isinstance(other, bool) and one == other
 
 
-def shown(value: object, width: int = SHORT) -> str:
+def quote(value: object, width: int = SHORT) -> str:
     """A value as JSON, cut to `width` characters; `not given` for None."""
     if value is None:
         return "not given"

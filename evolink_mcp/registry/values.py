@@ -7,11 +7,11 @@ from difflib import get_close_matches
 from typing import cast
 
 from evolink_mcp.registry.choices import check_choice, choices
-from evolink_mcp.registry.conditions import given, meets
-from evolink_mcp.registry.findings import Findings
+from evolink_mcp.registry.conditions import meets, present
+from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
-from evolink_mcp.registry.text import listed, same, shown
+from evolink_mcp.registry.text import listed, quote, same
 from evolink_mcp.registry.urls import callback_fault, link_fault
 
 CALLED = {
@@ -32,30 +32,30 @@ _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def check_value(parameter: Parameter, value: object, path: str, found: Findings) -> object:
-    """The value as it is to be sent; what is wrong with it goes to `found`."""
-    value = _switched(parameter, value, path, found)
+def check_value(parameter: Parameter, value: object, path: str, report: Report) -> object:
+    """The value as it is to be sent; what is wrong with it goes to `report`."""
+    value = _switched(parameter, value, path, report)
     kind = next((kind for kind in parameter.types if _is(kind, value)), None)
     if kind is None:
-        _wrong_type(parameter, value, path, found)
+        _wrong_type(parameter, value, path, report)
         return value
     if parameter.caution:
-        found.note(f"{path}: {parameter.caution}; sent as given")
+        report.note(f"{path}: {parameter.caution}; sent as given")
     if kind == "object":
-        return check_object(parameter, cast(Mapping[str, object], value), path, found)
+        return check_object(parameter, cast(Mapping[str, object], value), path, report)
     if isinstance(value, list):
-        return _check_list(parameter, kind, cast(list[object], value), path, found)
+        return _check_list(parameter, kind, cast(list[object], value), path, report)
     if isinstance(value, str):
-        return _check_text(parameter, kind, value, path, found)
-    return _check_number(parameter, kind, value, path, found)
+        return _check_text(parameter, kind, value, path, report)
+    return _check_number(parameter, kind, value, path, report)
 
 
-def _check_number(parameter: Parameter, kind: str, value: object, path: str, found: Findings) -> object:
+def _check_number(parameter: Parameter, kind: str, value: object, path: str, report: Report) -> object:
     """A number, or anything else that is only looked up among the alternatives."""
     if kind == "integer" and isinstance(value, float):
-        found.note(f"{path}: {value} sent as {int(value)}")
+        report.note(f"{path}: {value} sent as {int(value)}")
         value = int(value)
-    check_choice(parameter, value, path, found)
+    check_choice(parameter, value, path, report)
     return value
 
 
@@ -86,14 +86,14 @@ def switch(parameter: Parameter, value: object) -> object:
     return ("on" if turned else "off") if {"on", "off"} <= {*parameter.allowed} else value
 
 
-def _switched(parameter: Parameter, value: object, path: str, found: Findings) -> object:
+def _switched(parameter: Parameter, value: object, path: str, report: Report) -> object:
     sent = switch(parameter, value)
     if sent is not value and not same(sent, value):
-        found.note(f"{path}: {shown(value)} sent as {shown(sent)} ({parameter.source})")
+        report.note(f"{path}: {quote(value)} sent as {quote(sent)} ({parameter.source})")
     return sent
 
 
-def _wrong_type(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+def _wrong_type(parameter: Parameter, value: object, path: str, report: Report) -> None:
     called = listed((CALLED[kind] for kind in parameter.types), "or")
     hint = ""
     if isinstance(value, str) and "url-list" in parameter.types:
@@ -104,39 +104,39 @@ def _wrong_type(parameter: Parameter, value: object, path: str, found: Findings)
     held = ("refuse", parameter.source)
     allowed = choices(parameter) or called
     also = f"; allowed: {allowed}" if allowed != called else ""
-    found.fault(held, path, f"{shown(value)} is not {called}{also}{hint}", given=shown(value), allowed=allowed)
+    report.fault(held, path, f"{quote(value)} is not {called}{also}{hint}", value=quote(value), allowed=allowed)
 
 
-def _check_list(parameter: Parameter, kind: str, items: list[object], path: str, found: Findings) -> list[object]:
-    _check_span(parameter, "count", len(items), items, path, found)
-    sent: list[object] = []
+def _check_list(parameter: Parameter, kind: str, items: list[object], path: str, report: Report) -> list[object]:
+    _check_span(parameter, "count", len(items), items, path, report)
+    checked: list[object] = []
     for index, item in enumerate(items):
         where = f"{path}[{index}]"
         if kind == "object-list":
-            item = check_object(parameter, cast(Mapping[str, object], item), where, found)
+            item = check_object(parameter, cast(Mapping[str, object], item), where, report)
         elif kind == "url-list":
-            _check_link(parameter, cast(str, item), where, found)
+            _check_link(parameter, cast(str, item), where, report)
         elif kind in ("integer-list", "number-list"):
-            item = _check_number(parameter, kind.removesuffix("-list"), item, where, found)
-        sent.append(item)
-    return sent
+            item = _check_number(parameter, kind.removesuffix("-list"), item, where, report)
+        checked.append(item)
+    return checked
 
 
-def _check_text(parameter: Parameter, kind: str, value: str, path: str, found: Findings) -> str:
-    _check_span(parameter, "length", len(value), value, path, found)
+def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: Report) -> str:
+    _check_span(parameter, "length", len(value), value, path, report)
     if parameter.bytes:
-        _check_span(parameter, "bytes", len(value.encode("utf-8", "surrogatepass")), value, path, found)
+        _check_span(parameter, "bytes", len(value.encode("utf-8", "surrogatepass")), value, path, report)
     if kind == "url":
-        _check_link(parameter, value, path, found)
+        _check_link(parameter, value, path, report)
         return value
     sent = _normal(parameter, value)
     if sent != value:
-        found.note(f"{path}: {shown(value)} sent as {shown(sent)} ({parameter.source})")
+        report.note(f"{path}: {quote(value)} sent as {quote(sent)} ({parameter.source})")
     if parameter.pattern and not re.fullmatch(parameter.pattern, sent):
         allowed = f"texts like {parameter.pattern}"
-        text = f"{shown(value)} does not have the form asked for; allowed: {allowed}"
-        found.fault(parameter.held("value"), path, text, given=shown(value), allowed=allowed)
-    check_choice(parameter, sent, path, found)
+        text = f"{quote(value)} does not have the form asked for; allowed: {allowed}"
+        report.fault(parameter.held("value"), path, text, value=quote(value), allowed=allowed)
+    check_choice(parameter, sent, path, report)
     return sent
 
 
@@ -153,13 +153,13 @@ def _normal(parameter: Parameter, value: str) -> str:
     return as_size if parameter.size and pixels(as_size) else value
 
 
-def _check_link(parameter: Parameter, value: str, path: str, found: Findings) -> None:
+def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> None:
     fault = callback_fault(value) if parameter.callback else link_fault(value, parameter.forms)
     if fault:
-        found.fault(("refuse", parameter.source), path, f"{shown(value)} {fault}", given=shown(value), allowed=fault)
+        report.fault(("refuse", parameter.source), path, f"{quote(value)} {fault}", value=quote(value), allowed=fault)
 
 
-def _check_span(parameter: Parameter, limit: str, size: int, value: object, path: str, found: Findings) -> None:
+def _check_span(parameter: Parameter, limit: str, size: int, value: object, path: str, report: Report) -> None:
     span = cast(Span | None, getattr(parameter, limit))
     if span is None or span.holds(size):
         return
@@ -175,52 +175,52 @@ def _check_span(parameter: Parameter, limit: str, size: int, value: object, path
         held = ("warn", "")
     elif parameter.tolerate and tolerated and held[0] == "refuse" and value != []:
         text = f"{text}; with a note also {between(tolerated)} ({parameter.tolerate.source})"
-    found.fault(held, path, text, given=f"{size:,} {unit}", allowed=allowed)
+    report.fault(held, path, text, value=f"{size:,} {unit}", allowed=allowed)
 
 
-def missing(parameter: Parameter, value: object, found: Findings) -> bool:
+def missing(parameter: Parameter, value: object, report: Report) -> bool:
     """Whether a value has to be given in this call, and is not."""
     required = parameter.required
-    if required is None or given(value) or not meets(required.when, found.params):
+    if required is None or present(value) or not meets(required.when, report.params):
         return False
-    return not (required.unless and meets(required.unless, found.params))
+    return not (required.unless and meets(required.unless, report.params))
 
 
-def say_missing(parameter: Parameter, value: object, path: str, found: Findings) -> None:
+def report_missing(parameter: Parameter, value: object, path: str, report: Report) -> None:
     hold = parameter.required.hold if parameter.required else parameter.hold
     called = listed((CALLED[kind] for kind in parameter.types), "or")
-    text = f"{found.name} needs {called} here" + ("" if value is None else ", and this is empty")
-    found.fault((hold, parameter.source), path, text, given="" if value is None else shown(value), allowed=called)
+    text = f"{report.name} needs {called} here" + ("" if value is None else ", and this is empty")
+    report.fault((hold, parameter.source), path, text, value="" if value is None else quote(value), allowed=called)
 
 
 def check_all(
-    parameters: Mapping[str, Parameter], values: Mapping[str, object], prefix: str, found: Findings
+    parameters: Mapping[str, Parameter], values: Mapping[str, object], prefix: str, report: Report
 ) -> dict[str, object]:
     """Every known parameter of a call or an object: those given, and those missing. The unknown pass untouched."""
-    sent: dict[str, object] = {}
+    checked: dict[str, object] = {}
     for name, value in values.items():
         parameter = parameters.get(name)
         if value is None:
             continue
-        known = parameter is not None and not missing(parameter, value, found)
-        sent[name] = check_value(parameter, value, prefix + name, found) if parameter and known else value
+        known = parameter is not None and not missing(parameter, value, report)
+        checked[name] = check_value(parameter, value, prefix + name, report) if parameter and known else value
     for name, parameter in parameters.items():
-        if missing(parameter, values.get(name), found):
-            say_missing(parameter, values.get(name), prefix + name, found)
-    return sent
+        if missing(parameter, values.get(name), report):
+            report_missing(parameter, values.get(name), prefix + name, report)
+    return checked
 
 
-def check_object(parameter: Parameter, value: Mapping[str, object], path: str, found: Findings) -> dict[str, object]:
+def check_object(parameter: Parameter, value: Mapping[str, object], path: str, report: Report) -> dict[str, object]:
     """An object's own parameters, by dotted names."""
-    sent = check_all(parameter.properties, value, f"{path}.", found)
+    sent = check_all(parameter.properties, value, f"{path}.", report)
     closed = not parameter.open and (parameter.properties or parameter.values)
     for name in [name for name in sent if name not in parameter.properties]:
         if parameter.values and re.fullmatch(parameter.keys, name):
-            sent[name] = check_value(parameter.values, sent[name], f"{path}.{name}", found)
+            sent[name] = check_value(parameter.values, sent[name], f"{path}.{name}", report)
         elif closed:
             near = get_close_matches(name, parameter.properties, 1)
             hint = f" Did you mean {near[0]}?" if near else ""
             allowed = ", ".join(parameter.properties) or parameter.keys
-            text = f"{found.name} has no such parameter.{hint} In {path} it takes {allowed}"
-            found.fault(parameter.held("value"), f"{path}.{name}", text, given=shown(sent[name]), allowed=allowed)
+            text = f"{report.name} has no such parameter.{hint} In {path} it takes {allowed}"
+            report.fault(parameter.held("value"), f"{path}.{name}", text, value=quote(sent[name]), allowed=allowed)
     return sent

@@ -33,7 +33,7 @@ SPELLING_KEYS = frozenset({"to", "shape", "values"})
 SHAPES = frozenset({"same", "list", "single", "spread"})
 
 
-def known(raw: Raw, keys: frozenset[str], key: str) -> Raw:
+def closed(raw: Raw, keys: frozenset[str], key: str) -> Raw:
     """The table itself when it has no other keys. Raises: DataError."""
     if not raw.keys() <= keys:
         name = min(raw.keys() - keys)

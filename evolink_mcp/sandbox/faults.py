@@ -149,23 +149,23 @@ def _read(order: Json, ident: int) -> Fault:
     fitting = _ONLY_FOR.get(kind, ROUTES)
     if route != "*" and route not in fitting:
         raise Refusal(400, f"{kind} is for {', '.join(sorted(fitting))}")
-    known: dict[str, tuple[type, ...]] = {"times": _WHOLE, "after": _WHOLE, **KINDS[kind]}
+    fields: dict[str, tuple[type, ...]] = {"times": _WHOLE, "after": _WHOLE, **KINDS[kind]}
     if kind in _MAY_CREATE:
-        known["created"] = (bool,)
-    given = {name: value for name, value in order.items() if name not in ("kind", "route")}
-    for name, value in given.items():
-        _check(kind, name, value, known)
+        fields["created"] = (bool,)
+    options = {name: value for name, value in order.items() if name not in ("kind", "route")}
+    for name, value in options.items():
+        _check(kind, name, value, fields)
     required = _REQUIRED.get(kind)
-    if required and required not in given:
+    if required and required not in options:
         raise Refusal(400, f"{kind} needs {required}")
-    times, after = (cast("int", given.pop(name, default)) for name, default in (("times", 1), ("after", 0)))
-    return Fault(ident, route, kind, times, after, bool(given.pop("created", False)), given)
+    times, after = (cast("int", options.pop(name, default)) for name, default in (("times", 1), ("after", 0)))
+    return Fault(ident, route, kind, times, after, bool(options.pop("created", False)), options)
 
 
-def _check(kind: str, name: str, value: object, known: dict[str, tuple[type, ...]]) -> None:
-    types = known.get(name)
+def _check(kind: str, name: str, value: object, fields: dict[str, tuple[type, ...]]) -> None:
+    types = fields.get(name)
     if types is None:
-        raise Refusal(400, f"{kind} takes {', '.join(known)}; not {name}")
+        raise Refusal(400, f"{kind} takes {', '.join(fields)}; not {name}")
     wrong_bool = isinstance(value, bool) and bool not in types and object not in types
     if wrong_bool or not isinstance(value, types):
         raise Refusal(400, f"{name} has the wrong type")

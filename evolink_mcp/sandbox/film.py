@@ -22,10 +22,10 @@ _WIDE = (16, 9)
 _LIGHT, _DARK = (255, 246, 214), (40, 40, 60)
 
 
-def shoot(work: Film, path: Path, wanted: Callable[[], bool]) -> None:
+def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
     """Write the clip as MP4 (H.264, and AAC when it has sound).
 
-    Raises Stopped as soon as `wanted` says no, and BadReference.
+    Raises Stopped as soon as ``going_on`` says no, and BadReference.
     """
     still = _still(work)
     samples = second_of(work.prompt) if work.sound else None
@@ -33,7 +33,7 @@ def shoot(work: Film, path: Path, wanted: Callable[[], bool]) -> None:
     pictures = work.seconds * drawn
     with Encoder(path, size=still.size, sound=work.sound) as encoder:
         for number in range(pictures):
-            if not wanted():
+            if not going_on():
                 raise Stopped
             encoder.picture(_moved(still, number / pictures), FPS // drawn)
             if samples is not None and number % drawn == 0:

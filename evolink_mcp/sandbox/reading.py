@@ -37,10 +37,10 @@ async def read_batch(request: Request) -> Response:
     ids = (await read_object(request, MIB)).get("task_ids")
     if not isinstance(ids, list) or not 1 <= len(cast("list[object]", ids)) <= MOST_IN_BATCH:
         raise Refusal(400, f"task_ids has to be an array of 1 to {MOST_IN_BATCH} ids", param="task_ids")
-    found = (sandbox.tasks.find(str(ident), owner) for ident in cast("list[object]", ids))
+    tasks = (sandbox.tasks.find(str(ident), owner) for ident in cast("list[object]", ids))
     now = sandbox.clock.now()
     return JSONResponse(
-        {"code": 200, "data": [whole(task, now, base_url(request)) for task in found if task is not None]}
+        {"code": 200, "data": [whole(task, now, base_url(request)) for task in tasks if task is not None]}
     )
 
 
@@ -52,13 +52,13 @@ async def list_tasks(request: Request) -> Response:
     page = whole_number(request, "page", 1, 1_000_000)
     size = whole_number(request, "page_size", 20, MOST_ON_PAGE)
 
-    def wanted(task: Task) -> bool:
+    def matches(task: Task) -> bool:
         has = {"status": task.status(now), "type": task.model.kind, "model": task.model.name}
         return all(request.query_params.get(name, value) == value for name, value in has.items())
 
-    tasks = [task for task in reversed(sandbox.tasks.of(owner)) if wanted(task)]
-    shown = tasks[(page - 1) * size : page * size]
-    data = [line(task, now) for task in shown]
+    tasks = [task for task in reversed(sandbox.tasks.of(owner)) if matches(task)]
+    rows = tasks[(page - 1) * size : page * size]
+    data = [line(task, now) for task in rows]
     return JSONResponse({"object": "list", "total": len(tasks), "page": page, "page_size": size, "data": data})
 
 

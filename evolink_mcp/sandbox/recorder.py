@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope
 from evolink_mcp.sandbox.wire import Json
 
 MOST_REQUESTS = 1000
-MOST_BODY_BYTES = 256 * 1024  # of a JSON body; a longer one is counted, not kept
+MOST_BODY_BYTES = 256 * 1024  # of a JSON body; a longer one is counted and dropped
 
 _HEADERS = ("accept", "content-type", "content-length", "host", "range", "traceparent", "user-agent")
 _HEADER_PREFIXES = ("x-evo-", "idempotency-")
@@ -26,28 +26,28 @@ class Entry:
     """One request. The body is filled in as it arrives."""
 
     view: Json
-    kept: bytearray
+    body: bytearray
     size: int = 0
 
     def add(self, chunk: bytes, *, last: bool) -> None:
         self.size += len(chunk)
         if self.size <= MOST_BODY_BYTES:
-            self.kept += chunk
+            self.body += chunk
         else:
-            self.kept.clear()
+            self.body.clear()
         if last and self.size:
             self.view["body_bytes"] = self.size
             self._read()
 
     def _read(self) -> None:
         headers = cast("Json", self.view["headers"])
-        if "json" not in str(headers.get("content-type", "")) or not self.kept:
+        if "json" not in str(headers.get("content-type", "")) or not self.body:
             return
         try:
-            self.view["json"] = json.loads(self.kept)
+            self.view["json"] = json.loads(self.body)
         except (ValueError, RecursionError):
             self.view["json"] = None
-        self.kept.clear()
+        self.body.clear()
 
 
 class Recorder:
@@ -61,13 +61,13 @@ class Recorder:
         entry = Entry(_view(scope, now, key), bytearray())
         self._entries.append(entry)
 
-        async def watched() -> Message:
+        async def record() -> Message:
             message = await receive()
             if message["type"] == "http.request":
                 entry.add(message.get("body", b""), last=not message.get("more_body", False))
             return message
 
-        return watched
+        return record
 
     def views(self) -> list[Json]:
         return [entry.view for entry in self._entries]
@@ -78,7 +78,7 @@ class Recorder:
 
 def _view(scope: Scope, now: float, key: str | None) -> Json:
     query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    kept: Json = {
+    headers: Json = {
         name: value
         for name, value in Headers(scope=scope).items()
         if name in _HEADERS or name.startswith(_HEADER_PREFIXES)
@@ -88,7 +88,7 @@ def _view(scope: Scope, now: float, key: str | None) -> Json:
         "path": scope["path"],
         "raw_path": scope["raw_path"].decode("latin-1"),
         "query": {name: "…" if name in _SECRET_QUERY else value for name, value in query},
-        "headers": {**kept, "authorization": "authorization" in Headers(scope=scope)},
+        "headers": {**headers, "authorization": "authorization" in Headers(scope=scope)},
         "key": key,
         "time": now,
     }

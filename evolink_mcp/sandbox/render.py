@@ -39,14 +39,14 @@ class Renderer:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _run(self, task: Task) -> None:
-        def wanted() -> bool:
+        def going_on() -> bool:
             return not (self._closed or task.dropped)
 
         try:
             for output in task.outputs:
-                if not wanted():
+                if not going_on():
                     raise Stopped
-                _make(output, wanted)
+                _make(output, going_on)
         except Stopped:
             pass
         except BadReference as problem:
@@ -56,12 +56,12 @@ class Renderer:
             logger.exception("task %s could not be rendered", task.id)
             task.failure = ("service_error", "The sandbox could not make the file; see its log.")
         task.rendered = self._clock.now()
-        if not wanted():
+        if not going_on():
             for output in task.outputs:
                 output.path.unlink(missing_ok=True)
 
 
-def _make(output: Output, wanted: Callable[[], bool]) -> None:
+def _make(output: Output, going_on: Callable[[], bool]) -> None:
     # Imported here: Pillow and PyAV are needed only once something is to be made.
     work, path = output.work, output.path
     if isinstance(work, Picture):
@@ -71,7 +71,7 @@ def _make(output: Output, wanted: Callable[[], bool]) -> None:
     elif isinstance(work, Film):
         from evolink_mcp.sandbox.film import shoot
 
-        shoot(work, path, wanted)
+        shoot(work, path, going_on)
     else:
         from evolink_mcp.sandbox.sound import play
 

@@ -43,15 +43,15 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 }
 
 
-def check(body: Json, kind: MediaKind, known: Mapping[str, Model] = MODELS) -> Model:
-    """The model, out of those `known`, of a valid request to the endpoint of `kind`.
+def check(body: Json, kind: MediaKind, models: Mapping[str, Model] = MODELS) -> Model:
+    """The model, one of ``models``, of a valid request to the endpoint of `kind`.
 
     Raises Refusal 400 naming the parameter.
 
     A null counts as not given.
     """
     body = {name: value for name, value in body.items() if value is not None}
-    model = _model(body.get("model"), kind, known)
+    model = _model(body.get("model"), kind, models)
     for name in _TYPES.keys() & body.keys():
         types, wanted = _TYPES[name]
         # To Python a boolean is an integer; to JSON it is not.
@@ -76,12 +76,12 @@ def _list(body: Json, name: str) -> list[object]:
     return cast("list[object]", body.get(name) or [])
 
 
-def _model(name: object, kind: MediaKind, known: Mapping[str, Model]) -> Model:
+def _model(name: object, kind: MediaKind, models: Mapping[str, Model]) -> Model:
     if not isinstance(name, str) or not name:
         raise _bad("model", "model is required")
     if name == PLACEHOLDER:
         raise _bad("model", f"{name} cannot be called; name a task, as in {name}-text-to-video")
-    model = known.get(name)
+    model = models.get(name)
     if model is None:
         raise _bad("model", f"there is no model {name}")
     if model.kind != kind:

@@ -30,7 +30,7 @@ class Reply:
     """What to answer, and whether `max_tokens` cut it."""
 
     text: str
-    asked: int
+    prompt_tokens: int
     cut: bool
 
     @property
@@ -47,7 +47,7 @@ async def messages(request: Request) -> Response:
     stops = cast("list[object]", body.get("stop_sequences") or [])
     stop = next((each for each in stops if isinstance(each, str) and each and each in reply.text), None)
     if stop is not None:
-        reply = Reply(reply.text[: reply.text.index(stop)], reply.asked, cut=False)
+        reply = Reply(reply.text[: reply.text.index(stop)], reply.prompt_tokens, cut=False)
     reason = "stop_sequence" if stop is not None else "max_tokens" if reply.cut else "end_turn"
     message: Json = {
         "id": f"msg_{secrets.token_hex(12)}",
@@ -57,7 +57,7 @@ async def messages(request: Request) -> Response:
         "content": [{"type": "text", "text": reply.text}],
         "stop_reason": reason,
         "stop_sequence": stop,
-        "usage": {"input_tokens": reply.asked, "output_tokens": reply.tokens},
+        "usage": {"input_tokens": reply.prompt_tokens, "output_tokens": reply.tokens},
     }
     if body.get("stream"):
         # Made whole and sent at once; an ordered fault (trickle, stall, stream_error) gives it a pace or an end.
@@ -75,7 +75,8 @@ def _events(message: Json, reply: Reply) -> Iterator[str]:
 
     start: Json = {"content": [], "stop_reason": None, "stop_sequence": None}
     yield event(
-        "message_start", message={**message, **start, "usage": {"input_tokens": reply.asked, "output_tokens": 1}}
+        "message_start",
+        message={**message, **start, "usage": {"input_tokens": reply.prompt_tokens, "output_tokens": 1}},
     )
     yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
     yield event("ping")
@@ -103,9 +104,9 @@ async def chat(request: Request) -> Response:
             "model": body["model"],
             "choices": [{"index": 0, "message": message, "finish_reason": "length" if reply.cut else "stop"}],
             "usage": {
-                "prompt_tokens": reply.asked,
+                "prompt_tokens": reply.prompt_tokens,
                 "completion_tokens": reply.tokens,
-                "total_tokens": reply.asked + reply.tokens,
+                "total_tokens": reply.prompt_tokens + reply.tokens,
             },
         }
     )
@@ -122,9 +123,9 @@ async def generate_content(request: Request) -> Response:
         {
             "candidates": [{"content": content, "finishReason": "MAX_TOKENS" if reply.cut else "STOP", "index": 0}],
             "usageMetadata": {
-                "promptTokenCount": reply.asked,
+                "promptTokenCount": reply.prompt_tokens,
                 "candidatesTokenCount": reply.tokens,
-                "totalTokenCount": reply.asked + reply.tokens,
+                "totalTokenCount": reply.prompt_tokens + reply.tokens,
             },
             "modelVersion": model,
         }

@@ -172,7 +172,7 @@ def test_s3_grammar_agrees_on_multiples_of_sixteen(across: int, down: int) -> No
 def test_s3_counts_code_points(unit: str) -> None:
     assert check("gpt-image-2", newest(prompt=unit * 32_000)).problems == ()
     (problem,) = check("gpt-image-2", newest(prompt=unit * 32_001)).problems
-    assert (problem.parameter, problem.given, problem.source) == ("prompt", "32,001 characters", "S3")
+    assert (problem.parameter, problem.value, problem.source) == ("prompt", "32,001 characters", "S3")
 
 
 def test_a_newer_limit_in_bytes_is_only_a_note() -> None:

@@ -28,16 +28,17 @@ def nearest(models: Iterable[Model], name: str, count: int, defaults: Collection
     ranked: list[tuple[float, bool, int, str]] = []
     for model in models:
         if model.status != "placeholder":
-            alike = max(_told(wanted, model), *(likeness(wanted, one.lower()) for one in (model.id, *model.aliases)))
+            names = (name.lower() for name in (model.id, *model.aliases))
+            alike = max(_described(wanted, model), *(likeness(wanted, one) for one in names))
             score = round(alike, 2) if alike >= _ALIKE else 0.0
             ranked.append((-score, not score and model.id not in defaults, _STATUS_RANK[model.status], model.id))
     ranked.sort(key=lambda row: row[:3])
     return [row[-1] for row in ranked[:count]]
 
 
-def _told(wanted: str, model: Model) -> float:
+def _described(name: str, model: Model) -> float:
     """How much of a name the description tells, in words that follow each other: 1 for all of them."""
-    words = _WORD.findall(wanted[:80])
+    words = _WORD.findall(name[:80])
     told = f" {' '.join(_WORD.findall(model.description.lower()))} "
     for size in range(len(words), 0, -1):
         runs = (" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
@@ -47,11 +48,11 @@ def _told(wanted: str, model: Model) -> float:
     return 0.0
 
 
-def likeness(wanted: str, name: str) -> float:
+def likeness(name: str, other: str) -> float:
     """How alike two names are; whole words in common count besides letters in order."""
-    ours, theirs = (set(text.replace("_", "-").replace(" ", "-").split("-")) for text in (wanted, name))
+    ours, theirs = (set(text.replace("_", "-").replace(" ", "-").split("-")) for text in (name, other))
     shared = len(ours & theirs) / max(len(ours | theirs), 1)
-    return SequenceMatcher(None, wanted[:80], name).ratio() + shared
+    return SequenceMatcher(None, name[:80], other).ratio() + shared
 
 
 def search(
@@ -62,14 +63,14 @@ def search(
     query: str | None,
 ) -> list[Model]:
     """Models that fit all that is asked; with a query, best match first and only those that match a word."""
-    found = [model for model in models if of_kind(model, kind)]
+    matches = [model for model in models if of_kind(model, kind)]
     if capability is not None:
         wanted = _capability(capability, short_forms)
-        found = [model for model in found if wanted in model.capabilities]
+        matches = [model for model in matches if wanted in model.capabilities]
     words = query.lower().split() if query else []
     if not words:
-        return found
-    scored = [(sum(_score(word, model, short_forms) for word in words), model) for model in found]
+        return matches
+    scored = [(sum(_score(word, model, short_forms) for word in words), model) for model in matches]
     scored = [pair for pair in scored if pair[0] > 0]
     scored.sort(key=lambda pair: -pair[0])
     return [model for _, model in scored]

@@ -1,11 +1,11 @@
-"""What a check has found so far."""
+"""The report of one check."""
 
 from collections.abc import Mapping
 
 from evolink_mcp.registry.spec import Hold, Problem
 
 
-class Findings:
+class Report:
     """Collects problems and notes about one call. `params` is the call as the caller gave it."""
 
     def __init__(self, name: str, params: Mapping[str, object]) -> None:
@@ -14,14 +14,14 @@ class Findings:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
-    def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, given: str = "", allowed: str = "") -> None:
-        """A broken limit: a problem where it is refused, a note where it is warned of. `given` is shortened already."""
+    def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, value: str = "", allowed: str = "") -> None:
+        """A broken limit: a problem where it is refused, a note where it is warned of. ``value`` is short."""
         hold, source = held
         message = _on_one_line(f"{parameter}: {text}") + (f" ({source})" if source else "")
         if hold == "warn":
             self.note(f"{message}; sent as given")
             return
-        self.problems.append(Problem(parameter, f"{message}.", given, allowed, source))
+        self.problems.append(Problem(parameter, f"{message}.", value, allowed, source))
 
     def note(self, text: str) -> None:
         self.notes.append(_on_one_line(text))
