@@ -122,3 +122,12 @@ async def client(app: App, connect: Callable[[App], Client]) -> AsyncIterator[Cl
     """A client of the whole server, over the sandbox and a clock that does not wait."""
     async with connect(app) as connected:
         yield connected
+
+
+@pytest.fixture(params=["auto", "legacy"])
+async def either(
+    request: pytest.FixtureRequest, settings: Settings, clock: FakeClock, connect: Callable[..., Client]
+) -> AsyncIterator[Client]:
+    """A client of each protocol era."""
+    async with connect(App(settings, clock=clock), request.param) as client:
+        yield client

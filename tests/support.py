@@ -123,3 +123,21 @@ async def refused(client: Client, tool: str, **arguments: object) -> str:
     result = await client.call_tool(tool, dict(arguments))
     assert result.is_error, text_of(result)
     return text_of(result)
+
+
+def body(sandbox: Sandbox, kind: str = "") -> dict[str, Any]:
+    """The body of the one paid request (``images`` or ``videos``, where both were sent) that the sandbox received."""
+    (request,) = sandbox.requests(f"{kind}/generations")
+    return request["json"]
+
+
+def assert_refusal(text: str, *, charged: str | None, code: str) -> None:
+    """Checks the form of a refusal: what happened [code], ``Charged``, ``Next``, ``Request id``."""
+    lines = text.splitlines()
+    first = next(index for index, line in enumerate(lines) if line.endswith(f"[{code}]"))
+    rest = lines[first + 1 :]
+    if charged:
+        assert rest.pop(0) == f"Charged: {charged}."
+    assert rest.pop(0).startswith("Next: ")
+    assert all(line.startswith("Request id: ") for line in rest)
+    assert "Charged" not in text or charged

@@ -6,49 +6,15 @@ the address, and no test may leave this machine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import anyio
 import httpx2
 import pytest
 import trustme
 
 from evolink_mcp.guard import addresses, urls
 from evolink_mcp.guard.addresses import Address
-from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media import fetch
-from evolink_mcp.media.fetch import Fetcher, NotFetched
-from tests.contract.servers import PNG, Host, Resolver, answer, context_of, moved, names, serving, trusting
-
-
-class Got(bytearray):
-    """What was written."""
-
-    def write(self, chunk: bytes) -> None:
-        self.extend(chunk)
-
-
-async def fetched(url: str, resolve: Resolver | None = None, *, loopback: bool = True, most: int = 10_000) -> Got:
-    got, fetcher = Got(), Fetcher(UrlGuard(allow_loopback=loopback, resolve=resolve or names({})))
-    try:
-        with anyio.fail_after(10):
-            head = await fetcher.fetch(url, got.write, max_bytes=most)
-    finally:
-        await fetcher.aclose()
-    assert head == bytes(got[: len(head)])
-    return got
-
-
-async def refused(url: str, resolve: Resolver | None = None, *, loopback: bool = True, most: int = 10_000) -> str:
-    with pytest.raises(NotFetched) as raised:
-        await fetched(url, resolve, loopback=loopback, most=most)
-    return str(raised.value)
-
-
-@pytest.fixture
-async def host() -> AsyncIterator[Host]:
-    async with serving() as host:
-        yield host
+from tests.contract.fetching import fetched, refused
+from tests.contract.servers import PNG, Host, answer, context_of, moved, names, serving, trusting
 
 
 @pytest.fixture
@@ -218,54 +184,6 @@ async def test_a_certificate_of_nobody_known_is_refused() -> None:
             link = host.url("a.example", scheme="https")
             assert "certificate" in (await refused(link, names({"a.example": [["127.0.0.1"]]}))).lower()
         assert host.asked == []
-
-
-BIG = PNG * 100
-
-
-@pytest.mark.parametrize(
-    ("said", "why"),
-    [
-        (answer(BIG), "larger than 1,000"),
-        (answer(PNG, length=10**12), "larger than 1,000"),
-        (b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + BIG, "larger than 1,000"),
-        (
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1900\r\n" + BIG + b"\r\n0\r\n\r\n",
-            "larger than 1,000",
-        ),
-        (answer(PNG, length=100), "could not be read"),
-        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n40\r\n" + PNG, "could not be read"),
-        (b"HTTP/1.1 200 OK\r\ncontent-length: 64", "could not be read"),
-        (b"", "could not be read"),
-        (b"\x89PNG nothing like HTTP", "could not be read"),
-        (answer(PNG, status="206 Partial Content"), "HTTP 206"),
-        (answer(b"gone", status="404 Not Found"), "HTTP 404"),
-        (answer(b"expired", status="403 Forbidden"), "HTTP 403"),
-        (answer(b"", status="204 No Content"), "HTTP 204"),
-        (answer(b"", status="304 Not Modified"), "HTTP 304"),
-    ],
-)
-async def test_what_is_not_whole_or_too_large_is_not_fetched(said: bytes, why: str) -> None:
-    async with serving(lambda _: said) as host:
-        got = Got()
-        fetcher = Fetcher(UrlGuard(allow_loopback=True))
-        with pytest.raises(NotFetched, match=why):
-            await fetcher.fetch(host.url(), got.write, max_bytes=1000)
-        await fetcher.aclose()
-        assert len(got) <= 1000
-
-
-async def test_exactly_as_much_as_is_allowed_is_fetched(host: Host) -> None:
-    assert await fetched(host.url(), most=len(PNG)) == PNG
-    assert "larger than 63" in await refused(host.url(), most=len(PNG) - 1)
-
-
-async def test_a_compressed_answer_is_not_unfolded() -> None:
-    import gzip
-
-    packed = gzip.compress(b"\0" * 1_000_000)
-    async with serving(answer(packed, "content-encoding: gzip")) as host:
-        assert await fetched(host.url()) == packed
 
 
 async def test_the_environments_proxy_is_used_for_public_hosts_and_never_for_this_machine(

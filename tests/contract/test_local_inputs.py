@@ -16,7 +16,7 @@ from mcp.client import Client
 from evolink_mcp.media import inputs
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from tests.support import FakeClock, Sandbox, ok, png, refused
+from tests.support import FakeClock, Sandbox, body, ok, png, refused
 
 Connect = Callable[[App], Client]
 CALL: dict[str, Any] = {"prompt": "make it night", "model": "gpt-image-2"}
@@ -38,12 +38,6 @@ def dog(settings: Settings) -> Path:
 
 def uploads(sandbox: Sandbox) -> int:
     return len(sandbox.requests("/upload/stream"))
-
-
-def body(sandbox: Sandbox) -> dict[str, Any]:
-    """What the one paid request held."""
-    (request,) = sandbox.requests("/generations")
-    return request["json"]
 
 
 async def stored(client: Client) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import anyio
@@ -12,7 +11,7 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.memory import owner_of
-from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, expected_age, pace_of
+from evolink_mcp.jobs.pace import IMAGE_PACE
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.wait import HEARTBEAT, MAX_FAILED_LOOKS, MAX_LINGERING, Waits
@@ -321,37 +320,3 @@ async def test_a_first_look_is_not_repeated_beyond_the_wait(caller: Caller, sand
     assert len(sandbox.requests("/v1/tasks/")) == 1
     with pytest.raises(Refused):
         await waited(caller, "../x", clock, 45)
-
-
-def test_paces_are_those_of_the_seeds() -> None:
-    assert IMAGE_PACE[:4] == (3, 3, 5, 300)
-    assert VIDEO_PACE[:4] == (15, 10, 15, 600)
-    assert pace_of("image") is IMAGE_PACE
-    assert pace_of("video") is pace_of(None) is VIDEO_PACE
-
-
-def test_intervals_grow_from_the_lower_to_the_upper_bound() -> None:
-    assert IMAGE_PACE.next_look(created=0, now=0) == 3
-    assert IMAGE_PACE.next_look(created=0, now=3) == pytest.approx(6.4)
-    assert IMAGE_PACE.next_look(created=0, now=90) == 95
-    assert VIDEO_PACE.next_look(created=0, now=2) == 15
-    assert VIDEO_PACE.next_look(created=100, now=90) == 115
-
-
-@pytest.mark.parametrize("length", [2, 7, 10, 18, 40, 42, 120])
-def test_an_expected_end_is_met_right_behind_it_with_no_more_looks_than_one_every_5_s(length: float) -> None:
-    now, looks_made = 0.0, 0
-    while now < length:
-        now = IMAGE_PACE.next_look(created=0, now=now, expected=length)
-        looks_made += 1
-    assert now - length <= 2.5
-    assert looks_made <= -(-length // 5)
-
-
-def test_an_end_is_expected_by_progress_and_estimate_whichever_is_sooner() -> None:
-    task = wire.Task(id="t", status="processing", estimated_seconds=100)
-    assert expected_age(task, 10) == 100
-    assert expected_age(replace(task, progress=50), 10) == 20
-    assert expected_age(replace(task, progress=5), 90) == 100
-    assert expected_age(replace(task, progress=10, estimated_seconds=None), 1) == 10
-    assert expected_age(wire.Task(id="t", status="pending"), 10) is None

@@ -7,6 +7,7 @@ from typing import Protocol, cast
 from evolink_mcp.registry import Checked, Model, Registry, load
 
 LINK = "https://example.com/a.png"
+P: dict[str, object] = {"prompt": "A fox"}
 
 
 @cache
@@ -27,6 +28,12 @@ def check(name: str, params: Mapping[str, object]) -> Checked:
 
 def callable_models() -> list[str]:
     return [one.id for one in registry().models.values() if one.status != "placeholder"]
+
+
+def message(name: str, parameter: str, params: dict[str, object]) -> str:
+    """The one problem of a parameter."""
+    (problem,) = [p.message for p in check(name, P | params).problems if p.parameter == parameter]
+    return problem
 
 
 def links(count: int) -> list[str]:

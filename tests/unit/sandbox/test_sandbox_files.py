@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import base64
-import http.server
-import threading
-from collections.abc import Iterator
 
-import httpx2
 import pytest
 
-from evolink_mcp.sandbox.fetch import on_loopback
 from evolink_mcp.sandbox.files import sniff
-from tests.unit.sandbox.lab import MP4_HEAD, OTHER_KEY, Answer, Lab, png
-
-BASE64, STREAM, URL = (f"/api/v1/files/upload/{way}" for way in ("base64", "stream", "url"))
+from tests.unit.sandbox.lab import MP4_HEAD, OTHER_KEY, Lab, png
+from tests.unit.sandbox.web import BASE64, STREAM, URL, code
 
 SAMPLES = {
     "image/jpeg": b"\xff\xd8\xff\xe0rest",
@@ -27,14 +21,6 @@ SAMPLES = {
     "audio/mpeg": b"\xff\xfb\x90\x00....",
     "audio/wav": b"RIFF\x00\x00\x00\x00WAVEfmt ",
 }
-
-
-def code(response: httpx2.Response) -> int:
-    """The envelope's code of a refusal."""
-    body: Answer = response.json()
-    assert body["success"] is False
-    assert body["data"] is None
-    return int(body["code"])
 
 
 @pytest.mark.parametrize(("mime", "content"), SAMPLES.items())
@@ -93,13 +79,6 @@ def test_the_limit_is_100_mb() -> None:
     from evolink_mcp.sandbox.files import MAX_FILE_BYTES
 
     assert MAX_FILE_BYTES == 100 * 1024 * 1024
-
-
-@pytest.fixture
-def small_limit(monkeypatch: pytest.MonkeyPatch) -> int:
-    for module in ("files", "uploads", "fetch"):
-        monkeypatch.setattr(f"evolink_mcp.sandbox.{module}.MAX_FILE_BYTES", 1000)
-    return 1000
 
 
 @pytest.mark.parametrize("size", [1001, 3_000_000])
@@ -189,103 +168,6 @@ def test_one_file_a_request(lab: Lab) -> None:
     files = [("file", ("a.png", png())), ("file", ("b.png", png()))]
     response = lab.http.post(STREAM, files=files)
     assert (response.status_code, code(response)) == (400, 400)
-
-
-class Web(http.server.BaseHTTPRequestHandler):
-    """Another server on this machine, to upload from."""
-
-    def do_GET(self) -> None:
-        if self.path == "/moved":
-            self.send_response(302)
-            self.send_header("location", "/kite.png")
-            self.end_headers()
-        elif self.path == "/broken":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort")
-        elif self.path == "/endless":
-            self.send_response(200)
-            self.end_headers()
-            while True:  # until the other side has had enough
-                self.wfile.write(bytes(10_000))
-        else:
-            more = int(self.path.rpartition("/")[2]) if self.path.startswith("/size/") else 0
-            self.send_response(200 if self.path != "/missing" else 404)
-            self.end_headers()
-            self.wfile.write(png() + bytes(more))
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: test output is not for it."""
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[str]:
-    class Server(http.server.ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """The other side hung up, as it may."""
-
-    server = Server(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_a_file_is_fetched_from_this_machine(lab: Lab, web: str) -> None:
-    data = lab.post(URL, {"file_url": f"{web}/kite.png?x=1"})["data"]
-    assert (data["original_name"], data["mime_type"]) == ("kite.png", "image/png")
-    assert lab.open(data["file_url"]).content == png()
-
-
-def test_a_result_can_be_uploaded_by_its_link(lab: Lab) -> None:
-    task = lab.make("image", "gpt-image-1", size="64x64")
-    before = len(lab.control("GET", "requests")["requests"])
-    data = lab.post(URL, {"file_url": task["results"][0], "upload_path": "kept"})["data"]
-    assert (data["file_name"], data["upload_path"]) == ("image-1.png", "kept")
-    assert lab.open(data["file_url"]).content == lab.result(task).content
-    assert len(lab.control("GET", "requests")["requests"]) == before + 3
-
-
-def test_an_expired_result_cannot_be_uploaded(lab: Lab) -> None:
-    task = lab.make("image", "gpt-image-1", size="64x64")
-    lab.advance(86_401)
-    assert code(lab.http.post(URL, json={"file_url": task["results"][0]})) == 40004
-
-
-@pytest.mark.parametrize("path", ["/missing", "/moved", "/broken"])
-def test_a_download_that_fails_is_40004(lab: Lab, web: str, path: str) -> None:
-    response = lab.http.post(URL, json={"file_url": web + path})
-    assert (response.status_code, code(response)) == (400, 40004)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://example.com/a.png",
-        "http://192.168.0.1/a.png",
-        "http://169.254.169.254/",
-        "file:///etc/passwd",
-        "http://[",
-        "http://127.0.0.1.example.com/",
-    ],
-)
-def test_nothing_off_this_machine_is_contacted(lab: Lab, url: str) -> None:
-    response = lab.http.post(URL, json={"file_url": url})
-    assert (response.status_code, code(response)) == (400, 40004)
-    assert "only reaches this machine" in response.json()["msg"]
-
-
-def test_nobody_listening_is_40004(lab: Lab) -> None:
-    assert code(lab.http.post(URL, json={"file_url": "http://127.0.0.1:1/a.png"})) == 40004
-
-
-def test_a_download_without_end_is_given_up_at_the_limit(lab: Lab, small_limit: int, web: str) -> None:
-    assert code(lab.http.post(URL, json={"file_url": f"{web}/endless"})) == 40001
-
-
-def test_loopback_is_recognised_in_its_spellings() -> None:
-    assert all(map(on_loopback, ("http://localhost:1/", "https://127.9.9.9/", "http://[::1]/")))
-    assert not any(map(on_loopback, ("ftp://127.0.0.1/", "http://localhost.example.com/", "//127.0.0.1/", "")))
 
 
 def test_the_same_name_in_the_same_folder_overwrites(lab: Lab) -> None:

@@ -5,14 +5,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import av
 import pytest
-from PIL import Image, ImageChops
 
-from evolink_mcp.sandbox.sizes import film_size, picture_size, short_edge
+from evolink_mcp.sandbox.sizes import picture_size, short_edge
 from tests.unit.sandbox.lab import Lab, png, saved
+from tests.unit.sandbox.streams import brightest, streams
 
 # S3, in full: ratio, then width and height at 1K, 2K and 4K.
 S3_TABLE = """
@@ -33,30 +31,6 @@ S3_TABLE = """
 9:21 672 1568  1344 3136 1632 3840
 """
 S3_ROWS = [(row.split()[0], [int(text) for text in row.split()[1:]]) for row in S3_TABLE.split("\n") if row]
-
-
-def streams(path: Path) -> dict[str, Any]:
-    """Codec names by stream type, lengths in seconds, the picture size."""
-    with av.open(str(path)) as container:
-        tracks = [float(stream.duration * stream.time_base) for stream in container.streams.audio]  # type: ignore[operator]
-        codecs = {stream.type: stream.codec_context.name for stream in container.streams}
-        video = container.streams.video[0]
-        assert container.duration is not None
-        return {
-            "codecs": codecs,
-            "seconds": container.duration / 1e6,
-            "size": (video.width, video.height),
-            "tracks": tracks,
-        }
-
-
-def frames(path: Path, *numbers: int) -> list[Image.Image]:
-    with av.open(str(path)) as container:
-        return [frame.to_image() for at, frame in enumerate(container.decode(video=0)) if at in numbers]
-
-
-def brightest(image: Image.Image) -> int:
-    return max(image.convert("L").tobytes())
 
 
 @pytest.mark.parametrize(("ratio", "sizes"), S3_ROWS)
@@ -156,85 +130,6 @@ def test_the_smallest_picture_can_be_made(lab: Lab) -> None:
     assert lab.picture(lab.make("image", "gpt-image-1", size="16x16")).size == (16, 16)
 
 
-def test_a_film_is_h264_of_the_default_length_shape_and_quality(lab: Lab, tmp_path: Path) -> None:
-    task = lab.make("video", "veo3")
-    assert task["result_data"] == [{"video_url": task["results"][0]}]
-    response = lab.result(task)
-    assert response.headers["content-type"] == "video/mp4"
-    facts = streams(saved(response, tmp_path, "a.mp4"))
-    assert facts["codecs"] == {"video": "h264"}
-    assert facts["size"] == (1280, 720)
-    assert facts["seconds"] == pytest.approx(5, abs=0.1)
-
-
-@pytest.mark.parametrize(
-    ("quality", "aspect", "seconds", "size"),
-    [
-        ("480p", "9:16", 3, (480, 854)),
-        ("512p", "1:1", 2, (512, 512)),
-        ("768p", "4:3", 1, (1024, 768)),
-        ("4k", "16:9", 1, (3840, 2160)),
-    ],
-)
-def test_a_film_has_the_shape_and_length_asked_for(
-    lab: Lab, tmp_path: Path, quality: str, aspect: str, seconds: int, size: tuple[int, int]
-) -> None:
-    task = lab.make("video", "veo3", quality=quality, aspect_ratio=aspect, duration=seconds)
-    facts = streams(saved(lab.result(task), tmp_path, "a.mp4"))
-    assert facts["size"] == size
-    assert facts["seconds"] == pytest.approx(seconds, abs=0.1)
-
-
-def test_a_film_moves_and_its_index_comes_first(lab: Lab, tmp_path: Path) -> None:
-    path = saved(lab.result(lab.make("video", "veo3", quality="480p", duration=2)), tmp_path, "a.mp4")
-    start, end = frames(path, 0, 40)
-    assert brightest(ImageChops.difference(start, end)) > 60
-    content = path.read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")
-
-
-@pytest.mark.parametrize(
-    ("model", "body", "sound"),
-    [
-        ("veo3", {}, False),
-        ("veo3", {"generate_audio": True}, True),
-        ("kling-o3-text-to-video", {"sound": "on"}, True),
-        ("seedance-1.5-pro", {}, True),
-        ("seedance-1.5-pro", {"generate_audio": False}, False),
-        ("seedance-2.0-fast-text-to-video", {}, True),
-        ("seedance-2.0-text-to-video", {"sound": "off"}, False),
-        ("doubao-seedance-1.0-pro-fast", {}, False),
-    ],
-)
-def test_sound_is_there_when_it_should_be(
-    lab: Lab, tmp_path: Path, model: str, body: dict[str, object], sound: bool
-) -> None:
-    task = lab.make("video", model, quality="480p", duration=2, **body)
-    facts = streams(saved(lab.result(task), tmp_path, "a.mp4"))
-    assert facts["codecs"] == ({"video": "h264", "audio": "aac"} if sound else {"video": "h264"})
-    assert facts["tracks"] == ([pytest.approx(2, abs=0.1)] if sound else [])
-
-
-@pytest.mark.parametrize("field", ["image_urls", "image_start"])
-def test_a_film_starts_from_an_uploaded_image_and_takes_its_shape(lab: Lab, tmp_path: Path, field: str) -> None:
-    url = lab.uploaded(png(60, 120, "red"))["file_url"]
-    body = {field: [url] if field == "image_urls" else url}
-    task = lab.make("video", "kling-o3-image-to-video", quality="480p", duration=1, aspect_ratio="adaptive", **body)
-    path = saved(lab.result(task), tmp_path, "a.mp4")
-    assert streams(path)["size"] == (480, 960)
-    (first,) = frames(path, 0)
-    red, green, blue = (brightest(channel) for channel in first.crop((240, 60, 241, 61)).split())
-    assert red > 200
-    assert max(green, blue) < 60
-
-
-def test_a_film_can_start_from_a_result(lab: Lab, tmp_path: Path) -> None:
-    picture = lab.make("image", "gpt-image-1", size="300x300")
-    link = str(picture["results"][0]).replace("127.0.0.1", "localhost")
-    task = lab.make("video", "veo3.1-pro", quality="480p", duration=1, aspect_ratio="auto", image_urls=[link])
-    assert streams(saved(lab.result(task), tmp_path, "a.mp4"))["size"] == (480, 480)
-
-
 @pytest.mark.parametrize("url", ["https://example.com/a.png", "http://[", "http://127.0.0.1:1/files/a.png"])
 def test_an_image_from_elsewhere_is_not_fetched(lab: Lab, tmp_path: Path, url: str) -> None:
     task = lab.make("video", "veo3", quality="480p", duration=1, aspect_ratio="adaptive", image_urls=[url])
@@ -288,18 +183,6 @@ def test_a_task_ends_when_the_painter_breaks(lab: Lab, monkeypatch: pytest.Monke
     assert (task["status"], task["error"]["code"]) == ("failed", "service_error")
 
 
-def test_a_sound_is_a_playable_mp3(lab: Lab, tmp_path: Path) -> None:
-    task = lab.make("audio", "suno-v5-beta")
-    assert task["object"] == "audio.generation.task"
-    assert task["result_data"] == [{"audio_url": task["results"][0]}]
-    response = lab.result(task)
-    assert response.headers["content-type"] == "audio/mpeg"
-    with av.open(str(saved(response, tmp_path, "a.mp3"))) as container:
-        assert container.streams.audio[0].codec_context.name in ("mp3", "mp3float")
-        assert container.duration is not None
-        assert container.duration / 1e6 == pytest.approx(3, abs=0.2)
-
-
 def test_a_character_is_an_object_without_results(lab: Lab) -> None:
     task = lab.post("/v1/videos/generations", {"model": "sora-character", "video_url": "https://example.com/a.mp4"})
     assert "video_duration" not in task["task_info"]
@@ -348,14 +231,6 @@ def test_files_of_forgotten_tasks_are_removed(lab: Lab) -> None:
 )
 def test_a_quality_names_a_short_edge(quality: str | None, edge: int) -> None:
     assert short_edge(quality) == edge
-
-
-def test_film_sizes_are_even() -> None:
-    for edge in (480, 512, 720, 768, 1080, 2160):
-        for shape in ((16, 9), (9, 16), (4, 3), (21, 9), (7, 5), (1000, 1)):
-            width, height = film_size(edge, shape)
-            assert width % 2 == height % 2 == 0
-            assert min(width, height) == edge
 
 
 @pytest.mark.parametrize("size", ["1x2000", "9000x100", "8000x8000", "100:1"])

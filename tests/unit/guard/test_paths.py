@@ -2,76 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.guard import paths
-from evolink_mcp.guard.paths import open_allowed
-
-SECRET = b"-----BEGIN PRIVATE KEY-----"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """``open`` may be read, and all sorts of things are in it; what lies beside it is private."""
-    folder = tmp_path / "open"
-    (folder / "deep" / "er").mkdir(parents=True)
-    (folder / "a.png").write_bytes(b"12345")
-    (folder / "deep" / "b.png").write_bytes(b"12345")
-    (folder / "deep" / "er" / "c d é 猫.png").write_bytes(b"12345")
-    (tmp_path / "private.txt").write_bytes(SECRET)
-    for beside in ("open-not", "open not", "Open.d", "ope"):
-        (tmp_path / beside).mkdir()
-        (tmp_path / beside / "a.png").write_bytes(SECRET)
-    # Links out
-    (folder / "link.png").symlink_to(tmp_path / "private.txt")
-    (folder / "relative.png").symlink_to("../private.txt")
-    (folder / "chain1.png").symlink_to("chain2.png")
-    (folder / "chain2.png").symlink_to(folder / "deep" / "chain3.png")
-    (folder / "deep" / "chain3.png").symlink_to("../../private.txt")
-    (folder / "up").symlink_to(tmp_path)
-    (folder / "root").symlink_to("/")
-    (folder / "twin").symlink_to(tmp_path / "open-not")
-    (folder / "loop1").symlink_to("loop2")
-    (folder / "loop2").symlink_to("loop1")
-    (folder / "self").symlink_to("self")
-    (folder / "dangling.png").symlink_to("nothing.png")
-    (folder / "environ.png").symlink_to("/proc/self/environ")
-    (folder / "fd.png").symlink_to("/proc/self/fd/0")
-    (folder / "stdin.png").symlink_to("/dev/stdin")
-    (folder / "zero.png").symlink_to("/dev/zero")
-    (folder / "folder-link").symlink_to("deep")
-    # Links within
-    (folder / "inner.png").symlink_to("deep/b.png")
-    (folder / "inner-absolute.png").symlink_to(folder / "deep" / "b.png")
-    (folder / "inner-chain.png").symlink_to("inner.png")
-    (folder / "out-and-in.png").symlink_to("../open/a.png")
-    (tmp_path / "way-in").symlink_to(folder)
-    # What is no file
-    (folder / "empty.png").touch()
-    os.mkfifo(folder / "pipe.png")
-    with socket.socket(socket.AF_UNIX) as listener:
-        here = Path.cwd()
-        os.chdir(folder)  # the name of a socket may have 108 bytes at most
-        try:
-            listener.bind("socket.png")
-        finally:
-            os.chdir(here)
-        yield folder
-
-
-def opened(path: object, *folders: Path, most: int = 100) -> tuple[bytes, Path, int]:
-    file, real, size = open_allowed(str(path), folders, max_bytes=most)
-    with file:
-        return file.read(), real, size
-
+from tests.unit.guard.opening import handles, opened
 
 GOOD = {
     "{open}/a.png": "a.png",
@@ -224,11 +162,6 @@ def test_a_folder_is_told_from_a_file_by_what_was_opened(folder: Path) -> None:
             opened(path, folder, most=1_000_000)
 
 
-def handles() -> int:
-    where = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
-    return len(list(where.iterdir()))
-
-
 def test_refused_files_leave_nothing_open(folder: Path) -> None:
     before = handles()
     for path in ("", "deep", "empty.png", "pipe.png", "socket.png", "missing/x", "link.png"):
@@ -251,71 +184,6 @@ def test_no_open_folder_means_no_file(folder: Path) -> None:
 def test_a_folder_that_is_not_there_opens_nothing(folder: Path) -> None:
     with pytest.raises(Refused, match="outside"):
         opened(folder / "a.png", folder.parent / "never-made")
-
-
-def swap(path: Path, target: Path) -> None:
-    """Puts a link to ``target`` in the place of ``path``."""
-    shutil.move(path, path.parent / f"{path.name}-before")
-    path.symlink_to(target)
-
-
-def to_private(folder: Path) -> None:
-    swap(folder / "deep" / "b.png", folder.parent / "private.txt")
-
-
-def parent_to_beside(folder: Path) -> None:
-    (folder.parent / "ope" / "b.png").write_bytes(SECRET)
-    swap(folder / "deep", folder.parent / "ope")
-
-
-def to_pipe(folder: Path) -> None:
-    (folder / "deep" / "b.png").unlink()
-    os.mkfifo(folder / "deep" / "b.png")
-
-
-def to_folder(folder: Path) -> None:
-    (folder / "deep" / "b.png").unlink()
-    (folder / "deep" / "b.png").mkdir()
-
-
-def gone(folder: Path) -> None:
-    shutil.rmtree(folder / "deep")
-
-
-@pytest.mark.parametrize("happens", [to_private, parent_to_beside, to_pipe, to_folder, gone])
-@pytest.mark.parametrize("moment", [0, 1, 2])
-def test_what_is_swapped_while_a_file_is_opened_is_not_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Path], None], moment: int
-) -> None:
-    """Before the first, the second or the third step from folder to folder: root, ``deep``, ``b.png``."""
-    real_open, steps = os.open, 0
-
-    def racing(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        nonlocal steps
-        steps += 1
-        if steps == moment + 1:
-            with monkeypatch.context() as calm:
-                calm.setattr(paths.os, "open", real_open)
-                happens(folder)
-        return real_open(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr(paths.os, "open", racing)
-    before = handles()
-    try:
-        content = opened(folder / "deep" / "b.png", folder)[0]
-    except Refused:
-        content = b"12345"
-    assert content == b"12345"  # refused, or the file that was judged
-    assert steps > moment
-    assert handles() == before
-
-
-def test_what_is_swapped_after_it_was_opened_is_not_read(folder: Path) -> None:
-    file, _, size = open_allowed(str(folder / "deep" / "b.png"), [folder], max_bytes=100)
-    parent_to_beside(folder)
-    with file:
-        assert file.read() == b"12345"
-    assert size == 5
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this shows the other platforms what Windows does")

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
-import threading
-import time
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
 from evolink_mcp import __version__, cli
@@ -21,50 +16,7 @@ from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.history import LocalHistory, Remembered
 from evolink_mcp.settings import Settings
 from tests.support import KEY, Sandbox
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def ready(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
-    """Everything set as it should be, on the sandbox."""
-    (tmp_path / "work").mkdir()
-    for name, value in {
-        "EVOLINK_API_KEY": KEY,
-        "EVOLINK_BASE_URL": sandbox.url,
-        "EVOLINK_FILES_URL": sandbox.url + "/",
-        "EVOLINK_OUTPUT_DIR": str(tmp_path / "out"),
-        "EVOLINK_UPLOAD_DIRS": str(tmp_path / "work"),
-    }.items():
-        monkeypatch.setenv(name, value)
-    return sandbox
-
-
-class Run:
-    """One run of the command, as a program reads it."""
-
-    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
-        with pytest.raises(SystemExit) as raised:
-            cli.main(["doctor", "--json", *arguments])
-        self.code = raised.value.code
-        self.text = capsys.readouterr().out
-        self.report: dict[str, Any] = json.loads(self.text)
-
-    def found(self, name: str) -> list[tuple[str, str]]:
-        return [(each["level"], each["found"]) for each in self.report["checks"] if each["name"] == name]
-
-    def only(self, name: str) -> tuple[str, str]:
-        (found,) = self.found(name)
-        return found
+from tests.unit.doctor.runs import Run
 
 
 def test_a_good_configuration_is_well_and_costs_nothing(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,17 +57,6 @@ def test_every_setting_says_where_it_came_from(ready: Sandbox, capsys: pytest.Ca
 SET = ("BASE_URL", "FILES_URL", "OUTPUT_DIR", "UPLOAD_DIRS")
 
 
-def test_the_text_host_is_asked_only_where_texts_are_offered(
-    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("EVOLINK_TEXT_URL", "http://127.0.0.1:1")
-    assert Run(capsys).code == 0
-    monkeypatch.setenv("EVOLINK_TOOLSETS", "all")
-    run = Run(capsys)
-    assert run.code == 1
-    assert ("wrong", True) in [(level, "127.0.0.1:1" in told) for level, told in run.found("host")]
-
-
 def test_without_a_key_it_says_what_is_missing(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,63 +80,6 @@ def test_a_placeholder_that_no_client_filled_in_is_not_a_key(
     assert run.code == 1
     assert "did not fill in" in run.only("EVOLINK_API_KEY")[1]
     assert run.only("key")[0] == "wrong"
-
-
-def test_a_key_that_is_refused_is_told_with_the_way_out(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    ready.fault("credits", "status", status=401)
-    run = Run(capsys)
-    assert run.code == 1
-    level, told = run.only("key accepted")
-    assert level == "wrong"
-    assert "401" in told
-
-
-def test_hosts_that_do_not_answer_are_told_with_the_reason(
-    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    monkeypatch.setenv("EVOLINK_FILES_URL", f"http://127.0.0.1:{port}")
-    run = Run(capsys)
-    assert run.code == 1
-    (wrong,) = [told for level, told in run.found("host") if level == "wrong"]
-    assert str(port) in wrong
-    assert "EVOLINK_FILES_URL" in run.text
-
-
-def test_a_hung_host_does_not_hold_it_up(
-    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("evolink_mcp.doctor.network.SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as hung:
-        monkeypatch.setenv("EVOLINK_BASE_URL", f"http://127.0.0.1:{hung.getsockname()[1]}")
-        started = time.monotonic()
-        run = Run(capsys)
-    assert time.monotonic() - started < 5
-    assert run.code == 1
-    assert any("no answer" in told for _, told in run.found("host"))
-    assert run.only("key accepted")[0] == "wrong"
-
-
-def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
-    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    end = threading.Event()
-
-    async def hangs(*_: object) -> None:
-        await anyio.to_thread.run_sync(end.wait, 30)  # as a name server does that swallows questions
-
-    monkeypatch.setattr("evolink_mcp.doctor.network._reach", hangs)
-    monkeypatch.setattr("evolink_mcp.doctor.network.LONGEST", 3.0)
-    started = time.monotonic()
-    try:
-        run = Run(capsys)
-    finally:
-        end.set()
-    assert time.monotonic() - started < 10
-    assert run.code == 1
-    assert "cannot be reached: no answer" in run.only("host")[1]
-    assert run.only("key accepted")[0] == "ok"
 
 
 def test_settings_that_cannot_be_used_are_all_told(

@@ -1,0 +1,34 @@
+"""One download, into memory."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from evolink_mcp.guard.urls import UrlGuard
+from evolink_mcp.media.fetch import Fetcher, NotFetched
+from tests.contract.servers import Resolver, names
+
+
+class Got(bytearray):
+    """What was written."""
+
+    def write(self, chunk: bytes) -> None:
+        self.extend(chunk)
+
+
+async def fetched(url: str, resolve: Resolver | None = None, *, loopback: bool = True, most: int = 10_000) -> Got:
+    got, fetcher = Got(), Fetcher(UrlGuard(allow_loopback=loopback, resolve=resolve or names({})))
+    try:
+        with anyio.fail_after(10):
+            head = await fetcher.fetch(url, got.write, max_bytes=most)
+    finally:
+        await fetcher.aclose()
+    assert head == bytes(got[: len(head)])
+    return got
+
+
+async def refused(url: str, resolve: Resolver | None = None, *, loopback: bool = True, most: int = 10_000) -> str:
+    with pytest.raises(NotFetched) as raised:
+        await fetched(url, resolve, loopback=loopback, most=most)
+    return str(raised.value)

@@ -1,0 +1,35 @@
+"""A home folder of the test's own, and a configuration that is well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import KEY, Sandbox
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ready(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
+    """Everything set as it should be, on the sandbox."""
+    (tmp_path / "work").mkdir()
+    for name, value in {
+        "EVOLINK_API_KEY": KEY,
+        "EVOLINK_BASE_URL": sandbox.url,
+        "EVOLINK_FILES_URL": sandbox.url + "/",
+        "EVOLINK_OUTPUT_DIR": str(tmp_path / "out"),
+        "EVOLINK_UPLOAD_DIRS": str(tmp_path / "work"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    return sandbox

@@ -1,0 +1,119 @@
+"""Friendly spellings of parameters and values, and what is sent for them."""
+
+import pytest
+
+from tests.unit.registry.support import LINK, P, check, links, message, refused
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "expected"),
+    [
+        ("seedance-2.0-text-to-video", {"web_search": True}, "Put it in model_params: model_params.web_search."),
+        ("kling-v3-text-to-video", {"shot_type": "customize"}, "model_params.shot_type"),
+        ("seedance-1.5-pro", {"web_search": True}, "Taken by seedance-2.0"),
+    ],
+)
+def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict[str, object], expected: str) -> None:
+    assert expected in message(name, next(iter(params)), params)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "sent"),
+    [
+        ("seedance-2.0-text-to-video", {"quality": "4K"}, "4k"),
+        ("seedance-1.5-pro", {"quality": "720P"}, "720p"),
+        ("gpt-image-2", {"quality": "HIGH"}, "high"),
+        ("gpt-image-2", {"size": "AUTO"}, "auto"),
+        ("gpt-image-2", {"size": "1024X1024"}, "1024x1024"),
+        ("gpt-4o-image", {"size": "1024×1024"}, "1024x1024"),
+        ("gpt-4o-image", {"size": "1024X1536"}, "1024x1536"),
+        ("kling-o3-text-to-video", {"sound": "ON"}, "on"),
+    ],
+)
+def test_another_writing_of_an_allowed_value_is_sent_as_listed(name: str, params: dict[str, object], sent: str) -> None:
+    checked = check(name, P | params)
+    ((parameter, value),) = params.items()
+    assert checked.problems == ()
+    assert checked.params[parameter] == sent
+    assert any(note.startswith(f'{parameter}: "{value}" sent as "{sent}"') for note in checked.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "wire"), [("kling-v3-text-to-video", "sound"), ("seedance-1.5-pro", "generate_audio")]
+)
+@pytest.mark.parametrize("key", ["sound", "generate_audio"])
+@pytest.mark.parametrize(
+    ("value", "on"), [(True, True), (False, False), ("on", True), ("off", False), ("False", False)]
+)
+def test_sound_is_switched_in_any_form_under_either_name(
+    name: str, wire: str, key: str, value: object, on: bool
+) -> None:
+    checked = check(name, P | {key: value})
+    sent: object = ("on" if on else "off") if wire == "sound" else on
+    assert checked.problems == ()
+    assert checked.params == P | {wire: sent}
+    assert bool(checked.notes) is ((key, value) != (wire, sent))
+
+
+def test_two_names_that_agree_in_other_forms_are_sent_once() -> None:
+    checked = check("kling-o3-text-to-video", P | {"generate_audio": True, "sound": True})
+    assert (checked.problems, checked.params) == ((), P | {"sound": "on"})
+
+
+@pytest.mark.parametrize(("value", "sent"), [(True, "on"), (False, "off")])
+def test_generate_audio_is_sound_for_models_that_call_it_so(value: bool, sent: str) -> None:
+    checked = check("kling-v3-text-to-video", P | {"generate_audio": value})
+    assert checked.problems == ()
+    assert checked.params == P | {"sound": sent}
+    assert "calls it sound" in checked.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "sent"),
+    [
+        ("seedance-1.5-pro", {"sound": "off"}, {"generate_audio": False}),
+        ("gpt-image-2", {"image_url": LINK}, {"image_urls": [LINK]}),
+        ("kling-o1-video-edit", {"video_url": LINK}, {"video_urls": [LINK]}),
+        ("kling-o3-video-edit", {"video_urls": [LINK]}, {"video_url": LINK}),
+        ("kling-v3-image-to-video", {"image_urls": [LINK]}, {"image_start": LINK}),
+        ("kling-v3-image-to-video", {"image_url": LINK}, {"image_start": LINK}),
+        (
+            "kling-v3-image-to-video",
+            {"image_urls": links(2)},
+            dict(zip(["image_start", "image_end"], links(2), strict=True)),
+        ),
+        ("kling-o3-text-to-video", {"generate_audio": True, "sound": "on"}, {"sound": "on"}),
+    ],
+)
+def test_a_friendly_spelling_is_sent_as_the_wire_name(
+    name: str, params: dict[str, object], sent: dict[str, object]
+) -> None:
+    checked = check(name, P | params)
+    assert checked.problems == ()
+    assert checked.params == P | sent
+    assert checked.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("kling-o3-text-to-video", {"generate_audio": "loud"}),
+        ("kling-o3-text-to-video", {"generate_audio": 1}),
+        ("seedance-1.5-pro", {"sound": "maybe"}),
+        ("gpt-image-2", {"image_url": [LINK]}),
+        ("kling-o3-video-edit", {"video_urls": links(2)}),
+        ("kling-o3-video-edit", {"video_urls": LINK}),
+        ("kling-v3-image-to-video", {"image_urls": links(3)}),
+        ("kling-v3-image-to-video", {"image_urls": []}),
+    ],
+)
+def test_a_spelling_with_no_one_meaning_is_refused(name: str, params: dict[str, object]) -> None:
+    assert refused(check(name, P | params), next(iter(params)))
+
+
+def test_two_spellings_that_disagree_are_refused() -> None:
+    checked = check("kling-o3-text-to-video", P | {"generate_audio": True, "sound": "off"})
+    (problem,) = checked.problems
+    assert problem.parameter == "generate_audio"
+    assert 'sound "off" says otherwise' in problem.message
+    assert checked.params == P | {"sound": "off"}
