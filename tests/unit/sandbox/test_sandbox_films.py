@@ -1,4 +1,6 @@
 """Films and sounds of the sandbox, opened and looked at."""
+# The stubs of PyAV do not say what to_image returns.
+# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
 """What comes out: real pictures, films and sounds, of the sizes and lengths asked for."""
-# PyAV's stubs do not say what to_image returns.
-# pyright: reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -1,0 +1,50 @@
+"""One wait for a task on the sandbox, and what was reported meanwhile."""
+
+from __future__ import annotations
+
+from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.wait import Waits
+from tests.support import FakeClock, Sandbox
+
+IMAGE = {"model": "gpt-image-2", "prompt": "a cat", "size": "1024x1024", "resolution": "1K"}
+
+
+VIDEO = {"model": "seedance-2.0-text-to-video", "prompt": "a frog", "duration": 4, "quality": "480p"}
+
+
+class Told:
+    """What was reported, and when."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.values: list[float] = []
+        self.messages: list[str] = []
+        self.times: list[float] = []
+
+    async def __call__(self, value: float, message: str) -> None:
+        self.values.append(value)
+        self.messages.append(message)
+        self.times.append(self._clock.now())
+
+
+async def started(caller: Caller, sandbox: Sandbox, kind: media.Media, seconds: float) -> wire.Task:
+    """A task that takes ``seconds`` of the sandbox's time, and whose files are made already."""
+    sandbox.configure(**{f"{kind}_seconds": seconds})
+    return await media.create(caller, kind, IMAGE if kind == "image" else VIDEO, seconds=10)
+
+
+def looks(sandbox: Sandbox, since: float) -> list[float]:
+    """When the task was read, in seconds of the sandbox's clock after ``since``."""
+    return [request["time"] - since for request in sandbox.requests("/v1/tasks/")]
+
+
+async def waited(
+    caller: Caller, task: wire.Task | str, clock: FakeClock, seconds: float
+) -> tuple[wire.Task, Told, float]:
+    told = Told(clock)
+    before = clock.now()
+    waits = Waits(clock, Pauses(clock))
+    waited = await waits.wait_for(caller, task, seconds=seconds, progress=Progress(told))
+    return waited.task, told, clock.now() - before
