@@ -20,7 +20,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.guard.addresses import Address, is_public, literal
 from evolink_mcp.settings import is_loopback
 
-MAX_LINK = 8192
+MAX_LINK_LENGTH = 8192
 RESOLVE_SECONDS = 5.0
 FREE_TEXT = frozenset({"prompt", "negative_prompt"})
 # Ends of names that no public resolver answers (RFC 6761, RFC 6762, ICANN's reservation of .internal).
@@ -123,8 +123,8 @@ class UrlGuard:
 
     def _read(self, url: str) -> tuple[str, str]:
         """The host of a link, and what is wrong with the link."""
-        if len(url) > MAX_LINK:
-            return "", f"the link has {len(url)} characters; at most {MAX_LINK} are allowed."
+        if len(url) > MAX_LINK_LENGTH:
+            return "", f"the link has {len(url)} characters; at most {MAX_LINK_LENGTH} are allowed."
         if any(character.isspace() or ord(character) < 32 or character in "\\\x7f" for character in url):
             return "", "the link holds white space, control characters or backslashes."
         try:

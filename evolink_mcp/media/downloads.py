@@ -1,9 +1,9 @@
-"""Results coming down: kept in the user's folder before their links die.
+"""Results coming down: outcomes in the user's folder before their links die.
 
 A file appears under its final name only when it is whole: it is written beside
 it under a temporary name and linked into place, never over another file. The
 name is made of what does not change, so a second check finds the first's file.
-A download goes on when the call that began it has ended; the next one joins it.
+A download goes on when the call that started it has ended; the next one joins it.
 """
 
 from __future__ import annotations
@@ -23,55 +23,55 @@ from evolink_mcp.gateway import wire
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
 
-MAX_BYTES = 2 * 1024**3
-AT_ONCE = 4
-PART = ".evolink-part"  # of these files, and of no other program's
-ABANDONED_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
+MAX_RESULT_BYTES = 2 * 1024**3
+MAX_DOWNLOADS = 4
+PARTIAL_SUFFIX = ".evolink-part"  # of these files, and of no other program's
+MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 
 logger = logging.getLogger(__name__)
 
 
 class NotSaved(Exception):
-    """Why a result is not saved, in a sentence. Its link is still good. ``going_on``: it may be saved yet."""
+    """Why a result is not saved, in a sentence. Its link is still good. ``in_progress``: it may be saved yet."""
 
-    def __init__(self, reason: str, *, going_on: bool = False) -> None:
+    def __init__(self, reason: str, *, in_progress: bool = False) -> None:
         super().__init__(reason)
-        self.going_on = going_on
+        self.in_progress = in_progress
 
 
-Kept = Path | NotSaved
+SaveOutcome = Path | NotSaved
 
 
 @dataclass
 class _Running:
     """One download under way."""
 
-    work: asyncio.Task[Kept]
-    began: bool = False
+    work: asyncio.Task[SaveOutcome]
+    started: bool = False
     size: int = 0
 
-    def outcome(self) -> Kept:
+    def outcome(self) -> SaveOutcome:
         if self.work.cancelled():
             return NotSaved("this server is stopping")
         if self.work.done():
             return self.work.result()
-        if not self.began:
-            return NotSaved("it waits for other downloads, and will be saved; check_task again later", going_on=True)
+        if not self.started:
+            return NotSaved("it waits for other downloads, and will be saved; check_task again later", in_progress=True)
         done = f"{self.size / 1e6:.1f} MB so far"
-        return NotSaved(f"it is still being saved ({done}), and that goes on; check_task again later", going_on=True)
+        return NotSaved(f"it is still being saved ({done}), and that goes on; check_task again later", in_progress=True)
 
 
-class Keeper:
+class Saver:
     """Saves results in one folder, each once."""
 
     def __init__(self, fetcher: Fetcher, folder: Path) -> None:
         self.folder = folder
         self._fetcher = fetcher
         self._running: dict[str, _Running] = {}
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._free = asyncio.Semaphore(MAX_DOWNLOADS)
         self._swept = False
 
-    async def keep(self, task: wire.Task, *, seconds: float) -> list[Kept]:
+    async def save(self, task: wire.Task, *, seconds: float) -> list[SaveOutcome]:
         """Saves every result of a finished task, side by side: its path, or why there is none after ``seconds``."""
         running: list[_Running] = []
         for number, result in enumerate(task.results, 1):
@@ -92,14 +92,14 @@ class Keeper:
             await asyncio.wait(works)
 
     def _start(self, stem: str, url: str) -> None:
-        running = _Running(asyncio.create_task(self._keep_one(stem, url)))
+        running = _Running(asyncio.create_task(self._save_one(stem, url)))
         self._running[stem] = running
         running.work.add_done_callback(lambda _: self._running.pop(stem, None))
 
-    async def _keep_one(self, stem: str, url: str) -> Kept:
+    async def _save_one(self, stem: str, url: str) -> SaveOutcome:
         try:
             async with self._free:
-                self._running[stem].began = True
+                self._running[stem].started = True
                 return self._there(stem) or await self._fetch(stem, url)
         except NotFetched as reason:
             return NotSaved(str(reason))
@@ -116,7 +116,7 @@ class Keeper:
     async def _fetch(self, stem: str, url: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._sweep()
-        partial = self.folder / f".{stem}-{secrets.token_hex(4)}{PART}"
+        partial = self.folder / f".{stem}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
         try:
             with partial.open("xb") as file:
 
@@ -124,7 +124,7 @@ class Keeper:
                     file.write(chunk)
                     self._running[stem].size += len(chunk)
 
-                mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_BYTES))
+                mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES))
             if mime_type is None:
                 raise NotFetched("what its link holds is no image, video or audio")
             return put_in_place(partial, self.folder / f"{stem}.{EXTENSIONS[mime_type]}")
@@ -136,9 +136,9 @@ class Keeper:
         if self._swept:
             return
         self._swept = True
-        for partial in self.folder.glob(f".*{PART}"):
+        for partial in self.folder.glob(f".*{PARTIAL_SUFFIX}"):
             with suppress(FileNotFoundError):  # another process was faster
-                if time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                if time.time() - partial.stat().st_mtime > MAX_PARTIAL_AGE_SECONDS:
                     partial.unlink()
 
 

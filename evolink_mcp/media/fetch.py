@@ -26,8 +26,8 @@ MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A link may be slow as long as something comes.
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
-PATIENCE = 60.0  # seconds after which the average rate has to be at least
-SLOWEST = 10_000  # bytes a second: somebody else may be waiting to download
+RATE_GRACE_SECONDS = 60.0  # seconds after which the average rate has to be at least
+MIN_BYTES_PER_SECOND = 10_000  # bytes a second: somebody else may be waiting to download
 LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 
 
@@ -35,7 +35,7 @@ class NotFetched(Exception):
     """Why a link could not be fetched, in a sentence."""
 
 
-class JudgedTransport(httpx2.AsyncBaseTransport):
+class GuardedTransport(httpx2.AsyncBaseTransport):
     """Connects to the addresses that the guard allowed for a link, and to no others.
 
     Where the environment names a proxy, the proxy makes the connection, and the
@@ -97,7 +97,7 @@ class Fetcher:
 
     def __init__(self, guard: UrlGuard) -> None:
         self._guard = guard
-        self._transport: JudgedTransport | None = None
+        self._transport: GuardedTransport | None = None
 
     async def fetch(self, url: str, write: Callable[[bytes], object], *, max_bytes: int) -> bytes:
         """Streams what a link holds into ``write``, at most ``max_bytes``; returns its first bytes.
@@ -106,7 +106,7 @@ class Fetcher:
             NotFetched: With the reason. Something may have been written already.
         """
         if self._transport is None:
-            self._transport = JudgedTransport(self._guard)
+            self._transport = GuardedTransport(self._guard)
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 moved, head = await self._hop(self._transport, url, write, max_bytes)
@@ -124,7 +124,7 @@ class Fetcher:
         raise NotFetched(f"its link was redirected more than {MAX_REDIRECTS} times")
 
     async def _hop(
-        self, transport: JudgedTransport, url: str, write: Callable[[bytes], object], max_bytes: int
+        self, transport: GuardedTransport, url: str, write: Callable[[bytes], object], max_bytes: int
     ) -> tuple[str | None, bytes]:
         """One request: (where it leads on, nothing) or (``None``, the first bytes of what was written)."""
         request = httpx2.Request("GET", url, headers=_HEADERS, extensions={"timeout": TIMEOUT.as_dict()})
@@ -167,7 +167,7 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], object], ma
         size += len(chunk)
         if size > max_bytes:
             raise NotFetched(f"it is larger than {max_bytes:,} bytes")
-        if (passed := time.monotonic() - began) > PATIENCE and size < passed * SLOWEST:
+        if (passed := time.monotonic() - began) > RATE_GRACE_SECONDS and size < passed * MIN_BYTES_PER_SECOND:
             raise NotFetched(f"it came too slowly ({size:,} bytes in {passed:.0f} s)")
         write(chunk)
     return head

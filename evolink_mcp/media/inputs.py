@@ -17,10 +17,10 @@ import anyio
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.media.kinds import safe
-from evolink_mcp.media.uploads import LocalFile, Uploaded
+from evolink_mcp.media.uploads import LocalFile, Upload
 
-MOST_FILES = 20
-AT_ONCE = 3
+MAX_LOCAL_FILES = 20
+MAX_UPLOADS = 3
 # Nothing answers here (RFC 6761): it stands for a local file until that is uploaded.
 _STAND_IN = "https://local.invalid/"
 
@@ -36,7 +36,7 @@ class LocalInputs:
 
     params: dict[str, object]
     _files: dict[str, tuple[str, LocalFile]] = field(default_factory=dict[str, tuple[str, LocalFile]])
-    _uploaded: dict[str, Uploaded] = field(default_factory=dict[str, Uploaded])
+    _uploaded: dict[str, Upload] = field(default_factory=dict[str, Upload])
     _open: ExitStack = field(default_factory=ExitStack)
 
     @classmethod
@@ -72,11 +72,11 @@ class LocalInputs:
         """The files, for people."""
         return ", ".join(file.name for _, file in self._files.values())
 
-    def stands_in(self, link: str) -> bool:
+    def is_stand_in(self, link: str) -> bool:
         """Whether a link only stands for a local file."""
         return link in self._files
 
-    def in_words(self, text: str) -> str:
+    def name_files(self, text: str) -> str:
         """A text about ``params`` as the caller knows them: with file names in place of the stand-ins."""
         for stand_in, (_, file) in self._files.items():
             text = text.replace(stand_in, file.name)
@@ -97,7 +97,7 @@ class LocalInputs:
         Raises:
             GatewayError: One of them was not stored. Nothing was paid for; ``charged`` says so.
         """
-        free, end = anyio.Semaphore(AT_ONCE), anyio.current_time() + seconds
+        free, end = anyio.Semaphore(MAX_UPLOADS), anyio.current_time() + seconds
         failed: list[GatewayError] = []
 
         async def one(stand_in: str, name: str, file: LocalFile) -> None:
@@ -135,9 +135,9 @@ class LocalInputs:
                 code="file_refused",
                 next_step="Give a public https link, or upload_file(base64_data=…) and use its file_url.",
             )
-        if len(self._files) >= MOST_FILES:
+        if len(self._files) >= MAX_LOCAL_FILES:
             raise Refused(
-                f"{name}: more than {MOST_FILES} local files in one call.",
+                f"{name}: more than {MAX_LOCAL_FILES} local files in one call.",
                 code="invalid_arguments",
                 next_step="Give fewer, or upload them with upload_file first.",
             )

@@ -19,11 +19,11 @@ from evolink_mcp.media.kinds import SNIFF_BYTES, sniff
 if TYPE_CHECKING:
     from PIL import Image
 
-LONGEST_EDGE = 512
-MAX_BYTES = 100_000
+MAX_EDGE = 512
+MAX_PREVIEW_BYTES = 100_000
 MAX_PREVIEWS = 4
 MAX_PIXELS = 50_000_000  # more than any model makes; what is decoded takes four bytes for each
-MAX_FETCHED = 100 * 1024 * 1024  # of a result that is only looked at
+MAX_FETCH_BYTES = 100 * 1024 * 1024  # of a result that is only looked at
 INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
 
 _ONE_AT_A_TIME = threading.Lock()  # each holds a whole picture in memory
@@ -52,7 +52,7 @@ async def preview_link(fetcher: Fetcher, url: str) -> bytes:
         with tempfile.TemporaryDirectory(prefix="evolink-preview-") as folder:
             path = Path(folder) / "result"
             with path.open("wb") as file:
-                await fetcher.fetch(url, file.write, max_bytes=MAX_FETCHED)
+                await fetcher.fetch(url, file.write, max_bytes=MAX_FETCH_BYTES)
             return await preview(path)
     except NotFetched as reason:
         raise NoPreview(f"No preview: {reason}.") from None
@@ -72,7 +72,7 @@ def _rendered(path: Path) -> bytes:
         if not mime_type.startswith(("image/", "video/")):
             raise NoPreview("No preview: the file is no picture and no film.")
         picture = _first_frame(path) if mime_type.startswith("video/") else _open(path)
-        picture.thumbnail((LONGEST_EDGE, LONGEST_EDGE))
+        picture.thumbnail((MAX_EDGE, MAX_EDGE))
         return _small_jpeg(picture.convert("RGB"))
     except NoPreview:
         raise
@@ -86,7 +86,7 @@ def _small_jpeg(picture: Image.Image) -> bytes:
     for quality in (80, 60, 40, 20):
         out = io.BytesIO()
         picture.save(out, "JPEG", quality=quality)
-        if out.tell() <= MAX_BYTES:
+        if out.tell() <= MAX_PREVIEW_BYTES:
             return out.getvalue()
     raise ValueError("too large")
 
@@ -98,7 +98,7 @@ def _open(path: Path) -> Image.Image:
     with Image.open(path, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF")) as picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise NoPreview(f"No preview: the picture has {picture.width} × {picture.height} pixels.")
-        picture.draft("RGB", (LONGEST_EDGE * 2, LONGEST_EDGE * 2))
+        picture.draft("RGB", (MAX_EDGE * 2, MAX_EDGE * 2))
         picture.load()
         return picture
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.media.downloads import PART, task_stem
+from evolink_mcp.media.downloads import PARTIAL_SUFFIX, task_stem
 from evolink_mcp.media.kinds import safe
 
-PENDING = ".evolink"
-PENDING_SECONDS = 7 * 86_400.0  # links live a day; a request whose results nobody fetched is of no use later
+REQUESTS_FOLDER = ".evolink"
+MAX_REQUEST_AGE_SECONDS = 7 * 86_400.0  # links live a day; a request whose results nobody fetched is of no use later
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 def note_request(folder: Path, task: wire.Task, request: Mapping[str, object]) -> None:
     """Remembers what a new task was asked for: model, prompt and parameters, as the caller gave them."""
     try:
-        pending = folder / PENDING
+        pending = folder / REQUESTS_FOLDER
         pending.mkdir(parents=True, exist_ok=True)
         for old in pending.glob("*.json"):
             with suppress(FileNotFoundError):  # another process was faster
-                if time.time() - old.stat().st_mtime > PENDING_SECONDS:
+                if time.time() - old.stat().st_mtime > MAX_REQUEST_AGE_SECONDS:
                     old.unlink()
         _write(pending / f"{safe(task.id)}.json", dict(request))
     except OSError as error:
@@ -49,7 +49,7 @@ def write_beside(folder: Path, task: wire.Task, saved: Sequence[Path]) -> None:
     prompt and parameters only where this server, or one before it, made the task.
     """
     try:
-        final, noted = folder / f"{task_stem(task)}.json", folder / PENDING / f"{safe(task.id)}.json"
+        final, noted = folder / f"{task_stem(task)}.json", folder / REQUESTS_FOLDER / f"{safe(task.id)}.json"
         names = [path.name for path in saved]
         before = _read(final)
         if before.get("files") == names:
@@ -76,22 +76,22 @@ def write_beside(folder: Path, task: wire.Task, saved: Sequence[Path]) -> None:
 def forget_request(folder: Path, task: wire.Task) -> None:
     """Drops the note of a task that ended without results."""
     try:
-        (folder / PENDING / f"{safe(task.id)}.json").unlink(missing_ok=True)
+        (folder / REQUESTS_FOLDER / f"{safe(task.id)}.json").unlink(missing_ok=True)
     except OSError as error:
         logger.warning("The note of task %s could not be removed: %s", task.id, error.strerror or error)
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found: object = json.loads(path.read_text(encoding="utf-8"))
+        content: object = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
 def _write(path: Path, facts: Mapping[str, object]) -> None:
     """Puts a whole file in place in one step."""
-    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}{PART}"
+    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
     try:
         with partial.open("x", encoding="utf-8") as file:
             json.dump(facts, file, ensure_ascii=False, indent=2)

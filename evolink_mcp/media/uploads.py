@@ -16,15 +16,15 @@ from evolink_mcp.guard.paths import open_allowed
 from evolink_mcp.guard.urls import Unresolved, UrlGuard
 from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff
 
-MAX_BYTES = 100 * 1024 * 1024  # S1
-MAX_NAME = 255
+MAX_UPLOAD_BYTES = 100 * 1024 * 1024  # S1
+MAX_NAME_LENGTH = 255
 UPLOAD_SECONDS = 50.0  # a host waits 60 s
-SLOWEST_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
+MIN_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
 _SLICE = 256 * 1024  # of base64, decoded at a time; a multiple of four
 
 
 @dataclass(frozen=True)
-class Uploaded:
+class Upload:
     """What the gateway stored, and the MIME type seen here (``None`` for a link)."""
 
     file: wire.StoredFile
@@ -61,7 +61,7 @@ class LocalFile:
         Raises:
             Refused: It may not be read, or is no such file.
         """
-        handle, real, size = open_allowed(path, folders, max_bytes=MAX_BYTES, name=name)
+        handle, real, size = open_allowed(path, folders, max_bytes=MAX_UPLOAD_BYTES, name=name)
         try:
             mime_type = _known_type(handle.read(SNIFF_BYTES), name)
         except BaseException:
@@ -84,9 +84,9 @@ class LocalFile:
     @property
     def seconds(self) -> float:
         """How long an upload of it may take."""
-        return UPLOAD_SECONDS + self.size / SLOWEST_BYTES_PER_SECOND
+        return UPLOAD_SECONDS + self.size / MIN_BYTES_PER_SECOND
 
-    async def upload(self, caller: Caller, names: Mapping[str, str], *, seconds: float) -> Uploaded:
+    async def upload(self, caller: Caller, names: Mapping[str, str], *, seconds: float) -> Upload:
         """Uploads it, streamed as it is read.
 
         Raises:
@@ -97,10 +97,10 @@ class LocalFile:
             stored = await files.upload_stream(
                 caller, self.handle, self.name, self.mime_type, dict(names), seconds=seconds
             )
-        return Uploaded(stored, self.mime_type)
+        return Upload(stored, self.mime_type)
 
 
-async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[str, str]) -> Uploaded:
+async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[str, str]) -> Upload:
     """Has the gateway copy what a public link holds.
 
     Raises:
@@ -112,10 +112,10 @@ async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[
     except Unresolved:
         pass  # the gateway's network may know the host; it says so if not
     with _unrepeated():
-        return Uploaded(await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS))
+        return Upload(await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS))
 
 
-async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> Uploaded:
+async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> Upload:
     """Uploads base64 data, raw or a data URL.
 
     Raises:
@@ -123,12 +123,12 @@ async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> 
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
     size, mime_type = _inspect_base64(data)
-    seconds = UPLOAD_SECONDS + size / SLOWEST_BYTES_PER_SECOND
+    seconds = UPLOAD_SECONDS + size / MIN_BYTES_PER_SECOND
     with _unrepeated():
-        return Uploaded(await files.upload_base64(caller, data, dict(names), seconds=seconds), mime_type)
+        return Upload(await files.upload_base64(caller, data, dict(names), seconds=seconds), mime_type)
 
 
-def checked_names(upload_path: str | None, file_name: str | None) -> dict[str, str]:
+def check_names(upload_path: str | None, file_name: str | None) -> dict[str, str]:
     """The wire's ``upload_path`` and ``file_name``, where given.
 
     Raises:
@@ -177,8 +177,8 @@ def _inspect_base64(data: str) -> tuple[int, str]:
             raise _bad_base64("a data URL must be base64 (data:image/png;base64,…)")
     length = len(data) - start
     size = length // 4 * 3 - data.count("=", len(data) - 2)
-    if size > MAX_BYTES:
-        raise _bad_base64(f"about {size:,} bytes; at most {MAX_BYTES:,} are allowed")
+    if size > MAX_UPLOAD_BYTES:
+        raise _bad_base64(f"about {size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are allowed")
     head = b""
     try:
         for at in range(start, len(data), _SLICE):
@@ -202,12 +202,12 @@ def _bad_base64(what: str) -> Refused:
 
 
 def _plain(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME and text.isprintable()
+    return 0 < len(text) <= MAX_NAME_LENGTH and text.isprintable()
 
 
 def _bad_name(name: str, expected: str) -> Refused:
     return Refused(
-        f"{name}: {expected} of at most {MAX_NAME} characters is expected.",
+        f"{name}: {expected} of at most {MAX_NAME_LENGTH} characters is expected.",
         code="invalid_arguments",
         next_step=f"Call again with another {name}, or without it.",
     )

@@ -27,7 +27,7 @@ from evolink_mcp.jobs.progress import LEAST_GAP, Progress
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
 from evolink_mcp.jobs.wait import Waits
-from evolink_mcp.media.downloads import Keeper
+from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.watching import Credential, Watcher
@@ -76,10 +76,10 @@ class App:
         return Fetcher(self.urls)
 
     @cached_property
-    def keeper(self) -> Keeper | None:
+    def saver(self) -> Saver | None:
         """Saves results; ``None`` where they are not to be saved."""
         folder = self.settings.output_dir
-        return Keeper(self.fetcher, folder) if folder is not None and self.local_files else None
+        return Saver(self.fetcher, folder) if folder is not None and self.local_files else None
 
     @property
     def upload_dirs(self) -> tuple[Path, ...] | None:
@@ -139,8 +139,8 @@ class App:
                     group.start_soon(self.__dict__[paid].drain, seconds)
         if "state" in self.__dict__:
             await self.state.aclose()
-        if keeper := self.__dict__.get("keeper"):
-            await keeper.aclose()
+        if saver := self.__dict__.get("saver"):
+            await saver.aclose()
         if "fetcher" in self.__dict__:
             await self.fetcher.aclose()
         if "transport" in self.__dict__:

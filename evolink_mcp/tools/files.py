@@ -34,7 +34,7 @@ async def upload_file(
     """
     given = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
     source = _only_one([name for name, value in given.items() if value is not None])
-    names = uploads.checked_names(upload_path, file_name)
+    names = uploads.check_names(upload_path, file_name)
     async with call.beating():
         if file_url is not None:
             call.progress.say("the gateway copies what the link holds")
@@ -56,7 +56,7 @@ async def upload_file(
     )
 
 
-async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.Uploaded:
+async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.Upload:
     if call.app.upload_dirs is None:
         raise Refused(
             "file_path: this server is remote and cannot read files on your machine.",

@@ -136,8 +136,8 @@ async def _generate(
     with LocalInputs.find(params, registry.link_names, call.app.upload_dirs) as local:
         checked = _checked(call, kind, chosen, local)
         notes = [
-            *map(local.in_words, checked.notes),
-            *await call.app.urls.check_links(checked.params, skip=local.stands_in),
+            *map(local.name_files, checked.notes),
+            *await call.app.urls.check_links(checked.params, skip=local.is_stand_in),
         ]
         async with call.beating():
             sent = checked.params
@@ -169,7 +169,7 @@ def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInpu
     checked = call.app.registry.check(kind, model, local.params)
     if checked.problems:
         raise Refused(
-            local.in_words("\n".join(first_of([problem.message for problem in checked.problems]))),
+            local.name_files("\n".join(first_of([problem.message for problem in checked.problems]))),
             code="invalid_parameters",
             next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
             if checked.model
@@ -180,8 +180,8 @@ def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInpu
 
 async def _note_request(call: Call, task: wire.Task, request: dict[str, object]) -> None:
     """Keeps what was asked for until there are results to put it beside."""
-    if call.app.keeper is not None:
-        await anyio.to_thread.run_sync(sidecars.note_request, call.app.keeper.folder, task, request)
+    if call.app.saver is not None:
+        await anyio.to_thread.run_sync(sidecars.note_request, call.app.saver.folder, task, request)
 
 
 async def _delivered(

@@ -12,6 +12,7 @@ from mcp_types import ImageContent
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
+from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.tools.app import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView, credits
@@ -29,24 +30,24 @@ def iso(seconds: float) -> str:
 async def finish(
     call: Call, task: wire.Task, *, seconds: float, notes: tuple[str, ...] = (), preview: bool = False
 ) -> TaskView:
-    """The view of a task; finished results are kept first, within ``seconds``, where a folder is set."""
+    """The view of a task; finished results are saved first, within ``seconds``, where a folder is set."""
     end = call.app.clock.now() + seconds
-    keeper = call.app.keeper
-    kept: list[downloads.Kept] = []
-    if keeper is not None and task.status == "completed" and task.results:
+    saver = call.app.saver
+    outcomes: list[SaveOutcome] = []
+    if saver is not None and task.status == "completed" and task.results:
         call.progress.say(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
-        kept = await keeper.keep(task, seconds=seconds)
-        if saved := [path for path in kept if isinstance(path, Path)]:
-            await anyio.to_thread.run_sync(sidecars.write_beside, keeper.folder, task, saved)
+        outcomes = await saver.save(task, seconds=seconds)
+        if saved := [path for path in outcomes if isinstance(path, Path)]:
+            await anyio.to_thread.run_sync(sidecars.write_beside, saver.folder, task, saved)
             await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
-    elif keeper is not None and task.final:
-        await anyio.to_thread.run_sync(sidecars.forget_request, keeper.folder, task)
-    view = task_view(task, now=call.app.clock.now(), kept=kept, notes=notes, local=call.app.local_files)
+    elif saver is not None and task.final:
+        await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
+    view = task_view(task, now=call.app.clock.now(), outcomes=outcomes, notes=notes, local=call.app.local_files)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed" and task.results:
         call.progress.say("making previews")
-        await _add_previews(call, view, task, kept, seconds=max(end - call.app.clock.now(), 0.5))
+        await _add_previews(call, view, task, outcomes, seconds=max(end - call.app.clock.now(), 0.5))
     if task.final:
         await call.progress.done()
     return view
@@ -63,7 +64,7 @@ def task_view(
     task: wire.Task,
     *,
     now: float,
-    kept: list[downloads.Kept] | None = None,
+    outcomes: list[SaveOutcome] | None = None,
     notes: tuple[str, ...] = (),
     local: bool = True,
 ) -> TaskView:
@@ -71,7 +72,7 @@ def task_view(
     told = list(notes)
     pace = pace_of(task.kind)
     created = min(task.created or now, now)
-    results = _results(task, created, kept or [], told)
+    results = _results(task, created, outcomes or [], told)
     if task.status == "unknown":
         told.append(f"The gateway reports a status this server does not know: {task.raw_status or 'none'!r}.")
     if task.made:
@@ -96,7 +97,7 @@ def task_view(
         polling=None if task.final else _polling(pace),
         error=_failure(task),
         notes=told or None,
-        next_step=_next_step(task, results, kept or [], age=now - created, local=local),
+        next_step=_next_step(task, results, outcomes or [], age=now - created, local=local),
     )
 
 
@@ -108,11 +109,11 @@ def _polling(pace: Pace) -> PollingView:
     )
 
 
-def _results(task: wire.Task, created: float, kept: list[downloads.Kept], notes: list[str]) -> list[ResultView]:
+def _results(task: wire.Task, created: float, outcomes: list[SaveOutcome], notes: list[str]) -> list[ResultView]:
     """The results; why one was not saved goes into ``notes``, beside its link and never instead of it."""
     views: list[ResultView] = []
     for index, result in enumerate(task.results):
-        saved = kept[index] if index < len(kept) else None
+        saved = outcomes[index] if index < len(outcomes) else None
         mime_type = guess_from_link(result.url, result.kind)
         if isinstance(saved, downloads.NotSaved):
             notes.append(f"Result {index + 1} was not saved: {saved}.")
@@ -145,13 +146,13 @@ def _failure(task: wire.Task) -> FailureView | None:
 
 
 def _next_step(
-    task: wire.Task, results: list[ResultView], kept: list[downloads.Kept], *, age: float, local: bool
+    task: wire.Task, results: list[ResultView], outcomes: list[SaveOutcome], *, age: float, local: bool
 ) -> str:
-    going_on = any(isinstance(each, downloads.NotSaved) and each.going_on for each in kept)
+    in_progress = any(isinstance(each, downloads.NotSaved) and each.in_progress for each in outcomes)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
             return "Tell the user where the file is saved. To use it as an input, upload_file it or pass its link."
-        case "completed" if results and going_on:
+        case "completed" if results and in_progress:
             return f"Call check_task with task_id {task.id} again: the results are still being saved."
         case "completed" if results and age >= LINK_SECONDS:
             return (
@@ -160,7 +161,7 @@ def _next_step(
             )
         case "completed" if results:
             more = " With EVOLINK_OUTPUT_DIR set it is saved here." if local else ""
-            more = " See the notes for why it is not saved." if kept else more
+            more = " See the notes for why it is not saved." if outcomes else more
             return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
         case "completed" if task.made:
             return "The task has ended and has no file to fetch; what it made is in the notes."
@@ -180,15 +181,15 @@ def _next_step(
 
 
 async def _add_previews(
-    call: Call, view: TaskView, task: wire.Task, kept: list[downloads.Kept], *, seconds: float
+    call: Call, view: TaskView, task: wire.Task, outcomes: list[SaveOutcome], *, seconds: float
 ) -> None:
     """Adds small pictures of the first results, made side by side; why one is missing goes into the notes."""
     wanted = list(task.results[: previews.MAX_PREVIEWS])
     made: list[bytes | str] = ["No preview: there was no time left for it; check_task again."] * len(wanted)
 
     async def one(index: int, url: str) -> None:
-        saved = kept[index] if index < len(kept) else None
-        if isinstance(saved, downloads.NotSaved) and saved.going_on:
+        saved = outcomes[index] if index < len(outcomes) else None
+        if isinstance(saved, downloads.NotSaved) and saved.in_progress:
             made[index] = "No preview yet: the result is still being saved."
             return
         try:

@@ -1,4 +1,4 @@
-"""A keeper of results, and a small host to fetch from."""
+"""A saver of results, and a small host to fetch from."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from evolink_mcp.media.downloads import Keeper
-from tests.contract.keeping import new_keeper
+from evolink_mcp.media.downloads import Saver
+from tests.contract.saving import new_saver
 from tests.contract.servers import Host, serving
 
 
 @pytest.fixture
-async def keeper(tmp_path: Path) -> AsyncIterator[Keeper]:
-    keeper = new_keeper(tmp_path / "out")
-    yield keeper
-    await keeper.aclose()
+async def saver(tmp_path: Path) -> AsyncIterator[Saver]:
+    saver = new_saver(tmp_path / "out")
+    yield saver
+    await saver.aclose()
 
 
 @pytest.fixture

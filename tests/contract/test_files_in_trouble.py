@@ -15,7 +15,7 @@ from mcp.client import Client
 from evolink_mcp.gateway import wire
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media import fetch, previews
-from evolink_mcp.media.downloads import Keeper, NotSaved
+from evolink_mcp.media.downloads import NotSaved, Saver
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.settings import Settings, read_settings
 from evolink_mcp.tools.app import App
@@ -80,7 +80,7 @@ async def test_a_second_use_of_a_local_file_leaves_the_first_alone(
     assert [task["status"] for task in sandbox.ledger()["tasks"]] == ["completed", "completed"]
 
 
-async def test_a_refusal_names_the_file_and_not_what_stands_in_for_it(client: Client, settings: Settings) -> None:
+async def test_a_refusal_names_the_file_and_not_what_is_stand_in_for_it(client: Client, settings: Settings) -> None:
     (settings.upload_dirs[0] / "cat.png").write_bytes(png())
     path = str(settings.upload_dirs[0] / "cat.png")
     text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", options={"image_urls": path})
@@ -130,7 +130,7 @@ async def test_a_picture_that_another_program_would_have_to_open_is_not_shown(tm
 
 def test_results_still_being_saved_lead_to_another_check() -> None:
     task = wire.Task(id="t", status="completed", created=1.0, results=(wire.Result("https://example.com/a.png"),))
-    view = task_view(task, now=2.0, kept=[NotSaved("it is still being saved", going_on=True)])
+    view = task_view(task, now=2.0, outcomes=[NotSaved("it is still being saved", in_progress=True)])
     assert "still being saved" in view.next_step
     assert "check_task" in view.next_step
 
@@ -144,8 +144,8 @@ def test_a_link_past_its_life_is_not_handed_on_as_a_good_one() -> None:
 
 
 async def test_a_host_that_trickles_does_not_hold_the_others_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "PATIENCE", 0.0)
-    monkeypatch.setattr(fetch, "SLOWEST", 10**12)
+    monkeypatch.setattr(fetch, "RATE_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(fetch, "MIN_BYTES_PER_SECOND", 10**12)
     async with serving() as host:
         with pytest.raises(NotFetched, match="too slowly"):
             await Fetcher(UrlGuard(allow_loopback=True)).fetch(host.url(), lambda _: None, max_bytes=10_000)
@@ -159,15 +159,15 @@ async def test_downloads_beyond_a_few_wait_and_say_so(tmp_path: Path) -> None:
         return answer(PNG)
 
     async with serving(late) as host:
-        keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), tmp_path / "out")
+        saver = Saver(Fetcher(UrlGuard(allow_loopback=True)), tmp_path / "out")
         results = tuple(wire.Result(host.url(path=f"/{number}.png")) for number in range(6))
         task = wire.Task(id="t", status="completed", created=1.0, results=results)
-        kept = await keeper.keep(task, seconds=0.3)
+        kept = await saver.save(task, seconds=0.3)
         said = [str(each) for each in kept]
         assert sum("so far" in each for each in said) == 4
         assert sum("waits for other downloads" in each for each in said) == 2
         held.set()
-        assert all(isinstance(each, Path) for each in await keeper.keep(task, seconds=10))
+        assert all(isinstance(each, Path) for each in await saver.save(task, seconds=10))
 
 
 async def test_what_fails_inside_still_leaves_the_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +177,7 @@ async def test_what_fails_inside_still_leaves_the_link(tmp_path: Path, monkeypat
     fetcher = Fetcher(UrlGuard(allow_loopback=True))
     monkeypatch.setattr(fetcher, "fetch", broken)
     task = wire.Task(id="t", status="completed", created=1.0, results=(wire.Result("http://127.0.0.1:9/a"),))
-    (kept,) = await Keeper(fetcher, tmp_path).keep(task, seconds=5)
+    (kept,) = await Saver(fetcher, tmp_path).save(task, seconds=5)
     assert "this server failed" in str(kept)
 
 

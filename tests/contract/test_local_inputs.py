@@ -173,7 +173,7 @@ async def test_a_call_that_the_registry_refuses_uploads_nothing(client: Client, 
 
 
 async def test_too_many_files_are_refused(client: Client, sandbox: Sandbox, cat: Path) -> None:
-    text = await refused(client, "generate_image", **CALL, image_urls=[str(cat)] * (inputs.MOST_FILES + 1))
+    text = await refused(client, "generate_image", **CALL, image_urls=[str(cat)] * (inputs.MAX_LOCAL_FILES + 1))
     assert "Charged: no." in text
     assert sandbox.requests() == []
 

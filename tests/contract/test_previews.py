@@ -33,11 +33,11 @@ def shown(result: CallToolResult) -> list[bytes]:
         if isinstance(block, ImageContent):
             data = base64.b64decode(block.data)
             assert block.mime_type == "image/jpeg"
-            assert len(data) <= previews.MAX_BYTES
+            assert len(data) <= previews.MAX_PREVIEW_BYTES
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
                 assert image.format == "JPEG"
-                assert max(image.size) <= previews.LONGEST_EDGE
+                assert max(image.size) <= previews.MAX_EDGE
             pictures.append(data)
     return pictures
 
@@ -53,10 +53,10 @@ async def test_previews_are_small_jpegs(client: Client) -> None:
     assert len(shown) == 2
     for block in shown:
         data = base64.b64decode(block.data)
-        assert len(data) <= previews.MAX_BYTES
+        assert len(data) <= previews.MAX_PREVIEW_BYTES
         with Image.open(io.BytesIO(data)) as image:
             assert image.format == "JPEG"
-            assert max(image.size) == previews.LONGEST_EDGE
+            assert max(image.size) == previews.MAX_EDGE
 
 
 async def test_a_videos_preview_is_its_first_frame(client: Client, sandbox: Sandbox) -> None:
@@ -151,12 +151,12 @@ async def test_pictures_of_every_mode_are_shown(tmp_path: Path, mode: str) -> No
     Image.new(mode, (2000, 10)).save(path, "JPEG" if mode == "CMYK" else "PNG")
     data = await previews.preview(path)
     with Image.open(io.BytesIO(data)) as image:
-        assert image.size[0] == previews.LONGEST_EDGE
+        assert image.size[0] == previews.MAX_EDGE
 
 
 async def test_noise_is_shown_within_the_bound(tmp_path: Path) -> None:
     Image.effect_noise((1024, 1024), 200).convert("RGB").save(tmp_path / "a.png")
-    assert len(await previews.preview(tmp_path / "a.png")) <= previews.MAX_BYTES
+    assert len(await previews.preview(tmp_path / "a.png")) <= previews.MAX_PREVIEW_BYTES
 
 
 @pytest.mark.parametrize("extra", ["PIL", "av"])

@@ -69,7 +69,7 @@ async def test_a_result_that_cannot_be_saved_keeps_its_link(
     assert "saved_path" not in task["results"][0]
     assert any(said in note for note in task["notes"])
     assert settings.output_dir is not None
-    assert [path.name for path in settings.output_dir.iterdir()] == [sidecars.PENDING]
+    assert [path.name for path in settings.output_dir.iterdir()] == [sidecars.REQUESTS_FOLDER]
     again = await ok(client, "check_task", task_id=task["task_id"])
     assert again["results"][0]["saved_path"]
 
@@ -98,7 +98,7 @@ async def test_the_note_beside_holds_what_was_asked_for(client: Client, settings
         "files": [Path(result["saved_path"]).name for result in task["results"]],
     }
     assert settings.output_dir is not None
-    assert list((settings.output_dir / sidecars.PENDING).iterdir()) == []
+    assert list((settings.output_dir / sidecars.REQUESTS_FOLDER).iterdir()) == []
     for path in settings.output_dir.iterdir():
         assert not path.is_file() or KEY not in path.read_bytes().decode("latin-1")
 
@@ -152,7 +152,7 @@ async def test_a_task_that_failed_leaves_nothing(client: Client, sandbox: Sandbo
     assert task["status"] == "failed"
     assert files(settings.output_dir) == []
     assert settings.output_dir is not None
-    assert list((settings.output_dir / sidecars.PENDING).iterdir()) == []
+    assert list((settings.output_dir / sidecars.REQUESTS_FOLDER).iterdir()) == []
 
 
 async def test_a_note_that_cannot_be_written_costs_no_picture(
@@ -160,7 +160,7 @@ async def test_a_note_that_cannot_be_written_costs_no_picture(
 ) -> None:
     assert settings.output_dir is not None
     settings.output_dir.mkdir()
-    (settings.output_dir / sidecars.PENDING).touch()
+    (settings.output_dir / sidecars.REQUESTS_FOLDER).touch()
     task = await ok(client, "generate_image", **CALL, wait_seconds=20)
     assert all(Path(result["saved_path"]).is_file() for result in task["results"])
     assert "could not be noted" in caplog.text

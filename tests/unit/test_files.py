@@ -96,7 +96,7 @@ async def test_a_private_file_with_a_pictures_name_is_refused(
 async def test_base64_too_large_is_refused_before_it_is_decoded(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "MAX_BYTES", 10)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 10)
     assert "at most 10" in await refused(client, "upload_file", base64_data="!" * 100)
 
 

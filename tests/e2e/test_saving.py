@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 from PIL import Image
 
-from evolink_mcp.media.downloads import PART
+from evolink_mcp.media.downloads import PARTIAL_SUFFIX
 from tests.e2e.raw import RawHost, raw_host
 from tests.support import KEY, Sandbox
 
@@ -30,7 +30,7 @@ async def half_done(folder: Path) -> Path:
     """Waits, bounded, until a partial file is there and some of it is written."""
     with anyio.fail_after(20):
         while True:
-            for path in folder.glob(f".*{PART}"):
+            for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
                 if path.stat().st_size:
                     return path
             await anyio.sleep(0.01)
@@ -98,7 +98,7 @@ async def test_two_programs_that_save_at_once_make_one_file(sandbox: Sandbox, tm
     assert len(sandbox.requests("/results/")) == 2  # both were at it
     assert paths[0] == paths[1]
     assert len(visible(tmp_path)) == 2
-    assert list(tmp_path.glob(f".*{PART}")) == []
+    assert list(tmp_path.glob(f".*{PARTIAL_SUFFIX}")) == []
 
 
 async def test_the_key_is_shown_to_the_gateway_and_to_no_host_of_results(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from evolink_mcp.media import downloads
-from evolink_mcp.media.downloads import Keeper
-from tests.contract.keeping import STEM, Gate, listed, new_keeper, task
+from evolink_mcp.media.downloads import Saver
+from tests.contract.saving import STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, answer, serving
 
 
@@ -21,52 +21,50 @@ def no_hard_links(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize("links", [True, False])
-async def test_two_processes_at_once_make_one_file(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, links: bool
-) -> None:
+async def test_two_processes_at_once_make_one_file(saver: Saver, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     if not links:
         monkeypatch.setattr(downloads.os, "link", no_hard_links)
-    gate, other = Gate(), new_keeper(keeper.folder)
-    outcomes: list[list[downloads.Kept]] = []
+    gate, other = Gate(), new_saver(saver.folder)
+    outcomes: list[list[downloads.SaveOutcome]] = []
 
-    async def keep(one: Keeper) -> None:
-        outcomes.append(await one.keep(made, seconds=10))
+    async def keep(one: Saver) -> None:
+        outcomes.append(await one.save(made, seconds=10))
 
     async with serving(gate) as host:
         made = task(host.url())
         async with anyio.create_task_group() as group:
-            group.start_soon(keep, keeper)
+            group.start_soon(keep, saver)
             group.start_soon(keep, other)
             await gate.reached(2)
             gate.opened.set()
-    assert outcomes == [[keeper.folder / f"{STEM}-1.png"]] * 2
-    assert listed(keeper.folder) == [f"{STEM}-1.png"]
+    assert outcomes == [[saver.folder / f"{STEM}-1.png"]] * 2
+    assert listed(saver.folder) == [f"{STEM}-1.png"]
 
 
-async def test_a_file_that_was_there_before_is_not_touched(keeper: Keeper) -> None:
-    keeper.folder.mkdir()
-    (keeper.folder / f"{STEM}-1.webp").write_bytes(b"the user's own")
+async def test_a_file_that_was_there_before_is_not_touched(saver: Saver) -> None:
+    saver.folder.mkdir()
+    (saver.folder / f"{STEM}-1.webp").write_bytes(b"the user's own")
     async with serving() as host:
-        assert await keeper.keep(task(host.url()), seconds=5) == [keeper.folder / f"{STEM}-1.webp"]
+        assert await saver.save(task(host.url()), seconds=5) == [saver.folder / f"{STEM}-1.webp"]
         assert host.connected == 0
-    assert (keeper.folder / f"{STEM}-1.webp").read_bytes() == b"the user's own"
+    assert (saver.folder / f"{STEM}-1.webp").read_bytes() == b"the user's own"
 
 
 @pytest.mark.parametrize("links", [True, False])
 async def test_a_file_that_appears_meanwhile_is_not_overwritten(
-    keeper: Keeper, monkeypatch: pytest.MonkeyPatch, links: bool
+    saver: Saver, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     if not links:
         monkeypatch.setattr(downloads.os, "link", no_hard_links)
 
     async def late(path: str) -> bytes:
-        (keeper.folder / f"{STEM}-1.png").write_bytes(b"the user's own")
+        (saver.folder / f"{STEM}-1.png").write_bytes(b"the user's own")
         return answer()
 
     async with serving(late) as host:
-        await keeper.keep(task(host.url()), seconds=5)
-    assert (keeper.folder / f"{STEM}-1.png").read_bytes() == b"the user's own"
-    assert listed(keeper.folder) == [f"{STEM}-1.png"]
+        await saver.save(task(host.url()), seconds=5)
+    assert (saver.folder / f"{STEM}-1.png").read_bytes() == b"the user's own"
+    assert listed(saver.folder) == [f"{STEM}-1.png"]
 
 
 def a_folder(path: Path) -> None:
@@ -80,38 +78,38 @@ def a_link_elsewhere(path: Path) -> None:
 @pytest.mark.parametrize("make", [a_folder, a_link_elsewhere])
 @pytest.mark.parametrize("links", [True, False])
 async def test_what_is_in_the_way_and_no_file_is_said(
-    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], links: bool
+    saver: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], links: bool
 ) -> None:
     if not links:
         monkeypatch.setattr(downloads.os, "link", no_hard_links)
-    keeper.folder.mkdir()
-    make(keeper.folder / f"{STEM}-1.png")
+    saver.folder.mkdir()
+    make(saver.folder / f"{STEM}-1.png")
     async with serving() as host:
-        (outcome,) = await keeper.keep(task(host.url()), seconds=5)
+        (outcome,) = await saver.save(task(host.url()), seconds=5)
     assert "is no file" in str(outcome)
     assert listed(tmp_path) == ["out"]
-    assert listed(keeper.folder) == [f"{STEM}-1.png"]
+    assert listed(saver.folder) == [f"{STEM}-1.png"]
 
 
 @pytest.mark.parametrize("size", [64, 1_000_000])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the disk that is always full is a device of Linux")
-async def test_a_full_disk_is_said(keeper: Keeper, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+async def test_a_full_disk_is_said(saver: Saver, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     def on_a_full_disk(path: Path, mode: str) -> Any:
         path.touch()
         return open("/dev/full", mode.replace("x", "w"))
 
     monkeypatch.setattr(Path, "open", on_a_full_disk)
     async with serving(answer(PNG.ljust(size, b"\0"))) as host:
-        (outcome,) = await keeper.keep(task(host.url()), seconds=5)
+        (outcome,) = await saver.save(task(host.url()), seconds=5)
     assert "No space left on device" in str(outcome)
-    assert listed(keeper.folder) == []
+    assert listed(saver.folder) == []
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "long", "/proc/evolink", "/dev/null/x"])
 async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    keeper = new_keeper(tmp_path / ("x" * 300 if place == "long" else place))
+    saver = new_saver(tmp_path / ("x" * 300 if place == "long" else place))
     async with serving() as host:
-        (outcome,) = await keeper.keep(task(host.url()), seconds=5)
+        (outcome,) = await saver.save(task(host.url()), seconds=5)
         assert "cannot be written to" in str(outcome)
         assert host.connected == 0

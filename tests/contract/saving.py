@@ -1,4 +1,4 @@
-"""A keeper of results, tasks to keep, and a host that answers when told."""
+"""A saver of results, tasks to keep, and a host that answers when told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import anyio
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.guard.urls import UrlGuard
-from evolink_mcp.media.downloads import Keeper
+from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher
 from tests.contract.servers import answer
 
@@ -24,8 +24,8 @@ def task(*links: str, **more: Any) -> wire.Task:
     return wire.Task(status="completed", results=tuple(wire.Result(link) for link in links), **facts)
 
 
-def new_keeper(folder: Path) -> Keeper:
-    return Keeper(Fetcher(UrlGuard(allow_loopback=True)), folder)
+def new_saver(folder: Path) -> Saver:
+    return Saver(Fetcher(UrlGuard(allow_loopback=True)), folder)
 
 
 def listed(folder: Path) -> list[str]:
