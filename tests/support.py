@@ -10,7 +10,11 @@ from typing import Any, cast
 import anyio
 import httpx2
 from mcp.client import Client
+from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent
+
+from evolink_mcp.tools import toolsets
+from evolink_mcp.tools.app import App
 
 KEY = "sk-test-0123456789"
 
@@ -104,6 +108,11 @@ def png(width: int = 8, height: int = 8) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (width, height), "teal").save(out, "PNG")
     return out.getvalue()
+
+
+def offered_tools(app: App) -> list[Tool]:
+    """The tools that the operator of ``app`` allows."""
+    return toolsets.allowed(toolsets.build_offer(app), app.settings)
 
 
 def text_of(result: CallToolResult) -> str:

@@ -16,6 +16,7 @@ from evolink_mcp.gateway.media import check_task_id
 from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.tools.account_view import BalanceView, BudgetView, TasksView, listed
 from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.declare import tool
 
 LIST_SECONDS = 20.0
 MAX_PAGE_SIZE = 50
@@ -25,6 +26,13 @@ FORGOTTEN = (
     "that only it knows. Its log says why."
 )
 
+INSTRUCTIONS = {
+    "list_tasks": """\
+list_tasks finds what was paid for, also in earlier conversations, and check_task tells more of one; check_balance \
+tells the credits left. All are free.\
+"""
+}
+
 Kind = Literal["image", "video", "audio"]
 Ids = Annotated[
     list[str] | None,
@@ -32,6 +40,18 @@ Ids = Annotated[
 ]
 
 
+@tool(
+    "account",
+    title="List tasks",
+    description="""\
+Lists the account's tasks, with what this server remembers: prompt and saved paths. Free.
+
+Finds tasks that were paid for in earlier conversations. Marks finished ones whose links die soon and that were
+not saved. Next: check_task, which waits for a task and saves its results.\
+""",
+    read_only=True,
+    idempotent=True,
+)
 async def list_tasks(
     call: Call,
     kind: Annotated[Kind | None, Field(description="Only tasks of this kind.")] = None,
@@ -45,11 +65,6 @@ async def list_tasks(
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Tasks a page.")] = 20,
     ids: Ids = None,
 ) -> TasksView:
-    """Lists the account's tasks, with what this server remembers: prompt and saved paths. Free.
-
-    Finds tasks that were paid for in earlier conversations. Marks finished ones whose links die soon and that were
-    not saved. Next: check_task, which waits for a task and saves its results.
-    """
     begin = _time(since)
     if ids is not None:
         if any((kind, status, model, since)):
@@ -84,11 +99,18 @@ async def list_tasks(
     )
 
 
-async def check_balance(call: Call) -> BalanceView:
-    """Tells the credits left: of the account, of the key, and what can be spent (the smaller of the two). Free.
+@tool(
+    "account",
+    title="Check balance",
+    description="""\
+Tells the credits left: of the account, of the key, and what can be spent (the smaller of the two). Free.
 
-    Credits held for unfinished tasks count as used until these settle.
-    """
+Credits held for unfinished tasks count as used until these settle.\
+""",
+    read_only=True,
+    idempotent=True,
+)
+async def check_balance(call: Call) -> BalanceView:
     credits = await account.credits(call.caller, seconds=LIST_SECONDS)
     if credits is None:
         raise _not_offered("the balance", "Tell the user, who can see it on the EvoLink dashboard.")

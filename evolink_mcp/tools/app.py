@@ -30,7 +30,8 @@ from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
-from evolink_mcp.tools.watching import Credential, Watcher
+from evolink_mcp.tools.audit import Audit
+from evolink_mcp.tools.identity import Credential
 
 if TYPE_CHECKING:
     from evolink_mcp.jobs.texts import Texts
@@ -58,7 +59,7 @@ class App:
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
-    watcher: Watcher | None = None
+    audit: Audit | None = None
     history: History = field(default_factory=NoHistory)
     running: set[Call] = field(default_factory=set["Call"])
     stopping: bool = False
@@ -177,7 +178,7 @@ class Call:
         """
         if self.credential.key is None:
             raise MissingKey
-        return Caller(self.app.transport, self.credential.key, self.credential.owner, self._exchanged)
+        return Caller(self.app.transport, self.credential.key, self.credential.owner, self._record_exchange)
 
     async def admit(self) -> None:
         """Lets the call in.
@@ -201,10 +202,10 @@ class Call:
                 retry_after=left,
             )
 
-    def _exchanged(self, exchange: Exchange) -> None:
+    def _record_exchange(self, exchange: Exchange) -> None:
         self.request_id = exchange.request_id or self.request_id
-        if self.app.watcher is not None:
-            self.app.watcher.exchanged(exchange)
+        if self.app.audit is not None:
+            self.app.audit.record_exchange(exchange)
 
     def left(self, seconds: float) -> float:
         """What is left of a deadline ``seconds`` after the call came in; never below zero."""

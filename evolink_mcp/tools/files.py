@@ -12,6 +12,7 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.media import uploads
 from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
 FILE_SECONDS = 50.0
@@ -20,6 +21,17 @@ MAX_PAGE_SIZE = 100  # S1
 OVERWRITES = "The same name in the same folder overwrites: links to an earlier {name} now lead to this file."  # S1
 
 
+@tool(
+    "media",
+    title="Upload file",
+    description="""\
+Stores one file (exactly one of file_path, base64_data, file_url; at most 100 MB) and returns its link.
+
+Free; the file expires after 72 h, and the same name overwrites. Next: pass file_url in image_urls.\
+""",
+    read_only=False,
+    idempotent=False,
+)
 async def upload_file(
     call: Call,
     file_path: Annotated[str | None, Field(description="Local file in an allowed folder.")] = None,
@@ -28,10 +40,6 @@ async def upload_file(
     upload_path: Annotated[str | None, Field(description="Folder on the server, e.g. cats.")] = None,
     file_name: Annotated[str | None, Field(description="Name to store it under.")] = None,
 ) -> FileView:
-    """Stores one file (exactly one of file_path, base64_data, file_url; at most 100 MB) and returns its link.
-
-    Free; the file expires after 72 h, and the same name overwrites. Next: pass file_url in image_urls.
-    """
     given = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
     source = _only_one([name for name, value in given.items() if value is not None])
     names = uploads.check_names(upload_path, file_name)
@@ -78,12 +86,18 @@ def _only_one(given: list[str]) -> str:
     return given[0]
 
 
+@tool(
+    "media",
+    title="List files",
+    description="Lists uploaded files and the places left. Free. Next: delete_file to free places.",
+    read_only=True,
+    idempotent=True,
+)
 async def list_files(
     call: Call,
     page: Annotated[int, Field(ge=1, description="Page number.")] = 1,
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Files a page.")] = 20,
 ) -> FilesView:
-    """Lists uploaded files and the places left. Free. Next: delete_file to free places."""
     caller = call.caller
     found: list[tuple[list[wire.StoredFile], int | None]] = []
     failed: list[GatewayError] = []
@@ -125,10 +139,17 @@ async def list_files(
     )
 
 
+@tool(
+    "media",
+    title="Delete file",
+    description="Deletes one uploaded file for good. Free. Its links stop working.",
+    read_only=False,
+    destructive=True,
+    idempotent=True,
+)
 async def delete_file(
     call: Call, file_id: Annotated[str, Field(description="As upload_file or list_files returned it.")]
 ) -> DeletedView:
-    """Deletes one uploaded file for good. Free. Its links stop working."""
     if not 0 < len(file_id) <= files.MAX_FILE_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
             f"file_id: 1 to {files.MAX_FILE_ID} visible characters, not dots alone, are expected.",

@@ -15,8 +15,10 @@ from evolink_mcp.jobs.submit import SUBMIT_SECONDS
 from evolink_mcp.jobs.wait import GRACE
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
+from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.tools.app import Call
-from evolink_mcp.tools.problems import check_sendable, first_of
+from evolink_mcp.tools.declare import tool
+from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView
 
@@ -32,6 +34,37 @@ EARLIER = (
     "Nothing was paid for again; to make another one, call once more."
 )
 
+# What a host tells its model of this toolset, by the tool that has to be there; the first that is.
+INSTRUCTIONS = {
+    "generate_image": """\
+Makes images and videos through the EvoLink gateway. generate_image and generate_video spend the user's credits on \
+every call; everything else is free.
+
+1. Submit once: generate_image or generate_video returns a task_id. Never call it again to check on a task, after a \
+time-out, or because an answer said "Charged: unknown": that may pay twice.
+2. Wait: check_task(task_id, wait_seconds=45), again until status is completed, failed or cancelled. Images take \
+seconds to a minute, videos one to ten minutes. Waiting is free and cancelling a wait harms nothing.
+3. Keep: result links die 24 hours after the task was made. Where the result has saved_path it is already on the \
+user's disk; otherwise give the user the link at once.
+
+Choosing: list_models lists models (filters: kind, capability, query); list_models(model=…) tells everything one model \
+takes. Arguments are checked before money is spent, and a refusal names the allowed values. What only some models take \
+goes into options. Omit what you do not need: the gateway's defaults then hold.
+
+Inputs: references are https links, or local files in an allowed folder where this server runs on the user's own \
+machine (uploaded first, for 72 hours). For base64 data call upload_file and pass its file_url. A finished image's \
+link works as an input too.
+
+Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charged: unknown.". Trust exactly that.\
+""",
+    "check_task": """\
+Looks after images and videos made through the EvoLink gateway; nothing here spends credits. \
+check_task(task_id, wait_seconds=45) tells how a task stands and what came of it. Result links die 24 hours after the \
+task was made: where the result has saved_path it is already on the user's disk; otherwise give the user the link at \
+once. list_files lists uploaded files, list_models what each model takes.\
+""",
+}
+
 Prompt = Annotated[str | None, Field(description="What to show, or how to change the references.")]
 Model = Annotated[str | None, Field(description="Model id from list_models; omitted: the default.")]
 Images = Annotated[
@@ -44,6 +77,18 @@ Options = Annotated[
 Wait = Annotated[int, Field(ge=0, le=MAX_WAIT, description="Seconds to wait here for the result.")]
 
 
+@tool(
+    "media",
+    title="Generate image (paid)",
+    description="""\
+Makes or edits images. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+
+Returns a task_id, or the images if done within wait_seconds. Next: check_task.\
+""",
+    read_only=False,
+    idempotent=False,
+    paid=True,
+)
 async def generate_image(
     call: Call,
     prompt: Annotated[str, Field(description="What to show, or how to change the references.")],
@@ -57,10 +102,6 @@ async def generate_image(
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:
-    """Makes or edits images. PAID: every call spends credits and makes a new task; never repeat one to check on it.
-
-    Returns a task_id, or the images if done within wait_seconds. Next: check_task.
-    """
     named = {
         "prompt": prompt,
         "size": size,
@@ -73,6 +114,18 @@ async def generate_image(
     return await _generate(call, "image", model, named, options, wait_seconds)
 
 
+@tool(
+    "media",
+    title="Generate video (paid)",
+    description="""\
+Makes or edits a video. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+
+Returns a task_id; a video takes minutes. Next: check_task.\
+""",
+    read_only=False,
+    idempotent=False,
+    paid=True,
+)
 async def generate_video(
     call: Call,
     prompt: Prompt = None,
@@ -85,10 +138,6 @@ async def generate_video(
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:
-    """Makes or edits a video. PAID: every call spends credits and makes a new task; never repeat one to check on it.
-
-    Returns a task_id; a video takes minutes. Next: check_task.
-    """
     named = {
         "prompt": prompt,
         "duration": duration,
@@ -100,16 +149,24 @@ async def generate_video(
     return await _generate(call, "video", model, named, options, wait_seconds)
 
 
+@tool(
+    "media",
+    "account",
+    title="Check task",
+    description="""\
+Waits for a task, up to wait_seconds, with progress. Free; call it again until the task has ended.
+
+Returns the status and, once completed, links (they die after 24 h) and saved paths.\
+""",
+    read_only=True,
+    idempotent=True,
+)
 async def check_task(
     call: Call,
     task_id: Annotated[str, Field(description="As generate_image or generate_video returned it.")],
     wait_seconds: Wait = 20,
     preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
 ) -> TaskView:
-    """Waits for a task, up to wait_seconds, with progress. Free; call it again until the task has ended.
-
-    Returns the status and, once completed, links (they die after 24 h) and saved paths.
-    """
     gateway_media.check_task_id(task_id)
     async with call.beating():
         waited = await call.app.waits.wait_for(

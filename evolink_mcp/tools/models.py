@@ -8,6 +8,7 @@ from pydantic import Field
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import ModelLine, ModelsView
 
 Kind = Literal["image", "video"]
@@ -16,6 +17,14 @@ MAX_QUERY = 200  # a longer one says no more, and every word costs time
 MAX_LIST_BYTES = 8_000  # about 2,000 tokens
 
 
+@tool(
+    "media",
+    title="List models",
+    description="Lists models, or with model= everything one model takes. Free, works offline. Next: generate_*.",
+    read_only=True,
+    idempotent=True,
+    open_world=False,
+)
 async def list_models(
     call: Call,
     kind: Annotated[Kind | None, Field(description="Only these.")] = None,
@@ -23,7 +32,6 @@ async def list_models(
     query: Annotated[str | None, Field(description="Words; best match first.")] = None,
     model: Annotated[str | None, Field(description="One model in full: parameters, limits, example.")] = None,
 ) -> ModelsView:
-    """Lists models, or with model= everything one model takes. Free, works offline. Next: generate_*."""
     return models_view(call.app, kind=kind, capability=capability, query=query, model=model)
 
 

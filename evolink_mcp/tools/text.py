@@ -12,6 +12,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS
 from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.views import View
 
@@ -44,6 +45,15 @@ EARLIER = (
     "This is the text of the same request sent a moment ago, whose answer never reached you. "
     "Nothing was paid for again; to have another one written, call once more."
 )
+
+
+INSTRUCTIONS = {
+    "generate_text": """\
+generate_text answers in words and spends credits on every call. A text that is not done in time is asked for again \
+with the same arguments, and not paid for twice as long as this server keeps running; after a restart it is a new, \
+charged text.\
+"""
+}
 
 
 class Turn(BaseModel):
@@ -83,6 +93,19 @@ class TextView(View):
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
 
+@tool(
+    "text",
+    title="Generate text (paid)",
+    description="""\
+Writes text with a language model. PAID: every call spends credits by its tokens; never repeat one blindly.
+
+Returns the text, why it stopped, and the tokens used. If it is not done after 45 s, status is processing: call
+again with the same arguments, which is not paid for twice as long as this server keeps running.\
+""",
+    read_only=False,
+    idempotent=False,
+    paid=True,
+)
 async def generate_text(
     call: Call,
     prompt: Annotated[str | None, Field(description="What to write. Give this or messages.")] = None,
@@ -97,11 +120,6 @@ async def generate_text(
     temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words.")] = None,
     stop_sequences: Annotated[list[str] | None, Field(description="Strings at which the text ends.")] = None,
 ) -> TextView:
-    """Writes text with a language model. PAID: every call spends credits by its tokens; never repeat one blindly.
-
-    Returns the text, why it stopped, and the tokens used. If it is not done after 45 s, status is processing: call
-    again with the same arguments, which is not paid for twice as long as this server keeps running.
-    """
     turns = [{"role": turn.role, "content": turn.content} for turn in messages or []]
     if (prompt is None) == (not turns):
         raise Refused(

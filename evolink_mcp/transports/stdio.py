@@ -17,10 +17,10 @@ from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from evolink_mcp.jobs.history import LocalHistory
+from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from evolink_mcp.transports.eras import serve_streams
 
 SANDBOX_KEY = "sk-sandbox"
 

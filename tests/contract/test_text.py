@@ -16,10 +16,9 @@ from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport, text, transport
 from evolink_mcp.jobs import progress
 from evolink_mcp.jobs.memory import KEEP_SECONDS
-from evolink_mcp.server import list_tools
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from tests.support import KEY, FakeClock, Sandbox, ok, refused, text_of
+from tests.support import KEY, FakeClock, Sandbox, offered_tools, ok, refused, text_of
 
 Connect = Callable[..., Client]
 ASK: dict[str, Any] = {"prompt": "Introduce EvoLink in three sentences"}
@@ -104,7 +103,7 @@ async def test_a_text_that_was_cut_says_so(client: Client) -> None:
     ],
 )
 async def test_what_cannot_be_meant_is_refused_unsent(app: App, sandbox: Sandbox, arguments: dict[str, Any]) -> None:
-    (tool,) = list_tools(app)
+    (tool,) = offered_tools(app)
     result = await tool.run(arguments, None)  # type: ignore[arg-type]
     assert result.is_error
     assert "Charged: no." in result.content[0].text

@@ -76,7 +76,7 @@ async def test_callers_do_not_see_each_others_tasks(sandbox: Sandbox) -> None:
 async def test_a_header_that_leaves_no_tool_is_an_error(sandbox: Sandbox) -> None:
     async with serving(on(sandbox)) as served:
         async with connected(served.url, WAYS[0], narrowed(ALICE, "text")) as client:
-            with pytest.raises(MCPError, match="leaves no tool: here is nothing of text"):
+            with pytest.raises(MCPError, match="leaves no tool: this server offers nothing of text"):
                 await names(client)
 
 

@@ -34,8 +34,9 @@ from evolink_mcp import server
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.settings import Settings
-from evolink_mcp.tools import prompts, strict
+from evolink_mcp.tools import prompts, toolsets
 from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import View
 from evolink_mcp.transports.http import application
 from evolink_mcp.transports.http.application import HttpApplication
@@ -56,13 +57,16 @@ class Said(View):
         return self.text
 
 
+FIXTURE = {"read_only": True, "idempotent": True, "open_world": False}
+
+
+@tool("media", title="test_simple_text", description="Answers with a text.", **FIXTURE)
 async def test_simple_text(call: Call) -> Said:
-    """Answers with a text."""
     return Said(text="This is a simple text response for testing.")
 
 
+@tool("media", title="test_error_handling", description="Fails as our own tools fail.", **FIXTURE)
 async def test_error_handling(call: Call) -> Said:
-    """Fails as our own tools fail."""
     raise EvolinkError("This tool intentionally returns an error for testing.", code="wanted", next_step="Go on.")
 
 
@@ -163,21 +167,16 @@ def conformance_application(settings: Settings, options: HttpOptions, clock: Clo
 
 
 def _server(app: App) -> MCPServer:
-    offer, listed = server.toolset_offer(app), prompts.list_prompts()
+    offer, listed = toolsets.build_offer(app), prompts.list_prompts()
     hints = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
     tools = [
-        *(
-            strict.build(
-                app, each, title=each.__name__, read_only=True, destructive=False, idempotent=True, open_world=False
-            )
-            for each in OURS
-        ),
+        *(each.build(app) for each in OURS),
         *(Tool.from_function(each, annotations=hints, structured_output=False) for each in TOOLS),
     ]
     listed += [Prompt.from_function(each) for each in PROMPTS]
     widened = {**offer, "media": [*offer["media"], *tools]}
     with (
-        patch.object(server, "toolset_offer", return_value=widened),
+        patch.object(toolsets, "build_offer", return_value=widened),
         patch.object(prompts, "list_prompts", return_value=listed),
     ):
         made = server.create_server(app)

@@ -10,9 +10,9 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, PromptReference, ResourceTemplateReference, TextContent
 
-from evolink_mcp.server import INSTRUCTIONS
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from evolink_mcp.tools.media import INSTRUCTIONS
 from evolink_mcp.tools.prompts import MODEL_ARGUMENTS, list_prompts
 
 NEEDED = {"make-image": {"idea": "a cat"}, "make-video": {"idea": "a cat"}, "storyboard": {"story": "a cat goes out"}}
@@ -142,4 +142,4 @@ async def test_a_server_that_spends_nothing_has_no_prompts(connect: Callable[...
 
 
 def test_the_instructions_are_not_cut_by_any_host() -> None:
-    assert len(INSTRUCTIONS) <= 2048
+    assert len(INSTRUCTIONS["generate_image"]) <= 2048

@@ -10,7 +10,6 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
-from evolink_mcp.tools import strict
 from tests.support import Sandbox, assert_refusal, body, ok, refused
 
 Connect = Callable[..., Client]
@@ -157,10 +156,3 @@ async def test_a_crash_inside_is_told_without_its_insides(
     assert_refusal(text, charged="unknown", code="internal_error")
     assert "secret" not in text
     assert "secret insides" in caplog.text
-
-
-def test_synonyms_lead_to_names_that_exist() -> None:
-    from tests.snapshots import PARAMETERS
-
-    known = {name for names in PARAMETERS.values() for name in names}
-    assert set(strict.SYNONYMS.values()) <= known

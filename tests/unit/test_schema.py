@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from evolink_mcp.server import INSTRUCTIONS, instructions, list_tools
+from evolink_mcp.sdk.schema import portable
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset
+from evolink_mcp.tools import toolsets as offers
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.schema import portable
+from evolink_mcp.tools.media import INSTRUCTIONS
 from tests.snapshots import MORE_PARAMETERS, PARAMETERS, compact, read_snapshot, schemas
+from tests.support import offered_tools
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +72,8 @@ def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) ->
 
 
 def test_the_instructions_fit_where_hosts_cut_them() -> None:
-    assert told() == INSTRUCTIONS
-    assert "spend" in INSTRUCTIONS[:250]
+    assert told() == INSTRUCTIONS["generate_image"]
+    assert "spend" in told()[:250]
     assert len(told(*TOOLSETS)) <= 2_048
     assert "generate_image" not in told("account")
 
@@ -81,20 +83,24 @@ def test_the_instructions_fit_where_hosts_cut_them() -> None:
     "toolsets", [("media",), ("text",), ("account",), ("text", "account"), ("media", "account"), TOOLSETS]
 )
 def test_the_instructions_name_only_tools_that_are_offered(toolsets: tuple[Toolset, ...], read_only: bool) -> None:
-    offered = {tool.name for tool in list_tools(App(Settings(toolsets=toolsets, read_only=read_only)))}
+    offered = set(offered_names(Settings(toolsets=toolsets, read_only=read_only)))
     text = told(*toolsets, read_only=read_only)
     assert {name for name in (*PARAMETERS, *MORE_PARAMETERS) if name in text} <= offered
     assert ("read-only" in text) is read_only
 
 
 def told(*toolsets: Toolset, read_only: bool = False) -> str:
-    tools = list_tools(App(Settings(toolsets=toolsets or ("media",), read_only=read_only)))
-    return instructions([tool.name for tool in tools], read_only=read_only)
+    settings = Settings(toolsets=toolsets or ("media",), read_only=read_only)
+    return offers.instructions(offered_names(settings), settings)
+
+
+def offered_names(settings: Settings) -> list[str]:
+    return [tool.name for tool in offered_tools(App(settings))]
 
 
 def test_every_tool_has_its_own_arguments() -> None:
-    tools = list_tools(App(Settings()))
-    assert len({tool.name for tool in tools}) == len(tools)
+    names = offered_names(Settings(toolsets=TOOLSETS))
+    assert len(set(names)) == len(names)
 
 
 class Inner(BaseModel):

@@ -15,11 +15,10 @@ from mcp.shared.exceptions import MCPError
 
 from evolink_mcp import cli
 from evolink_mcp.errors import SettingsError
-from evolink_mcp.server import list_tools
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset, read_settings
 from evolink_mcp.tools.app import App
 from tests.snapshots import MORE_PARAMETERS, PARAMETERS
-from tests.support import FakeClock
+from tests.support import FakeClock, offered_tools
 
 Connect = Callable[..., Client]
 ACCOUNT = ["list_tasks", "check_balance", "check_task"]  # what is found can be looked at
@@ -28,7 +27,7 @@ READING = ["check_task", "list_files", "list_models", "list_tasks", "check_balan
 
 
 def offered(*toolsets: Toolset, read_only: bool = False) -> list[str]:
-    return [tool.name for tool in list_tools(App(Settings(toolsets=toolsets, read_only=read_only)))]
+    return [tool.name for tool in offered_tools(App(Settings(toolsets=toolsets, read_only=read_only)))]
 
 
 def test_each_toolset_has_its_tools() -> None:
@@ -151,7 +150,7 @@ async def test_a_header_takes_tools_away_and_never_adds_one(
             with pytest.raises(MCPError, match="Unknown tool: 'generate_image'"):
                 await client.call_tool("generate_image", {"prompt": "x"})
         with header(monkeypatch, "text"):
-            with pytest.raises(MCPError, match="leaves no tool: here is nothing of text"):
+            with pytest.raises(MCPError, match="leaves no tool: this server offers nothing of text"):
                 await client.call_tool("generate_text", {"prompt": "x"})
             with pytest.raises(MCPError, match="leaves no tool"):
                 await names()

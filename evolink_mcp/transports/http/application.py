@@ -25,7 +25,8 @@ from evolink_mcp.jobs.limits import LocalLimits
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.watching import Credential, Done
+from evolink_mcp.tools.audit import CallRecord
+from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http import edges, health
 from evolink_mcp.transports.http.answers import in_json, refusal
 from evolink_mcp.transports.http.auth import SCOPE, authenticator
@@ -66,7 +67,7 @@ class HttpApplication:
             local_files=False,
             calls_per_minute=options.calls_per_minute,
             waits_per_caller=options.waits_per_caller,
-            watcher=self,
+            audit=self,
         )
         if settings.history and settings.state_url:
             self.app.history = self.app.state.history
@@ -102,14 +103,14 @@ class HttpApplication:
         elif scope["type"] == "http":
             await self._request(scope, receive, send)
 
-    def called(self, done: Done) -> None:
-        """Takes note of a finished tool call."""
-        self.metrics.called(done)
-        log_call(done)
+    def record_call(self, record: CallRecord) -> None:
+        """Counts and logs a finished tool call."""
+        self.metrics.record_call(record)
+        log_call(record)
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Takes note of a request to the gateway."""
-        self.metrics.exchanged(exchange)
+    def record_exchange(self, exchange: Exchange) -> None:
+        """Counts a request to the gateway."""
+        self.metrics.record_exchange(exchange)
 
     async def stop(self) -> None:
         """Lets what is under way come to an end that its caller is told, within the options' ``stop_seconds``.

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.settings import Settings, Token
-from evolink_mcp.tools.watching import Credential
+from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.answers import refusal
 from evolink_mcp.transports.http.options import Auth
 

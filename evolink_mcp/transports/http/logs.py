@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from evolink_mcp.guard.secrets import RedactingFormatter, redact
 
 if TYPE_CHECKING:
-    from evolink_mcp.tools.watching import Done
+    from evolink_mcp.tools.audit import CallRecord
 
 LogFormat = Literal["json", "text"]
 calls = logging.getLogger("evolink_mcp.calls")
@@ -21,16 +21,16 @@ def formatter_of(log_format: LogFormat, *keys: str | None) -> logging.Formatter:
     return JsonFormatter(*keys) if log_format == "json" else RedactingFormatter(*keys)
 
 
-def log_call(done: Done) -> None:
+def log_call(record: CallRecord) -> None:
     """Writes the line of a finished tool call."""
     fields: dict[str, Any] = {
-        "tool": done.tool,
-        "caller": done.owner,
-        "name": done.name,
-        "outcome": done.outcome,
-        "seconds": round(done.seconds, 3),
-        "request_id": done.request_id,
-        "task_id": done.task_id,
+        "tool": record.tool,
+        "caller": record.owner,
+        "name": record.name,
+        "outcome": record.outcome,
+        "seconds": round(record.seconds, 3),
+        "request_id": record.request_id,
+        "task_id": record.task_id,
     }
     fields = {name: value for name, value in fields.items() if value != ""}
     text = " ".join(f"{name}={value}" for name, value in fields.items())

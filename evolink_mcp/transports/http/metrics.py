@@ -20,7 +20,7 @@ from starlette.types import Message, Send
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Exchange
     from evolink_mcp.tools.app import App
-    from evolink_mcp.tools.watching import Done
+    from evolink_mcp.tools.audit import CallRecord
     from evolink_mcp.transports.http.sse import Sse
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
@@ -90,16 +90,16 @@ class Metrics:
         connections = Gauge("evolink_mcp_sse_connections", "Open SSE connections.", registry=self._registry)
         connections.set_function(lambda: sse.connections)
 
-    def called(self, done: Done) -> None:
+    def record_call(self, record: CallRecord) -> None:
         """Counts a finished tool call."""
-        self._calls.labels(done.tool, done.outcome).inc()
-        self._seconds.labels(done.tool).observe(done.seconds)
-        if done.name:
-            self._callers.labels(done.name).inc()
-        if done.paid:
-            self._paid.labels(done.tool, _PAID.get(done.outcome, "unknown")).inc()
+        self._calls.labels(record.tool, record.outcome).inc()
+        self._seconds.labels(record.tool).observe(record.seconds)
+        if record.name:
+            self._callers.labels(record.name).inc()
+        if record.paid:
+            self._paid.labels(record.tool, _PAID.get(record.outcome, "unknown")).inc()
 
-    def exchanged(self, exchange: Exchange) -> None:
+    def record_exchange(self, exchange: Exchange) -> None:
         """Counts a request to the gateway."""
         status = exchange.status if 100 <= exchange.status <= 599 else 0
         self._upstream.labels(exchange.method, route_of(exchange.path), str(status)).inc()

@@ -17,8 +17,8 @@ from mcp.server.sse import SseServerTransport
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import Receive, Scope, Send
 
-from evolink_mcp.tools.watching import Credential
-from evolink_mcp.transports.eras import serve_streams
+from evolink_mcp.sdk.discover import serve_streams
+from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.answers import refusal
 
 MESSAGES = "/messages/"

@@ -1,9 +1,9 @@
-"""A connection of its own, whatever it opens with: what stdio and HTTP+SSE have in common.
+"""Serves one connection, on stdio or HTTP+SSE, that may open with ``server/discover``.
 
-The SDK lets a connection's first request decide its protocol era. Some hosts
-send ``server/discover`` first and then ``initialize``; the SDK would refuse the
-latter. So each leading ``server/discover`` is answered over a short connection
-of its own, and the first request of another kind opens the real one.
+The SDK lets a connection's first request decide its protocol era. Some hosts send ``server/discover`` and then
+``initialize``, which the SDK refuses (-32022). So each leading ``server/discover`` is answered over a short connection
+of its own, and the first request of another kind opens the real one. Unnecessary once the SDK answers
+``server/discover`` without settling the era (python-sdk issue #3152, open in mcp 2.3).
 """
 
 from __future__ import annotations

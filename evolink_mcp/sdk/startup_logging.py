@@ -1,4 +1,7 @@
-"""A seam to the SDK: its server sets logging up by itself, with rich, which takes as long to load as all our tools."""
+"""Keeps the SDK's server from setting up logging with rich, which takes as long to load as all our tools.
+
+Unnecessary once ``MCPServer`` leaves logging to its host, or loads rich only when it logs (mcp 2.3 does neither).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 
 from mcp.server.mcpserver import server
 
-_SETS_UP = "configure_logging"
+_SETUP = "configure_logging"
 
 
 @contextmanager
@@ -18,12 +21,12 @@ def own_logging() -> Generator[None]:
     It would change nothing then (``logging.basicConfig`` leaves handlers alone), only load rich for it: 25 ms of
     every start. Where nothing is set up, or the SDK has changed, everything stays as it is.
     """
-    theirs = getattr(server, _SETS_UP, None)
-    if theirs is None or not logging.getLogger().handlers:
+    original = getattr(server, _SETUP, None)
+    if original is None or not logging.getLogger().handlers:
         yield
         return
-    setattr(server, _SETS_UP, lambda *_: None)  # pyright: ignore[reportUnknownLambdaType]
+    setattr(server, _SETUP, lambda *_: None)  # pyright: ignore[reportUnknownLambdaType]
     try:
         yield
     finally:
-        setattr(server, _SETS_UP, theirs)
+        setattr(server, _SETUP, original)

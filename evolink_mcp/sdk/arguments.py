@@ -1,0 +1,93 @@
+"""Arguments checked strictly, with every problem in one readable line.
+
+The SDK drops unknown arguments and shows raw validation errors, the input echoed. Unnecessary once ``MCPServer``
+takes ``extra="forbid"`` and a hook for validation errors (mcp 2.3 has neither).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, cast
+
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
+from pydantic import ConfigDict, ValidationError
+
+MAX_PROBLEMS = 8
+
+Suggest = Callable[[str, Sequence[str]], str | None]
+
+
+class Arguments(ArgModelBase):
+    """The base of every tool's arguments: nothing beyond what is declared."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class InvalidArguments(ValueError):
+    """The message names every problem, in one line."""
+
+
+def check_arguments(
+    arguments: Mapping[str, Any], model: type[ArgModelBase], schema: Mapping[str, Any], suggest: Suggest
+) -> dict[str, Any]:
+    """The arguments as the tool's function takes them; an explicit null counts as absent.
+
+    ``suggest`` names the parameter that somebody means who writes an unknown one, if a table knows it.
+
+    Raises:
+        InvalidArguments: Some do not fit.
+    """
+    properties = cast("dict[str, dict[str, Any]]", schema["properties"])
+    unknown = [name for name in arguments if name not in properties]
+    if unknown:
+        problems = [_unknown(name, list(properties), suggest) for name in unknown[:MAX_PROBLEMS]]
+        raise InvalidArguments("; ".join(first_of(problems, len(unknown))))
+    values: dict[str, Any] = {}
+    for name, value in arguments.items():
+        expected = properties[name].get("type")
+        if isinstance(value, bool) and expected == "integer":
+            raise InvalidArguments(f"{name}: a whole number is expected (given {value})")
+        if value is not None:
+            values[name] = _from_json_text(value) if expected in ("array", "object") else value
+    try:
+        checked = model.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(cast("dict[str, Any]", item)) for item in error.errors(include_url=False)]
+        raise InvalidArguments("; ".join(first_of(problems))) from None
+    return {name: getattr(checked, name) for name in checked.model_fields_set}
+
+
+def first_of(problems: Sequence[str], total: int | None = None) -> list[str]:
+    """The first few of many problems, and how many more there are: a reader needs no thousand lines."""
+    more = (len(problems) if total is None else total) - MAX_PROBLEMS
+    return [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _from_json_text(value: object) -> object:
+    """Some hosts send arrays and objects as JSON in a string."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _unknown(name: str, parameters: Sequence[str], suggest: Suggest) -> str:
+    close = suggest(name.lower()[:40], parameters) or next(
+        iter(get_close_matches(name.lower()[:40], parameters, n=1, cutoff=0.5)), None
+    )
+    hint = f" (did you mean {close}?)" if close else ""
+    return f"unknown argument {name[:40]!r}{hint}"
+
+
+def _problem(item: dict[str, Any]) -> str:
+    """One validation problem, in a few words and without the library's links."""
+    where = ".".join(str(part) for part in item["loc"]) or "arguments"
+    if item["type"] == "missing":
+        return f"{where} is required"
+    value = repr(item["input"])
+    shown = value if len(value) <= 40 else f"{value[:39]}…"
+    return f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]} (given {shown})"

@@ -1,0 +1,48 @@
+"""The offer: which tools one request sees and may call.
+
+The SDK shows every request all tools, and answers a call of an unknown one with a result where the specification
+wants -32602. Unnecessary once ``MCPServer`` filters tools by request; middleware is provisional in mcp 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, ListToolsResult
+
+
+def offer_only(names_for: Callable[[Mapping[str, str] | None], Sequence[str]]) -> ServerMiddleware[Any]:
+    """Middleware: a request sees and calls only the tools that ``names_for`` its headers names.
+
+    A call of any other is a protocol error (-32602), as for a tool that does not exist; so are headers for which
+    ``names_for`` raises ``ValueError``.
+    """
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method not in ("tools/list", "tools/call"):
+            return await call_next(ctx)
+        try:
+            names = names_for(getattr(ctx.request, "headers", None))
+        except ValueError as error:
+            raise MCPError(code=INVALID_PARAMS, message=str(error)) from None
+        if ctx.method == "tools/list":
+            return _only(await call_next(ctx), names)
+        name = (ctx.params or {}).get("name")
+        if isinstance(name, str) and name not in names:
+            message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names) or 'none'}."
+            raise MCPError(code=INVALID_PARAMS, message=message)
+        return await call_next(ctx)
+
+    return middleware
+
+
+def _only(answer: HandlerResult, names: Sequence[str]) -> HandlerResult:
+    """An answer to ``tools/list``, reduced to the tools of these names."""
+    if isinstance(answer, dict):
+        return {**answer, "tools": [tool for tool in answer["tools"] if tool["name"] in names]}
+    if isinstance(answer, ListToolsResult):
+        return answer.model_copy(update={"tools": [tool for tool in answer.tools if tool.name in names]})
+    return answer

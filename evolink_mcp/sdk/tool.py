@@ -1,0 +1,82 @@
+"""A tool of the SDK that checks its arguments strictly and leaves the call to a runner of ours.
+
+The SDK's ``Tool`` drops unknown arguments, shows raw validation errors and wraps every exception in "Error executing
+tool …". Unnecessary once ``MCPServer`` takes an argument model of ours and a hook for errors (mcp 2.3 has neither).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, PrivateAttr, create_model
+
+from evolink_mcp.sdk.arguments import Arguments
+from evolink_mcp.sdk.schema import Schema, portable, shallow
+
+Runner = Callable[["StrictTool", dict[str, Any], Context[Any, Any]], Awaitable[CallToolResult]]
+
+
+class StrictTool(Tool):
+    """A tool whose calls go to a runner, arguments unchecked: see ``sdk.arguments``."""
+
+    _runner: Runner = PrivateAttr()
+
+    def attach(self, runner: Runner) -> StrictTool:
+        """Has ``runner`` answer every call."""
+        self._runner = runner
+        return self
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        """Answers a call."""
+        return await self._runner(self, arguments, context)
+
+
+def build_tool(
+    function: Callable[..., Awaitable[BaseModel]],
+    runner: Runner,
+    *,
+    title: str,
+    description: str,
+    annotations: ToolAnnotations,
+    brief_output: bool = False,
+) -> StrictTool:
+    """Makes a tool of a typed async function: ``async def name(call, …) -> SomeView``.
+
+    Its annotated parameters are the schema, its return annotation is the output schema. ``brief_output`` leaves out
+    the inner shapes of the latter.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    output_schema = _output_schema(signature.return_annotation)
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in signature.parameters.items()
+        if name != "call"
+    }
+    arguments = create_model(f"{function.__name__}_arguments", __base__=Arguments, **fields)
+    tool = StrictTool(
+        fn=function,
+        name=function.__name__,
+        title=title,
+        description=description,
+        parameters=portable(arguments, closed=True),
+        fn_metadata=FuncMetadata(
+            arg_model=arguments, output_schema=shallow(output_schema) if brief_output else output_schema
+        ),
+        is_async=True,
+        context_kwarg=None,
+        annotations=annotations,
+    )
+    return tool.attach(runner)
+
+
+@cache
+def _output_schema(view: type[BaseModel]) -> Schema:
+    """The schema of a view, made once for all tools that return it. Not to be changed."""
+    return portable(view, closed=False)

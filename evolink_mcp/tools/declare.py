@@ -1,0 +1,74 @@
+"""How a tool is declared: beside its function, with everything a client is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, ToolAnnotations
+
+from evolink_mcp.sdk.tool import StrictTool, build_tool
+from evolink_mcp.settings import Toolset
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.execution import execute
+from evolink_mcp.tools.views import TaskView, View
+
+ToolFunction = Callable[..., Awaitable[View]]
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A tool that can be built for any process."""
+
+    function: ToolFunction
+    toolsets: tuple[Toolset, ...]
+    title: str
+    description: str
+    annotations: ToolAnnotations
+    paid: bool = False
+
+    def build(self, app: App) -> StrictTool:
+        """The tool over ``app``.
+
+        A paid tool that returns a task leaves out the inner shapes, which the free check_task spells out for all.
+        """
+
+        async def run(tool: StrictTool, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+            return await execute(app, tool, arguments, context, paid=self.paid)
+
+        return build_tool(
+            self.function,
+            run,
+            title=self.title,
+            description=self.description,
+            annotations=self.annotations,
+            brief_output=self.paid and self.function.__annotations__["return"] in (TaskView, TaskView.__name__),
+        )
+
+
+def tool(
+    *toolsets: Toolset,
+    title: str,
+    description: str,
+    read_only: bool,
+    idempotent: bool,
+    destructive: bool = False,
+    open_world: bool = True,
+    paid: bool = False,
+) -> Callable[[ToolFunction], Declaration]:
+    """Declares ``async def name(call: Call, …) -> SomeView`` as a tool of ``toolsets``.
+
+    The description is an argument and not the docstring, which ``python -OO`` removes.
+    """
+    annotations = ToolAnnotations(
+        read_only_hint=read_only,
+        destructive_hint=destructive,
+        idempotent_hint=idempotent,
+        open_world_hint=open_world,
+    )
+    return partial(
+        Declaration, toolsets=toolsets, title=title, description=description, annotations=annotations, paid=paid
+    )

@@ -1,0 +1,162 @@
+"""One tool call from its arguments to its answer: admission, audit, the call itself, rendering, redaction.
+
+Every error becomes a text here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, ContentBlock, TextContent
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
+from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
+from evolink_mcp.jobs.recover import NEVER_BLINDLY
+from evolink_mcp.sdk.arguments import InvalidArguments, check_arguments
+from evolink_mcp.sdk.tool import StrictTool
+from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.audit import CallRecord, outcome_of
+from evolink_mcp.tools.views import View
+
+logger = logging.getLogger(__name__)
+
+_TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+@dataclass
+class _Record:
+    """What becomes of a call. One that is torn down before it has an outcome was cancelled."""
+
+    task_id: str
+    outcome: str = "cancelled"
+
+
+async def execute(
+    app: App, tool: StrictTool, arguments: dict[str, Any], context: Context[Any, Any], *, paid: bool
+) -> CallToolResult:
+    """Answers a call of ``tool``; an error is an answer too."""
+    call = Call(app, context)
+    with hiding(call.credential.secrets), _audit(call, tool.name, arguments, paid=paid) as record:
+        try:
+            await call.admit()
+            view = await _run(call, tool, arguments, paid=paid)
+            record.task_id = getattr(view, "task_id", None) or record.task_id
+            answer = _render(call, view)
+            record.outcome = "ok"
+        except EvolinkError as error:
+            record.outcome = outcome_of(error)
+            answer = _failed(redact(error.render(paid=paid), app.settings.api_key))
+        except MCPError:
+            raise
+        except Exception:
+            logger.exception("Tool %s failed unexpectedly", tool.name)
+            record.outcome = "internal"
+            answer = _failed(_internal(tool.name, record.task_id or call.task_id).render(paid=paid))
+        return answer
+
+
+async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid: bool) -> View:
+    """The tool's view. A call that the server's end cuts off says so.
+
+    Raises:
+        EvolinkError: Whatever went wrong.
+    """
+    call.app.running.add(call)
+    try:
+        with call.scope:
+            return await tool.fn(call, **_checked(call, tool, arguments))
+    finally:
+        call.app.running.discard(call)
+    if paid:
+        raise OutcomeUnknown(
+            "This server was stopped while the paid request was under way. Whether a task was created is unknown.",
+            code="stopped",
+            next_step=f"{NEVER_BLINDLY} Tell the user, who can look at the EvoLink dashboard before deciding.",
+        )
+    raise EvolinkError(
+        f"This server was stopped before {tool.name} was done.",
+        code="stopped",
+        next_step="Call it again in a few seconds.",
+    )
+
+
+def _checked(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as the function takes them.
+
+    Raises:
+        Refused: With one line that names every problem.
+    """
+
+    def suggest(name: str, parameters: Sequence[str]) -> str | None:
+        return next((word for word in call.app.registry.hints.get(name, ()) if word in parameters), None)
+
+    try:
+        return check_arguments(arguments, tool.fn_metadata.arg_model, tool.parameters, suggest)
+    except InvalidArguments as error:
+        parameters = tool.parameters["properties"]
+        next_step = f"Call {tool.name} again with valid arguments ({', '.join(parameters)})."
+        if "options" in parameters:
+            next_step += " What only some models take goes into options; list_models(model=…) lists it."
+        raise Refused(f"Invalid arguments: {error}.", code="invalid_arguments", next_step=next_step) from None
+
+
+@contextmanager
+def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> Generator[_Record]:
+    """Reports the call to the audit, however it ends."""
+    task_id = arguments.get("task_id")
+    record = _Record(task_id=task_id if isinstance(task_id, str) and _TASK_ID.fullmatch(task_id) else "")
+    start = time.monotonic()
+    try:
+        yield record
+    finally:
+        if call.app.audit is not None:
+            call.app.audit.record_call(
+                CallRecord(
+                    tool=tool,
+                    paid=paid,
+                    outcome=record.outcome,
+                    seconds=time.monotonic() - start,
+                    owner=call.credential.owner,
+                    name=call.credential.name,
+                    request_id=call.request_id,
+                    task_id=record.task_id or call.task_id,
+                )
+            )
+
+
+def _render(call: Call, view: View) -> CallToolResult:
+    """The view as text and structured content, the caller's secrets removed."""
+    structured = view.model_dump(mode="json", exclude_none=True)
+    text = view.as_text()
+    blocks: Sequence[ContentBlock] = view.blocks()
+    for secret in (call.app.settings.api_key, *call.credential.secrets):
+        if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
+            text = text.replace(secret, HIDDEN)
+            structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
+            blocks = _without(secret, blocks)
+    return CallToolResult(content=[TextContent(type="text", text=text), *blocks], structured_content=structured)
+
+
+def _internal(tool: str, task_id: str) -> EvolinkError:
+    """An error of ours; the task it may have cost is named."""
+    next_step = "Tell the user; the server's log has the details. Do not submit a paid task again blindly."
+    if task_id:
+        next_step = f"Call check_task with task_id {task_id}. {next_step}"
+    return EvolinkError(f"{tool} failed inside this server.", code="internal_error", next_step=next_step)
+
+
+def _without(secret: str, blocks: Sequence[ContentBlock]) -> list[ContentBlock]:
+    return [block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks]
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
