@@ -9,9 +9,15 @@ import anyio
 
 
 class Clock(Protocol):
-    """Seconds since 1970, and a way to let them pass."""
+    """Time to tell, time to measure, and a way to let it pass."""
 
-    def now(self) -> float: ...
+    def now(self) -> float:
+        """Seconds since 1970. They may jump: for telling dates only."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment. They never jump: for durations and deadlines."""
+        ...
 
     async def sleep(self, seconds: float) -> None: ...
 
@@ -21,6 +27,9 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
