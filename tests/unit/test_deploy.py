@@ -160,7 +160,7 @@ def test_the_site_knows_every_endpoint_and_never_repeats_what_was_sent() -> None
 
 
 def test_nginx_takes_the_site(tmp_path: Path) -> None:
-    nginx = program("nginx", "nginx")
+    nginx = program("nginx")
     configuration = nginx_configuration(tmp_path, site_for((free_port(), free_port()), free_port()))
     command = [nginx, "-e", "stderr", "-t", "-p", str(tmp_path), "-c", str(configuration)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)

@@ -1,4 +1,4 @@
-"""What replicas share, over a real redis-server: the same for all of them, and never in anybody's way."""
+"""What replicas share, over a real server: the same for all of them, and never in anybody's way."""
 
 from __future__ import annotations
 
