@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evolink_mcp import __version__
-from evolink_mcp.environment import UPLOAD_DIRS, help_text
+from evolink_mcp.settings.table import UPLOAD_DIRS, help_text
 
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset

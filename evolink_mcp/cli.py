@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from evolink_mcp.arguments import parser
-from evolink_mcp.environment import UPLOAD_DIRS
+from evolink_mcp.settings.table import UPLOAD_DIRS
 
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
@@ -64,16 +64,17 @@ def _stdio(
 ) -> int:
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.secrets import set_up_logging
-    from evolink_mcp.settings import read_settings
+    from evolink_mcp.settings import read_settings, warn_of_ignored
 
-    given = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
+    folders = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
     try:
-        settings = read_settings({**os.environ, **given})
+        settings = read_settings({**os.environ, **folders})
     except SettingsError as error:
         return _fail(error.render(paid=False))
     if (sandbox or settings.sandbox) and (missing := _missing_extras()):
         return _fail(missing)
     set_up_logging(settings.log_level, settings.api_key)
+    warn_of_ignored(settings)
     settings = replace(settings, toolsets=toolsets or settings.toolsets, read_only=read_only)
 
     import anyio
@@ -87,11 +88,11 @@ def _stdio(
 def _http(arguments: argparse.Namespace) -> int:
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.secrets import set_up_logging
-    from evolink_mcp.settings import read_settings
+    from evolink_mcp.settings import read_settings, warn_of_ignored
     from evolink_mcp.transports.http.options import HttpOptions
 
     try:
-        settings = read_settings()
+        settings = read_settings(strict=True)
     except SettingsError as error:
         return _fail(error.render(paid=False))
     use_sandbox = arguments.sandbox or settings.sandbox
@@ -118,6 +119,7 @@ def _http(arguments: argparse.Namespace) -> int:
 
     formatter = formatter_of(arguments.log_format, settings.api_key)
     set_up_logging(settings.log_level, formatter=formatter)
+    warn_of_ignored(settings)
     try:
         anyio.run(run_http, settings, options, use_sandbox, _announce_http)
     except SettingsError as error:

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 
 from evolink_mcp import __version__
-from evolink_mcp.environment import API_KEY, OUTPUT_DIR, Variable, for_clients
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.install.entries import NAME
 from evolink_mcp.install.launch import PACKAGE
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import API_KEY, OUTPUT_DIR, Variable, for_clients
 from evolink_mcp.tools.app import App
 from manifests import facts
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import quote, urlencode
 
-from evolink_mcp.environment import API_KEY
 from evolink_mcp.install import entries
 from evolink_mcp.install.clients import BY_ID, CLIENTS, Client
 from evolink_mcp.install.entries import KEY_INPUT, NAME, YOUR_KEY, Wanted
 from evolink_mcp.install.launch import PUBLISHED
+from evolink_mcp.settings.table import API_KEY
 from manifests.facts import EXAMPLE_HOST
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from evolink_mcp.environment import VARIABLES, Variable
 from evolink_mcp.install.clients import CLIENTS, Client
 from evolink_mcp.registry import load
-from evolink_mcp.settings import IMAGE_MODEL_VARIABLE, VIDEO_MODEL_VARIABLE
+from evolink_mcp.settings.table import IMAGE_MODEL, VARIABLES, VIDEO_MODEL, Variable
 from manifests.clients import cursor_link, vscode_link
 from manifests.facts import REGISTRY_NAME
 
@@ -41,10 +40,10 @@ def environment() -> str:
 
 def _default(variable: Variable) -> str:
     """A model's name stands in the registry alone."""
-    kinds = {IMAGE_MODEL_VARIABLE: "image", VIDEO_MODEL_VARIABLE: "video"}
+    kinds = {IMAGE_MODEL: "image", VIDEO_MODEL: "video"}
     if variable.name in kinds:
         return f"`{load().defaults[kinds[variable.name]]}`"
-    return variable.holds_otherwise
+    return variable.shown_default
 
 
 def clients() -> str:

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from evolink_mcp.doctor import local, network
 from evolink_mcp.doctor.configured import configured, settings_of
 from evolink_mcp.doctor.report import Check, Report
-from evolink_mcp.environment import VARIABLES
 from evolink_mcp.errors import EvolinkError, SettingsError
 from evolink_mcp.settings import read_settings
+from evolink_mcp.settings.table import VARIABLES
 
 
 def examine(client: str | None = None, environ: Mapping[str, str] | None = None) -> Report:
@@ -26,27 +26,28 @@ def examine(client: str | None = None, environ: Mapping[str, str] | None = None)
     """
     env = dict(os.environ if environ is None else environ)
     checks = list(local.versions())
-    given: dict[str, str] = {}
+    entry: dict[str, str] = {}
     if client is not None:
         try:
-            given = settings_of(client)
+            entry = settings_of(client)
         except EvolinkError as error:
             checks.append(Check("client", "wrong", error.what, error.next_step))
-    env |= given
-    checks += _by_settings(env, given, client)
+    env |= entry
+    checks += local.variables(env, entry, client)
+    checks += _by_settings(env)
     checks += local.extras()
     checks += configured()
     return Report(checks, [env.get(variable.name, "").strip() for variable in VARIABLES if variable.secret])
 
 
-def _by_settings(env: Mapping[str, str], given: Mapping[str, str], client: str | None) -> Iterator[Check]:
-    yield from local.where_from(env, given, client)
+def _by_settings(env: Mapping[str, str]) -> Iterator[Check]:
     try:
         settings = read_settings(env)
     except SettingsError as error:
         for problem in error.problems:
             yield Check("settings", "wrong", problem, error.next_step)
         return
+    yield from local.ignored(settings)
     yield local.key(settings)
     yield from local.folders(settings)
     yield from local.models(settings)

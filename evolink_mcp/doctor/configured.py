@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from evolink_mcp.doctor.report import Check
-from evolink_mcp.environment import API_KEY
 from evolink_mcp.errors import Refused
 from evolink_mcp.install import merge, write
 from evolink_mcp.install.clients import BY_ID, CLIENTS, Client, config_file
+from evolink_mcp.settings.table import API_KEY
 
 
 def configured() -> Iterator[Check]:

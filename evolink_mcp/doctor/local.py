@@ -15,11 +15,12 @@ from pathlib import Path
 
 from evolink_mcp import __version__
 from evolink_mcp.doctor.report import Check
-from evolink_mcp.environment import API_KEY, VARIABLES, plain
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.install.launch import PACKAGE, running
 from evolink_mcp.jobs.history import state_file
-from evolink_mcp.settings import PLACEHOLDER, Settings
+from evolink_mcp.settings import Settings
+from evolink_mcp.settings.placeholders import stand_in
+from evolink_mcp.settings.table import API_KEY, VARIABLES, plain
 
 LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
 LITTLE_SPACE = 1024**3  # a long video has some hundred megabytes
@@ -28,9 +29,9 @@ MASK = "***"
 
 def versions() -> Iterator[Check]:
     """What runs here, and how it is started."""
-    told = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
+    libraries = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     python = f"Python {platform.python_version()} on {platform.system()}"
-    yield Check("version", "ok", f"evolink-mcp {__version__}, {python}; {told}")
+    yield Check("version", "ok", f"evolink-mcp {__version__}, {python}; {libraries}")
     launch = running()
     command = " ".join((launch.command, *launch.args))
     yield Check("command", "note" if launch.note else "ok", command, launch.note)
@@ -41,24 +42,24 @@ def masked(key: str) -> str:
     return f"{key[:3]}{MASK}{key[-4:]}" if len(key) >= 16 else MASK
 
 
-def where_from(env: Mapping[str, str], given: Mapping[str, str], client: str | None) -> Iterator[Check]:
-    """Every setting, and where it came from."""
+def variables(env: Mapping[str, str], entry: Mapping[str, str], client: str | None) -> Iterator[Check]:
+    """Every variable and where it comes from: ``entry`` is what the file of ``client`` sets."""
     for variable in VARIABLES:
         value = env.get(variable.name, "").strip()
-        if PLACEHOLDER.fullmatch(value):
-            yield Check(
-                variable.name,
-                "note",
-                f"{value}, which the client did not fill in: as if not set",
-                f"Set {variable.name} where the client takes it from.",
-            )
-        elif value:
-            source = f"the entry of {client}" if variable.name in given else "the environment"
-            shown = masked(value) if variable.secret else value
-            yield Check(variable.name, "ok", f"{shown} (from {source})")
+        if value:
+            source = f"the entry of {client}" if variable.name in entry else "the environment"
+            text = masked(value) if variable.secret and not stand_in(value) else value
+            yield Check(variable.name, "ok", f"{text} (from {source})")
         elif variable.name != API_KEY:
-            otherwise = plain(variable.holds_otherwise)
-            yield Check(variable.name, "ok", f"{otherwise} (default)" if otherwise != "–" else "not set")
+            default = plain(variable.shown_default)
+            yield Check(variable.name, "ok", f"{default} (default)" if default != "–" else "not set")
+
+
+def ignored(settings: Settings) -> Iterator[Check]:
+    """Variables whose value could not be used."""
+    for each in settings.ignored:
+        where = f"Set {each.name} where the client takes it from." if each.unfilled else f"Correct {each.name}."
+        yield Check(each.name, "note" if each.unfilled else "wrong", f"{each.reason} It counts as not set.", where)
 
 
 def key(settings: Settings) -> Check:
@@ -70,7 +71,7 @@ def key(settings: Settings) -> Check:
     return Check(
         "key",
         "wrong",
-        f"{API_KEY} is not set: everything but list_models needs it",
+        f"{settings.why_ignored(API_KEY) or f'{API_KEY} is not set.'} Everything but list_models needs it",
         f"Make a key at {KEYS_PAGE} and set {API_KEY} in the client's entry; if it is there already, see it with "
         "evolink-mcp doctor --client CLIENT. To try without a key: evolink-mcp demo.",
     )
@@ -104,10 +105,10 @@ def _output(folder: Path) -> Check:
     except OSError as error:
         reason = error.strerror or str(error)
         return Check("output folder", "wrong", f"{folder} cannot be written ({reason})", "Choose another folder.")
-    told = f"{folder} can be {'written' if existing == folder else 'made'}; {free / 1024**3:,.1f} GB free"
+    state = f"{folder} can be {'written' if existing == folder else 'made'}; {free / 1024**3:,.1f} GB free"
     if free < LITTLE_SPACE:
-        return Check("output folder", "note", told, "Make space: one long video can take some hundred megabytes.")
-    return Check("output folder", "ok", told)
+        return Check("output folder", "note", state, "Make space: one long video can take some hundred megabytes.")
+    return Check("output folder", "ok", state)
 
 
 def models(settings: Settings) -> Iterator[Check]:
@@ -146,12 +147,12 @@ def history(settings: Settings) -> Check:
 
 def extras() -> Iterator[Check]:
     """What is optional, and whether it is installed."""
-    wanted: dict[str, list[str]] = {}
+    requirements: dict[str, list[str]] = {}
     for line in metadata.requires(PACKAGE) or []:
-        found = re.match(r"([\w.-]+).*;.*extra == ['\"]([\w-]+)['\"]", line)
-        if found and found[2] != "dev" and found[1] != PACKAGE:
-            wanted.setdefault(found[2], []).append(found[1])
-    for extra, names in wanted.items():
+        match = re.match(r"([\w.-]+).*;.*extra == ['\"]([\w-]+)['\"]", line)
+        if match and match[2] != "dev" and match[1] != PACKAGE:
+            requirements.setdefault(match[2], []).append(match[1])
+    for extra, names in requirements.items():
         missing = [name for name in names if not _installed(name)]
         how = f"To have it: {Path(sys.executable).name} -m pip install 'evolink-mcp[{extra}]'."
         yield Check(f"extra {extra}", "ok", f"not installed ({', '.join(missing)}); {how}" if missing else "installed")

@@ -15,11 +15,12 @@ from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.gateway.transport import error_from
 from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import BASE_URL, BY_NAME, FILES_URL, TEXT_URL
 
-SECONDS = 6.0  # one question
-LONGEST = 8.0  # all of them
+QUESTION_SECONDS = 6.0
+MAX_SECONDS = 8.0  # all of them
 # The settings that hold a host of the gateway, and their variables.
-HOSTS = {"base_url": "EVOLINK_BASE_URL", "files_url": "EVOLINK_FILES_URL", "text_url": "EVOLINK_TEXT_URL"}
+HOSTS = {BY_NAME[name].field: name for name in (BASE_URL, FILES_URL, TEXT_URL)}
 
 
 def ask(settings: Settings) -> list[Check]:
@@ -33,9 +34,9 @@ def ask(settings: Settings) -> list[Check]:
     found: dict[str, Check] = {}
     thread = threading.Thread(target=anyio.run, args=(_ask_all, settings, urls, found), daemon=True)
     thread.start()
-    thread.join(LONGEST)
+    thread.join(MAX_SECONDS)
     known = dict(found)
-    late = {url: _unreached(url, name, f"no answer within {LONGEST:.0f} s") for url, name in urls.items()}
+    late = {url: _unreached(url, name, f"no answer within {MAX_SECONDS:.0f} s") for url, name in urls.items()}
     return [*({**late, **known}[url] for url in urls), *(known[name] for name in known if name not in urls)]
 
 
@@ -61,9 +62,9 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], found: dict[str,
 async def _reach(transport: Transport, url: str, variable: str) -> Check:
     """Whether a host answers at all, whatever it says. No key is sent."""
     started = time.monotonic()
-    reason = f"no answer within {SECONDS:.0f} s"
+    reason = f"no answer within {QUESTION_SECONDS:.0f} s"
     try:
-        with anyio.fail_after(SECONDS):
+        with anyio.fail_after(QUESTION_SECONDS):
             async with transport.client.stream("GET", url):
                 pass
     except TimeoutError:
@@ -88,7 +89,7 @@ def _unreached(url: str, variable: str, reason: str) -> Check:
 async def _key(caller: Caller) -> Check:
     """Whether the gateway takes the key: its balance is read, which is free."""
     try:
-        reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/credits", seconds=SECONDS)
+        reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/credits", seconds=QUESTION_SECONDS)
         if not reply.ok:
             raise error_from(reply, doing="reading the balance")
     except EvolinkError as error:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evolink_mcp.environment import API_KEY
 from evolink_mcp.install.clients import INPUT_ID, Client
 from evolink_mcp.install.launch import Launch
+from evolink_mcp.settings.table import API_KEY
 
 NAME = "evolink"
 YOUR_KEY = "your key"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evolink_mcp.environment import API_KEY, VARIABLES
 from evolink_mcp.errors import KEYS_PAGE, Refused
 from evolink_mcp.install import entries, merge, write
 from evolink_mcp.install.clients import Client, config_file
 from evolink_mcp.install.entries import YOUR_KEY, Remote, Wanted
 from evolink_mcp.install.launch import Launch, running
+from evolink_mcp.settings.table import API_KEY, VARIABLES
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import yaml
 
 import evolink_mcp
 from evolink_mcp.arguments import parser
-from evolink_mcp.environment import VARIABLES
 from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import VARIABLES
 from evolink_mcp.transports.http.application import MCP, PROBES
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.e2e.fleet import SITE, nginx_configuration, site_for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import os
 import re
 import subprocess
@@ -14,7 +15,8 @@ import pytest
 
 import evolink_mcp
 from evolink_mcp import cli
-from evolink_mcp.environment import VARIABLES
+from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import VARIABLES
 from tests.snapshots import PARAMETERS
 
 ROOT = Path(evolink_mcp.__file__).parent
@@ -24,7 +26,6 @@ REPOSITORY = ROOT.parent
 DOWN: dict[str, set[str]] = {
     "errors": set(),
     "settings": {"errors"},
-    "environment": {"settings"},
     "guard": {"errors", "settings"},
     "gateway": {"guard", "errors", "settings"},
     "registry": set(),
@@ -36,9 +37,9 @@ DOWN: dict[str, set[str]] = {
     "server": {"sdk", "tools", "settings"},
     "transports": {"server", "sdk", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
-    "install": {"environment", "errors"},
-    "doctor": {"install", "environment", "registry", "gateway", "guard", "jobs", "errors", "settings"},
-    "arguments": {"transports", "install", "environment", "settings"},
+    "install": {"settings", "errors"},
+    "doctor": {"install", "registry", "gateway", "guard", "jobs", "errors", "settings"},
+    "arguments": {"transports", "install", "settings"},
     "cli": {
         "arguments",
         "transports",
@@ -46,7 +47,6 @@ DOWN: dict[str, set[str]] = {
         "demo",
         "install",
         "doctor",
-        "environment",
         "sandbox",
         "guard",
         "errors",
@@ -152,14 +152,18 @@ def test_every_room_says_what_lives_there() -> None:
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
-def test_every_variable_that_is_read_is_described_and_the_other_way_round() -> None:
-    read = {
-        name
-        for path in ROOT.rglob("*.py")
-        if room_of(path) not in ("environment", "doctor", "install")
-        for name in re.findall(r"[\"'](EVOLINK_[A-Z_]+)[\"']", path.read_text(encoding="utf-8"))
-    }
-    assert read == {variable.name for variable in VARIABLES}
+def test_every_setting_but_a_flag_is_a_row_of_the_table() -> None:
+    fields = {each.name for each in dataclasses.fields(Settings)} - {"read_only", "ignored"}
+    assert {variable.field for variable in VARIABLES} == fields
+    for variable in VARIABLES:
+        default = variable.read(variable.default, {}) if variable.default else getattr(Settings(), variable.field)
+        assert getattr(Settings(), variable.field) == default, variable.name
+
+
+def test_a_variable_that_is_named_stands_in_the_table() -> None:
+    for path in ROOT.rglob("*.py"):
+        names = set(re.findall(r"EVOLINK_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8")))
+        assert names <= {variable.name for variable in VARIABLES}, path
 
 
 def test_help_describes_every_variable(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,9 +16,9 @@ import pytest
 from jsonschema.validators import validator_for
 
 from evolink_mcp import __version__, cli
-from evolink_mcp.environment import VARIABLES
 from evolink_mcp.install.clients import BY_ID, CLIENTS
 from evolink_mcp.install.entries import NAME, YOUR_KEY
+from evolink_mcp.settings.table import VARIABLES
 from manifests import bundle, catalogues, clients, facts, generate, readme
 from tests.snapshots import PARAMETERS
 

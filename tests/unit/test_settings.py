@@ -9,6 +9,7 @@ import pytest
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, read_settings
+from evolink_mcp.settings.table import BY_NAME
 
 
 def test_nothing_set_is_enough_to_start(tmp_path: Path) -> None:
@@ -20,22 +21,35 @@ def test_nothing_set_is_enough_to_start(tmp_path: Path) -> None:
     assert not settings.allow_loopback
 
 
+WRONG = {
+    "EVOLINK_BASE_URL": "http://example.com",
+    "EVOLINK_FILES_URL": "ftp://127.0.0.1",
+    "EVOLINK_SANDBOX": "perhaps",
+    "EVOLINK_MCP_TOKENS": "short",
+    "EVOLINK_UNLISTED_MODELS": "maybe",
+    "EVOLINK_LOG_LEVEL": "loud",
+    "EVOLINK_API_KEY": "two words",
+}
+
+
 def test_every_problem_is_named_in_one_error() -> None:
     with pytest.raises(SettingsError) as raised:
-        read_settings(
-            {
-                "EVOLINK_BASE_URL": "http://example.com",
-                "EVOLINK_FILES_URL": "ftp://127.0.0.1",
-                "EVOLINK_UNLISTED_MODELS": "maybe",
-                "EVOLINK_SANDBOX": "perhaps",
-                "EVOLINK_LOG_LEVEL": "loud",
-                "EVOLINK_API_KEY": "two words",
-            }
-        )
+        read_settings(WRONG, strict=True)
     text = raised.value.render(paid=False)
-    for name in ("BASE_URL", "FILES_URL", "UNLISTED_MODELS", "SANDBOX", "LOG_LEVEL", "API_KEY"):
-        assert f"- EVOLINK_{name} " in text
+    for name in WRONG:
+        assert f"- {name} " in text
     assert "two words" not in text
+
+
+def test_only_what_may_send_or_spend_more_than_was_meant_stops_the_start() -> None:
+    with pytest.raises(SettingsError) as raised:
+        read_settings(WRONG)
+    assert [problem.split()[0] for problem in raised.value.problems] == list(WRONG)[:4]
+    harmless = dict(list(WRONG.items())[4:])
+    settings = read_settings(harmless)
+    assert settings == read_settings({})
+    assert {each.name for each in settings.ignored} == set(harmless)
+    assert "DEBUG, INFO, WARNING" in settings.why_ignored("EVOLINK_LOG_LEVEL")
 
 
 @pytest.mark.parametrize(
@@ -64,16 +78,19 @@ def test_a_gateway_on_this_machine_opens_loopback_links(url: str) -> None:
     assert settings.base_url == url.rstrip("/")
 
 
-def test_paths_that_cannot_be_are_named() -> None:
-    with pytest.raises(SettingsError) as raised:
-        read_settings(
-            {
-                "EVOLINK_OUTPUT_DIR": "~nobody-here/x",
-                "EVOLINK_UPLOAD_DIRS": "~nobody-here/y",
-                "EVOLINK_MODELS_FILE": "~nobody-here/z",
-            }
-        )
-    assert len(raised.value.problems) == 3
+@pytest.mark.parametrize("end", ["/", "/v1", "/v1/", "//", "/api/v1"])
+def test_a_gateways_version_is_not_part_of_its_base_url(end: str) -> None:
+    assert read_settings({"EVOLINK_BASE_URL": f"https://a.test/b{end}"}).base_url == "https://a.test/b"
+
+
+def test_paths_that_cannot_be_are_named_and_passed_over(tmp_path: Path) -> None:
+    environ = {f"EVOLINK_{name}": "~nobody-here/x" for name in ("OUTPUT_DIR", "UPLOAD_DIRS", "MODELS_FILE")}
+    settings = read_settings(environ, cwd=tmp_path)
+    assert {each.name for each in settings.ignored} == set(environ)
+    assert settings.upload_dirs == ()
+    some = read_settings({"EVOLINK_UPLOAD_DIRS": f"~nobody-here/x{os.pathsep}{tmp_path}"})
+    assert some.upload_dirs == (tmp_path,)
+    assert some.ignored
 
 
 def test_a_working_directory_that_was_deleted_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,11 +170,33 @@ def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operat
     said = {"": None, "on": True, "1": True, "YES": True, "true": True, "off": False, "0": False, "no": False}
     for value, expected in said.items():
         assert read_settings({"EVOLINK_HISTORY": value}).history is expected
-    with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be on or off;"):
-        read_settings({"EVOLINK_HISTORY": "maybe"})
+    with pytest.raises(SettingsError, match="EVOLINK_HISTORY must be one of on, off;"):
+        read_settings({"EVOLINK_HISTORY": "maybe"}, strict=True)
 
 
-@pytest.mark.parametrize("left", ["${EVOLINK_API_KEY}", "${user_config.api_key}", "${env:EVOLINK_API_KEY}", "${X:-}"])
-def test_what_a_client_left_unfilled_counts_as_not_set(left: str, tmp_path: Path) -> None:
-    names = ("API_KEY", "OUTPUT_DIR", "UPLOAD_DIRS", "BASE_URL", "SANDBOX", "LOG_LEVEL", "IMAGE_MODEL")
-    assert read_settings({f"EVOLINK_{name}": left for name in names}, cwd=tmp_path) == read_settings({}, cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("name", "values", "expected"),
+    [
+        ("LOG_LEVEL", ["debug", "Debug", "TRACE", "10"], "DEBUG"),
+        ("LOG_LEVEL", ["warn", "WARN", "warning", "30", '"warn"'], "WARNING"),
+        ("LOG_LEVEL", ["fatal", "off", "None"], "CRITICAL"),
+        ("UNLISTED_MODELS", ["Allow", "yes", "ON", "true"], True),
+        ("UNLISTED_MODELS", ["Refuse", "deny", "no", "0"], False),
+        ("SANDBOX", ["1", "True", "YES", "enabled", "'on'"], True),
+        ("RESULT_LINKS", ["On", "1"], True),
+        ("STATE_STRICT", ["1", "true"], True),
+        ("TOOLSETS", ["Media, TEXT", "text,media,"], ("media", "text")),
+    ],
+)
+def test_values_are_read_in_any_case_and_by_common_synonyms(name: str, values: list[str], expected: object) -> None:
+    variable = BY_NAME[f"EVOLINK_{name}"]
+    for value in values:
+        settings = read_settings({variable.name: value})
+        assert (getattr(settings, variable.field), settings.ignored) == (expected, ()), value
+
+
+def test_of_a_list_of_toolsets_the_known_ones_are_offered() -> None:
+    settings = read_settings({"EVOLINK_TOOLSETS": "text,vidoe"})
+    assert settings.toolsets == ("text",)
+    assert "vidoe" in settings.why_ignored("EVOLINK_TOOLSETS")
+    assert read_settings({"EVOLINK_TOOLSETS": "vidoe"}).toolsets == ("media",)

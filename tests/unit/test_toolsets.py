@@ -60,7 +60,7 @@ def test_toolsets_are_read_from_the_environment(value: str, expected: tuple[str,
 @pytest.mark.parametrize("value", ["media,txt", ",", "everything"])
 def test_a_toolset_that_does_not_exist_is_a_problem(value: str) -> None:
     with pytest.raises(SettingsError, match="EVOLINK_TOOLSETS must name some of media, text, account, all"):
-        read_settings({"EVOLINK_TOOLSETS": value})
+        read_settings({"EVOLINK_TOOLSETS": value}, strict=True)
 
 
 @pytest.mark.parametrize(

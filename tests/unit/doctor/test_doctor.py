@@ -10,11 +10,11 @@ import pytest
 
 from evolink_mcp import __version__, cli
 from evolink_mcp.doctor import local
-from evolink_mcp.environment import VARIABLES
 from evolink_mcp.install.clients import BY_ID, config_file
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.history import LocalHistory, Remembered
 from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import VARIABLES
 from tests.support import KEY, Sandbox
 from tests.unit.doctor.runs import Run
 
@@ -78,7 +78,7 @@ def test_a_placeholder_that_no_client_filled_in_is_not_a_key(
     monkeypatch.setenv("EVOLINK_API_KEY", "${user_config.api_key}")
     run = Run(capsys)
     assert run.code == 1
-    assert "did not fill in" in run.only("EVOLINK_API_KEY")[1]
+    assert ("note", True) in [(level, "was not filled in" in text) for level, text in run.found("EVOLINK_API_KEY")]
     assert run.only("key")[0] == "wrong"
 
 
@@ -86,10 +86,19 @@ def test_settings_that_cannot_be_used_are_all_told(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("EVOLINK_BASE_URL", "http://example.com")
-    monkeypatch.setenv("EVOLINK_LOG_LEVEL", "loud")
+    monkeypatch.setenv("EVOLINK_SANDBOX", "perhaps")
     run = Run(capsys)
     assert run.code == 1
     assert len(run.found("settings")) == 2
+
+
+def test_a_setting_that_is_passed_over_is_wrong(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVOLINK_LOG_LEVEL", "loud")
+    run = Run(capsys)
+    assert run.code == 1
+    assert "must be one of DEBUG" in dict(run.found("EVOLINK_LOG_LEVEL"))["wrong"]
 
 
 def test_folders_models_and_overlay_are_looked_at(

@@ -49,7 +49,7 @@ def test_hosts_that_do_not_answer_are_told_with_the_reason(
 def test_a_hung_host_does_not_hold_it_up(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("evolink_mcp.doctor.network.SECONDS", 0.5)
+    monkeypatch.setattr("evolink_mcp.doctor.network.QUESTION_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as hung:
         monkeypatch.setenv("EVOLINK_BASE_URL", f"http://127.0.0.1:{hung.getsockname()[1]}")
         started = time.monotonic()
@@ -69,7 +69,7 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
         await anyio.to_thread.run_sync(end.wait, 30)  # as a name server does that swallows questions
 
     monkeypatch.setattr("evolink_mcp.doctor.network._reach", hangs)
-    monkeypatch.setattr("evolink_mcp.doctor.network.LONGEST", 3.0)
+    monkeypatch.setattr("evolink_mcp.doctor.network.MAX_SECONDS", 3.0)
     started = time.monotonic()
     try:
         run = Run(capsys)

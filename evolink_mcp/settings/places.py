@@ -1,0 +1,67 @@
+"""Folders and files as settings name them: placeholders, ``~``, quotes and ``file:`` links included."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from evolink_mcp.settings.placeholders import Unfilled, fill_in, unfilled
+
+WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
+
+
+def home_folder() -> Path | None:
+    """The user's home folder; ``None`` where there is neither a variable nor an account that names one."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def working_directory() -> Path | None:
+    """The working directory; ``None`` where it was deleted or may not be seen."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name == "nt") -> Path:
+    """The absolute path that ``value`` means on this machine.
+
+    Raises:
+        Unfilled: A placeholder is left in it, and no such path is there.
+        ValueError: It names no place on this machine.
+    """
+    text = _local(value)
+    filled = fill_in(text, environ, home_folder())
+    placeholder = unfilled(filled)
+    if placeholder and not os.path.lexists(filled):
+        raise Unfilled(placeholder)
+    if not windows and WINDOWS_PATH.match(filled):
+        raise ValueError(f"holds a path of Windows, which is none here: {value[:60]!r}.")
+    if not windows and WINDOWS_STYLE.match(text):
+        filled = filled.replace("\\", "/")
+    try:
+        return Path(filled).expanduser().absolute()
+    except (RuntimeError, OSError) as error:
+        raise ValueError(f"holds a path that cannot be used: {value[:60]!r} ({error}).") from None
+
+
+def _local(value: str) -> str:
+    """The path in a ``file:`` link; any other value as it is.
+
+    Raises:
+        ValueError: The link names another machine.
+    """
+    if not value.lower().startswith("file:"):
+        return value
+    parts = urlsplit(value)
+    if parts.netloc.lower() not in ("", "localhost"):
+        raise ValueError(f"holds a link to another machine: {value[:60]!r}.")
+    return url2pathname(parts.path) if not parts.path.startswith("/~") else unquote(parts.path[1:])

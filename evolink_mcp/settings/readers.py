@@ -1,0 +1,185 @@
+"""How the text of a variable becomes its value: one short function for each type.
+
+Each raises :class:`ValueError` with what is wrong, in words that go on after the variable's name: :class:`Unfilled`
+where a placeholder was left, :class:`Partial` where a part of a list can be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from evolink_mcp.settings.placeholders import BRACES, Unfilled, stand_in, unfilled
+from evolink_mcp.settings.places import WINDOWS_PATH, read_path
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Toolset = Literal["media", "text", "account"]
+TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
+ALL = "all"
+STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
+VERSION_PATH = re.compile(r"(?:/api)?/v1/*$")  # gateway/ adds it itself; other clients of the gateway want it written
+
+Reader = Callable[[str, Mapping[str, str]], object]
+
+
+class Partial(ValueError):
+    """A list of which only ``usable`` can be used."""
+
+    def __init__(self, problem: str, usable: object) -> None:
+        super().__init__(problem)
+        self.usable = usable
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that callers present: the SHA-256 of it, and what its callers are called ("" where it has no name)."""
+
+    digest: str = field(repr=False)
+    name: str = ""
+
+
+def read_text(value: str, _environ: Mapping[str, str]) -> str:
+    """The text as it is.
+
+    Raises:
+        Unfilled: It only stands for one.
+    """
+    if stand_in(value):
+        raise Unfilled(value)
+    return value
+
+
+def one_of(words: Mapping[str, object], *usual: str) -> Reader:
+    """A reader of words in any case, synonyms included. A refusal names the ``usual`` ones."""
+
+    def read(value: str, _environ: Mapping[str, str]) -> object:
+        if value.lower() not in words:
+            text = read_text(value, _environ)
+            raise ValueError(f"must be one of {', '.join(usual)}; it is {text[:40]!r}.")
+        return words[value.lower()]
+
+    return read
+
+
+def read_key(value: str, environ: Mapping[str, str]) -> str:
+    if value[0] in "\"'" or value[-1] in "\"'":
+        raise ValueError("has quotation marks around it, which are no part of a key: write it without them.")
+    read_text(value, environ)
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise ValueError("holds characters that no key has (spaces, line ends or non-ASCII).")
+    return value
+
+
+def read_url(value: str, _environ: Mapping[str, str]) -> str:
+    """The base URL of a host of the gateway, without a version or a slash at its end."""
+    if placeholder := unfilled(value):
+        raise Unfilled(placeholder)
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        _ = parts.port  # raises where the port is no number
+    except ValueError:
+        raise ValueError(f"is not a URL: {value[:60]!r}.") from None
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user name or password.")
+    if parts.query or parts.fragment:
+        raise ValueError("must end before any ? or #.")
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
+        raise ValueError(f"must be an https:// URL (http:// on this machine only); it is {value[:60]!r}.")
+    return VERSION_PATH.sub("", value.rstrip("/"))
+
+
+def read_place(value: str, environ: Mapping[str, str]) -> Path:
+    return read_path(value, environ)
+
+
+def read_places(value: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """The folders of a list with ``os.pathsep``. A colon in a placeholder or a link separates nothing."""
+    pattern = r"(?<!\$env):(?![^{}]*\})(?!//)" if os.pathsep == ":" and not WINDOWS_PATH.match(value) else os.pathsep
+    folders: list[Path] = []
+    problems: list[ValueError] = []
+    for each in re.split(pattern, value):
+        try:
+            folders += [read_path(each.strip(), environ)] if each.strip() else []
+        except ValueError as error:
+            problems.append(error)
+    if problems and not folders and all(isinstance(each, Unfilled) for each in problems):
+        raise problems[0]
+    if problems:
+        raise Partial("; ".join(map(str, problems)), tuple(folders))
+    return tuple(folders)
+
+
+def parse_toolsets(text: str) -> tuple[Toolset, ...]:
+    """The toolsets in a list with commas, in their own order; ``all`` is every one of them.
+
+    Raises:
+        Partial: A name is none of them, or there is no name; the message lists them.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    toolsets: tuple[Toolset, ...] = tuple(each for each in TOOLSETS if each in names or ALL in names)
+    if not names or any(name not in (*TOOLSETS, ALL) for name in names):
+        words = ", ".join((*TOOLSETS, ALL))
+        raise Partial(f"must name some of {words}, separated by commas; it is {text[:60]!r}.", toolsets or None)
+    return toolsets
+
+
+def read_toolsets(value: str, environ: Mapping[str, str]) -> tuple[Toolset, ...]:
+    return parse_toolsets(read_text(value, environ))
+
+
+def read_tokens(value: str, environ: Mapping[str, str]) -> tuple[Token, ...]:
+    """The tokens of ``name:token,token,…``, hashed. What is wrong with one is said without showing it."""
+    tokens: list[Token] = []
+    problems: list[str] = []
+    for number, each in enumerate((part.strip() for part in read_text(value, environ).split(",")), start=1):
+        name, _, token = each.rpartition(":")
+        if not each:
+            continue
+        if not token or not token.isascii() or not token.isprintable() or " " in token:
+            problems.append(f"entry {number} has no token of visible ASCII characters")
+        elif len(token) < MIN_TOKEN_CHARACTERS:
+            problems.append(f"the token of entry {number} has less than {MIN_TOKEN_CHARACTERS} characters")
+        elif name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+            problems.append(f"the name of entry {number} may hold 1 to 40 letters, digits, _, . and -")
+        tokens.append(Token(hashlib.sha256(token.encode()).hexdigest(), name))
+    if problems:
+        raise ValueError(f"cannot be used: {'; '.join(problems)}.")
+    return tuple(tokens)
+
+
+def read_state_url(value: str, _environ: Mapping[str, str]) -> str:
+    """The address of shared state. What is wrong with it is said without showing it: it may hold a password."""
+    if match := BRACES.search(value):  # a dollar sign alone may be part of a password
+        raise Unfilled(match[0])
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # raises where the port is no number
+    except ValueError:
+        raise ValueError("is not a URL.") from None
+    if parts.scheme not in STATE_SCHEMES or not host:
+        raise ValueError(f"must be a URL like redis://host:6379/0 (schemes: {', '.join(STATE_SCHEMES)}).")
+    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+        raise ValueError("must name the database by its number (redis://host:6379/0).")
+    if importlib.util.find_spec("redis") is None:
+        raise ValueError("needs the redis extra, which is not installed: pip install 'evolink-mcp[redis]'.")
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as written, is this machine."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""What a client left unfilled is never taken at its word; what names one's own folders is filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.settings import read_settings
+from evolink_mcp.settings.placeholders import fill_in, stand_in, unfilled
+from evolink_mcp.settings.places import read_path
+
+WHOLE = (
+    "${EVOLINK_API_KEY}",
+    "${user_config.api_key}",
+    "${env:EVOLINK_API_KEY}",
+    "${input:evolink-api-key}",
+    "${X:-}",
+    "$EVOLINK_API_KEY",
+    "$(EVOLINK_API_KEY)",
+    "$env:EVOLINK_API_KEY",
+    "%EVOLINK_API_KEY%",
+    "{{EVOLINK_API_KEY}}",
+    "{{ secrets.key }}",
+    "<your-key>",
+    "your-key",
+    "your key",
+    "YOUR_API_KEY",
+    "[key]",
+    "sk-...",
+    "sk-xxxxxxxx",
+    "undefined",
+    "null",
+    "None",
+)
+
+
+@pytest.mark.parametrize("value", WHOLE)
+def test_a_whole_value_that_was_left_unfilled_counts_as_not_set(value: str, tmp_path: Path) -> None:
+    names = ("API_KEY", "OUTPUT_DIR", "UPLOAD_DIRS", "BASE_URL", "SANDBOX", "IMAGE_MODEL", "TOOLSETS", "MODELS_FILE")
+    settings = read_settings({f"EVOLINK_{name}": value for name in names}, cwd=tmp_path)
+    assert settings == read_settings({}, cwd=tmp_path)
+    assert len(settings.ignored) == len(names)
+    for each in settings.ignored:
+        assert each.unfilled
+        assert each.reason.startswith(f"{each.name} holds {value!r}, ")
+
+
+@pytest.mark.parametrize(
+    "value", ["${workspaceFolder}/out", "$PROJECT/out", "%PROJECT%\\out", "{{dir}}/out", "a/${env:X}/b", "$(X)/out"]
+)
+def test_a_folder_that_is_named_in_part_by_a_placeholder_is_not_set(value: str, tmp_path: Path) -> None:
+    settings = read_settings({"EVOLINK_OUTPUT_DIR": value, "EVOLINK_UPLOAD_DIRS": value}, cwd=tmp_path)
+    assert settings.output_dir is None
+    assert settings.upload_dirs == (tmp_path,)
+    assert unfilled(value) in settings.why_ignored("EVOLINK_OUTPUT_DIR")
+
+
+def test_an_address_with_a_placeholder_in_it_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match=r"EVOLINK_BASE_URL holds '\$\{HOST\}', which was not filled in"):
+        read_settings({"EVOLINK_BASE_URL": "https://${HOST}/v1"})
+    with pytest.raises(SettingsError, match="EVOLINK_STATE_URL"):
+        read_settings({"EVOLINK_STATE_URL": "redis://:${PASSWORD}@a.test"})
+    assert read_settings({"EVOLINK_STATE_URL": "redis://:pa$word@a.test"}).state_url
+
+
+def test_variables_of_ones_own_user_are_filled_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for value in ("$HOME/p", "${HOME}/p", "%USERPROFILE%\\p", "~/p", "~\\p", "${userHome}${/}p", "${env:HOME}/p"):
+        assert read_path(value, {}, windows=False) == tmp_path / "p", value
+    assert fill_in("%APPDATA%/a-$USER", {"AppData": "/d", "USER": "me"}, None) == "/d/a-me"
+    assert fill_in("$HOME/$PROJECT", {"PROJECT": "/x"}, None) == "$HOME/$PROJECT"
+
+
+def test_a_folder_may_be_a_link_or_stand_in_quotes(tmp_path: Path) -> None:
+    for value in (f'"{tmp_path}"', f"'{tmp_path}'", tmp_path.as_uri(), f"file://localhost{tmp_path}"):
+        assert read_settings({"EVOLINK_OUTPUT_DIR": value}).output_dir == tmp_path, value
+    folders = f"{tmp_path.as_uri()}:$HOME"
+    assert read_settings({"EVOLINK_UPLOAD_DIRS": folders}).upload_dirs == (tmp_path, Path.home())
+    assert "another machine" in read_settings({"EVOLINK_OUTPUT_DIR": "file://server/x"}).why_ignored(
+        "EVOLINK_OUTPUT_DIR"
+    )
+
+
+@pytest.mark.parametrize("value", ["C:\\Users\\me\\Pictures", "c:/Users", "\\\\server\\share"])
+def test_a_path_of_windows_is_a_folder_on_windows_alone(value: str) -> None:
+    with pytest.raises(ValueError, match="Windows"):
+        read_path(value, {}, windows=False)
+
+
+def test_a_folder_that_is_there_by_that_very_name_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a$b").mkdir()
+    assert read_settings({"EVOLINK_OUTPUT_DIR": f"{tmp_path}/a$b"}).output_dir == tmp_path / "a$b"
+
+
+@pytest.mark.parametrize("key", ['"sk-aaaaaaaaaaaaaaaa"', "'sk-aaaaaaaaaaaaaaaa'", "sk-aa aa", "schlüssel"])
+def test_what_cannot_be_a_key_is_not_sent_as_one(key: str) -> None:
+    settings = read_settings({"EVOLINK_API_KEY": key})
+    assert settings.api_key is None
+    reason = settings.why_ignored("EVOLINK_API_KEY")
+    assert reason
+    assert key not in reason
+
+
+@pytest.mark.parametrize("value", ["sk-proj-nullable", "a$b", "100%", "x<y>z", "my-key", "nothing", "sk-none"])
+def test_an_ordinary_value_stands_for_itself(value: str) -> None:
+    assert stand_in(value) == ""
+    assert read_settings({"EVOLINK_API_KEY": value}).api_key == value
