@@ -15,7 +15,7 @@ from evolink_mcp.gateway import account, wire
 from evolink_mcp.gateway.media import check_task_id
 from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.tools.account_view import BalanceView, BudgetView, TasksView, listed
-from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 
 LIST_SECONDS = 20.0

@@ -23,8 +23,9 @@ from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
 from evolink_mcp.jobs.recover import NEVER_BLINDLY
 from evolink_mcp.sdk.arguments import InvalidArguments, check_arguments
 from evolink_mcp.sdk.tool import StrictTool
-from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.app import App
 from evolink_mcp.tools.audit import CallRecord, outcome_of
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.views import View
 
 logger = logging.getLogger(__name__)

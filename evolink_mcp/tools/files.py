@@ -11,7 +11,7 @@ from pydantic import Field
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.media import uploads
-from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
@@ -43,7 +43,7 @@ async def upload_file(
     given = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
     source = _only_one([name for name, value in given.items() if value is not None])
     names = uploads.check_names(upload_path, file_name)
-    async with call.beating():
+    async with call.heartbeat():
         if file_url is not None:
             call.progress.say("the gateway copies what the link holds")
             uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
@@ -112,7 +112,7 @@ async def list_files(
         except GatewayError as error:
             failed.append(error)
 
-    async with call.beating(), anyio.create_task_group() as group:
+    async with call.heartbeat(), anyio.create_task_group() as group:
         group.start_soon(read_quota)
         group.start_soon(read_list)
     if failed:
@@ -158,7 +158,7 @@ async def delete_file(
         )
     caller = call.caller
     known = await _stored(caller, file_id)
-    gone = not await files.delete_file(caller, file_id, seconds=call.left(FILE_SECONDS - LOOK_SECONDS))
+    gone = not await files.delete_file(caller, file_id, seconds=call.remaining(FILE_SECONDS - LOOK_SECONDS))
     quota = await _quota(caller)
     if gone:
         told = "There is no such file (any more): it was deleted before, has expired, or the id is wrong"

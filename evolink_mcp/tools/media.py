@@ -16,7 +16,7 @@ from evolink_mcp.jobs.wait import GRACE
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
-from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.task_view import finish, task_view
@@ -168,11 +168,11 @@ async def check_task(
     preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
 ) -> TaskView:
     gateway_media.check_task_id(task_id)
-    async with call.beating():
+    async with call.heartbeat():
         waited = await call.app.waits.wait_for(
-            call.caller, task_id, seconds=call.left(wait_seconds), progress=call.progress
+            call.caller, task_id, seconds=call.remaining(wait_seconds), progress=call.progress
         )
-        seconds = call.left(wait_seconds + GRACE)
+        seconds = call.remaining(wait_seconds + GRACE)
         return await finish(call, waited.task, seconds=seconds, notes=waited.notes, preview=preview)
 
 
@@ -196,16 +196,16 @@ async def _generate(
             *map(local.name_files, checked.notes),
             *await call.app.urls.check_links(checked.params, skip=local.is_stand_in),
         ]
-        async with call.beating():
+        async with call.heartbeat():
             sent = checked.params
             if local.names:
                 call.progress.say(f"uploading {local.names}")
-                left = call.left(SUBMIT_SECONDS) - POST_SECONDS
+                left = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
                 sent = await local.upload(caller, checked.params, seconds=left)
                 call.progress.say("sending")
             try:
                 intent, body = {"model": chosen, **checked.params}, {"model": chosen, **sent}
-                seconds = call.left(SUBMIT_SECONDS)
+                seconds = call.remaining(SUBMIT_SECONDS)
                 async with call.app.submits.submitted(caller, kind, body, intent=intent, seconds=seconds) as submitted:
                     call.task_id = submitted.task.id
                     notes += local.notes + ([EARLIER] if submitted.earlier else [])
@@ -248,12 +248,12 @@ async def _delivered(
     try:
         if wait_seconds:
             waited = await call.app.waits.wait_for(
-                caller, task, seconds=call.left(wait_seconds), progress=call.progress
+                caller, task, seconds=call.remaining(wait_seconds), progress=call.progress
             )
             task, notes = waited.task, (*notes, *waited.notes)
         elif not task.final:
             call.app.waits.foresee(caller, task)
-        return await finish(call, task, seconds=call.left(wait_seconds + GRACE), notes=notes)
+        return await finish(call, task, seconds=call.remaining(wait_seconds + GRACE), notes=notes)
     except EvolinkError as error:
         notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
     except Exception:

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import ModelLine, ModelsView
 

@@ -13,7 +13,8 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import media
 from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
-from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.models import models_view
 from evolink_mcp.tools.task_view import task_view
 from evolink_mcp.tools.views import View

@@ -14,7 +14,7 @@ from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
-from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView, credits
 
 LINK_SECONDS = 24 * 3600  # S1, S2

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
 from evolink_mcp.jobs.submit import SUBMIT_SECONDS
-from evolink_mcp.tools.app import Call
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.views import View
@@ -148,9 +148,9 @@ async def _written(call: Call, body: Mapping[str, object], max_tokens: int) -> T
     def grown(characters: int) -> None:
         call.progress.grown(characters, most=max_tokens)
 
-    with anyio.move_on_after(call.left(SUBMIT_SECONDS)):
+    with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
         async with (
-            call.beating(),
+            call.heartbeat(),
             call.app.texts.written(caller, body, seconds=SUBMIT_SECONDS, grown=grown) as written,
         ):
             await call.progress.done()

@@ -35,7 +35,8 @@ from evolink_mcp.errors import EvolinkError
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools import prompts, toolsets
-from evolink_mcp.tools.app import App, Call
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import View
 from evolink_mcp.transports.http import application

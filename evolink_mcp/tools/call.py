@@ -1,0 +1,104 @@
+"""One tool call: who calls, how much time remains, and where progress goes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import Any
+
+import anyio
+from mcp.server.mcpserver import Context
+
+from evolink_mcp.errors import MissingKey, Refused
+from evolink_mcp.gateway import Caller, Exchange
+from evolink_mcp.jobs.memory import owner_of
+from evolink_mcp.jobs.progress import LEAST_GAP, Progress
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.identity import Credential
+
+
+class Call:
+    """What a tool's function works with, beside its arguments. Deadlines count from the moment the call came in."""
+
+    def __init__(self, app: App, context: Context[Any, Any]) -> None:
+        self.app = app
+        self._context = context
+        self._started = app.clock.now()
+        self.progress = Progress(self._report)
+        self.scope = anyio.CancelScope()
+        self.request_id = ""
+        self.task_id = ""
+
+    @cached_property
+    def credential(self) -> Credential:
+        """Who calls."""
+        if self.app.identify is not None:
+            return self.app.identify(self._context.request_context.request)
+        key = self.app.settings.api_key
+        return Credential(key, owner_of(key) if key else "")
+
+    @property
+    def caller(self) -> Caller:
+        """The gateway under the caller's key.
+
+        Raises:
+            MissingKey: None is set.
+        """
+        if self.credential.key is None:
+            raise MissingKey
+        return Caller(self.app.transport, self.credential.key, self.credential.owner, self._record_exchange)
+
+    async def admit(self) -> None:
+        """Admits the call.
+
+        Raises:
+            Refused: The server is stopping, or the caller makes too many calls.
+        """
+        if self.app.stopping:
+            raise Refused(
+                "This server is restarting and did not start the call.",
+                code="stopping",
+                next_step="Make the same call again in a few seconds.",
+            )
+        seconds = await self.app.limits.admit(self.credential.owner, self.app.clock.now())
+        if seconds is not None:
+            raise Refused(
+                f"This server allows each caller {self.app.calls_per_minute} calls a minute, and you have used them.",
+                code="too_many_calls",
+                next_step=f"Call again in {max(math.ceil(seconds), 1)} s. One check_task that waits takes fewer calls "
+                "than many that do not.",
+                retry_after=seconds,
+            )
+
+    def _record_exchange(self, exchange: Exchange) -> None:
+        self.request_id = exchange.request_id or self.request_id
+        if self.app.audit is not None:
+            self.app.audit.record_exchange(exchange)
+
+    def remaining(self, seconds: float) -> float:
+        """The time to a deadline ``seconds`` after the call came in; never below zero."""
+        return max(self._started + seconds - self.app.clock.now(), 0.0)
+
+    @asynccontextmanager
+    async def heartbeat(self) -> AsyncGenerator[None]:
+        """Reports progress at intervals while the block runs, so that the client does not give up on it."""
+        beats: list[asyncio.Task[None]] = []
+        # A task costs more than all else around a quick call, and most calls are over before the first beat.
+        first = asyncio.get_running_loop().call_later(
+            LEAST_GAP, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
+        )
+        try:
+            yield
+        finally:
+            first.cancel()
+            for each in beats:
+                each.cancel()
+                with anyio.CancelScope(shield=True):
+                    await asyncio.wait([each])
+
+    async def _report(self, progress: float, message: str) -> None:
+        """Sends the progress (of 100) to a client that asked for it."""
+        await self._context.report_progress(progress, 100.0, message)
