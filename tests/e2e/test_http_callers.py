@@ -162,7 +162,7 @@ async def test_one_caller_cannot_hold_more_waits_than_allowed(sandbox: Sandbox) 
 
 
 async def test_one_caller_cannot_take_every_connection(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MOST_OF_ONE", 2)
+    monkeypatch.setattr(sse, "MAX_OF_CALLER", 2)
     async with serving(on(sandbox)) as served, AsyncExitStack() as stack:
         http = await stack.enter_async_context(httpx2.AsyncClient(trust_env=False, timeout=20))
         for secret, status in ((ALICE, 200), (ALICE, 200), (ALICE, 429), (BOB, 200)):

@@ -16,8 +16,8 @@ import evolink_mcp
 from evolink_mcp.arguments import parser
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import VARIABLES
-from evolink_mcp.transports.http.application import MCP, PROBES
 from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.http.paths import MCP, PROBES
 from tests.e2e.fleet import SITE, nginx_configuration, site_for
 from tests.programs import free_port, program
 

@@ -18,8 +18,8 @@ from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.settings import Settings, Token
 from evolink_mcp.tools.identity import Credential
-from evolink_mcp.transports.http.answers import refusal
 from evolink_mcp.transports.http.options import Auth
+from evolink_mcp.transports.http.refusals import refusal
 
 KEY_HEADER = "x-evolink-key"
 MAX_SECRET = 512
@@ -57,19 +57,19 @@ def _passthrough(headers: Headers) -> Credential | Response:
 
 def _by_token(tokens: tuple[Token, ...], key: str | None) -> Authenticate:
     def check(headers: Headers) -> Credential | Response:
-        given = _bearer(headers)
-        presented = given[0] if len(given) == 1 else ""
+        bearers = _bearer(headers)
+        presented = bearers[0] if len(bearers) == 1 else ""
         digest = hashlib.sha256(presented.encode("utf-8", "replace")).hexdigest()
-        found: Token | None = None
+        match: Token | None = None
         for token in tokens:  # all of them, so that the time tells nothing
             if hmac.compare_digest(token.digest, digest):
-                found = token
-        if found is None or not _usable(presented):
+                match = token
+        if match is None or not _usable(presented):
             return _unauthorized(
-                "This server needs a token" + (", and this one is not valid." if given else "."),
+                "This server needs a token" + (", and this one is not valid." if bearers else "."),
                 "Send 'Authorization: Bearer <token>', with a token from this server's operator.",
             )
-        return Credential(key, owner_of(f"token {presented}"), found.name, presented)
+        return Credential(key, owner_of(f"token {presented}"), match.name, presented)
 
     return check
 

@@ -12,7 +12,7 @@ from evolink_mcp import __version__
 from evolink_mcp.tools.app import App
 
 CACHED_SECONDS = 15.0
-LOOK_SECONDS = 3.0
+CHECK_SECONDS = 3.0
 
 
 def alive() -> Response:
@@ -25,8 +25,8 @@ class Readiness:
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._looking = anyio.Lock()
-        self._looked = float("-inf")
+        self._lock = anyio.Lock()
+        self._checked_at = float("-inf")
         self._problem = ""
 
     async def answer(self) -> Response:
@@ -38,17 +38,17 @@ class Readiness:
         return JSONResponse(body, 503 if problem else 200, headers={"cache-control": "no-store"})
 
     async def _gateway_problem(self) -> str:
-        """Why the gateway cannot be used, by a look at most 15 s old; "" where it can."""
-        async with self._looking:
-            if time.monotonic() - self._looked >= CACHED_SECONDS:
-                self._problem = await self._look()
-                self._looked = time.monotonic()
+        """Why the gateway cannot be used, by a check at most 15 s old; "" where it can."""
+        async with self._lock:
+            if time.monotonic() - self._checked_at >= CACHED_SECONDS:
+                self._problem = await self._check()
+                self._checked_at = time.monotonic()
             return self._problem
 
-    async def _look(self) -> str:
+    async def _check(self) -> str:
         transport = self._app.transport
         try:
-            with anyio.fail_after(LOOK_SECONDS):
+            with anyio.fail_after(CHECK_SECONDS):
                 async with transport.client.stream("GET", f"{transport.api_url}/") as response:
                     status = response.status_code
         except (

@@ -15,12 +15,16 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
-from starlette.types import Message, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
 
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Exchange
     from evolink_mcp.tools.app import App
     from evolink_mcp.tools.audit import CallRecord
+    from evolink_mcp.transports.http.bodies import Bodies
+    from evolink_mcp.transports.http.connections import Connections
     from evolink_mcp.transports.http.sse import Sse
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
@@ -85,10 +89,22 @@ class Metrics:
         missed = Gauge("evolink_mcp_state_failures", "What shared state did not answer, so far.", registry=registry)
         missed.set_function(lambda: app.state.failures())
 
-    def watch_sse(self, sse: Sse) -> None:
-        """Counts the open connections of ``sse``."""
-        connections = Gauge("evolink_mcp_sse_connections", "Open SSE connections.", registry=self._registry)
-        connections.set_function(lambda: sse.connections)
+    def watch(self, bodies: Bodies, sse: Sse | None) -> None:
+        """Shows what callers hold now."""
+        held = Gauge("evolink_mcp_body_bytes", "Bytes of requests under way.", registry=self._registry)
+        held.set_function(lambda: bodies.size)
+        if sse is not None:
+            connections = Gauge("evolink_mcp_sse_connections", "Open SSE connections.", registry=self._registry)
+            connections.set_function(lambda: sse.connections)
+            backlog = Gauge("evolink_mcp_sse_backlog_bytes", "Bytes of unanswered messages.", registry=self._registry)
+            backlog.set_function(lambda: sse.backlog)
+
+    def watch_connections(self, connections: Connections) -> None:
+        """Shows how many connections there are, beside their limit."""
+        count = Gauge("evolink_mcp_connections", "Open connections.", registry=self._registry)
+        count.set_function(lambda: len(connections.open))
+        limit = Gauge("evolink_mcp_connections_limit", "The most connections at once; 0: any.", registry=self._registry)
+        limit.set_function(lambda: connections.limit)
 
     def record_call(self, record: CallRecord) -> None:
         """Counts a finished tool call."""
@@ -104,15 +120,21 @@ class Metrics:
         status = exchange.status if 100 <= exchange.status <= 599 else 0
         self._upstream.labels(exchange.method, route_of(exchange.path), str(status)).inc()
 
-    def counting(self, endpoint: str, send: Send) -> Send:
-        """Counts the answer of an endpoint by its status."""
+    def count_requests(self, app: ASGIApp) -> ASGIApp:
+        """ASGI middleware: counts answers by endpoint and status."""
 
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._requests.labels(endpoint, str(message["status"])).inc()
-            await send(message)
+        async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+            path = endpoint_of(scope)
+            endpoint = path if path in MCP or path in PROBES else "other"
 
-        return counted
+            async def count(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    self._requests.labels(endpoint, str(message["status"])).inc()
+                await send(message)
+
+            await app(scope, receive, count)
+
+        return counting
 
     def answer(self) -> Response:
         """All numbers, as Prometheus reads them."""

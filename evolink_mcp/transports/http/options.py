@@ -8,12 +8,16 @@ from typing import Literal, get_args
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, is_loopback
+from evolink_mcp.transports.http.paths import prefix_of
 
 Auth = Literal["passthrough", "token", "none"]
 AUTHS: tuple[Auth, ...] = get_args(Auth)
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
-_ORIGIN = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
+_WEB_ORIGIN = re.compile(r"(?i)https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?/?")
+# Of an extension or a desktop app: chrome-extension://id, vscode-webview://*, tauri://localhost, app://-, file://
+_APP_ORIGIN = re.compile(r"(?i)(?!https?:)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\*)?(:\d{1,5})?/?|null")
+_DEFAULT_PORT = re.compile(r"^(http://.+):80$|^(https://.+):443$")
 
 
 @dataclass(frozen=True)
@@ -21,9 +25,10 @@ class HttpOptions:
     """How the HTTP application is reached, by whom, and how much of it.
 
     ``allow_hosts`` are names (any port) or name:port; ``allow_origins`` are
-    scheme://name or scheme://name:port, as browsers send them. Loopback names
-    are always allowed hosts, and allowed origins where the server is bound to
-    loopback. Limits of 0 are none.
+    scheme://name or scheme://name:port, as browsers send them, the schemes of
+    extensions and desktop apps too. Loopback names are always allowed hosts, and
+    allowed origins where the server is bound to loopback. ``root_path`` is the
+    prefix that a proxy in front serves this under. Limits of 0 are none.
     """
 
     host: str = "127.0.0.1"
@@ -33,14 +38,22 @@ class HttpOptions:
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     forwarded_allow_ips: str = "127.0.0.1"
+    root_path: str = ""
     calls_per_minute: int = 120
     waits_per_caller: int = 32
     sse_connections: int = 200
+    connections: int = 1000
     stop_seconds: float = 8.0
 
     @property
     def on_loopback(self) -> bool:
         return is_loopback(self.host)
+
+    @property
+    def origins(self) -> list[str]:
+        """The allowed origins as browsers send them: without a slash at the end or the scheme's own port."""
+        bare = (each.removesuffix("/") if _WEB_ORIGIN.fullmatch(each) else each for each in self.allow_origins)
+        return [_DEFAULT_PORT.sub(r"\1\2", each) for each in bare]
 
     def check(self, settings: Settings) -> None:
         """Says what keeps this from being served.
@@ -75,9 +88,14 @@ class HttpOptions:
             if not _HOST.fullmatch(each)
         ]
         problems += [
-            f"--allow-origin takes scheme://name, or scheme://name:port, without path or *; it is {each[:60]!r}."
+            "--allow-origin takes scheme://name, or scheme://name:port, without path, and * as a name only with the "
+            f"schemes of extensions and apps; it is {each[:60]!r}."
             for each in self.allow_origins
-            if not _ORIGIN.fullmatch(each)
+            if not (_WEB_ORIGIN.fullmatch(each) or _APP_ORIGIN.fullmatch(each))
         ]
+        if self.auth == "none" and "null" in self.allow_origins:
+            problems.append("--auth none and --allow-origin null would let any web page spend this server's credits.")
+        if self.root_path.strip("/") and not prefix_of(self.root_path):
+            problems.append(f"--root-path takes a plain path, as in /evolink; it is {self.root_path[:60]!r}.")
         if problems:
             raise SettingsError(problems)

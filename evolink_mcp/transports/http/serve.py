@@ -12,13 +12,15 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
+from typing import cast
 
 import anyio
 import uvicorn
 
 from evolink_mcp.settings import Settings
-from evolink_mcp.transports.http.application import HttpApplication
-from evolink_mcp.transports.http.edges import MAX_HEADERS
+from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
+from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.stdio import SANDBOX_KEY
 
@@ -32,17 +34,19 @@ class Server(uvicorn.Server):
     """uvicorn, with the signals left to us."""
 
     def __init__(self, application: HttpApplication, options: HttpOptions) -> None:
+        connections = Connections(connection_limit(options.connections) if options.connections else 0)
+        application.metrics.watch_connections(connections)
         super().__init__(
             uvicorn.Config(
                 application,
-                http="h11",  # it bounds the size of headers
+                http=cast("type[Connection]", partial(Connection, connections)),
                 ws="none",
                 lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=True,
-                forwarded_allow_ips=options.forwarded_allow_ips,
+                proxy_headers=False,  # the application's own part, with the prefix
+                backlog=BACKLOG,
                 h11_max_incomplete_event_size=MAX_HEADERS,
                 timeout_keep_alive=int(KEEP_ALIVE),
                 timeout_graceful_shutdown=1,
@@ -134,7 +138,7 @@ def listen(host: str, port: int) -> socket.socket:
         if family == socket.AF_INET6 and host == "::":
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         listener.bind(address)
-        listener.listen(2048)
+        listener.listen(BACKLOG)
     except OSError as problem:
         listener.close()
         raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem

@@ -8,71 +8,151 @@ connection and answers 404 to another.
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
+from uuid import UUID
 
 import anyio
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import MCPServer
 from mcp.server.sse import SseServerTransport
-from mcp.server.transport_security import TransportSecuritySettings
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.tools.identity import Credential
-from evolink_mcp.transports.http.answers import refusal
+from evolink_mcp.transports.http.bodies import MAX_BODY
+from evolink_mcp.transports.http.paths import under_prefix
+from evolink_mcp.transports.http.refusals import refusal
+from evolink_mcp.transports.http.sse_backlog import MAX_BACKLOG, MAX_BACKLOGS, Backlog, CountedReads, CountedWrites
+from evolink_mcp.transports.http.streamable import NO_SECOND_CHECK
 
+logger = logging.getLogger(__name__)
 MESSAGES = "/messages/"
-MOST_OF_ONE = 32  # connections of one caller: one alone must not take everybody's
+_NUMBER = re.compile(rb"session_id=([0-9a-f]{32})")
+MAX_OF_CALLER = 32  # connections: one caller alone must not take everybody's
 
 
 class Sse:
-    """All SSE connections of one process, ``most`` at a time."""
+    """All SSE sessions of one process, ``limit`` at a time; 0 for no limit."""
 
-    def __init__(self, server: MCPServer, security: TransportSecuritySettings, *, most: int, max_body: int) -> None:
+    def __init__(self, server: MCPServer, *, limit: int) -> None:
         self._server = server
-        self._most = most
-        self._transport = SseServerTransport(MESSAGES, security, max_body)
-        self._sessions: dict[anyio.CancelScope, str] = {}
+        self._limit = limit
+        self._transport = SseServerTransport(MESSAGES, NO_SECOND_CHECK, MAX_BODY)
+        self._sessions: set[_Session] = set()
 
     @property
     def connections(self) -> int:
         """How many are open."""
         return len(self._sessions)
 
+    @property
+    def backlog(self) -> int:
+        """Bytes of messages that were accepted and are not answered yet."""
+        return sum(session.backlog.size for session in self._sessions)
+
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection until either side ends it. The scope's user is its owner."""
         owner = scope["user"].access_token.client_id
-        status, full = 0, ""
-        if self._most and len(self._sessions) >= self._most:
-            status, full = 503, f"{self._most} SSE connections are open, the most this server allows."
-        elif list(self._sessions.values()).count(owner) >= MOST_OF_ONE:
-            status, full = 429, f"You have {MOST_OF_ONE} SSE connections open, the most of one caller."
-        if full:
-            next_step = "Try again in a moment, or use Streamable HTTP at /mcp, which keeps no connection open."
-            answer = refusal(status, "too_many_connections", full, next_step=next_step, retry_after=15)
+        if answer := self._no_room(owner, scope):
             await answer(scope, receive, send)
             return
-        session = anyio.CancelScope()
-        self._sessions[session] = owner
+        session = _Session(owner)
+        self._sessions.add(session)
         try:
-            async with self._transport.connect_sse(scope, receive, send) as (received, sent):
-                with session:
-                    await serve_streams(self._server, received, sent)
+            async with self._transport.connect_sse(scope, receive, session.listen(send)) as (received, sent):
+                with session.scope:
+                    reads, writes = CountedReads(received, session.backlog), CountedWrites(sent, session.backlog)
+                    await serve_streams(self._server, reads, writes)
                 await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:
-            self._sessions.pop(session, None)
+            self._sessions.remove(session)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Takes a message for a connection that is open."""
-        # The SDK accepts a message before it hands it on; by then its connection may be gone.
-        with contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError):
-            await self._transport.handle_post_message(scope, receive, send)
+        """Takes a message for a session that is open."""
+        message = await receive()
+        body = message.get("body", b"")
+        session = self._session_of(scope)
+        if session is not None and (answer := self._full(session, len(body))):
+            await answer(scope, receive, send)
+            return
+
+        async def replay() -> Message:
+            return messages.pop() if messages else await receive()
+
+        messages = [message]
+        with contextlib.ExitStack() as stack:
+            if session is not None:
+                stack.enter_context(session.backlog.arrival(scope, body))
+            # The SDK accepts a message before it hands it on; by then its connection may be gone.
+            stack.enter_context(contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError))
+            await self._transport.handle_post_message(scope, replay, send)
 
     def close(self) -> None:
         """Ends all connections in order."""
         for session in list(self._sessions):
-            session.cancel()
+            session.scope.cancel()
+
+    def _session_of(self, scope: Scope) -> _Session | None:
+        """The session that a message names, if it is its caller's own; the SDK refuses others."""
+        owner = scope["user"].access_token.client_id
+        try:
+            number = UUID(hex=Request(scope).query_params.get("session_id", ""))
+        except ValueError:
+            return None
+        return next((each for each in self._sessions if (each.number, each.owner) == (number.hex, owner)), None)
+
+    def _no_room(self, owner: str, scope: Scope) -> Response | None:
+        """The answer to one connection too many."""
+        if self._limit and len(self._sessions) >= self._limit:
+            status, message = 503, f"{self._limit} SSE connections are open, the most this server allows."
+        elif sum(session.owner == owner for session in self._sessions) >= MAX_OF_CALLER:
+            status, message = 429, f"You have {MAX_OF_CALLER} SSE connections open, the most of one caller."
+        else:
+            return None
+        path = under_prefix(scope, "/mcp")
+        next_step = f"Try again in a moment, or use Streamable HTTP at {path}, which keeps no connection open."
+        return refusal(status, "too_many_connections", message, next_step=next_step, retry_after=15)
+
+    def _full(self, session: _Session, size: int) -> Response | None:
+        """The answer to a message that is too much; where all sessions hold too much, the largest is closed."""
+        if session.backlog.size + size > MAX_BACKLOG:
+            return refusal(
+                429,
+                "unread_answers",
+                "This session has too many messages without an answer.",
+                next_step="Read the answers from the event stream, then send this again.",
+                retry_after=5,
+            )
+        if self.backlog + size > MAX_BACKLOGS:
+            largest = max(self._sessions, key=lambda each: each.backlog.size)
+            logger.warning("Closing an SSE session: its unanswered messages hold the most of %d bytes", self.backlog)
+            largest.scope.cancel()
+        return None
+
+
+class _Session:
+    """One open connection: whose, how it is called, and what it holds."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.number = ""
+        self.scope = anyio.CancelScope()
+        self.backlog = Backlog()
+
+    def listen(self, send: Send) -> Send:
+        """Learns the number of the session from its first event, which tells the client where to post."""
+
+        async def listening(message: Message) -> None:
+            if not self.number and (match := _NUMBER.search(message.get("body", b""))):
+                self.number = match[1].decode()
+            await send(message)
+
+        return listening
 
 
 def as_user(credential: Credential) -> AuthenticatedUser:

@@ -121,7 +121,7 @@ def test_no_id_becomes_a_label(path: str, route: str) -> None:
 
 
 def test_refusals_are_json_rpc_errors() -> None:
-    from evolink_mcp.transports.http.answers import refusal
+    from evolink_mcp.transports.http.refusals import refusal
 
     body = json.loads(bytes(refusal(401, "unauthorized", "No.", next_step="Yes.").body))
     assert (body["jsonrpc"], body["id"]) == ("2.0", None)

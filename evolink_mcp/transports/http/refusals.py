@@ -52,7 +52,7 @@ def in_json(scope: Scope, receive: Receive, send: Send, *, next_step: str = "") 
     """Turns the plain-text refusals of what is below into refusals as above."""
     held: list[Message] = []
 
-    async def turned(message: Message) -> None:
+    async def turn(message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400 and not _is_json(message):
             held.append(message)
         elif not held:
@@ -71,7 +71,7 @@ def in_json(scope: Scope, receive: Receive, send: Send, *, next_step: str = "") 
             )
             await answer(scope, receive, send)
 
-    return turned
+    return turn
 
 
 def _is_json(start: Message) -> bool:

@@ -1,0 +1,190 @@
+"""The limits of request bodies: their size, their time, their complexity, and how much of them is held in all.
+
+A caller is whoever presents a credential, and made-up ones cost nothing. So
+there is a bound for all callers together beside the bound of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import Message, Receive
+
+from evolink_mcp.transports.http.refusals import refusal
+
+MIB = 1024 * 1024
+MAX_BODY = 4 * MIB
+MAX_BODIES = 64 * MIB  # of all callers, from their first byte to the end of the answer
+MAX_BODIES_OF_CALLER = 16 * MIB
+MIN_CHARGE = 256 * 1024  # what a body counts for at least until it has arrived, so that their number is bounded too
+BODY_SECONDS = 30.0  # for a whole body to arrive
+MAX_VALUES = 20_000  # in one JSON body; a tool call has a few dozen
+MAX_DEPTH = 64
+
+_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
+
+
+class Bodies:
+    """The bodies that are held now, by caller."""
+
+    def __init__(self) -> None:
+        self._held: dict[_Body, None] = {}  # the oldest first
+
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return sum(body.charge for body in self._held)
+
+    @asynccontextmanager
+    async def read(self, receive: Receive, owner: str) -> AsyncGenerator[Receive | Response]:
+        """Reads a body, and holds it for the length of the block; yields it as a channel, or the answer to give."""
+        body = _Body(owner)
+        self._held[body] = None
+        try:
+            yield await self._arrival(body, receive)
+        finally:
+            del self._held[body]
+
+    async def _arrival(self, body: _Body, receive: Receive) -> Receive | Response:
+        with anyio.move_on_after(BODY_SECONDS) as body.arrival:
+            while not body.complete:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return Response(status_code=400)  # nobody reads this: the client is gone
+                body.add(message)
+                if len(body.content) > MAX_BODY:
+                    return too_large()
+                if answer := self._over_share(body):
+                    return answer
+        if not body.complete:
+            return body.refusal or _too_slow()
+        content = bytes(body.content)
+        body.content.clear()
+        if answer := _batch(content) or too_complex(content):
+            return answer
+        return _channel(content, receive)
+
+    def _over_share(self, body: _Body) -> Response | None:
+        """The answer to a body for which there is no room. The oldest unfinished one makes room for those of others."""
+        if sum(each.charge for each in self._held if each.owner == body.owner) > MAX_BODIES_OF_CALLER:
+            return _busy(429, "Your requests under way hold as much as one caller's may.")
+        while self.size > MAX_BODIES:
+            oldest = next(each for each in self._held if each is body or each.unfinished)
+            full = _busy(503, "The requests under way hold as much as this server allows.")
+            if oldest is body:
+                return full
+            oldest.give_up(full)
+        return None
+
+
+class _Body:
+    """One body: what has arrived of it, and what it counts for."""
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.content = bytearray()
+        self.complete = False
+        self.charge = 0
+        self.arrival = anyio.CancelScope()
+        self.refusal: Response | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it is still arriving."""
+        return not self.complete and self.refusal is None
+
+    def add(self, message: Message) -> None:
+        self.content += message.get("body", b"")
+        self.complete = not message.get("more_body", False)
+        self.charge = len(self.content) if self.complete else max(len(self.content), MIN_CHARGE)
+
+    def give_up(self, answer: Response) -> None:
+        """Ends its arrival with ``answer``."""
+        self.refusal, self.charge = answer, 0
+        self.arrival.cancel()
+
+
+def declared_too_large(headers: Headers) -> Response | None:
+    """The answer to a body that is too large by its own ``Content-Length``."""
+    length = headers.get("content-length", "")
+    return too_large() if length.isdecimal() and int(length[:20]) > MAX_BODY else None
+
+
+def too_large() -> Response:
+    """The answer to a body over ``MAX_BODY``."""
+    return refusal(
+        413,
+        "too_large",
+        f"A request may have {MAX_BODY // MIB} MiB.",
+        next_step="Do not send large files as base64_data: put the file where a public https link leads to it and call "
+        "upload_file(file_url=…).",
+    )
+
+
+def too_complex(content: bytes) -> Response | None:
+    """The answer to JSON of so many values, or so deep, that one request would hold up those of others."""
+    openers = content.count(b"{") + content.count(b"[")
+    if openers <= MAX_DEPTH and content.count(b",") <= MAX_VALUES:
+        return None  # the usual case, without a closer look at what is in strings
+    bare = content.replace(rb"\\", b"").replace(rb"\"", b"")
+    if bare.count(b'"') > 4 * MAX_VALUES:
+        return _too_complex(f"{MAX_VALUES} values")
+    marks = b"".join(bare.split(b'"')[::2]).translate(None, _NO_MARKS)
+    if len(marks) > 2 * MAX_VALUES:
+        return _too_complex(f"{MAX_VALUES} values")
+    depth = 0
+    for mark in marks:
+        depth += (mark in b"{[") - (mark in b"}]")
+        if depth > MAX_DEPTH:
+            return _too_complex(f"values nested {MAX_DEPTH} deep")
+    return None
+
+
+def _too_complex(bound: str) -> Response:
+    return refusal(
+        400,
+        "too_complex",
+        f"A request may hold {bound}.",
+        next_step="Send fewer arguments in one request.",
+    )
+
+
+def _too_slow() -> Response:
+    return refusal(
+        408,
+        "too_slow",
+        f"The request did not arrive within {BODY_SECONDS:.0f} s.",
+        next_step="Send it again over a faster connection, or send a link in place of base64_data.",
+        headers={"connection": "close"},
+    )
+
+
+def _busy(status: int, message: str) -> Response:
+    return refusal(
+        status,
+        "too_much_at_once",
+        message,
+        next_step="Send it again in a few seconds.",
+        headers={"connection": "close"},
+        retry_after=5,
+    )
+
+
+def _batch(content: bytes) -> Response | None:
+    if content.lstrip()[:1] != b"[":
+        return None
+    return refusal(400, "no_batches", "Batches are no part of this protocol.", next_step="Send one request a POST.")
+
+
+def _channel(content: bytes, receive: Receive) -> Receive:
+    """A body that has arrived, as ASGI hands it on; afterwards comes what comes of the connection."""
+    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

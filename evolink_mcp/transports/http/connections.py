@@ -1,0 +1,168 @@
+"""The limits of connections: how many, how long for a request's head, how long for reading an answer.
+
+uvicorn bounds none of these while a client holds a connection without a whole
+request, so its HTTP protocol is extended here by what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to the end of its headers
+READ_SECONDS = 30.0  # for a client to make room for more of an answer
+SPARE_DESCRIPTORS = 300  # for the gateway, the store, files; and what one round of accepting may take beyond the limit
+BACKLOG = 200  # connections that wait to be accepted, and are accepted in one round
+
+_FULL_BODY = b"This server has as many connections as it allows. Try again in a few seconds."
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 5\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(_FULL_BODY), _FULL_BODY)
+)
+logger = logging.getLogger(__name__)
+
+
+class Connections:
+    """The open connections of one process, ``limit`` at most; 0 for no limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.open: set[Connection] = set()
+        self.refused = 0
+        self._spare: dict[Connection, None] = {}  # without a whole request; the oldest first
+
+    @property
+    def idle(self) -> int:
+        """How many carry no request."""
+        return len(self._spare)
+
+    def add(self, connection: Connection) -> bool:
+        """Counts a connection. The one that has been without a request for longest makes room; false where none has."""
+        self.open.add(connection)
+        if not self.limit or len(self.open) <= self.limit:
+            return True
+        self.refused += 1
+        logger.warning("More than %d connections: closing one that carries no request", self.limit)
+        if self._spare:
+            oldest = next(iter(self._spare))
+            self.remove(oldest)
+            oldest.transport.abort()
+            return True
+        return False
+
+    def remove(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        self._spare.pop(connection, None)
+
+    def rest(self, connection: Connection) -> None:
+        """Takes note that a connection carries no whole request."""
+        self._spare.setdefault(connection, None)
+
+    def work(self, connection: Connection) -> None:
+        """Takes note that a connection carries a request."""
+        self._spare.pop(connection, None)
+
+
+class Connection(H11Protocol):
+    """One connection. The scope's ``state`` leads requests to it, as ``connection``."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
+        self._pool = connections
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._read_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether what is sent now reaches nobody."""
+        return self.transport.is_closing()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().connection_made(transport)
+        if self._pool.add(self):
+            self._watch(expected=True)
+        else:
+            transport.write(_FULL)
+            transport.close()
+            self._read_timer = self._after(READ_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pool.remove(self)
+        _cancel(self._head_timer)
+        _cancel(self._read_timer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        self._watch(expected=True)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():  # once all is written
+            self._read_timer = self._read_timer or self._after(READ_SECONDS)
+        self._watch(expected=self.conn.their_state is h11.SEND_BODY)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._read_timer = self._read_timer or self._after(READ_SECONDS)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_timer = _cancel(self._read_timer)
+
+    def _watch(self, *, expected: bool) -> None:
+        """Bounds the time of a client that owes the rest of a request, of its head or of a body nobody wants.
+
+        Args:
+            expected: More is to come of what has begun. Without it an idle
+                connection is uvicorn's to keep alive, and to close.
+        """
+        if self.transport.is_closing():
+            return
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # none before the first request
+        if cycle is not None and not cycle.response_complete:
+            self._pool.work(self)
+            self._head_timer = _cancel(self._head_timer)
+            return
+        self._pool.rest(self)
+        if expected:
+            self._head_timer = self._head_timer or self._after(HEAD_SECONDS)
+
+    def _after(self, seconds: float) -> asyncio.TimerHandle:
+        close: Callable[[], None] = self.transport.abort
+        return self.loop.call_later(seconds, close)
+
+
+def connection_limit(most: int) -> int:
+    """How many connections the system's limit of open files leaves room for, ``most`` at most; raises that limit."""
+    try:
+        import resource
+    except ImportError:  # Windows counts no sockets among its files
+        return most
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = most + SPARE_DESCRIPTORS
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(most, soft - SPARE_DESCRIPTORS), 1)
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

@@ -1,0 +1,57 @@
+"""How the application ends: what is under way comes to an end that its caller is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import anyio
+
+from evolink_mcp.tools.app import App
+
+LINGER_SECONDS = 1.0  # without a request, before a stopping server takes it that nobody has one left
+NOTICE_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to be cut off
+
+
+class Stopping:
+    """The end of one application, within ``seconds``.
+
+    New tool calls and connections are refused, waits end with what is known,
+    paid requests under way are waited for. Calls that are still not done then
+    are cut off, and say so. Lists are still served a moment longer: some
+    clients check a result against the list of tools before they show it.
+    """
+
+    def __init__(self, app: App, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._open = 0
+        self._last_request = 0.0
+
+    @contextmanager
+    def request(self) -> Generator[None]:
+        """A request under way, until its answer is out."""
+        self._last_request = time.monotonic()
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    async def run(self) -> None:
+        """Returns when all calls have ended, or time is up."""
+        end = time.monotonic() + self._seconds
+        busy, self._last_request = bool(self._app.running), time.monotonic()
+        self._app.stop()
+        await self._quiet(end - NOTICE_SECONDS)
+        for call in list(self._app.running):
+            call.scope.cancel()
+        await self._quiet(end)
+        while busy and time.monotonic() < min(self._last_request + LINGER_SECONDS, end):
+            await anyio.sleep(0.05)
+
+    async def _quiet(self, end: float) -> None:
+        """Waits until no call is under way and every answer is out, or until ``end``."""
+        while (self._app.running or self._open) and time.monotonic() < end:
+            await anyio.sleep(0.02)
