@@ -1,4 +1,4 @@
-"""docs/models.md, made of the registry: for people who look before they install."""
+"""What is made of the registry: docs/models.md, for people who look before they install, and the schema for editors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from evolink_mcp.registry import Model, Registry, describe, load
+from evolink_mcp.registry import DATA, Model, Registry, describe, load, shape
 
 MODELS = Path(__file__).parents[1] / "docs" / "models.md"
 TITLES = {"image": "Images", "video": "Videos", "audio": "Sound", "asset": "Characters and elements"}
@@ -75,3 +75,4 @@ def _span(ends: list[object]) -> str:
 
 def write() -> None:
     MODELS.write_text(models_page(load()), encoding="utf-8")
+    (DATA / "schema.json").write_text(shape.schema(), encoding="utf-8")

@@ -1,7 +1,7 @@
 """What every model takes, where that is written, and how hard to hold it.
 
 A library of its own: data files, the loader that reads them, and the check of a call before any money is spent. No MCP
-and no HTTP live here, nothing of the rest of the package is imported, and no model's name is known outside `data/`.
+and no HTTP live here, nothing of the rest of the package is imported, and no model's name is known outside ``data/``.
 
     registry = load()
     checked = registry.check("image", model, {"prompt": "A red fox", "n": 2})
@@ -14,7 +14,7 @@ from pathlib import Path
 from evolink_mcp.registry.build import Models
 from evolink_mcp.registry.describe import describe, describe_text
 from evolink_mcp.registry.overlay import load_overlay
-from evolink_mcp.registry.reading import DataError, Tables, read_files
+from evolink_mcp.registry.reading import DataError, Files
 from evolink_mcp.registry.registry import Registry
 from evolink_mcp.registry.spec import Checked, Model, Parameter, Problem, Rule
 
@@ -37,16 +37,16 @@ DATA = Path(__file__).parent / "data"
 def load(overlay: Path | None = None, *, allow_unlisted: bool = False) -> Registry:
     """The registry: built-in models, read once a process, and the user's own file on top.
 
-    A faulty overlay never raises; `Registry.overlay_problems` says what is wrong with it. With `allow_unlisted`, a
+    A faulty overlay never raises; ``Registry.overlay_problems`` says what is wrong with it. With ``allow_unlisted``, a
     model that is not listed is sent nearly unchecked instead of refused.
     """
-    tables, models = _built_in()
+    files, models = _built_in()
     if overlay is not None:
-        return load_overlay(overlay, tables, models, allow_unlisted=allow_unlisted)
-    return Registry(tables, models, allow_unlisted=allow_unlisted)
+        return load_overlay(overlay, files.whole, models, allow_unlisted=allow_unlisted)
+    return Registry(files.common, models, allow_unlisted=allow_unlisted)
 
 
 @cache
-def _built_in() -> tuple[Tables, Models]:
-    tables = read_files(sorted(DATA.glob("*.toml")))
-    return tables, Models(tables)
+def _built_in() -> tuple[Files, Models]:
+    files = Files(sorted(DATA.glob("*.toml"), key=lambda path: (path.stem != "common", path.stem)))
+    return files, Models(files)

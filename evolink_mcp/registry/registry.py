@@ -7,8 +7,7 @@ from typing import cast
 from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
-from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Parameter
-from evolink_mcp.registry.vocabulary import ENDPOINTS
+from evolink_mcp.registry.spec import ENDPOINTS, AnyEndpoint, Checked, Model, Parameter
 
 
 class Registry:
@@ -32,24 +31,30 @@ class Registry:
         self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
         self.closed: frozenset[str] = frozenset(tables.section("closed"))
         """Parameters S1 to S4 give to named models only: refused elsewhere even where a page is not fully known."""
-        self.spellings = spellings(tables.section("spellings"), "spellings")
+        self.spellings = spellings(tables.section("spellings"))
         self.sources = {name: str(row[1]) for name, row in tables.section("sources").items()}
         """What each source name in notes and tables stands for."""
         self._short_forms = cast(Mapping[str, list[str]], tables.section("capabilities"))
         builder = Builder(tables)
         self.common: Mapping[str, Parameter] = {
-            name: builder.parameter(name, raw, "docs", "", f"common.{name}")
+            name: builder.parameter(name, raw, "docs", "image", f"common.{name}")
             for name, raw in tables.section("common").items()
         }
-        self._aliases = {str(alias): name for name in models for alias in tables.models[name].get("aliases", ())}
 
     @cached_property
-    def link_names(self) -> frozenset[str]:
-        """Every parameter, nested ones and friendly spellings included, that holds links to files to be read."""
-        names: set[str] = set()
-        for parameters in (self.common, *(model.parameters for model in self.models.values())):
-            names.update(_link_names(parameters))
-        return frozenset(names | {name for name, spelling in self.spellings.items() if names & {*spelling.to}})
+    def _aliases(self) -> Mapping[str, str]:
+        return {alias: model.id for model in self.models.values() for alias in model.aliases}
+
+    def link_names(self, name: str) -> frozenset[str]:
+        """Every parameter of a model that holds links to files, nested ones and friendly spellings included.
+
+        For a model that is not listed: those of all models.
+        """
+        model = self.get(name)
+        models = self.models.values() if model is None else (model,)
+        names = {name for one in models for name in _link_names(one.parameters)}
+        friendly = {**self.spellings, **(model.spellings if model else {})}
+        return frozenset(names | {name for name, spelling in friendly.items() if names & {*spelling.to}})
 
     def get(self, name: str) -> Model | None:
         """A model by its exact id or alias."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from evolink_mcp.registry.conditions import amount, is_number, lookup, meets, present
-from evolink_mcp.registry.spec import Rule
+from evolink_mcp.registry.spec import Rule, RuleKind
 from evolink_mcp.registry.text import listed, quote, same
 
 # Each kind of rule and the keys it cannot do without.
-KINDS: Mapping[str, tuple[str, ...]] = {
+NEEDS: Mapping[RuleKind, tuple[str, ...]] = {
     "requires": ("for", "of"),  # for is given: so must be all of these
     "excludes": ("for", "of"),  # for is given: none of these may be
     "only-with": ("for", "with"),  # for may be given only where the condition holds

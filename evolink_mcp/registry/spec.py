@@ -1,6 +1,6 @@
 """The shapes the registry speaks in: a model, its parameters, its rules, and the answer to a check.
 
-Everything here is frozen and built once from the data files; `build.py` is the only maker.
+Everything here is frozen and built once from the data files; ``build.py`` is the only maker.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,37 @@ Endpoint = Literal["image", "video"]
 """The endpoints the tools call."""
 AnyEndpoint = Endpoint | Literal["audio"]
 """Those a model may have: data can describe models of sound before a tool calls them."""
+ENDPOINTS: tuple[AnyEndpoint, ...] = ("image", "video", "audio")
+Status = Literal["active", "legacy", "placeholder", "name-only"]
+ValueType = Literal[
+    "string",
+    "integer",
+    "number",
+    "boolean",
+    "url",
+    "task",
+    "url-list",
+    "string-list",
+    "integer-list",
+    "number-list",
+    "object",
+    "object-list",
+]
+LinkForm = Literal["url", "data", "base64"]
 Form = Literal["ratio", "pixels", "word"]
+RuleKind = Literal[
+    "requires",
+    "excludes",
+    "only-with",
+    "allowed-when",
+    "at-least-one-of",
+    "count-of",
+    "sum-of",
+    "difference-of",
+    "no-effect-when",
+    "advise",
+]
+SpellingShape = Literal["same", "list", "single", "spread"]
 
 Raw = dict[str, Any]
 """A table as it stands in a data file."""
@@ -39,7 +69,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a `WxH` value must satisfy. Edges and pixels in px; `ratio` is the longer edge over the shorter."""
+    """What a ``WxH`` value must satisfy. Edges and pixels in px; ``ratio`` is the longer edge over the shorter."""
 
     multiple: int = 1
     edge: Span | None = None
@@ -49,7 +79,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One question about one parameter of a call. An absent parameter answers `or_absent`."""
+    """One question about one parameter of a call. An absent parameter answers ``or_absent``."""
 
     values: tuple[object, ...] | None = None
     present: bool | None = None
@@ -83,7 +113,7 @@ class Tolerance:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter. `allowed`, `range` and `size` are alternatives: a value that fits any of those given is right."""
+    """One parameter. ``allowed``, ``range`` and ``size`` are alternatives: a value that fits one of them is right."""
 
     name: str
     types: tuple[str, ...]
@@ -103,7 +133,7 @@ class Parameter:
     callback: bool = False
     default: object = None
     soft: Mapping[str, str] = field(default_factory=_empty)
-    """Limits merely warned of although `hold` refuses, each with its own source."""
+    """Limits merely warned of although ``hold`` refuses, each with its own source."""
     tolerate: Tolerance | None = None
     caution: str = ""
     """A note added whenever the parameter is sent."""
@@ -123,10 +153,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule across parameters. It speaks when `when` holds and `unless` does not, and mostly (see `rules.py`) only
-    when `parameter` is given."""
+    """A rule across parameters. It applies when ``when`` holds and ``unless`` does not, and mostly (see ``rules.py``)
+    only when ``parameter`` is given."""
 
-    kind: str
+    kind: RuleKind
     message: str
     source: str
     hold: Hold
@@ -145,7 +175,7 @@ class Spelling:
     """A friendly spelling and the wire parameter(s) it stands for."""
 
     to: tuple[str, ...]
-    shape: Literal["same", "list", "single", "spread"] = "same"
+    shape: SpellingShape = "same"
     values: Mapping[str, object] = field(default_factory=_empty)
 
 
@@ -154,12 +184,12 @@ class Model:
     id: str
     kind: Kind
     endpoint: Endpoint
-    """Of built-in models; a model of the user's own file may also have `audio`, which no tool calls yet."""
+    """Of built-in models; a model of the user's own file may also have ``audio``, which no tool calls yet."""
     provider: str
     description: str
     capabilities: tuple[str, ...]
     beta: bool
-    status: str
+    status: Status
     aliases: tuple[str, ...]
     replacements: tuple[str, ...]
     parameters: Mapping[str, Parameter]
@@ -167,6 +197,16 @@ class Model:
     example: Mapping[str, object]
     notes: tuple[str, ...]
     sources: tuple[str, ...]
+    since: str = ""
+    """When it appeared, as ``2026-05`` or a season; empty where no page says."""
+    superseded_by: str = ""
+    """The model that took its place while this one still works."""
+    head: bool = False
+    """The present one of its family, listed without being asked for."""
+    markers: tuple[str, ...] = ()
+    """How a prompt refers to the inputs, as ``@image1``."""
+    follow_ups: tuple[str, ...] = ()
+    """Models that take a task of this one and go on from it."""
     open: bool = False
     """Its page is not fully known: a parameter that is not listed is sent, with a note."""
     spellings: Mapping[str, Spelling] = field(default_factory=_empty)
@@ -174,7 +214,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason to refuse. `message` is one readable line; ``value`` is what the call has, shortened."""
+    """A reason to refuse. ``message`` is one readable line; ``value`` is what the call has, shortened."""
 
     parameter: str
     message: str
@@ -185,7 +225,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The answer to a check: refuse when `problems` is not empty, else send `params` beside the model."""
+    """The answer to a check: refuse when ``problems`` is not empty, else send ``params`` beside the model."""
 
     model: Model | None
     params: dict[str, object] = field(default_factory=dict[str, object])

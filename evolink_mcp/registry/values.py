@@ -20,6 +20,7 @@ CALLED = {
     "number": "a number",
     "boolean": "true or false",
     "url": "a link",
+    "task": "the id of an earlier task",
     "url-list": "a list of links",
     "string-list": "a list of texts",
     "integer-list": "a list of whole numbers",
@@ -29,6 +30,7 @@ CALLED = {
 }
 _SWITCHES = {"true": True, "on": True, "false": False, "off": False}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
+_TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,127}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -63,7 +65,7 @@ def _is(kind: str, value: object) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"
     if isinstance(value, str):
-        return kind in ("string", "url")
+        return kind in ("string", "url", "task")
     if isinstance(value, int):
         return kind in ("integer", "number")
     if isinstance(value, float):
@@ -128,6 +130,10 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
         _check_span(parameter, "bytes", len(value.encode("utf-8", "surrogatepass")), value, path, report)
     if kind == "url":
         _check_link(parameter, value, path, report)
+        return value
+    if kind == "task" and not _TASK.fullmatch(value):
+        allowed = CALLED[kind]
+        report.fault(("refuse", ""), path, f"{quote(value)} is not {allowed}", value=quote(value), allowed=allowed)
         return value
     sent = _normal(parameter, value)
     if sent != value:

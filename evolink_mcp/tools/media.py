@@ -190,7 +190,7 @@ async def _generate(
     if not isinstance(chosen, str) or not chosen:
         raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
     registry = call.app.registry
-    with LocalInputs.find(params, registry.link_names, call.app.upload_dirs) as local:
+    with LocalInputs.find(params, registry.link_names(chosen), call.app.upload_dirs) as local:
         checked = _checked(call, kind, chosen, local)
         notes = [
             *map(local.name_files, checked.notes),

@@ -26,7 +26,7 @@ from tests.support import KEY, Sandbox
 pytestmark = pytest.mark.xdist_group("package")  # what is built once serves all of them
 STEM = f"evolink_mcp-{__version__}"
 # What may be in the wheel beside Python files.
-DATA = {"evolink_mcp/py.typed", *(f"evolink_mcp/registry/data/{path.name}" for path in ROOT.rglob("data/*.toml"))}
+DATA = {"evolink_mcp/py.typed", *(path.relative_to(ROOT).as_posix() for path in ROOT.glob("evolink_mcp/*/data/*.*"))}
 INFO = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
 

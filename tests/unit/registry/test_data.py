@@ -5,31 +5,40 @@ from pathlib import Path
 
 import pytest
 
-from evolink_mcp.registry import DATA, DataError
+from evolink_mcp.registry import DATA, DataError, shape
 from evolink_mcp.registry.build import Builder, Models
 from evolink_mcp.registry.overlay import faults
-from evolink_mcp.registry.reading import read_files
+from evolink_mcp.registry.reading import Files, read_file
 from tests.unit.registry.support import callable_models, model, registry
 
-FILES = sorted(DATA.glob("*.toml"))
+COMMON, *FAMILIES = (DATA / "common.toml", *sorted(DATA.glob("*-*.toml")))
+
+
+def files() -> Files:
+    return Files((COMMON, *FAMILIES))
+
+
+@pytest.mark.parametrize("path", [COMMON, *FAMILIES], ids=lambda path: path.stem)
+def test_a_file_has_the_shape_that_a_users_own_is_held_to(path: Path) -> None:
+    assert list(map(str, shape.faults(shape.File, read_file(path)))) == []
+    assert path.read_text(encoding="utf-8").startswith("#:schema schema.json\n")
+
+
+def test_the_schema_for_editors_is_the_shape() -> None:
+    assert (DATA / "schema.json").read_text(encoding="utf-8") == shape.schema(), "run make generated"
 
 
 @pytest.mark.parametrize("name", list(registry().models))
 def test_a_model_has_no_fault(name: str) -> None:
-    assert faults(registry(), name) == []
+    assert list(faults(registry(), name)) == []
 
 
-def test_files_are_grouped_by_kind_and_family() -> None:
-    names = [path.stem for path in FILES]
-    assert names[0] == "common"
-    assert all(re.fullmatch(r"(image|video)-[a-z]+", name) for name in names[1:])
-    for path in FILES[1:]:
-        endpoint, _, family = path.stem.partition("-")
-        tables = read_files([DATA / "common.toml", path])
-        assert tables.models
-        models = [model(name) for name in tables.models]
-        assert {one.endpoint for one in models} == {endpoint}
-        assert {one.provider.lower() for one in models} == {family}
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
+def test_files_are_grouped_by_endpoint_and_family(path: Path) -> None:
+    endpoint, _, family = path.stem.partition("-")
+    models = [model(name) for name in read_file(path)["model"]]
+    assert {one.endpoint for one in models} == {endpoint}
+    assert {one.provider.lower() for one in models} == {family}
 
 
 @pytest.mark.parametrize("name", callable_models())
@@ -47,25 +56,23 @@ def test_every_model_takes_a_callback(name: str) -> None:
 
 
 def test_every_shared_parameter_and_rule_is_used() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in FILES)
-    tables = read_files(FILES)
-    for name in [*tables.section("shared"), *tables.section("rules"), *tables.section("lists")]:
-        assert len(re.findall(rf"['\"]{re.escape(name)}['\"]", text)) >= 1, name
+    text = "\n".join(path.read_text(encoding="utf-8") for path in (COMMON, *FAMILIES))
+    for name in (name for section in ("shared", "rules", "lists") for name in files().whole.section(section)):
+        assert re.search(rf"['\"]{re.escape(name)}['\"]", text), name
 
 
 def test_the_order_names_models_that_are_there() -> None:
-    tables = read_files(FILES)
-    ordered = [name for names in tables.section("order").values() for name in names]
-    assert set(ordered) <= set(tables.models)
+    ordered = [name for names in files().common.section("order").values() for name in names]
+    assert set(ordered) <= set(files().endpoints)
     assert len(ordered) == len(set(ordered))
 
 
 def test_a_source_with_seeds_refuses_and_one_of_tables_or_prose_warns() -> None:
-    builder = Builder(read_files(FILES))
+    builder = Builder(files().common)
     for source, hold in [("S3", "refuse"), ("docs", "refuse"), ("docs-prose", "warn"), ("older docs", "warn")]:
-        parameter = builder.parameter("x", {"type": "string", "source": source}, "docs", "", "x")
+        parameter = builder.parameter("x", {"type": "string", "source": source}, "docs", "image", "x")
         assert parameter.hold == hold
-    both = builder.parameter("x", {"type": "string", "source": "docs-prose, S2"}, "docs", "", "x")
+    both = builder.parameter("x", {"type": "string", "source": "docs-prose, S2"}, "docs", "image", "x")
     assert both.hold == "refuse"
 
 
@@ -83,16 +90,24 @@ def test_no_limit_of_prose_tables_or_older_pages_alone_is_refused() -> None:
 
 def test_a_model_described_twice_is_an_error(tmp_path: Path) -> None:
     text = "[model.a]\nkind = 'image'\nprovider = 'x'\ndescription = 'x'\n"
-    for name in ("a.toml", "b.toml"):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    for name in ("common.toml", "image-a.toml", "image-b.toml"):
+        (tmp_path / name).write_text(text if "-" in name else "", encoding="utf-8")
     with pytest.raises(DataError, match=r"model.a: is described twice"):
-        read_files(sorted(tmp_path.glob("*.toml")))
+        Files(sorted(tmp_path.glob("*.toml")))
 
 
-def test_models_are_built_when_they_are_asked_for() -> None:
-    models = Models(read_files(FILES))
+def test_a_file_is_read_and_a_model_built_when_it_is_asked_for() -> None:
+    one = files()
+    models = Models(one)
     assert len(models) == len(registry().models)
     assert models["gpt-image-2"] is models["gpt-image-2"]
+    assert one.tables_of("gpt-image-2").models.keys() < one.whole.models.keys()
     assert "nobody" not in models
     with pytest.raises(KeyError):
         models["nobody"]
+
+
+def test_no_two_files_share_a_name_for_different_things() -> None:
+    tables = [read_file(path) for path in (COMMON, *FAMILIES)]
+    names = [name for table in tables for part in ("shared", "rules", "lists") for name in table.get(part, ())]
+    assert len(names) == len(set(names))

@@ -2,9 +2,10 @@
 
 import pytest
 
+from evolink_mcp.registry import shape
 from evolink_mcp.registry.build import Builder
-from evolink_mcp.registry.reading import DataError, Tables
-from evolink_mcp.registry.rules import KINDS, broken
+from evolink_mcp.registry.reading import Tables
+from evolink_mcp.registry.rules import NEEDS, broken
 from tests.unit.registry.support import LINK, check, links, model, outcome, registry
 
 P: dict[str, object] = {"prompt": "A fox"}
@@ -226,11 +227,10 @@ def test_a_condition_tells_true_from_one() -> None:
     assert not broken(rule, {"draft": 1})
 
 
-@pytest.mark.parametrize("kind", [kind for kind, fields in KINDS.items() if fields])
+@pytest.mark.parametrize("kind", NEEDS)
 def test_a_rule_without_what_it_needs_is_an_error(kind: str) -> None:
-    builder = Builder(Tables(sections={"sources": {"docs": ["refuse", "a page"]}}))
-    with pytest.raises(DataError, match=f"a rule '{kind}' needs"):
-        builder.rule({"rule": kind, "message": "m"}, "docs", "rule")
+    (problem,) = shape.faults(shape.Rule, {"rule": kind, "message": "m"}, "rules.mine")
+    assert f"rules.mine: a rule '{kind}' needs" in str(problem)
 
 
 def test_notes_never_refuse() -> None:
