@@ -34,22 +34,22 @@ async def serve_streams(
 ) -> None:
     """Serves one client on a pair of streams, whatever it opens with.
 
-    ``refusal`` is the answer to what could not be read as a message, where it gets one.
+    ``refusal`` is the answer to what could not be read as a message, where it gets one. Notifications before the first
+    request say nothing to anybody, and are dropped: kept, they would grow without bound.
     """
     lowlevel: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
-    leading: list[Received] = []
+    first: list[Received] = []
     async for message in received:
         if await _refused(message, sent, refusal):
             continue
         if _is_discover(message):
             await _answer_alone(lowlevel, message, sent)
-            continue
-        leading.append(message)
-        if isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
+        elif isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
+            first.append(message)
             break
     relay, connection = anyio.create_memory_object_stream[Received]()
     async with anyio.create_task_group() as group:
-        group.start_soon(_relay, leading, received, relay, sent, refusal)
+        group.start_soon(_relay, first, received, relay, sent, refusal)
         await lowlevel.run(connection, sent, lowlevel.create_initialization_options())
         group.cancel_scope.cancel()
 
@@ -83,14 +83,14 @@ async def _refused(
 
 
 async def _relay(
-    leading: list[Received],
+    first: list[Received],
     received: ReadStream[Received],
     connection: ObjectSendStream[Received],
     sent: WriteStream[SessionMessage],
     refusal: Callable[[Exception], SessionMessage | None],
 ) -> None:
     async with connection:
-        for message in leading:
+        for message in first:
             await connection.send(message)
         async for message in received:
             if not await _refused(message, sent, refusal):

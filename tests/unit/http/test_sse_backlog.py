@@ -1,0 +1,139 @@
+"""What one SSE session may make this server keep, and all of them together."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from evolink_mcp.transports.http import sse
+from evolink_mcp.transports.http.application import HttpApplication
+from tests.serving import bearer, serving
+from tests.unit.http.asking import KEY, OFFLINE, reason
+
+INITIALIZE = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "test", "version": "0"},
+}
+
+
+@dataclass
+class Session:
+    """An open SSE session whose answers are read one by one, or never."""
+
+    http: httpx2.AsyncClient
+    endpoint: str
+    events: Any
+    key: str
+
+    async def post(self, method: str, number: int | None = None, **params: Any) -> httpx2.Response:
+        """Posts a request, or a notification where it has no number."""
+        body = {"jsonrpc": "2.0", "method": method, "params": params} | ({} if number is None else {"id": number})
+        return await self.http.post(self.endpoint, json=body, headers=bearer(self.key))
+
+    async def answer(self) -> dict[str, Any]:
+        """The next message of the stream."""
+        async for line in self.events:
+            if line.startswith("data: {"):
+                return json.loads(line.removeprefix("data: "))
+        raise AssertionError("the stream has ended")
+
+
+@asynccontextmanager
+async def opened(url: str, key: str = KEY) -> AsyncGenerator[Session]:
+    async with (
+        httpx2.AsyncClient(base_url=url, trust_env=False, timeout=20) as http,
+        http.stream("GET", "/sse", headers=bearer(key)) as stream,
+    ):
+        events = stream.aiter_lines()
+        async for line in events:
+            if line.startswith("data: "):
+                break
+        else:
+            raise AssertionError("no endpoint was named")
+        yield Session(http, line.removeprefix("data: "), events, key)
+
+
+def sessions_of(application: HttpApplication) -> sse.Sse:
+    assert application.sse is not None
+    return application.sse
+
+
+async def test_notifications_before_the_first_request_are_not_kept() -> None:
+    async with serving(OFFLINE) as served, opened(served.url) as session:
+        for _ in range(20):
+            assert (await session.post("notifications/x", text="x" * 1_000_000)).status_code == 202
+        await session.post("initialize", 1, **INITIALIZE)
+        assert (await session.answer())["id"] == 1
+        assert sessions_of(served.application).backlog == 0
+
+
+async def test_a_session_that_reads_no_answers_is_told_to_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_BACKLOG", 1_000_000)
+    async with serving(OFFLINE) as served, opened(served.url) as session:
+        await session.post("initialize", 0, **INITIALIZE)
+        await session.answer()
+        await session.post("notifications/initialized")
+        posts: list[httpx2.Response] = []
+        for number in range(1, 300):  # more answers than the socket's buffers hold
+            posts.append(await session.post("resources/read", number, uri="evolink://models"))
+            posts.append(await session.post("ping", number + 1000, _meta={"text": "x" * 100_000}))
+        full = posts[-1]
+        assert full.status_code == 429
+        assert reason(full) == "unread_answers"
+        assert int(full.headers["retry-after"]) >= 1
+        assert sessions_of(served.application).backlog <= 1_000_000
+        taken = sum(post.status_code == 202 for post in posts)
+        with anyio.fail_after(20):
+            for _ in range(taken):
+                await session.answer()
+        assert sessions_of(served.application).backlog == 0
+        assert (await session.post("ping", 5000)).status_code == 202, "who has read goes on"
+
+
+async def test_a_cancelled_request_counts_no_longer() -> None:
+    async with serving(OFFLINE) as served, opened(served.url) as session:
+        await session.post("initialize", 0, **INITIALIZE)
+        await session.answer()
+        backlog = next(iter(sessions_of(served.application)._sessions)).backlog  # pyright: ignore[reportPrivateUsage]
+        backlog.size += 4096
+        backlog._requests["a"].append(4096)  # pyright: ignore[reportPrivateUsage]
+        await session.post("notifications/cancelled", requestId="a")
+        await session.post("ping", 1)
+        await session.answer()
+        assert backlog.size == 0
+
+
+async def test_where_all_sessions_hold_too_much_the_largest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_BACKLOGS", 100_000)
+    async with serving(OFFLINE) as served, opened(served.url, "sk-the-hostile-caller") as hostile:
+        async with opened(served.url) as session:
+            await session.post("initialize", 0, **INITIALIZE)
+            await session.answer()
+            sessions = sessions_of(served.application)
+            largest = next(
+                each
+                for each in sessions._sessions  # pyright: ignore[reportPrivateUsage]
+                if each.number in hostile.endpoint
+            )
+            largest.backlog.size = 100_000
+            assert (await session.post("ping", 1)).status_code == 202
+            assert (await session.answer())["id"] == 1
+            with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
+                await hostile.answer()
+
+
+@pytest.mark.parametrize("spell", [str.upper, lambda number: f"{{{number}}}", lambda number: f"urn:uuid:{number}"])
+async def test_a_session_is_bounded_however_its_number_is_spelled(spell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MAX_BACKLOG", 10)
+    async with serving(OFFLINE) as served, opened(served.url) as session:
+        path, _, number = session.endpoint.partition("session_id=")
+        session.endpoint = f"{path}session_id={spell(number)}"
+        assert (await session.post("ping", 1)).status_code == 429
