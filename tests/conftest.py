@@ -13,7 +13,7 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.gateway import Caller, Transport
-from evolink_mcp.guard.addresses import literal
+from evolink_mcp.guard.addresses import parse_address
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
 from evolink_mcp.server import create_server
@@ -46,7 +46,7 @@ def no_name_leaves_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def resolve(host: object, *rest: Any, **more: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host
-        if not isinstance(name, str) or is_loopback(name) or literal(name) is not None:
+        if not isinstance(name, str) or is_loopback(name) or parse_address(name) is not None:
             return real(host, *rest, **more)  # pyright: ignore[reportArgumentType]
         if name.endswith("example.com"):
             return real("93.184.216.34", *rest, **more)

@@ -23,6 +23,7 @@ from evolink_mcp import __version__
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.guard.secrets import fingerprint
+from evolink_mcp.settings import is_loopback
 
 CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
@@ -31,8 +32,6 @@ EVENTS = "text/event-stream"
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 # As many are kept as may be open: a burst that leaves more than are kept pays a new handshake for each of the rest.
 POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=15.0)
-# No request to this machine goes through a proxy, whatever the environment says.
-NO_PROXY: dict[str, None] = {"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None}
 NEVER_ARRIVED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -87,11 +86,16 @@ class Transport:
                 timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
                 limits=POOL,
                 transport=self._over,
-                mounts=None if self._over else NO_PROXY,
+                mounts=None if self._over else self._direct(),
                 follow_redirects=False,
                 headers={"user-agent": f"evolink-mcp/{__version__}", "accept": "application/json"},
             )
         return self._client
+
+    def _direct(self) -> dict[str, None]:
+        """The hosts on this machine: no request to one goes through a proxy, whatever the environment says."""
+        hosts = {urlsplit(url).hostname or "" for url in (self.api_url, self.files_url, self.text_url)}
+        return {f"all://[{host}]" if ":" in host else f"all://{host}": None for host in hosts if is_loopback(host)}
 
     async def aclose(self) -> None:
         """Closes the pool."""

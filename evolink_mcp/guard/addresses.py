@@ -1,47 +1,66 @@
-"""Network addresses: which of them are on the public network, in every spelling that resolvers take."""
+"""Network addresses: how one may be written, and which of them are on the public network."""
 
 from __future__ import annotations
 
 import ipaddress
-import socket
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 Address = IPv4Address | IPv6Address
 
-# Only this block is given out as public unicast (RFC 4291); what the library of older Pythons calls
-# global outside it (site-local, IPv4-compatible) is not.
+# Only this block is given out as public unicast (RFC 4291). Older Pythons call more than that global: site-local and
+# IPv4-compatible addresses, for example.
 _UNICAST = IPv6Network("2000::/3")
 _DOCUMENTATION = IPv6Network("3fff::/20")  # RFC 9637, newer than some Pythons
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
-# RFC 7526: withdrawn relays, which lead anywhere. RFC 6890: kept for protocols; older Pythons call most of it global.
+# RFC 7526: withdrawn relays, which lead anywhere. RFC 6890: reserved for protocols; older Pythons call it global.
 _NOWHERE = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"))
+# RFC 2544: for benchmarks, never routed. Proxies in fake-IP mode (Clash, Surge, sing-box) answer every name with one.
+_FAKE = IPv4Network("198.18.0.0/15")
+# What the WHATWG URL standard reads as an IPv4 address: the last label is a decimal or hexadecimal number.
+_ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
 
-def literal(host: str) -> Address | None:
-    """The address that a host *is*: ``127.0.0.1``, ``127.1``, ``0x7f.1``, ``2130706433``. ``None`` for a name."""
+def parse_address(host: str) -> Address | None:
+    """The address that a host is, in its plain form. ``None`` for names, and for other forms of an address."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
-        pass
-    if not set(host.lower()) <= set("0123456789abcdefx."):
         return None
-    try:
-        return IPv4Address(socket.inet_aton(host))
-    except OSError:
-        return None
+
+
+def is_odd_address(host: str) -> bool:
+    """Whether some program would read a host as an address that is not written plainly.
+
+    IPv4 in short, octal, hexadecimal or one-number form, or with a final dot; IPv6 that hides an IPv4 address (mapped,
+    6to4, NAT64) or names a zone. Programs disagree about what these mean.
+    """
+    address = parse_address(host)
+    if isinstance(address, IPv6Address):
+        return bool(address.scope_id) or _embedded(address) is not None
+    return address is None and _ENDS_IN_NUMBER.fullmatch(host) is not None
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is on the public network, and the one that may be hidden in it (mapped, 6to4, NAT64) too."""
+    """Whether an address is on the public network, and the IPv4 address it may hide too (mapped, 6to4, NAT64)."""
     if isinstance(address, IPv4Address):
-        public = address.is_global and not address.is_multicast and not address.is_reserved
+        public = address.is_global and not address.is_multicast
         return public and not any(address in network for network in _NOWHERE)
     if address.scope_id:
         return False
-    if address.ipv4_mapped is not None:
-        return is_public(address.ipv4_mapped)
-    if address in _NAT64:
-        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-    if address.sixtofour is not None:
-        return is_public(address.sixtofour)
+    embedded = _embedded(address)
+    if embedded is not None:
+        return is_public(embedded)
     return address in _UNICAST and address.is_global and address not in _DOCUMENTATION
+
+
+def is_fake(address: Address) -> bool:
+    """Whether an address only stands for a name: a local proxy in fake-IP mode keeps the real one."""
+    return isinstance(address, IPv4Address) and address in _FAKE
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address inside a mapped, 6to4 or NAT64 one."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -8,8 +8,7 @@ so that a name cannot change its mind in between.
 from __future__ import annotations
 
 import re
-import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -17,42 +16,53 @@ from urllib.parse import urlsplit
 import anyio
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.guard.addresses import Address, is_public, literal
+from evolink_mcp.guard.addresses import Address, is_fake, is_odd_address, is_public, parse_address
+from evolink_mcp.guard.names import NamePool, Resolver
 from evolink_mcp.settings import is_loopback
 
 MAX_LINK_LENGTH = 8192
-RESOLVE_SECONDS = 5.0
 FREE_TEXT = frozenset({"prompt", "negative_prompt"})
 # Ends of names that no public resolver answers (RFC 6761, RFC 6762, ICANN's reservation of .internal).
 _PRIVATE_ENDS = (".local", ".internal", ".localhost", ".localdomain", ".home.arpa", ".onion")
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+# What some program takes for a link, once the blanks that URL parsers skip are gone: a scheme with slashes of either
+# kind, a host without a scheme, a scheme that needs no slashes, and protocols around a link (concat:http://…).
+_LINK = re.compile(
+    r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^\s/\\]"
+    r"|[a-z][a-z0-9+.-]*:[/\\]"
+    r"|(?:https?|wss?|s?ftps?|file|gopher|dict|ldaps?|smb|scp|javascript|view-source|jar|blob|rtsp|rtmps?|tcp|udp):\S"
+    r"|[!-~]*://",
+    re.IGNORECASE,
+)
+_SKIPPED = str.maketrans("", "", "\t\r\n")  # URL parsers drop these wherever they are
+_BLANKS = "".join(map(chr, range(33)))
 
-Resolver = Callable[[str], Awaitable[list[Address]]]
-"""Resolves a host name to all of its addresses; raises ``OSError`` where it has none."""
+system_resolver = NamePool().resolve
+"""What the machine's own resolver says. One pool for the process."""
 
 
 class Unresolved(Exception):
     """A host name has no address here, for now or at all."""
 
 
-async def system_resolver(host: str) -> list[Address]:
-    """What the machine's own resolver says."""
-    with anyio.fail_after(RESOLVE_SECONDS):
-        found = await anyio.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    addresses = [literal(str(sockaddr[0])) for *_, sockaddr in found]
-    return list(dict.fromkeys(address for address in addresses if address is not None))
+class FakeAddress(Unresolved):
+    """A host name has only an address that stands for it, of a local proxy in fake-IP mode."""
+
+    def __init__(self, host: str, addresses: list[Address]) -> None:
+        super().__init__(host)
+        self.addresses = addresses
 
 
 @dataclass(frozen=True)
 class UrlGuard:
-    """Decides which links may be used.
+    """Decides which links may be used: https to a public host, without credentials in it.
 
-    A link is https to a public host, without credentials in it. With
-    ``allow_loopback`` (the gateway itself is on this machine), http and https
-    to loopback, written as such, pass too.
+    With ``allow_loopback`` (the gateway itself is on this machine), http and https to loopback pass too. With
+    ``allow_fake``, results are fetched from addresses that a local proxy in fake-IP mode gives to names.
     """
 
     allow_loopback: bool = False
+    allow_fake: bool = False
     resolve: Resolver = system_resolver
 
     def check_spelling(self, url: str, *, name: str) -> str:
@@ -66,56 +76,68 @@ class UrlGuard:
             raise _refused(name, problem)
         return host
 
-    async def addresses(self, url: str, *, name: str) -> list[Address]:
+    async def addresses(self, url: str, *, name: str, caller: str = "") -> list[Address]:
         """The addresses a link leads to, all of them allowed; never an empty list.
+
+        Args:
+            caller: The owner of the call that gave the link, whose share of the lookups this is.
 
         Raises:
             Refused: Its spelling, or one of its addresses, is not allowed.
+            FakeAddress: Its host has an address that only a local proxy knows.
             Unresolved: Its host has no address here.
         """
         host = self.check_spelling(url, name=name)
-        address = literal(host)
+        address = parse_address(host)
         if address is not None:
             return [address]
         try:
-            found = await self.resolve(host)
+            addresses = await self.resolve(host, caller)
         except (OSError, UnicodeError):
-            found = []
-        if not found:
+            addresses = []
+        if not addresses:
             raise Unresolved(host)
         ours = self.allow_loopback and is_loopback(host)
-        if not all(is_public(each) or (ours and each.is_loopback) for each in found):
+        if not all(is_public(each) or is_fake(each) or (ours and each.is_loopback) for each in addresses):
             raise _refused(name, f"{host} leads into a private network.")
-        return found
+        if any(map(is_fake, addresses)):
+            raise FakeAddress(host, addresses)
+        return addresses
 
     async def check_links(
-        self, params: Mapping[str, object], *, skip: Callable[[str], bool] = lambda _: False
+        self, params: Mapping[str, object], *, skip: Callable[[str], bool] = lambda _: False, caller: str = ""
     ) -> list[str]:
         """Checks every link among parameters, nested ones included: notes for those nobody here can resolve.
 
-        Such a link is not fetched here, so it harms nobody here, and the network
-        the gateway is in may know its host. Text for people may hold what it likes.
+        Such a link is not fetched here, so it harms nobody here, and the network the gateway is in may know its host.
+        Text for people may hold what it likes.
+
+        Args:
+            skip: Whether a link is not to be judged.
+            caller: The owner of the call.
 
         Raises:
             Refused: For the first link that may not be used, naming its parameter.
         """
-        hosts: dict[str, tuple[str, str]] = {}
+        links: dict[str, tuple[str, str]] = {}
         for name, link in _links(params, ""):
             if not skip(link):
-                hosts.setdefault(self.check_spelling(link, name=name), (name, link))
+                links.setdefault(self.check_spelling(link, name=name), (name, link))
         notes: list[str] = []
         refusals: list[Refused] = []
 
         async def judge(host: str, name: str, link: str) -> None:
             try:
-                await self.addresses(link, name=name)
+                await self.addresses(link, name=name, caller=caller)
+            except FakeAddress:
+                notes.append(f"{name}: a proxy on this machine stands in for {host}; EvoLink looks it up itself.")
             except Unresolved:
                 notes.append(f"{name}: {host} has no address here; if EvoLink finds none either, the task fails.")
             except Refused as refused:
                 refusals.append(refused)
 
         async with anyio.create_task_group() as group:
-            for host, (name, link) in hosts.items():
+            for host, (name, link) in links.items():
                 group.start_soon(judge, host, name, link)
         if refusals:
             raise refusals[0]
@@ -125,8 +147,8 @@ class UrlGuard:
         """The host of a link, and what is wrong with the link."""
         if len(url) > MAX_LINK_LENGTH:
             return "", f"the link has {len(url)} characters; at most {MAX_LINK_LENGTH} are allowed."
-        if any(character.isspace() or ord(character) < 32 or character in "\\\x7f" for character in url):
-            return "", "the link holds white space, control characters or backslashes."
+        if not url.isprintable() or " " in url or "\\" in url:
+            return "", "the link holds white space, backslashes, or characters that cannot be seen."
         try:
             parts = urlsplit(url)
             written = parts.hostname or ""
@@ -140,26 +162,30 @@ class UrlGuard:
         host = _ascii(written)
         if host is None:
             return "", "the link's host is not a host name."
+        if is_odd_address(host) or (parse_address(host) is not None and host != written):
+            return "", "the link's host is an IP address that is not written plainly."
         return host, self._place_problem(parts.scheme, host)
 
     def _place_problem(self, scheme: str, host: str) -> str:
-        address = literal(host)
-        if is_loopback(str(address or host)):
+        if is_loopback(host):
             return "" if self.allow_loopback else "the link points to this machine, which the gateway cannot reach."
         if scheme != "https":
             return "the link must be https."
-        if address is not None:
-            public = is_public(address)
-        else:
-            numeric = host.rpartition(".")[2].isdigit()  # no top-level domain is a number, but some resolvers try
-            public = "." in host and not numeric and not host.endswith(_PRIVATE_ENDS)
+        address = parse_address(host)
+        public = is_public(address) if address else "." in host and not host.endswith(_PRIVATE_ENDS)
         return "" if public else "the link points into a private network."
+
+
+def is_linklike(text: str) -> bool:
+    """Whether some program would take a text for a link, allowed or not. Data URLs lead nowhere and do not count."""
+    seen = text[: 2 * MAX_LINK_LENGTH].translate(_SKIPPED).strip(_BLANKS)
+    return _LINK.match(seen) is not None and seen[:5].lower() != "data:"
 
 
 def _ascii(host: str) -> str | None:
     """A host as it goes over the wire: without its last dot, in lower case, IDNs encoded. ``None`` where it is none."""
     if ":" in host:
-        return host if literal(host) is not None else None
+        return host if parse_address(host) is not None else None
     try:
         name = host.encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError:
@@ -169,7 +195,7 @@ def _ascii(host: str) -> str | None:
 
 def _links(value: object, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
-        if name not in FREE_TEXT and "://" in value[:16]:
+        if name not in FREE_TEXT and is_linklike(value):
             yield name, value
     elif isinstance(value, Mapping):
         for key, inner in cast("Mapping[str, object]", value).items():

@@ -17,8 +17,8 @@ import httpx2
 from evolink_mcp import __version__
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.guard.addresses import Address, literal
-from evolink_mcp.guard.urls import Unresolved, UrlGuard
+from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.urls import FakeAddress, Unresolved, UrlGuard
 from evolink_mcp.media.kinds import SNIFF_BYTES
 from evolink_mcp.settings import is_loopback
 
@@ -38,8 +38,8 @@ class NotFetched(Exception):
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Connects to the addresses that the guard allowed for a link, and to no others.
 
-    Where the environment names a proxy, the proxy makes the connection, and the
-    name goes to it as it is: it is the network's own guard then.
+    Where the environment names a proxy, the proxy makes the connection and gets the name as it is: that network has its
+    own guard. An address that stands for a name (fake-IP mode) is connected to only where the user allows it.
     """
 
     def __init__(self, guard: UrlGuard) -> None:
@@ -53,12 +53,19 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         Raises:
             Refused: The link may not be followed.
             Unresolved: Its host has no address.
-            NotFetched: The environment's proxy cannot be used.
+            NotFetched: The environment's proxy cannot be used, or its host's address only stands for it.
         """
         url = str(request.url)
         proxy = _proxy_of(url)
         try:
             addresses = await self._guard.addresses(url, name="link")
+        except FakeAddress as fake:
+            if proxy is None and not self._guard.allow_fake:
+                raise NotFetched(
+                    f"a local proxy in fake-IP mode answers for {fake}; set EVOLINK_FAKE_IP=1 to fetch through it, "
+                    "or name the proxy in HTTPS_PROXY"
+                ) from None
+            addresses = fake.addresses
         except Unresolved:
             if proxy is None:
                 raise
@@ -179,6 +186,6 @@ def _proxy_of(url: str) -> str | None:
     host = parts.hostname or ""
     proxies = urllib.request.getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
-    if not found or is_loopback(str(literal(host) or host)) or urllib.request.proxy_bypass(host):
+    if not found or is_loopback(host) or urllib.request.proxy_bypass(host):
         return None
     return found if "://" in found else f"http://{found}"

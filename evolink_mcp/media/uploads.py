@@ -108,7 +108,7 @@ async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
     try:
-        await guard.addresses(url, name="file_url")
+        await guard.addresses(url, name="file_url", caller=caller.owner)
     except Unresolved:
         pass  # the gateway's network may know the host; it says so if not
     with _unrepeated():

@@ -12,7 +12,7 @@ from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
 from evolink_mcp.registry.text import listed, quote, same
-from evolink_mcp.registry.urls import callback_fault, link_fault
+from evolink_mcp.registry.urls import link_fault
 
 CALLED = {
     "string": "a text",
@@ -160,7 +160,7 @@ def _normal(parameter: Parameter, value: str) -> str:
 
 
 def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> None:
-    fault = callback_fault(value) if parameter.callback else link_fault(value, parameter.forms)
+    fault = link_fault(value, parameter.forms, callback=parameter.callback)
     if fault:
         report.fault(("refuse", parameter.source), path, f"{quote(value)} {fault}", value=quote(value), allowed=fault)
 

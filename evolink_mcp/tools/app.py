@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 import anyio
 
 from evolink_mcp.gateway import Transport
-from evolink_mcp.guard.urls import Resolver, UrlGuard, system_resolver
+from evolink_mcp.guard.names import Resolver
+from evolink_mcp.guard.urls import UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits

@@ -194,7 +194,7 @@ async def _generate(
         checked = _checked(call, kind, chosen, local)
         notes = [
             *map(local.name_files, checked.notes),
-            *await call.app.urls.check_links(checked.params, skip=local.is_stand_in),
+            *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
         ]
         async with call.heartbeat():
             sent = checked.params

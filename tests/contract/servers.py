@@ -15,6 +15,7 @@ from anyio.abc import SocketAttribute, SocketStream
 from anyio.streams.tls import TLSListener
 
 from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.names import Resolver
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 56
 
@@ -85,14 +86,11 @@ async def serving(
             group.cancel_scope.cancel()
 
 
-Resolver = Callable[[str], Awaitable[list[Address]]]
-
-
 def names(table: Mapping[str, Sequence[Sequence[str]]], asked: list[str] | None = None) -> Resolver:
     """A resolver of fixed names: each is answered by its lists of addresses in turn, the last one for ever."""
     times = dict.fromkeys(table, 0)
 
-    async def resolve(host: str) -> list[Address]:
+    async def resolve(host: str, caller: str = "") -> list[Address]:
         if asked is not None:
             asked.append(host)
         if host not in table:

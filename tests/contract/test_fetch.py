@@ -78,8 +78,8 @@ async def test_a_redirect_without_a_place_ends() -> None:
     [
         ("http://10.0.0.1:{port}/", "https"),
         ("https://10.0.0.1:{port}/", "private network"),
-        ("https://[::ffff:127.0.0.1]:{port}/", "private network"),
-        ("https://0x0a000001:{port}/", "private network"),
+        ("https://[::ffff:127.0.0.1]:{port}/", "not written plainly"),
+        ("https://0x0a000001:{port}/", "not written plainly"),
         ("http://example.com:{port}/", "must be https"),
         ("https://inner.example.com:{port}/", "leads into a private network"),
         ("https://both.example.com:{port}/", "leads into a private network"),
@@ -193,7 +193,7 @@ async def test_the_environments_proxy_is_used_for_public_hosts_and_never_for_thi
     async with serving(answer(b"", status="403 Forbidden")) as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.url(path=""))
-        for here in ("127.0.0.1", "localhost", "LOCALHOST.", "127.1", "0x7f.1"):
+        for here in ("127.0.0.1", "localhost", "LOCALHOST."):
             assert await fetched(host.url(here), resolve) == PNG
         assert proxy.connected == 0
         await refused("https://a.example/secret", resolve)
@@ -221,3 +221,20 @@ async def test_a_proxy_that_cannot_be_used_is_a_reason_and_no_crash(
 ) -> None:
     monkeypatch.setenv("https_proxy", proxy)
     assert "proxy" in await refused("https://a.example/", names({"a.example": [["8.8.8.8"]]}))
+
+
+@pytest.mark.usefixtures("loopback_is_public")
+async def test_a_fake_address_is_connected_to_only_where_the_user_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", unreachable)
+    resolve = names({"a.example": [["198.18.0.7"]]})
+    assert "EVOLINK_FAKE_IP" in await refused("https://a.example/", resolve)
+    assert "no route to 198.18.0.7" in await refused("https://a.example/", resolve, fake=True)
+
+
+async def test_the_environments_proxy_is_asked_for_names_behind_fake_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with serving(answer(b"", status="403 Forbidden")) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url(path=""))
+        await refused("https://a.example/", names({"a.example": [["198.18.0.7"]]}))
+        assert [line for line, _ in proxy.asked] == ["CONNECT a.example:443 HTTP/1.1"]

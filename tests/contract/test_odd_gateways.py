@@ -17,6 +17,7 @@ from evolink_mcp.gateway.transport import MAX_ANSWER
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.servers import answer, serving
 from tests.support import KEY, Sandbox, ok, refused, text_of
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -142,6 +143,18 @@ async def test_a_proxy_of_the_environment_does_not_carry_loopback(
     task = await media.create(Caller(transport, KEY), "image", {"model": "gpt-image-2", "prompt": "x"}, seconds=10)
     await transport.aclose()
     assert task.id
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::1]", "LOCALHOST"])
+async def test_no_spelling_of_loopback_goes_through_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = {"[::1]": "::1", "LOCALHOST": "127.0.0.1"}.get(host, host)
+    body = b'{"id": "task-1", "status": "pending"}'
+    async with serving(answer(), at="127.0.0.1") as proxy, serving(answer(body), at=at) as gateway:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url(path=""))
+        transport = Transport(f"http://{host}:{gateway.port}", "https://example.com")
+        await media.read(Caller(transport, KEY), "task-1")
+        await transport.aclose()
+        assert (gateway.connected, proxy.connected) == (1, 0)
 
 
 def served(settings: Settings, handler: Handler) -> Client:

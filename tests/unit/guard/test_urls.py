@@ -9,8 +9,9 @@ import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.guard.addresses import Address, is_public
-from evolink_mcp.guard.urls import FREE_TEXT, Resolver, Unresolved, UrlGuard, system_resolver
-from tests.links import CREDENTIALS, GOOD, NO_LINKS, PRIVATE, THIS_MACHINE
+from evolink_mcp.guard.names import Resolver
+from evolink_mcp.guard.urls import FREE_TEXT, FakeAddress, Unresolved, UrlGuard, is_linklike, system_resolver
+from tests.links import CREDENTIALS, GOOD, NO_LINKS, ODD, PRIVATE, THIS_MACHINE
 
 
 @pytest.mark.parametrize("url", GOOD)
@@ -25,6 +26,7 @@ def test_public_https_links_pass(url: str) -> None:
         *[(url, "") for url in NO_LINKS],
         *[(url, "user name or password") for url in CREDENTIALS],
         *[(url, "private network") for url in PRIVATE],
+        *[(url, "not written plainly") for url in ODD],
     ],
 )
 def test_hostile_links_are_refused(url: str, said: str, loopback: bool) -> None:
@@ -51,7 +53,7 @@ def test_loopback_passes_where_the_gateway_is_there(url: str) -> None:
 def answering(*addresses: str) -> Resolver:
     """A resolver that finds the same addresses for every name."""
 
-    async def resolve(host: str) -> list[Address]:
+    async def resolve(host: str, caller: str) -> list[Address]:
         return [ip_address(address) for address in addresses]
 
     return resolve
@@ -99,7 +101,7 @@ async def test_all_addresses_of_a_public_name_are_given() -> None:
 async def test_the_name_that_is_asked_for_is_the_one_on_the_wire() -> None:
     asked: list[str] = []
 
-    async def resolve(host: str) -> list[Address]:
+    async def resolve(host: str, caller: str) -> list[Address]:
         asked.append(host)
         return [ip_address("8.8.8.8")]
 
@@ -108,15 +110,15 @@ async def test_the_name_that_is_asked_for_is_the_one_on_the_wire() -> None:
     assert asked == ["example.com", "xn--bcher-kva.example.com"]
 
 
-async def no_such_name(host: str) -> list[Address]:
+async def no_such_name(host: str, caller: str) -> list[Address]:
     raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
 
-async def too_slow(host: str) -> list[Address]:
+async def too_slow(host: str, caller: str) -> list[Address]:
     raise TimeoutError
 
 
-async def no_name_at_all(host: str) -> list[Address]:
+async def no_name_at_all(host: str, caller: str) -> list[Address]:
     raise UnicodeError("label too long")
 
 
@@ -165,3 +167,72 @@ async def test_links_are_found_wherever_they_are() -> None:
 
 async def test_what_only_stands_for_a_link_is_not_judged() -> None:
     assert await UrlGuard().check_links({"image_urls": ["https://10.0.0.1/a"]}, skip=lambda _: True) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://10.0.0.1/a",
+        " \n\thttps://10.0.0.1/a",
+        "ht\ntps://10.0.0.1/a",
+        "https:10.0.0.1/a",
+        "https:/10.0.0.1/a",
+        "HTTPS:\\\\10.0.0.1\\a",
+        "//10.0.0.1/a",
+        "///10.0.0.1/a",
+        "\\\\10.0.0.1\\a",
+        "/\\10.0.0.1/a",
+        "x-very-long-scheme-of-somebody://10.0.0.1/a",
+        "gopher:10.0.0.1",
+        "file:c:/secret.png",
+        "javascript:alert(1)",
+        "concat:http://10.0.0.1/a|http://10.0.0.2/b",
+        "subfile,,start,0,end,9,,:http://10.0.0.1/a",
+        "view-source:https://10.0.0.1/",
+    ],
+)
+async def test_what_some_program_takes_for_a_link_is_judged_wherever_it_stands(text: str) -> None:
+    for params in ({"style": text}, {"model_params": {"voice": [text]}}):
+        with pytest.raises(Refused):
+            await UrlGuard(resolve=answering("8.8.8.8")).check_links(params)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "16:9",
+        "Note: a red kite",
+        "zh:female-1",
+        "a/b//c",
+        "// a comment",
+        "1024x1024",
+        "",
+        "see https://example.com",
+        "data:image/png;base64,AAAA",
+        "风格参考https://example.com",
+        "file: a report",
+    ],
+)
+async def test_other_texts_are_no_links(text: str) -> None:
+    assert not is_linklike(text)
+
+
+FAKE = "198.18.0.7"
+
+
+async def test_a_name_behind_a_fake_address_goes_to_the_gateway_with_a_note() -> None:
+    guard = UrlGuard(resolve=answering(FAKE))
+    (note,) = await guard.check_links({"image_urls": ["https://example.com/a"]})
+    assert "stands in for example.com" in note
+    with pytest.raises(FakeAddress):
+        await guard.addresses("https://example.com/a", name="link")
+    for mixed in ((FAKE, "10.0.0.1"), ("127.0.0.1", FAKE)):
+        with pytest.raises(Refused, match="private network"):
+            await UrlGuard(resolve=answering(*mixed)).check_links({"image_urls": ["https://example.com/a"]})
+
+
+@pytest.mark.parametrize("url", ["https://198.18.0.7/a", "https://198.19.255.255/a"])
+async def test_a_fake_address_that_is_written_out_is_refused(url: str) -> None:
+    for allow in (False, True):
+        with pytest.raises(Refused, match="private network"):
+            UrlGuard(allow_fake=allow).check_spelling(url, name="x")

@@ -130,7 +130,7 @@ def test_an_unlisted_model_may_be_let_through_with_general_checks() -> None:
     assert checked.problems == ()
     assert checked.params == P | {"anything": 1}
     assert "not listed" in checked.notes[0]
-    unsafe = open_registry.check("video", "brand-new-1", P | {"callback_url": "https://10.0.0.1/"})
+    unsafe = open_registry.check("video", "brand-new-1", P | {"callback_url": "http://example.com/"})
     assert refused(unsafe, "callback_url")
     assert open_registry.check("video", "seedance-2.0", P).problems
 

@@ -1,0 +1,100 @@
+"""Looking up callers' names: bounded for each caller and in all, and nobody waits for another's dead names."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from evolink_mcp.guard import names
+from evolink_mcp.guard.names import NamePool
+from evolink_mcp.guard.urls import UrlGuard
+
+
+class DeadServer:
+    """A resolver that hangs on names under ``.dead`` until it is released, and answers all others at once."""
+
+    def __init__(self) -> None:
+        self.released = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, *_: object, **__: object) -> list[Any]:
+        self.asked.append(host)
+        if host.endswith(".dead"):
+            self.released.wait(20)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 0))]
+
+
+@pytest.fixture
+def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeadServer]:
+    server = DeadServer()
+    monkeypatch.setattr(socket, "getaddrinfo", server)
+    monkeypatch.setattr(names, "LOOKUP_SECONDS", 0.05)
+    yield server
+    server.released.set()
+
+
+async def give_up(pool: NamePool, host: str, caller: str) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 (a time-out is one as well)
+        await pool.resolve(host, caller)
+
+
+async def jam(pool: NamePool, caller: str, count: int) -> None:
+    async with anyio.create_task_group() as group:
+        for number in range(count):
+            group.start_soon(give_up, pool, f"{caller}-{number}.dead", caller)
+
+
+async def test_dead_names_of_one_caller_leave_room_for_others(dead: DeadServer) -> None:
+    pool = NamePool()
+    await jam(pool, "hostile", 50)
+    assert len(dead.asked) == names.MAX_LOOKUPS_PER_CALLER
+    assert [str(each) for each in await pool.resolve("example.com", "honest")] == ["8.8.8.8"]
+
+
+async def test_dead_names_of_many_callers_delay_nobody(dead: DeadServer) -> None:
+    pool = NamePool()
+    for number in range(20):
+        await jam(pool, f"made-up-{number}", 10)
+    assert len(dead.asked) == names.MAX_LOOKUPS
+    with anyio.fail_after(1):
+        (note,) = await UrlGuard(resolve=pool.resolve).check_links(
+            {"image_urls": ["https://example.com/a"]}, caller="x"
+        )
+    assert "no address here" in note
+    assert await pool.resolve("example.com")  # what the gateway named is looked up all the same
+
+
+async def test_threads_come_back_when_their_lookups_end(dead: DeadServer) -> None:
+    pool = NamePool()
+    await jam(pool, "hostile", names.MAX_LOOKUPS_PER_CALLER)
+    dead.released.set()
+    with anyio.fail_after(5):
+        while True:
+            try:
+                assert await pool.resolve("example.com", "hostile")
+                break
+            except OSError:
+                await anyio.sleep(0.01)
+
+
+async def test_a_name_asked_for_by_many_is_looked_up_once(dead: DeadServer) -> None:
+    pool = NamePool()
+    async with anyio.create_task_group() as group:
+        for _ in range(10):
+            group.start_soon(give_up, pool, "same.dead", "anybody")
+    assert dead.asked == ["same.dead"]
+
+
+async def test_a_caller_that_leaves_takes_no_answer_from_the_others(dead: DeadServer) -> None:
+    pool = NamePool()
+    with anyio.move_on_after(0.01):
+        await pool.resolve("same.dead", "first")
+    dead.released.set()
+    with pytest.raises(socket.gaierror):
+        await pool.resolve("same.dead", "second")
