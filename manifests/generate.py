@@ -20,8 +20,8 @@ def files() -> Iterator[tuple[Path, str]]:
     yield here / "mcpb" / "manifest.json", _json(catalogues.mcpb_manifest())
     yield ROOT / ".claude-plugin" / "plugin.json", _json(catalogues.plugin_json())
     yield ROOT / ".claude-plugin" / "marketplace.json", _json(catalogues.marketplace_json())
-    page = ROOT / "README.md"
-    yield page, readme.filled(page.read_text(encoding="utf-8"))
+    for page, parts in readme.pages().items():
+        yield ROOT / page, readme.filled((ROOT / page).read_text(encoding="utf-8"), parts)
 
 
 def write() -> None:

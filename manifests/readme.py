@@ -1,4 +1,4 @@
-"""The generated parts of the README, each between a pair of markers."""
+"""The generated parts of the README and of docs/settings.md, each between a pair of markers."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from manifests.clients import cursor_link, vscode_link
 from manifests.facts import REGISTRY_NAME
 
 
-def filled(readme: str) -> str:
-    """The README with every generated part as it should be.
+def pages() -> dict[str, dict[str, str]]:
+    """The generated parts by their name, of each page that has some."""
+    readme = {"name": registry_name(), "clients": clients(), "links": links()}
+    return {"README.md": readme, "docs/settings.md": {"environment": environment()}}
+
+
+def filled(page: str, parts: dict[str, str]) -> str:
+    """A page's text with every generated part as it should be.
 
     Raises:
         ValueError: A pair of markers is missing.
     """
-    parts = {"name": registry_name(), "clients": clients(), "links": links(), "environment": environment()}
     for name, text in parts.items():
         begin, end = f"<!-- {name}: made by make manifests -->\n", f"<!-- {name}: end -->\n"
         pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        if not pattern.search(readme):
-            raise ValueError(f"README.md lacks the markers of {name}")
-        readme = pattern.sub(lambda _, whole=begin + text + end: whole, readme)
-    return readme
+        if not pattern.search(page):
+            raise ValueError(f"a page lacks the markers of {name}")
+        page = pattern.sub(lambda _, whole=begin + text + end: whole, page)
+    return page
 
 
 def registry_name() -> str:
@@ -33,8 +38,11 @@ def registry_name() -> str:
 
 
 def environment() -> str:
-    """The table of variables."""
-    rows = [f"| `{each.name}` | {_default(each)} | {each.meaning} |" for each in VARIABLES]
+    """The table of variables, for a page in docs/."""
+    meanings = [each.meaning.replace("](docs/", "](") for each in VARIABLES]
+    rows = [
+        f"| `{each.name}` | {_default(each)} | {meaning} |" for each, meaning in zip(VARIABLES, meanings, strict=True)
+    ]
     return "\n".join(["| variable | default | meaning |", "|---|---|---|", *rows, ""])
 
 

@@ -114,7 +114,7 @@ def test_links_hold_the_entry_of_their_client() -> None:
 
 def test_a_readme_without_its_markers_is_noticed() -> None:
     with pytest.raises(ValueError, match="markers"):
-        readme.filled("# evolink-mcp\n")
+        readme.filled("# evolink-mcp\n", {"clients": ""})
 
 
 def test_every_paste_of_the_readme_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
