@@ -84,20 +84,31 @@ class FakeClock:
     """A clock whose sleeps take no time: they advance it, and the sandbox's with it, once no file is being made."""
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
-        self.time = time.time()
+        self._epoch = time.time()
+        self._passed = 0.0
+        self.steps = 0.0  # by how much somebody set the time of day
         self.slept: list[float] = []
         self._sandbox = sandbox
 
+    @property
+    def time(self) -> float:
+        """The time as it passes; moving it lets time pass."""
+        return self._epoch + self._passed
+
+    @time.setter
+    def time(self, value: float) -> None:
+        self._passed = value - self._epoch
+
     def now(self) -> float:
-        return self.time
+        return self.time + self.steps
 
     def monotonic(self) -> float:
-        return self.time
+        return 1000.0 + self._passed
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0
         self.slept.append(seconds)
-        self.time += seconds
+        self._passed += seconds
         if self._sandbox is not None:
             await anyio.to_thread.run_sync(self._sandbox.settle_files)
             await anyio.to_thread.run_sync(self._sandbox.advance, seconds)

@@ -18,7 +18,7 @@ class Limits(Protocol):
     """Admits calls by owner (see ``jobs.memory.owner_of``)."""
 
     async def admit(self, owner: str, now: float) -> float | None:
-        """Counts a call at ``now`` (seconds since 1970) and returns ``None``.
+        """Counts a call at ``now`` (a monotonic clock's seconds) and returns ``None``.
 
         Where the caller has used the minute up, returns the seconds until the
         next call would be admitted, and counts nothing. Never raises: a limiter

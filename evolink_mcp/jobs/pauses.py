@@ -12,6 +12,7 @@ from collections import Counter
 from evolink_mcp.errors import Refused
 from evolink_mcp.jobs.clock import Clock
 
+PAUSE_SECONDS = 2.0  # after a 429 that names none
 MAX_WAITING = 16
 MAX_PAUSES = 10_000
 
@@ -25,12 +26,12 @@ class Pauses:
         self._waiting: Counter[tuple[str, str]] = Counter()
 
     def until(self, owner: str, model: str) -> float:
-        """When traffic may go on; in the past where nothing holds it."""
+        """When traffic may go on, by the monotonic clock; in the past where nothing holds it."""
         return self._until.get((owner, model), 0.0)
 
     def pause(self, owner: str, model: str, seconds: float) -> None:
         """Holds traffic for ``seconds``; a longer pause under way stays."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         if len(self._until) >= MAX_PAUSES:
             self._until = {key: until for key, until in self._until.items() if until > now}
         self._until[owner, model] = max(self.until(owner, model), now + seconds)
@@ -41,18 +42,18 @@ class Pauses:
         Raises:
             Refused: The pause is longer than that, or too many callers wait already. Nothing was sent.
         """
-        left = self.until(owner, model) - self._clock.now()
+        left = self.until(owner, model) - self._clock.monotonic()
         if left <= 0:
             return
         key = (owner, model)
         if left > seconds or self._waiting[key] >= MAX_WAITING:
             why = "too many calls wait for it already" if left <= seconds else f"it opens again in {left:.0f} s"
             raise _too_fast(model, left, why)
-        end = self._clock.now() + seconds
+        end = self._clock.monotonic() + seconds
         self._waiting[key] += 1
         try:
-            while (left := self.until(owner, model) - self._clock.now()) > 0:
-                if self._clock.now() + left > end:
+            while (left := self.until(owner, model) - self._clock.monotonic()) > 0:
+                if self._clock.monotonic() + left > end:
                     raise _too_fast(model, left, f"it opens again in {left:.0f} s")
                 await self._clock.sleep(left)
         finally:

@@ -24,12 +24,11 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recover
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory, remembered
 from evolink_mcp.jobs.memory import Answer, Memory, intent_of, new_ref
-from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.pauses import PAUSE_SECONDS, Pauses
 
-SUBMIT_SECONDS = 45.0
-TOO_FAST_SECONDS = 2.0  # the pause after a 429 that names none
 MAX_UNREACHED = 3
 UNREACHED_PAUSE = 0.5
 Kind = media.Media | Literal["text"]
@@ -323,7 +322,7 @@ class Submits:
             except GatewayRefused as error:
                 if error.status != 429 or error.code in NEVER_RETRIED:
                     raise
-                pause = TOO_FAST_SECONDS if error.retry_after is None else error.retry_after
+                pause = PAUSE_SECONDS if error.retry_after is None else error.retry_after
                 self._pauses.pause(caller.account, model, pause)
                 if too_fast or self._clock.now() + pause + LEAST_SECONDS > end:
                     raise

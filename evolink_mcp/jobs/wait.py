@@ -17,13 +17,13 @@ import anyio
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.deadlines import GRACE_SECONDS
 from evolink_mcp.jobs.looks import LocalLooks, Looks
 from evolink_mcp.jobs.pace import expected_age, pace_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 
 HEARTBEAT = 4.0  # a progress report at least this often; hosts expect one every 5 s
-GRACE = 10.0  # a wait ends within its seconds and this, whatever the gateway does
 LEAST_SECONDS = 1.0  # less is no time to look
 MAX_FAILED_LOOKS = 3
 MAX_LINGERING = 200  # tasks of which it is remembered for seconds when they were last looked at
@@ -71,14 +71,16 @@ class _Watched:
             "so the gateway may have trouble. The task itself is not harmed by that.",
         )
 
-    def saw(self, task: wire.Task, now: float, at: float | None = None) -> None:
-        """Takes in a look, made at ``at`` if not now.
+    def saw(self, task: wire.Task, clock: Clock, at: float | None = None) -> None:
+        """Takes in a look, made at ``at`` (a time of day) if not now.
 
         A gateway whose clock is ahead of ours must not make us wait for its future.
         """
+        now, day = clock.monotonic(), clock.now()
+        self.looked = now if at is None else now - max(day - at, 0.0)
+        if task.created or self.known is None:
+            self.created = now - max(day - (task.created or day), 0.0)
         self.known = task
-        self.looked = now if at is None else min(at, now)
-        self.created = min(task.created or self.created or now, now)
 
 
 class Waits:
@@ -136,11 +138,11 @@ class Waits:
         self._waiting[caller.owner] += 1
         try:
             if isinstance(task, wire.Task) and watched.known is None:
-                watched.saw(task, self._clock.now())
+                watched.saw(task, self._clock)
                 watched.due = self._next(caller.account, watched)
-            known = await self._wait(caller, key, watched, self._clock.now() + seconds, progress)
+            known = await self._wait(caller, key, watched, self._clock.monotonic() + seconds, progress)
             stopped = (STOPPED,) if self._stopped and not known.final else ()
-            return Waited(known, (*watched.doubts(self._clock.now()), *stopped))
+            return Waited(known, (*watched.doubts(self._clock.monotonic()), *stopped))
         finally:
             self._waiting[caller.owner] -= 1
             if not self._waiting[caller.owner]:
@@ -153,7 +155,7 @@ class Waits:
     def foresee(self, caller: Caller, task: wire.Task) -> None:
         """Remembers a task just created, so that a wait that follows at once looks when the pace foresees it."""
         watched = _Watched()
-        watched.saw(task, self._clock.now())
+        watched.saw(task, self._clock)
         watched.due = self._next(caller.account, watched)
         self._linger((caller.owner, task.id), watched)
 
@@ -168,7 +170,7 @@ class Waits:
     def _resumed(self, key: tuple[str, str], seconds: float) -> _Watched | None:
         """What an earlier wait knew, where its next look comes within this one; else a look at once tells more."""
         watched = self._lingering.pop(key, None)
-        now = self._clock.now()
+        now = self._clock.monotonic()
         return watched if watched is not None and now < watched.due <= now + seconds else None
 
     async def _wait(
@@ -176,7 +178,7 @@ class Waits:
     ) -> wire.Task:
         known = watched.known or await self._first_look(caller, key, watched, end)
         while True:
-            known, now = watched.known or known, self._clock.now()
+            known, now = watched.known or known, self._clock.monotonic()
             await progress.tell(known, now - watched.created)
             if known.final or self._stopped or now - watched.created >= pace_of(known.kind).give_up:
                 return known
@@ -203,12 +205,12 @@ class Waits:
                     code="stopping" if self._stopped else "timeout",
                     next_step="Call check_task again in a moment. Do not submit the task again.",
                 )
-            await self._sleep(max(watched.due - self._clock.now(), 0.0))
+            await self._sleep(max(watched.due - self._clock.monotonic(), 0.0))
 
     async def _look(self, caller: Caller, key: tuple[str, str], watched: _Watched, end: float) -> bool:
         """Makes the look that is due, or uses the one that somebody else makes meanwhile; false if time ran out."""
         seen = watched.looks
-        left = end + GRACE - self._clock.now()
+        left = end + GRACE_SECONDS - self._clock.monotonic()
         if left < LEAST_SECONDS:
             return False
         with (
@@ -224,7 +226,7 @@ class Waits:
     async def _read(self, caller: Caller, key: tuple[str, str], watched: _Watched, seconds: float) -> None:
         try:
             look = await self._looks.look(caller, key[1], seconds=seconds, first=watched.known is None)
-            watched.saw(look.task, self._clock.now(), look.at)
+            watched.saw(look.task, self._clock, look.at)
         except GatewayError as error:
             watched.failed, watched.error = watched.failed + 1, error
             watched.due = self._after_failure(caller.account, watched, error)
@@ -236,13 +238,13 @@ class Waits:
     def _next(self, account: str, watched: _Watched) -> float:
         """When to look again: by the pace, spread a little, and not while the gateway asked to slow down."""
         assert watched.known is not None
-        now = self._clock.now()
+        now = self._clock.monotonic()
         expected = expected_age(watched.known, now - watched.created)
         due = pace_of(watched.known.kind).next_look(watched.created, now, self._spread, expected=expected)
         return max(due, self._pauses.until(account, watched.known.model))
 
     def _after_failure(self, account: str, watched: _Watched, error: GatewayError) -> float:
-        now = self._clock.now()
+        now = self._clock.monotonic()
         usual = RETRY_SECONDS
         if watched.known is not None:
             usual = pace_of(watched.known.kind).next_look(watched.created, now, self._spread) - now
@@ -253,10 +255,10 @@ class Waits:
     async def _pass_time(self, until: float, watched: _Watched, progress: Progress) -> None:
         """Sleeps until a time, or until somebody else's look, with a heartbeat."""
         seen = watched.looks
-        while watched.looks == seen and not self._stopped and (left := until - self._clock.now()) > 0:
+        while watched.looks == seen and not self._stopped and (left := until - self._clock.monotonic()) > 0:
             await self._sleep(min(left, HEARTBEAT))
-            if watched.known is not None and until - self._clock.now() > 0:
-                await progress.tell(watched.known, self._clock.now() - watched.created)
+            if watched.known is not None and until - self._clock.monotonic() > 0:
+                await progress.tell(watched.known, self._clock.monotonic() - watched.created)
 
     async def _sleep(self, seconds: float) -> None:
         """Lets time pass; ends at once when the server is being stopped."""

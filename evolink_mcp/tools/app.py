@@ -16,11 +16,12 @@ from evolink_mcp.gateway import Transport
 from evolink_mcp.guard.names import Resolver
 from evolink_mcp.guard.urls import UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
+from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.state import State, state_of
-from evolink_mcp.jobs.submit import SUBMIT_SECONDS, Submits
+from evolink_mcp.jobs.submit import Submits
 from evolink_mcp.jobs.wait import Waits
 from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher

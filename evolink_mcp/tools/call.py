@@ -26,7 +26,7 @@ class Call:
     def __init__(self, app: App, context: Context[Any, Any]) -> None:
         self.app = app
         self._context = context
-        self._started = app.clock.now()
+        self._started = app.clock.monotonic()
         self.progress = Progress(self._report)
         self.scope = anyio.CancelScope()
         self.request_id = ""
@@ -63,7 +63,7 @@ class Call:
                 code="stopping",
                 next_step="Make the same call again in a few seconds.",
             )
-        seconds = await self.app.limits.admit(self.credential.owner, self.app.clock.now())
+        seconds = await self.app.limits.admit(self.credential.owner, self.app.clock.monotonic())
         if seconds is not None:
             raise Refused(
                 f"This server allows each caller {self.app.calls_per_minute} calls a minute, and you have used them.",
@@ -80,7 +80,7 @@ class Call:
 
     def remaining(self, seconds: float) -> float:
         """The time to a deadline ``seconds`` after the call came in; never below zero."""
-        return max(self._started + seconds - self.app.clock.now(), 0.0)
+        return max(self._started + seconds - self.app.clock.monotonic(), 0.0)
 
     @asynccontextmanager
     async def heartbeat(self) -> AsyncGenerator[None]:

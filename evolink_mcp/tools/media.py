@@ -11,8 +11,7 @@ from pydantic import Field
 from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
-from evolink_mcp.jobs.submit import SUBMIT_SECONDS
-from evolink_mcp.jobs.wait import GRACE
+from evolink_mcp.jobs.deadlines import GRACE_SECONDS, MAX_WAIT_SECONDS, SUBMIT_SECONDS
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
@@ -25,7 +24,6 @@ from evolink_mcp.tools.views import TaskView
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked
 
-MAX_WAIT = 45
 POST_SECONDS = 20.0  # what uploads before a paid request leave it of the call's time
 
 logger = logging.getLogger(__name__)
@@ -74,7 +72,7 @@ Options = Annotated[
     dict[str, Any] | None,
     Field(description="What only some models take (seed, negative_prompt, video_urls, model_params, …)."),
 ]
-Wait = Annotated[int, Field(ge=0, le=MAX_WAIT, description="Seconds to wait here for the result.")]
+Wait = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait here for the result.")]
 
 
 @tool(
@@ -172,7 +170,7 @@ async def check_task(
         waited = await call.app.waits.wait_for(
             call.caller, task_id, seconds=call.remaining(wait_seconds), progress=call.progress
         )
-        seconds = call.remaining(wait_seconds + GRACE)
+        seconds = call.remaining(wait_seconds + GRACE_SECONDS)
         return await finish(call, waited.task, seconds=seconds, notes=waited.notes, preview=preview)
 
 
@@ -253,7 +251,7 @@ async def _delivered(
             task, notes = waited.task, (*notes, *waited.notes)
         elif not task.final:
             call.app.waits.foresee(caller, task)
-        return await finish(call, task, seconds=call.remaining(wait_seconds + GRACE), notes=notes)
+        return await finish(call, task, seconds=call.remaining(wait_seconds + GRACE_SECONDS), notes=notes)
     except EvolinkError as error:
         notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
     except Exception:

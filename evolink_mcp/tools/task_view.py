@@ -31,7 +31,7 @@ async def finish(
     call: Call, task: wire.Task, *, seconds: float, notes: tuple[str, ...] = (), preview: bool = False
 ) -> TaskView:
     """The view of a task; finished results are saved first, within ``seconds``, where a folder is set."""
-    end = call.app.clock.now() + seconds
+    end = call.app.clock.monotonic() + seconds
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
     if saver is not None and task.status == "completed" and task.results:
@@ -47,7 +47,7 @@ async def finish(
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed" and task.results:
         call.progress.say("making previews")
-        await _add_previews(call, view, task, outcomes, seconds=max(end - call.app.clock.now(), 0.5))
+        await _add_previews(call, view, task, outcomes, seconds=max(end - call.app.clock.monotonic(), 0.5))
     if task.final:
         await call.progress.done()
     return view

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
-from evolink_mcp.jobs.submit import SUBMIT_SECONDS
+from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable

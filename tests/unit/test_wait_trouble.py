@@ -56,7 +56,7 @@ async def test_a_wait_of_no_seconds_ends_on_a_gateway_that_hangs(
     caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the real clock, with the bounds made short."""
-    monkeypatch.setattr("evolink_mcp.jobs.wait.GRACE", 1.2)
+    monkeypatch.setattr("evolink_mcp.jobs.wait.GRACE_SECONDS", 1.2)
     sandbox.fault("task", "hang", seconds=30, times=0)
     waits = Waits(SystemClock(), Pauses(SystemClock()))
     progress = Progress(Told(FakeClock()))

@@ -133,7 +133,7 @@ class HttpApplication:
         if scope["method"] not in MCP[path]:
             allowed = ", ".join(MCP[path])
             return refusal(405, "method_not_allowed", f"{path} takes {allowed}.", headers={"allow": allowed})
-        seconds = await self._requests.admit(caller.owner, self.app.clock.now())
+        seconds = await self._requests.admit(caller.owner, self.app.clock.monotonic())
         if seconds is not None:
             return refusal(
                 429,
