@@ -191,16 +191,16 @@ def _install(arguments: argparse.Namespace) -> int:
     except EvolinkError as error:
         return _fail(error.render(paid=False))
     if not arguments.write:
-        _tell(f"Put this into {request.path} beside what is there, or let --write do it. {client.after}\n")
+        _tell(f"{plan.advice(request)}\n")
         print(text, end="")
         return 0
     try:
         change, notes = plan.write_entry(request)
     except EvolinkError as error:
         _tell(error.render(paid=False) + "\n")
-        print(text, end="")
+        print(plan.snippet(request, with_secrets=False), end="")
         return 1
-    for line in plan.told(request, change, notes):
+    for line in plan.summary(request, change, notes):
         print(line)
     return 0
 

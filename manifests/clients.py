@@ -10,13 +10,13 @@ from urllib.parse import quote, urlencode
 
 from evolink_mcp.install import entries
 from evolink_mcp.install.clients import BY_ID, CLIENTS, Client
-from evolink_mcp.install.entries import KEY_INPUT, NAME, YOUR_KEY, Wanted
+from evolink_mcp.install.entries import KEY_INPUT, NAME, YOUR_KEY, Content
 from evolink_mcp.install.launch import PUBLISHED
 from evolink_mcp.settings.table import API_KEY
 from manifests.facts import EXAMPLE_HOST
 
 
-def wanted(client: Client) -> Wanted:
+def content(client: Client) -> Content:
     """The entry for the published package. No key stands in it where the client can take it from elsewhere."""
     if client.format == "toml":
         return entries.local(client, PUBLISHED, {}, forward_key=True)
@@ -26,8 +26,8 @@ def wanted(client: Client) -> Wanted:
 def files() -> Iterator[tuple[str, str]]:
     """(path below manifests/, text) of every client's file, and of the entries for a server that runs elsewhere."""
     for client in CLIENTS:
-        name = PurePosixPath(client.project_file or client.files[""]).name
-        yield f"{client.id}/{name}", entries.as_text(client, wanted(client))
+        name = PurePosixPath(client.project_file or client.files[""][0]).name
+        yield f"{client.id}/{name}", entries.as_text(client, content(client))
     for kind, transport, path in (("streamable-http", "http", "mcp"), ("sse", "sse", "sse")):
         entry = {
             "type": transport,
@@ -39,14 +39,14 @@ def files() -> Iterator[tuple[str, str]]:
 
 def cursor_link() -> str:
     """Opens Cursor, which asks before it adds the server."""
-    entry = json.dumps(wanted(BY_ID["cursor"]).entry, separators=(",", ":"))
+    entry = json.dumps(content(BY_ID["cursor"]).entry, separators=(",", ":"))
     query = urlencode({"name": NAME, "config": base64.b64encode(entry.encode()).decode()})
     return f"https://cursor.com/en/install-mcp?{query}"
 
 
 def vscode_link() -> str:
     """Opens VS Code, which asks for the key and before it adds the server."""
-    entry = json.dumps(wanted(BY_ID["vscode"]).entry, separators=(",", ":"))
+    entry = json.dumps(content(BY_ID["vscode"]).entry, separators=(",", ":"))
     inputs = json.dumps([KEY_INPUT], separators=(",", ":"))
     query = urlencode({"name": NAME, "inputs": inputs, "config": entry}, quote_via=quote)
     return f"https://vscode.dev/redirect/mcp/install?{query}"

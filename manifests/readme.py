@@ -62,9 +62,14 @@ def clients() -> str:
 
 def _row(client: Client) -> str:
     key = "" if client.asks_for_key else " --env EVOLINK_API_KEY=your-key"
-    places = [client.files[""], *(place for system, place in client.files.items() if system)]
-    shown = "<br>".join(f"`{place.replace('{APPDATA}', '%APPDATA%')}`" for place in places)
+    places = [client.files[""][0], *(files[0] for system, files in client.files.items() if system)]
+    shown = "<br>".join(f"`{place}`" for place in dict.fromkeys(map(_plain, places)))
     return f"| {client.title} | `evolink-mcp install {client.id} --write{key}` | {shown} |"
+
+
+def _plain(place: str) -> str:
+    """The usual place, as a person would write it."""
+    return place.replace("{XDG_CONFIG_HOME}", "~/.config").replace("{APPDATA}", "%APPDATA%")
 
 
 def links() -> str:

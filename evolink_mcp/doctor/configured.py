@@ -1,4 +1,4 @@
-"""Which clients of this machine have our entry, and what it says."""
+"""Which clients of this machine have our entry, what it says, and where was looked."""
 
 from __future__ import annotations
 
@@ -9,46 +9,49 @@ from typing import Any, cast
 
 from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import Refused
-from evolink_mcp.install import merge, write
-from evolink_mcp.install.clients import BY_ID, CLIENTS, Client, config_file
+from evolink_mcp.install.clients import BY_ID, CLIENTS, Client
+from evolink_mcp.install.places import places, project_file
+from evolink_mcp.install.survey import ClientFile, client_files
+from evolink_mcp.settings.placeholders import unfilled
 from evolink_mcp.settings.table import API_KEY
 
 
 def configured() -> Iterator[Check]:
-    """Every client whose file is there."""
-    found = False
+    """One check for each file of a client, and one for each client that has none."""
     for client in CLIENTS:
-        path = config_file(client)
-        if not path.exists():
-            continue
-        found = True
         name = f"client {client.id}"
-        try:
-            entry = merge.read_entry(client, write.read_text(path))
-        except ValueError as error:
-            yield Check(name, "note", f"{path} cannot be read: {error}", f"Correct the file; {client.title} needs it.")
-            continue
-        except Refused as error:
-            yield Check(name, "note", error.what, f"Correct the file; {client.title} needs it.")
-            continue
-        if entry is None:
-            yield Check(name, "ok", f"no entry in {path}; evolink-mcp install {client.id} --write makes one")
-        else:
-            yield _entry(client, name, entry)
-    if not found:
-        yield Check("clients", "ok", f"none found; evolink-mcp install CLIENT knows {', '.join(BY_ID)}")
+        files = list(client_files(client))
+        for file in files:
+            if file.problem:
+                yield Check(name, "note", file.problem, f"Correct the file; {client.title} needs it.")
+            elif file.entry is None:
+                command = f"evolink-mcp install {client.id} --write"
+                yield Check(name, "ok", f"no entry in {file.path}; {command} makes one")
+            else:
+                yield _entry(client, name, file, file.entry)
+        if not files:
+            yield Check(name, "ok", f"not here: looked for {', '.join(_candidates(client)) or 'no place is known'}")
 
 
-def _entry(client: Client, name: str, entry: dict[str, Any]) -> Check:
-    again = f"Run evolink-mcp install {client.id} --write."
-    if "command" not in entry:
-        return Check(name, "ok", "has a remote entry")
-    command = entry["command"]
-    if not isinstance(command, str) or not (shutil.which(command) or os.access(command, os.X_OK)):
-        return Check(name, "wrong", f"its entry's command does not exist: {str(command)[:200]}", again)
-    env = _strings(entry.get("env"))
-    key = "with a key" if API_KEY in env else "without a key"
-    return Check(name, "ok", f"has an entry {key}: {command}")
+def _candidates(client: Client) -> list[str]:
+    project = [client.project_file] if client.project_file and project_file(client) is None else []
+    return [*map(str, places(client)), *project]
+
+
+def _entry(client: Client, name: str, file: ClientFile, entry: dict[str, Any]) -> Check:
+    key = _strings(entry.get("env")).get(API_KEY) or _strings(entry.get("headers")).get("Authorization", "")
+    kind, command = ("an entry", entry["command"]) if "command" in entry else ("a remote entry", None)
+    text = f"has {kind} with{'' if key else 'out'} a key in {file.path}"
+    if command is not None:
+        if not isinstance(command, str) or not (shutil.which(command) or os.access(command, os.X_OK)):
+            again = f"Run evolink-mcp install {client.id} --write."
+            return Check(
+                name, "wrong", f"its entry's command does not exist: {str(command)[:200]} ({file.path})", again
+            )
+        text += f": {command}"
+    if key and not unfilled(key) and file.open_to_others:
+        return Check(name, "note", f"{text}. Other users of this machine may read it.", f"Run chmod 600 {file.path}.")
+    return Check(name, "ok", text)
 
 
 def settings_of(name: str) -> dict[str, str]:
@@ -58,14 +61,17 @@ def settings_of(name: str) -> dict[str, str]:
         Refused: It has no entry that can be read.
     """
     client = BY_ID[name]
-    path = config_file(client)
-    try:
-        entry = merge.read_entry(client, write.read_text(path))
-    except ValueError as error:
-        raise Refused(f"{path} cannot be read: {error}.", next_step=f"Correct it; {client.title} needs it.") from None
-    if entry is None:
-        raise Refused(f"{path} has no entry evolink.", next_step=f"Run evolink-mcp install {name} --write.")
-    return _strings(entry.get("env"))
+    files = list(client_files(client))
+    for file in files:
+        if file.entry is not None:
+            return _strings(file.entry.get("env"))
+    for file in files:
+        if file.problem:
+            raise Refused(f"{file.problem}.", next_step=f"Correct it; {client.title} needs it.")
+    listed = ", ".join(str(file.path) for file in files) or ", ".join(_candidates(client))
+    raise Refused(
+        f"{client.title} has no entry evolink in {listed}.", next_step=f"Run evolink-mcp install {name} --write."
+    )
 
 
 def _strings(value: object) -> dict[str, str]:

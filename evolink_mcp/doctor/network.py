@@ -24,37 +24,36 @@ HOSTS = {BY_NAME[name].field: name for name in (BASE_URL, FILES_URL, TEXT_URL)}
 
 
 def ask(settings: Settings) -> list[Check]:
-    """Asks all hosts at once, and tells what is known after a few seconds.
+    """Asks all hosts at once. Those that are silent for a few seconds are told as unreachable.
 
     Looking up a name can hang beyond any time-out, so all of it runs in a
     thread that is left behind if it must be.
     """
-    needed = [field for field in HOSTS if field != "text_url" or "text" in settings.toolsets]
-    urls = {getattr(settings, field): HOSTS[field] for field in needed}
-    found: dict[str, Check] = {}
-    thread = threading.Thread(target=anyio.run, args=(_ask_all, settings, urls, found), daemon=True)
+    fields = [field for field in HOSTS if field != "text_url" or "text" in settings.toolsets]
+    urls = {getattr(settings, field): HOSTS[field] for field in fields}
+    answers: dict[str, Check] = {}
+    thread = threading.Thread(target=anyio.run, args=(_ask_all, settings, urls, answers), daemon=True)
     thread.start()
     thread.join(MAX_SECONDS)
-    known = dict(found)
-    late = {url: _unreached(url, name, f"no answer within {MAX_SECONDS:.0f} s") for url, name in urls.items()}
-    return [*({**late, **known}[url] for url in urls), *(known[name] for name in known if name not in urls)]
+    checks = {url: _unreached(url, name, f"no answer within {MAX_SECONDS:.0f} s") for url, name in urls.items()}
+    return list((checks | dict(answers)).values())
 
 
-async def _ask_all(settings: Settings, urls: Mapping[str, str], found: dict[str, Check]) -> None:
+async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[str, Check]) -> None:
     transport = Transport(settings.base_url, settings.files_url)
 
-    async def look(url: str, variable: str) -> None:
-        found[url] = await _reach(transport, url, variable)
+    async def reach(url: str, variable: str) -> None:
+        answers[url] = await _reach(transport, url, variable)
 
-    async def show_key(key: str) -> None:
-        found["key"] = await _key(Caller(transport, key))
+    async def try_key(key: str) -> None:
+        answers["key"] = await _key(Caller(transport, key))
 
     try:
         async with anyio.create_task_group() as group:
             for url, variable in urls.items():
-                group.start_soon(look, url, variable)
+                group.start_soon(reach, url, variable)
             if settings.api_key:
-                group.start_soon(show_key, settings.api_key)
+                group.start_soon(try_key, settings.api_key)
     finally:
         await transport.aclose()
 

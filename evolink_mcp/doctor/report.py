@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from evolink_mcp import __version__
 from evolink_mcp.guard.secrets import redact
 
 Level = Literal["ok", "note", "wrong"]
+PASSWORD = re.compile(r"//[^/?#\s]*@")
 COLOURS: dict[Level, str] = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One finding. ``next_step`` says what to do about it; it is never empty where something is wrong."""
+    """One check and its ``finding``. ``next_step`` says what to do about it, and is never empty where it is wrong."""
 
     name: str
     level: Level
-    found: str
+    finding: str
     next_step: str = ""
 
 
 class Report:
-    """All findings. ``secrets`` are hidden wherever they turn up."""
+    """All findings. ``secrets``, and passwords in addresses, are hidden wherever they turn up."""
 
     def __init__(self, checks: Sequence[Check], secrets: Sequence[str] = ()) -> None:
         def clean(text: str) -> str:
-            return redact(text, *secrets)
+            return PASSWORD.sub("//***@", redact(text, *secrets))
 
-        self.checks = [Check(each.name, each.level, clean(each.found), clean(each.next_step)) for each in checks]
+        self.checks = [Check(each.name, each.level, clean(each.finding), clean(each.next_step)) for each in checks]
 
     @property
     def ok(self) -> bool:
@@ -39,8 +41,11 @@ class Report:
 
     def as_json(self) -> str:
         """``{version, ok, checks: [{name, level, found, next_step}]}``."""
-        found = {"version": __version__, "ok": self.ok, "checks": [asdict(check) for check in self.checks]}
-        return json.dumps(found, indent=2, ensure_ascii=False)
+        checks = [
+            {"name": each.name, "level": each.level, "found": each.finding, "next_step": each.next_step}
+            for each in self.checks
+        ]
+        return json.dumps({"version": __version__, "ok": self.ok, "checks": checks}, indent=2, ensure_ascii=False)
 
     def show(self) -> None:
         """Draws the table on stdout, and what to do below it."""
@@ -53,7 +58,7 @@ class Report:
             table.add_column(column, overflow="fold")
         for check in self.checks:
             colour = COLOURS[check.level]
-            table.add_row(escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.found))
+            table.add_row(escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.finding))
         console = Console()
         console.print(table)
         for level in ("wrong", "note"):

@@ -1,16 +1,13 @@
 """The clients, as data: where each keeps its configuration and what an entry looks like there.
 
-Places and keys are those of the makers' documentation. Claude Code and Codex
-were run; for the others the files were written as documented.
+Places and keys are those of the makers' documentation. Claude Code and Codex were run; for the others the files were
+written as documented.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 Format = Literal["json", "jsonc", "toml"]
@@ -23,8 +20,8 @@ class Client:
     """One client.
 
     Attributes:
-        files: The user's own configuration file, by ``sys.platform``; ``""`` is for all others. ``~`` is the home
-            folder, and ``{NAME}`` a folder that this variable names.
+        files: The places where the user's own configuration file may be, by ``sys.platform``; ``""`` is for all
+            others. :mod:`evolink_mcp.install.places` says how they are written. The first is the usual one.
         moved_by: The variable that names another folder for the file, where there is one.
         container: The key that holds the servers.
         fixed: What an entry holds besides command, args and env.
@@ -39,7 +36,7 @@ class Client:
 
     id: str
     title: str
-    files: Mapping[str, str]
+    files: Mapping[str, tuple[str, ...]]
     after: str
     format: Format = "json"
     container: str = "mcpServers"
@@ -51,10 +48,23 @@ class Client:
     remote_url: str = "url"
     remote_fixed: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def patterns(self, platform: str) -> tuple[str, ...]:
+        """The places on a system, the usual one first."""
+        return self.files.get(platform, self.files[""])
+
     @property
     def asks_for_key(self) -> bool:
         """Whether the client itself asks for the key and keeps it outside the file."""
         return self.key_reference.startswith("${input:")
+
+
+# Names under which VS Code and its builds keep what is the user's.
+EDITORS = ("Code", "Code - Insiders", "VSCodium", "VSCodium - Insiders", "Code - OSS")
+PORTABLE = ("{VSCODE_PORTABLE}/user-data/User/mcp.json",)
+
+
+def _editors(folder: str) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}/User/mcp.json" for name in EDITORS)
 
 
 IN_ENVIRONMENT = "set EVOLINK_API_KEY in the environment that the client starts in"
@@ -64,9 +74,17 @@ CLIENTS = (
         id="claude-desktop",
         title="Claude Desktop",
         files={
-            "": "~/.config/Claude/claude_desktop_config.json",
-            "darwin": "~/Library/Application Support/Claude/claude_desktop_config.json",
-            "win32": "{APPDATA}/Claude/claude_desktop_config.json",
+            "": (
+                "{XDG_CONFIG_HOME}/Claude/claude_desktop_config.json",
+                "~/.var/app/*[Cc]laude*/config/Claude/claude_desktop_config.json",
+                "~/snap/claude*/current/.config/Claude/claude_desktop_config.json",
+            ),
+            "darwin": ("~/Library/Application Support/Claude/claude_desktop_config.json",),
+            "win32": (
+                "{APPDATA}/Claude/claude_desktop_config.json",
+                # From the Microsoft Store: what the app writes to %APPDATA% lands here, and only this is read.
+                "{LOCALAPPDATA}/Packages/*Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json",
+            ),
         },
         remote_url="",
         after="Quit Claude Desktop, also from the menu bar or tray, and start it again.",
@@ -74,7 +92,7 @@ CLIENTS = (
     Client(
         id="claude-code",
         title="Claude Code",
-        files={"": "~/.claude.json"},
+        files={"": ("~/.claude.json",)},
         moved_by="CLAUDE_CONFIG_DIR",
         fixed={"type": "stdio"},
         project_file=".mcp.json",
@@ -86,7 +104,7 @@ CLIENTS = (
     Client(
         id="cursor",
         title="Cursor",
-        files={"": "~/.cursor/mcp.json"},
+        files={"": ("~/.cursor/mcp.json",)},
         project_file=".cursor/mcp.json",
         key_reference="${env:EVOLINK_API_KEY}",
         key_needs=IN_ENVIRONMENT,
@@ -96,9 +114,16 @@ CLIENTS = (
         id="vscode",
         title="VS Code",
         files={
-            "": "~/.config/Code/User/mcp.json",
-            "darwin": "~/Library/Application Support/Code/User/mcp.json",
-            "win32": "{APPDATA}/Code/User/mcp.json",
+            "": (
+                *_editors("{XDG_CONFIG_HOME}"),
+                *_editors("~/.var/app/com.visualstudio.code*/config"),
+                *_editors("~/.var/app/com.vscodium.*/config"),
+                *_editors("~/snap/cod*/current/.config"),
+                *PORTABLE,
+                "~/.vscode-server*/data/User/mcp.json",
+            ),
+            "darwin": (*_editors("~/Library/Application Support"), *PORTABLE),
+            "win32": (*_editors("{APPDATA}"), *PORTABLE, "~/scoop/persist/vscod*/data/user-data/User/mcp.json"),
         },
         format="jsonc",
         container="servers",
@@ -112,7 +137,7 @@ CLIENTS = (
     Client(
         id="codex",
         title="Codex",
-        files={"": "~/.codex/config.toml"},
+        files={"": ("~/.codex/config.toml",)},
         moved_by="CODEX_HOME",
         format="toml",
         container="mcp_servers",
@@ -122,7 +147,7 @@ CLIENTS = (
     Client(
         id="windsurf",
         title="Windsurf",
-        files={"": "~/.codeium/windsurf/mcp_config.json"},
+        files={"": ("~/.codeium/windsurf/mcp_config.json", "~/.codeium/windsurf-next/mcp_config.json")},
         key_reference="${env:EVOLINK_API_KEY}",
         key_needs=IN_ENVIRONMENT,
         remote_url="serverUrl",
@@ -131,7 +156,7 @@ CLIENTS = (
     Client(
         id="gemini-cli",
         title="Gemini CLI",
-        files={"": "~/.gemini/settings.json"},
+        files={"": ("~/.gemini/settings.json",)},
         format="jsonc",
         project_file=".gemini/settings.json",
         key_reference="${EVOLINK_API_KEY}",
@@ -142,27 +167,14 @@ CLIENTS = (
     Client(
         id="zed",
         title="Zed",
-        files={"": "~/.config/zed/settings.json", "win32": "{APPDATA}/Zed/settings.json"},
+        files={
+            "": ("{XDG_CONFIG_HOME}/zed/settings.json", "~/.var/app/dev.zed.Zed*/config/zed/settings.json"),
+            "darwin": ("~/.config/zed/settings.json",),
+            "win32": ("{APPDATA}/Zed/settings.json",),
+        },
         format="jsonc",
         container="context_servers",
         after="Zed notices the change; its agent settings show the server.",
     ),
 )
 BY_ID: Mapping[str, Client] = {client.id: client for client in CLIENTS}
-
-
-def config_file(
-    client: Client, *, platform: str = sys.platform, home: Path | None = None, environ: Mapping[str, str] = os.environ
-) -> Path:
-    """Where the client keeps the user's configuration, whether or not it is there."""
-    at_home = home or Path.home()
-    pattern = client.files.get(platform, client.files[""])
-    if client.moved_by and environ.get(client.moved_by):
-        return Path(environ[client.moved_by], Path(pattern).name)
-    first, *rest = pattern.split("/")
-    if first.startswith("{"):
-        named = environ.get(first.strip("{}"))
-        start = Path(named) if named else at_home / "AppData" / "Roaming"
-    else:
-        start = at_home
-    return start.joinpath(*rest)

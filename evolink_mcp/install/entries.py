@@ -26,8 +26,8 @@ class Remote:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What shall stand in a file.
+class Content:
+    """What a file is to hold: the entry in its container.
 
     ``additions`` are items of lists beside the servers: where a client asks for
     the key, how it asks.
@@ -43,7 +43,7 @@ class Wanted:
         return {**lists, self.container: {NAME: self.entry}}
 
 
-def local(client: Client, launch: Launch, env: Mapping[str, str], *, forward_key: bool = False) -> Wanted:
+def local(client: Client, launch: Launch, env: Mapping[str, str], *, forward_key: bool = False) -> Content:
     """The entry of a server that the client starts.
 
     Args:
@@ -55,10 +55,10 @@ def local(client: Client, launch: Launch, env: Mapping[str, str], *, forward_key
         entry["env"] = dict(env)
     if forward_key:
         entry["env_vars"] = [API_KEY]
-    return Wanted(client.container, entry, _additions(client, str(entry)))
+    return Content(client.container, entry, _additions(client, str(entry)))
 
 
-def remote(client: Client, server: Remote) -> Wanted:
+def remote(client: Client, server: Remote) -> Content:
     """The entry of a server that runs elsewhere."""
     entry: dict[str, Any] = {**client.remote_fixed, client.remote_url: server.url}
     if client.format == "toml":
@@ -66,31 +66,17 @@ def remote(client: Client, server: Remote) -> Wanted:
         entry["bearer_token_env_var"] = API_KEY
     elif server.authorization:
         entry["headers"] = {"Authorization": server.authorization}
-    return Wanted(client.container, entry, _additions(client, str(entry)))
+    return Content(client.container, entry, _additions(client, str(entry)))
 
 
-def _additions(client: Client, told: str) -> dict[str, dict[str, Any]]:
-    return {"inputs": dict(KEY_INPUT)} if client.asks_for_key and client.key_reference in told else {}
+def _additions(client: Client, entry: str) -> dict[str, dict[str, Any]]:
+    return {"inputs": dict(KEY_INPUT)} if client.asks_for_key and client.key_reference in entry else {}
 
 
-def as_text(client: Client, wanted: Wanted) -> str:
+def as_text(client: Client, content: Content) -> str:
     """A whole file with this one server, in the client's format."""
     if client.format == "toml":
-        return toml_table((wanted.container, NAME), wanted.entry)
-    return json.dumps(wanted.whole(), indent=2, ensure_ascii=False) + "\n"
+        from evolink_mcp.install.tomltext import set_table
 
-
-def toml_table(path: tuple[str, ...], table: Mapping[str, Any]) -> str:
-    """One TOML table; a table inside it becomes one of its own."""
-    lines = [f"[{'.'.join(path)}]"]
-    lines += [f"{name} = {toml_value(value)}" for name, value in table.items() if not isinstance(value, dict)]
-    text = "\n".join(lines) + "\n"
-    for name, value in table.items():
-        if isinstance(value, dict):
-            text += "\n" + toml_table((*path, name), value)  # pyright: ignore[reportUnknownArgumentType]
-    return text
-
-
-def toml_value(value: Any) -> str:
-    """A string, or a list of strings: TOML writes both as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+        return set_table("", (content.container, NAME), content.entry)
+    return json.dumps(content.whole(), indent=2, ensure_ascii=False) + "\n"

@@ -55,7 +55,7 @@ def has_comments(text: str) -> bool:
     """Whether there is more than JSON in it: comments, or a comma before a closing bracket."""
     try:
         json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True
     return False
 
@@ -92,10 +92,10 @@ def append(text: str, name: str, value: Any) -> str:
     node = parse(text)
     if node is None or name not in node.keys:
         return assign(text, [name], [value])
-    found = node.children[node.keys.index(name)]
-    if found.is_object or not isinstance(found.value, list):
+    items = node.children[node.keys.index(name)]
+    if items.is_object or not isinstance(items.value, list):
         raise NotJson(f"{name} is not a list")
-    return _insert(text, found, value)
+    return _insert(text, items, value)
 
 
 def _nested(path: Sequence[str], value: Any) -> Any:

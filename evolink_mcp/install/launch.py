@@ -59,14 +59,15 @@ def running(executable: str = sys.executable, scripts: str | None = None) -> Lau
 def came_from() -> str:
     """The wheel or checkout that this installation was made of; "" where it came from an index."""
     try:
-        told = Distribution.from_name(PACKAGE).read_text("direct_url.json")
+        text = Distribution.from_name(PACKAGE).read_text("direct_url.json")
     except PackageNotFoundError:
         return ""
-    if not told:
+    if not text:
         return ""
-    found = json.loads(told)
-    address = str(found.get("url", ""))
+    source = json.loads(text)
+    address = str(source.get("url", ""))
     if address.startswith("file:"):
         return url2pathname(urlsplit(address).path)
-    vcs = found.get("vcs_info", {}).get("vcs", "")
+    address = re.sub(r"(?<=://)[^/@]*@", "", address)  # a password is not written into another file
+    vcs = source.get("vcs_info", {}).get("vcs", "")
     return f"{vcs}+{address}" if vcs else address

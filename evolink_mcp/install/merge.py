@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.install import jsonc, tomltext
+from evolink_mcp.install import jsonc
 from evolink_mcp.install.clients import Client
-from evolink_mcp.install.entries import NAME, Wanted
+from evolink_mcp.install.entries import NAME, Content
 
 REMOTE_KEYS = ("url", "serverUrl", "httpUrl")
 
@@ -23,24 +23,26 @@ class Merged:
     notes: tuple[str, ...] = ()
 
 
-def merge(client: Client, text: str, wanted: Wanted) -> Merged:
+def merge(client: Client, text: str, content: Content) -> Merged:
     """``text`` with the entry in it. Merging the same twice changes nothing.
 
     An entry that is there keeps what it has besides (other variables, a switch
-    that the client put there); what is wanted now wins over what was there.
+    that the client put there); the new values win over what was there.
 
     Raises:
         Refused: The text cannot be read, or not be changed without a loss.
     """
     try:
         before = _read(client, text)
-        present = _at(before, wanted.container, NAME)
-        _check_kind(present, wanted)
-        expected = _expected(before, wanted)
-        new = text if before == expected else _edit(client, text, present is not None, wanted)
+        present = _at(before, content.container, NAME)
+        _check_kind(present, content)
+        expected = _expected(before, content)
+        new = text if before == expected else _edit(client, text, present is not None, content)
         if _read(client, new) != expected:
             raise ValueError("this way of writing it cannot be edited without touching something else")
-    except (ValueError, RecursionError) as error:  # both readers' own errors are ValueErrors
+    except RecursionError:
+        raise _refused(client, "it is nested too deeply") from None
+    except ValueError as error:  # both readers' own errors are ValueErrors
         raise _refused(client, str(error)) from None
     notes = ()
     if client.format == "json" and new.strip() and jsonc.has_comments(new):
@@ -54,10 +56,13 @@ def read_entry(client: Client, text: str) -> dict[str, Any] | None:
     Raises:
         ValueError: The text cannot be read.
     """
-    found = _at(_read(client, text), client.container, NAME)
-    if found is None:
+    try:
+        entry = _at(_read(client, text), client.container, NAME)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if entry is None:
         return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    return cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
 
 
 def _read(client: Client, text: str) -> dict[str, Any]:
@@ -79,23 +84,23 @@ def _at(value: object, *path: str) -> Any:
     return value
 
 
-def _check_kind(present: Any, wanted: Wanted) -> None:
+def _check_kind(present: Any, content: Content) -> None:
     if present is None:
         return
     if not isinstance(present, dict):
         raise ValueError(f"{NAME} stands there and is not an object")
     there = [name for name in REMOTE_KEYS if name in present]
-    if ("command" in wanted.entry and there) or ("command" not in wanted.entry and "command" in present):
+    if ("command" in content.entry and there) or ("command" not in content.entry and "command" in present):
         raise ValueError(f"an entry {NAME} of the other kind (local or remote) stands there; remove it first")
 
 
-def _expected(before: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
+def _expected(before: dict[str, Any], content: Content) -> dict[str, Any]:
     after = copy.deepcopy(before)
-    for name, item in wanted.additions.items():
+    for name, item in content.additions.items():
         items = after.setdefault(name, [])
         if isinstance(items, list) and not _listed(cast("list[Any]", items), item):
             cast("list[Any]", items).append(item)
-    _deep_update(after, {wanted.container: {NAME: wanted.entry}})
+    _deep_update(after, {content.container: {NAME: content.entry}})
     return after
 
 
@@ -112,20 +117,22 @@ def _deep_update(target: dict[str, Any], changes: dict[str, Any]) -> None:
             target[name] = copy.deepcopy(cast("object", value))
 
 
-def _edit(client: Client, text: str, present: bool, wanted: Wanted) -> str:
+def _edit(client: Client, text: str, present: bool, content: Content) -> str:
     if client.format == "toml":
-        return tomltext.set_table(text, (wanted.container, NAME), wanted.entry)
-    for name, item in wanted.additions.items():
+        from evolink_mcp.install import tomltext
+
+        return tomltext.set_table(text, (content.container, NAME), content.entry)
+    for name, item in content.additions.items():
         node = jsonc.parse(text)
-        found = node.value.get(name) if node else None
-        if not isinstance(found, list) or not _listed(cast("list[Any]", found), item):
+        items = node.value.get(name) if node else None
+        if not isinstance(items, list) or not _listed(cast("list[Any]", items), item):
             text = jsonc.append(text, name, item)
     if not present:
-        return jsonc.assign(text, [wanted.container, NAME], wanted.entry)
-    for name, value in wanted.entry.items():
+        return jsonc.assign(text, [content.container, NAME], content.entry)
+    for name, value in content.entry.items():
         inner = cast("dict[str, Any]", value).items() if isinstance(value, dict) else [(None, value)]
         for key, part in inner:
-            text = jsonc.assign(text, [wanted.container, NAME, name, *([key] if key else [])], part)
+            text = jsonc.assign(text, [content.container, NAME, name, *([key] if key else [])], part)
     return text
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from evolink_mcp.errors import KEYS_PAGE, Refused
 from evolink_mcp.install import entries, merge, write
-from evolink_mcp.install.clients import Client, config_file
-from evolink_mcp.install.entries import YOUR_KEY, Remote, Wanted
+from evolink_mcp.install.clients import Client
+from evolink_mcp.install.entries import YOUR_KEY, Content, Remote
 from evolink_mcp.install.launch import Launch, running
-from evolink_mcp.settings.table import API_KEY, VARIABLES
+from evolink_mcp.install.places import choose
+from evolink_mcp.install.survey import files_with_entry
+from evolink_mcp.settings.placeholders import Unfilled, stand_in
+from evolink_mcp.settings.table import API_KEY, BY_NAME
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. ``launch`` and ``file`` replace what would be found here."""
+    """What the user asked for. ``launch`` and ``file`` replace those of this machine."""
 
     client: Client
     env: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -26,36 +30,58 @@ class Request:
     file: Path | None = None
     launch: Launch | None = None
 
-    @property
-    def path(self) -> Path:
-        return self.file or config_file(self.client)
+
+def target(request: Request) -> Path:
+    """The file to write to.
+
+    Raises:
+        Refused: Several may be meant, or none is known.
+    """
+    return request.file or choose(request.client, files_with_entry(request.client))
 
 
-def parse_env(given: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def advice(request: Request) -> str:
+    """Where the snippet belongs."""
+    try:
+        where = f"Put this into {target(request)} beside what is there, or let --write do it."
+    except Refused as error:
+        where = f"{error.what}\nPut this into the client's file, or let --write --file FILE do it."
+    return f"{where} {request.client.after}"
+
+
+def parse_env(items: Sequence[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables of ``--env NAME=VALUE`` and of ``--env NAME``, which takes this shell's value.
 
     Raises:
-        Refused: A name that this server does not read, or one without a value.
+        Refused: A name that this server does not read, one without a value, or a value that it could not use.
     """
-    known = {variable.name for variable in VARIABLES}
-    found: dict[str, str] = {}
-    for item in given:
+    variables: dict[str, str] = {}
+    for item in items:
         name, has_value, value = item.partition("=")
-        if name not in known:
-            raise _bad(f"--env: {name[:60]!r} is not read by evolink-mcp", f"Use one of {', '.join(sorted(known))}.")
-        found[name] = value if has_value else environ.get(name, "")
-        if not found[name]:
+        variable = BY_NAME.get(name)
+        if variable is None:
+            raise _bad(f"--env: {name[:60]!r} is not read by evolink-mcp", f"Use one of {', '.join(sorted(BY_NAME))}.")
+        variables[name] = value if has_value else environ.get(name, "")
+        if not variables[name]:
             raise _bad(f"--env {name} has no value, and {name} is not set here", f"Use --env {name}=VALUE.")
-    return found
+        try:
+            variable.read(variables[name], environ)
+        except Unfilled:
+            pass  # the client may fill it in
+        except ValueError as error:
+            raise _bad(f"--env: {name} {str(error).rstrip('.')}", f"Use --env {name}=VALUE.") from None
+    return variables
 
 
-def snippet(request: Request) -> str:
+def snippet(request: Request, *, with_secrets: bool = True) -> str:
     """The text of a file that holds this server alone, with a place for the key."""
     client = request.client
     env = dict(request.env)
     if API_KEY not in env and not request.sandbox:
         env[API_KEY] = client.key_reference if client.asks_for_key else YOUR_KEY
-    return entries.as_text(client, _wanted(request, env))
+    elif not with_secrets:
+        env |= {name: YOUR_KEY for name in env if BY_NAME[name].secret}
+    return entries.as_text(client, _content(request, env))
 
 
 def write_entry(request: Request) -> tuple[write.Change, tuple[str, ...]]:
@@ -75,14 +101,29 @@ def write_entry(request: Request) -> tuple[write.Change, tuple[str, ...]]:
             notes.append(f"No key was written: {client.key_needs}.")
         elif not has_key and not request.sandbox:
             notes.append(_how_to_add_key(request))
-        merged = merge.merge(client, text, _wanted(request, env))
+        merged = merge.merge(client, text, _content(request, env))
         notes.extend(merged.notes)
         return merged.text
 
-    return write.rewrite(request.path, change), tuple(notes)
+    result = write.rewrite(target(request), change)
+    notes.extend(_dangers(request, result))
+    return result, tuple(notes)
 
 
-def told(request: Request, change: write.Change, notes: Sequence[str]) -> list[str]:
+def _dangers(request: Request, change: write.Change) -> Iterator[str]:
+    """What may make a key known to others."""
+    for name in request.env:
+        if placeholder := stand_in(request.env[name]):
+            yield f"{name} is {placeholder!r}: put the real value there, unless {request.client.title} fills it in."
+    if not any(BY_NAME[name].secret for name in request.env):
+        return
+    if change.open_to_others:
+        yield f"Other users of this machine may read {change.path}, which holds your key now: run chmod 600 on it."
+    if any((folder / ".git").exists() for folder in change.path.resolve().parents):
+        yield f"{change.path} is in a git repository and holds your key now: do not commit it."
+
+
+def summary(request: Request, change: write.Change, notes: Sequence[str]) -> list[str]:
     """What to say of a file that was written."""
     lines = [f"{change.path} {'has the entry evolink now' if change.changed else 'had it all already'}."]
     if change.backup:
@@ -93,7 +134,7 @@ def told(request: Request, change: write.Change, notes: Sequence[str]) -> list[s
     return [*lines, *notes, f"Next: {request.client.after}"]
 
 
-def _wanted(request: Request, env: Mapping[str, str]) -> Wanted:
+def _content(request: Request, env: Mapping[str, str]) -> Content:
     client = request.client
     if not request.remote:
         launch = request.launch or running()
@@ -109,6 +150,8 @@ def _wanted(request: Request, env: Mapping[str, str]) -> Wanted:
             f"{client.title} takes a remote server's key from its environment",
             f"Leave --env out and {client.key_needs}.",
         )
+    if "@" in urlsplit(request.remote).netloc:
+        raise _bad("--remote holds a user name or password", f"Leave it out; a key goes into --env {API_KEY}=….")
     key = env.get(API_KEY, "")
     return entries.remote(client, Remote(request.remote, f"Bearer {key}" if key else ""))
 

@@ -1,77 +1,48 @@
-"""One table of a TOML file, edited in place. The caller compares what both texts mean; here are only lines."""
+"""One table of a TOML file, edited in place: what an edit does not touch stays as it is."""
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
-from evolink_mcp.install.entries import toml_table, toml_value
-from evolink_mcp.install.jsonc import newline_of
-
-_HEADER = re.compile(r"^[ \t]*\[")
+import tomlkit
+from tomlkit.items import AbstractTable, InlineTable
 
 
 def set_table(text: str, path: tuple[str, ...], table: Mapping[str, Any]) -> str:
-    """The text with ``table`` at ``path``: new at the end, or its keys set one by one where it is there.
+    """The text with the keys of ``table`` at ``path``, which is made where it is missing. Line ends stay.
 
-    What cannot be edited line by line (inline tables, values with comments) is
-    left alone, which the caller notices by the meaning of the result.
+    Raises:
+        ValueError: The text is not TOML, or something on the way is no table.
     """
-    end = "\r" if newline_of(text) == "\r\n" else ""
-    lines = text.split("\n")
-    if not lines[-1].strip():
-        lines.pop()
-    elif end:
-        lines[-1] = lines[-1].rstrip("\r") + end
-    return "\n".join([*_set(lines, path, table, end), ""])
+    crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
+    document = tomlkit.parse(text.replace("\r\n", "\n") if crlf else text)
+    parent: Any = document
+    for name in path[:-1]:
+        if name not in parent:
+            parent[name] = tomlkit.table(is_super_table=True)
+        parent = parent[name]
+    _update(parent, path[-1], table)
+    new = tomlkit.dumps(document)  # pyright: ignore[reportUnknownMemberType]
+    new += "" if not new or new.endswith("\n") else "\n"
+    return new.replace("\n", "\r\n") if crlf else new
 
 
-def _set(lines: list[str], path: tuple[str, ...], table: Mapping[str, Any], end: str) -> list[str]:
-    if _header(lines, path) is None:
-        new = [line + end for line in toml_table(path, table).splitlines()]
-        return [*lines, end, *new] if lines else new
-    for name, value in table.items():
+def _update(parent: Any, name: str, values: Mapping[str, Any]) -> None:
+    if name not in parent:
+        parent[name] = _table(values, inline=isinstance(parent, InlineTable))
+        return
+    target = parent[name]
+    for key, value in values.items():
         if isinstance(value, dict):
-            lines = _set(lines, (*path, name), value, end)  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            lines = _set_key(lines, path, name, value, end)
-    return lines
+            _update(target, key, cast("dict[str, Any]", value))
+        elif target.get(key) != value:
+            target[key] = value
 
 
-def _set_key(lines: list[str], path: tuple[str, ...], name: str, value: Any, end: str) -> list[str]:
-    start = _header(lines, path)
-    assert start is not None
-    stop = next((at for at in range(start + 1, len(lines)) if _HEADER.match(lines[at])), len(lines))
-    key = re.compile(rf'[ \t]*(?:{re.escape(name)}|"{re.escape(name)}")[ \t]*=')
-    new = f"{name} = {toml_value(value)}{end}"
-    for at in range(start + 1, stop):
-        if key.match(lines[at]):
-            past = _value_end(lines, at, stop)
-            old = _joined(lines[at:past])
-            if "#" in old or tomllib.loads(old) == {name: value}:
-                return lines
-            return [*lines[:at], new, *lines[past:]]
-    return [*lines[: start + 1], new, *lines[start + 1 :]]
-
-
-def _value_end(lines: list[str], start: int, stop: int) -> int:
-    """Where a key's value ends: the first line by which it can be read."""
-    for past in range(start + 1, stop + 1):
-        try:
-            tomllib.loads(_joined(lines[start:past]))
-        except tomllib.TOMLDecodeError:
-            continue
-        return past
-    return start + 1
-
-
-def _joined(lines: list[str]) -> str:
-    return "\n".join(line.rstrip("\r") for line in lines)
-
-
-def _header(lines: list[str], path: tuple[str, ...]) -> int | None:
-    parts = r"[ \t]*\.[ \t]*".join(rf'(?:{re.escape(part)}|"{re.escape(part)}")' for part in path)
-    header = re.compile(rf"[ \t]*\[[ \t]*{parts}[ \t]*\][ \t]*(?:#.*)?\r?$")
-    return next((at for at, line in enumerate(lines) if header.match(line)), None)
+def _table(values: Mapping[str, Any], *, inline: bool) -> AbstractTable:
+    """A new table; inside an inline one it has to be inline too."""
+    table = tomlkit.inline_table() if inline else tomlkit.table()
+    for key, value in values.items():
+        table[key] = _table(cast("dict[str, Any]", value), inline=inline) if isinstance(value, dict) else value
+    return table

@@ -19,11 +19,15 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a file. ``backup`` is ``None`` where there was nothing to keep."""
+    """What became of a file.
+
+    ``backup`` is ``None`` where there was nothing to keep. ``open_to_others``: other users of this machine may read it.
+    """
 
     path: Path
     changed: bool
     backup: Path | None = None
+    open_to_others: bool = False
 
 
 def read_text(path: Path) -> str:
@@ -32,7 +36,7 @@ def read_text(path: Path) -> str:
     Raises:
         Refused: It is there and cannot be read.
     """
-    return _decoded(_bytes(path), path)
+    return _decoded(_bytes(path, path), path)
 
 
 def rewrite(path: Path, change: Callable[[str], str]) -> Change:
@@ -44,28 +48,37 @@ def rewrite(path: Path, change: Callable[[str], str]) -> Change:
     """
     try:
         real = path.resolve()
-        before = _bytes(real)
+        before = _bytes(real, path)
         text = _decoded(before, path)
         after = change(text)
         if after == text and before:
-            return Change(path, changed=False)
+            return Change(path, changed=False, open_to_others=open_to_others(real))
         _check_writable(real, path)
         real.parent.mkdir(parents=True, exist_ok=True)
         backup = _backup(real) if real.exists() else None
         _replace(real, before, (BOM if before.startswith(BOM) else b"") + after.encode())
+        return Change(path, changed=True, backup=backup, open_to_others=open_to_others(real))
+    except UnicodeEncodeError:
+        raise _refused(path, "is UTF-8, and the entry holds a name that is not") from None
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise _refused(path, f"cannot be written ({reason})") from None
-    return Change(path, changed=True, backup=backup)
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, name: Path) -> bytes:
+    """What is in a file; nothing where there is none. A pipe or a device is not waited for."""
     try:
-        if path.exists() and path.stat().st_size > MAX_BYTES:
-            raise _refused(path, "is too large to be a configuration file")
-        return path.read_bytes() if path.exists() else b""
+        if not os.path.lexists(path):
+            return b""
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _refused(name, "is not an ordinary file")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except (OSError, RuntimeError) as error:
-        raise _refused(path, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        raise _refused(name, f"cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    if len(content) > MAX_BYTES:
+        raise _refused(name, "is too large to be a configuration file")
+    return content
 
 
 def _decoded(raw: bytes, path: Path) -> str:
@@ -91,7 +104,19 @@ def _backup(real: Path) -> Path:
         with os.fdopen(handle, "wb") as target:
             shutil.copyfileobj(source, target)
     shutil.copystat(real, copy)
+    _keep_owner(copy, real.stat())
     return copy
+
+
+def _keep_owner(path: Path, about: os.stat_result) -> None:
+    if hasattr(os, "chown"):
+        with contextlib.suppress(PermissionError):
+            os.chown(path, about.st_uid, about.st_gid)
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether a file's permissions let other users of this machine read it. Windows has others, which are not read."""
+    return os.name != "nt" and bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
 def _replace(real: Path, before: bytes, after: bytes) -> None:
@@ -104,11 +129,9 @@ def _replace(real: Path, before: bytes, after: bytes) -> None:
             os.fsync(file.fileno())
         if real.exists():
             about = real.stat()
+            _keep_owner(temporary, about)
             temporary.chmod(stat.S_IMODE(about.st_mode))
-            if hasattr(os, "chown"):
-                with contextlib.suppress(PermissionError):
-                    os.chown(temporary, about.st_uid, about.st_gid)
-        if _bytes(real) != before:
+        if _bytes(real, real) != before:
             raise _refused(real, "was changed by someone else just now; try again")
         temporary.replace(real)
     finally:

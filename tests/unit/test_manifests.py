@@ -105,9 +105,9 @@ def test_a_clients_file_can_be_read_and_holds_no_key(client: Any) -> None:
 def test_links_hold_the_entry_of_their_client() -> None:
     cursor = parse_qs(urlsplit(clients.cursor_link()).query)
     assert cursor["name"] == [NAME]
-    assert json.loads(base64.b64decode(cursor["config"][0])) == clients.wanted(BY_ID["cursor"]).entry
+    assert json.loads(base64.b64decode(cursor["config"][0])) == clients.content(BY_ID["cursor"]).entry
     vscode = parse_qs(urlsplit(clients.vscode_link()).query)
-    assert json.loads(vscode["config"][0]) == clients.wanted(BY_ID["vscode"]).entry
+    assert json.loads(vscode["config"][0]) == clients.content(BY_ID["vscode"]).entry
     assert [item["id"] for item in json.loads(vscode["inputs"][0])] == ["evolink-api-key"]
     assert "+" not in clients.vscode_link()
 

@@ -10,7 +10,8 @@ import pytest
 
 from evolink_mcp import __version__, cli
 from evolink_mcp.doctor import local
-from evolink_mcp.install.clients import BY_ID, config_file
+from evolink_mcp.install.clients import BY_ID
+from evolink_mcp.install.places import places
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.history import LocalHistory, Remembered
 from evolink_mcp.settings import Settings
@@ -142,9 +143,9 @@ def test_the_history_is_looked_at(
     monkeypatch.setattr(local, "state_file", lambda: path)
     check = local.history(Settings())
     assert (check.name, check.level) == ("history", level)
-    assert said in check.found
+    assert said in check.finding
     assert bool(check.next_step) is (level == "note")
-    assert "off" in local.history(Settings(history=False)).found
+    assert "off" in local.history(Settings(history=False)).finding
 
 
 async def test_a_history_that_can_be_read_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +153,9 @@ async def test_a_history_that_can_be_read_is_counted(tmp_path: Path, monkeypatch
     monkeypatch.setattr(local, "state_file", lambda: path)
     history = LocalHistory("https://a.test", SystemClock(), path)
     await history.submitted("me", Remembered("t1", "image", "m", "p", SystemClock().now()))
-    assert "remembers 1 tasks" in local.history(Settings()).found
+    assert "remembers 1 tasks" in local.history(Settings()).finding
     await history.aclose()
-    assert "remembers 1 tasks" in local.history(Settings()).found
+    assert "remembers 1 tasks" in local.history(Settings()).finding
 
 
 def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,13 +163,18 @@ def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixtur
 
 
 def write_config(client: str, text: str) -> None:
-    path = config_file(BY_ID[client])
+    path = places(BY_ID[client])[0]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
 
 
 def test_the_clients_of_this_machine_are_looked_at(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    assert Run(capsys).only("clients")[0] == "ok"
+    run = Run(capsys)
+    for client in BY_ID.values():
+        level, finding = run.only(f"client {client.id}")
+        assert (level, finding.startswith("not here: looked for ")) == ("ok", True)
+        assert str(places(client)[0]) in finding
     entry = {"command": sys.executable, "args": ["-m", "evolink_mcp"], "env": {"EVOLINK_API_KEY": "sk-in-the-file"}}
     write_config("cursor", json.dumps({"mcpServers": {"evolink": entry}}))
     write_config("windsurf", '{"mcpServers": {"evolink": {"command": "/gone/evolink-mcp"}}}')
@@ -177,7 +183,8 @@ def test_the_clients_of_this_machine_are_looked_at(ready: Sandbox, capsys: pytes
     write_config("gemini-cli", '{"mcpServers": {"evolink": {"httpUrl": "https://x.example/mcp"}}}')
     run = Run(capsys)
     assert run.code == 1
-    assert run.only("client cursor") == ("ok", f"has an entry with a key: {sys.executable}")
+    cursor = places(BY_ID["cursor"])[0]
+    assert run.only("client cursor") == ("ok", f"has an entry with a key in {cursor}: {sys.executable}")
     assert run.only("client windsurf")[0] == "wrong"
     assert run.only("client codex")[0] == "note"
     assert "no entry" in run.only("client zed")[1]

@@ -109,6 +109,13 @@ EVOLINK_API_KEY = "sk-mine"
 theme = "dark"
 """
 
+CODEX_COMMENTS = """\
+[mcp_servers.evolink]
+command = "/old" # mine
+args = ["--sandbox"]
+env = { EVOLINK_API_KEY = "sk-mine" } # here
+"""
+
 # name: (client, bytes). Where the file holds our entry already, values in it change; all others are only added to.
 FILES: dict[str, tuple[str, bytes]] = {
     "no file": ("cursor", b""),
@@ -127,11 +134,14 @@ FILES: dict[str, tuple[str, bytes]] = {
     "TOML with comments": ("codex", CODEX.encode()),
     "TOML with CRLF": ("codex", CODEX.replace("\n", "\r\n").encode()),
     "TOML, empty": ("codex", b""),
+    "TOML, an inline table": ("codex", b'mcp_servers = { a = { command = "a" } } # mine\n'),
 }
 WITH_OURS: dict[str, tuple[str, bytes]] = {
     "our old entry": ("cursor", OURS_AND_MORE.encode()),
     "our old entry, CRLF": ("windsurf", OURS_AND_MORE.replace("\n", "\r\n").encode()),
     "our old TOML table": ("codex", CODEX_OURS.encode()),
+    "our old TOML table, CRLF": ("codex", CODEX_OURS.replace("\n", "\r\n").encode()),
+    "our old TOML table, values with comments": ("codex", CODEX_COMMENTS.encode()),
 }
 # name: (client, bytes, what the refusal says)
 REFUSED: dict[str, tuple[str, bytes, str]] = {
@@ -147,10 +157,5 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "UTF-16": ("cursor", '{"a": 1}'.encode("utf-16"), "not UTF-8"),
     "deeply nested": ("cursor", b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deeply"),
     "broken TOML": ("codex", b"[mcp_servers", "Expected"),
-    "an inline table": ("codex", b'mcp_servers = { a = { command = "a" } }', "Cannot"),
-    "a value with a comment": (
-        "codex",
-        b'[mcp_servers.evolink]\ncommand = "old" # mine\n',
-        "cannot be edited",
-    ),
+    "dotted keys": ("codex", b'mcp_servers.a.command = "a"\nmodel = "m"\n', "without touching something else"),
 }

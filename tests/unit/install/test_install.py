@@ -15,8 +15,9 @@ import pytest
 from evolink_mcp import __version__, cli
 from evolink_mcp.errors import Refused
 from evolink_mcp.install import launch, plan
-from evolink_mcp.install.clients import BY_ID, CLIENTS, config_file
+from evolink_mcp.install.clients import BY_ID, CLIENTS
 from evolink_mcp.install.entries import NAME, YOUR_KEY
+from evolink_mcp.install.places import Machine, places
 
 KEY = "sk-given-0123456789"
 
@@ -34,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(name, str(tmp_path))
     monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME"):
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "VSCODE_PORTABLE"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -52,7 +53,7 @@ def test_by_default_a_snippet_is_printed_and_nothing_written(
     printed = capsys.readouterr()
     entry = entry_in(client, printed.out)
     assert entry["env"]["EVOLINK_API_KEY"] in (YOUR_KEY, "${input:evolink-api-key}")
-    assert str(config_file(BY_ID[client])) in printed.err
+    assert str(places(BY_ID[client])[0]) in printed.err
     assert BY_ID[client].after in printed.err
     assert list(home.rglob("*")) == []
 
@@ -62,7 +63,7 @@ def test_written_the_entry_stands_in_the_clients_own_file(
     client: str, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(client, "--write") == 0
-    path = config_file(BY_ID[client])
+    path = places(BY_ID[client])[0]
     assert path.is_relative_to(home)
     entry = entry_in(client, path.read_text(encoding="utf-8"))
     told = capsys.readouterr().out
@@ -86,7 +87,7 @@ def test_a_key_of_this_shell_is_written_only_if_named(
 ) -> None:
     monkeypatch.setenv("EVOLINK_API_KEY", KEY)
     assert run("cursor", "--write") == 0
-    path = config_file(BY_ID["cursor"])
+    path = places(BY_ID["cursor"])[0]
     assert KEY not in path.read_text(encoding="utf-8")
     assert run("cursor", "--write", "--env", "EVOLINK_API_KEY") == 0
     assert KEY in path.read_text(encoding="utf-8")
@@ -182,14 +183,14 @@ def test_where_a_file_cannot_be_changed_the_snippet_is_given(
     ],
 )
 def test_each_system_has_its_own_place(client: str, platform: str, path: str, home: Path) -> None:
-    assert config_file(BY_ID[client], platform=platform, home=home, environ={}) == home / path
+    assert places(BY_ID[client], Machine(platform, home, {}))[0] == home / path
 
 
 def test_a_client_that_was_moved_is_found(home: Path) -> None:
     environ = {"CODEX_HOME": "/c", "CLAUDE_CONFIG_DIR": "/d", "APPDATA": "/e"}
-    found = [config_file(BY_ID[name], environ=environ, home=home) for name in ("codex", "claude-code")]
+    found = [places(BY_ID[name], Machine("linux", home, environ))[0] for name in ("codex", "claude-code")]
     assert found == [Path("/c/config.toml"), Path("/d/.claude.json")]
-    desktop = config_file(BY_ID["claude-desktop"], platform="win32", environ=environ, home=home)
+    desktop = places(BY_ID["claude-desktop"], Machine("win32", home, environ))[0]
     assert desktop == Path("/e/Claude/claude_desktop_config.json")
 
 
@@ -229,7 +230,7 @@ def test_an_installation_made_for_one_run_is_not_relied_on(monkeypatch: pytest.M
     assert lost.command == once
     request = plan.Request(BY_ID["cursor"], launch=lost)
     change, notes = plan.write_entry(request)
-    assert any("temporary installation" in line for line in plan.told(request, change, notes))
+    assert any("temporary installation" in line for line in plan.summary(request, change, notes))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from evolink_mcp.errors import Refused
 from evolink_mcp.install import jsonc, merge, plan
 from evolink_mcp.install.clients import BY_ID, Client
-from evolink_mcp.install.entries import NAME, Wanted
+from evolink_mcp.install.entries import NAME, Content
 from evolink_mcp.install.launch import Launch
 from tests.unit.install.files import FILES, REFUSED, WITH_OURS
 
@@ -140,12 +140,12 @@ def test_any_object_keeps_its_meaning(
     if crlf:
         text = text.replace("\n", "\r\n")
     entry = {"command": "a", "args": ["b"], "env": {"C": "d"}}
-    after = merge.merge(BY_ID["cursor"], text, Wanted("mcpServers", entry)).text
+    after = merge.merge(BY_ID["cursor"], text, Content("mcpServers", entry)).text
     node = jsonc.parse(after)
     assert node
     assert node.value == {**rest, "mcpServers": {**servers, NAME: entry}}
     assert survives(text, after)
-    assert merge.merge(BY_ID["cursor"], after, Wanted("mcpServers", entry)).text == after
+    assert merge.merge(BY_ID["cursor"], after, Content("mcpServers", entry)).text == after
 
 
 @patient
@@ -226,8 +226,8 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(tmp_path: Path, monkey
     file.write_text("{}", encoding="utf-8")
     honest = merge.merge
 
-    def slow(client: Client, text: str, wanted: Wanted) -> merge.Merged:
-        merged = honest(client, text, wanted)
+    def slow(client: Client, text: str, content: Content) -> merge.Merged:
+        merged = honest(client, text, content)
         file.write_text('{"theirs": 1}', encoding="utf-8")
         return merged
 

@@ -1,0 +1,91 @@
+"""`evolink-mcp doctor` and the clients' files: odd ones, unsafe ones, and passwords."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.install.clients import BY_ID
+from evolink_mcp.install.places import places
+from tests.support import Sandbox
+from tests.unit.doctor.runs import Run
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.parametrize("kind", ["pipe", "device", "deep", "deep TOML", "Latin-1", "loop", "folder", "huge"])
+def test_an_odd_file_is_told_and_holds_nothing_up(
+    kind: str, ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("evolink_mcp.install.write.MAX_BYTES", 1_000_000)
+    client = "codex" if "TOML" in kind else "cursor"
+    path = places(BY_ID[client])[0]
+    path.parent.mkdir()
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "deep":
+            path.write_bytes(b'{"a":' * 100_000)
+        case "deep TOML":
+            path.write_bytes(b"a = " + b"[" * 100_000)
+        case "Latin-1":
+            path.write_bytes("{} // Größe".encode("latin-1"))
+        case "loop":
+            path.symlink_to(path)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.write_bytes(b" " * 1_000_001)
+    level, finding = Run(capsys).only(f"client {client}")
+    assert level == "note"
+    assert str(path) in finding
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_a_key_that_others_can_read_is_told(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    path = places(BY_ID["cursor"])[0]
+    path.parent.mkdir()
+    entry = {"command": sys.executable, "env": {"EVOLINK_API_KEY": "sk-in-the-file"}}
+    for key, mode, expected in [
+        ("sk-in-the-file", 0o644, "note"),
+        ("sk-in-the-file", 0o600, "ok"),
+        ("${env:EVOLINK_API_KEY}", 0o644, "ok"),
+    ]:
+        entry["env"] = {"EVOLINK_API_KEY": key}
+        path.write_text(json.dumps({"mcpServers": {"evolink": entry}}), encoding="utf-8")
+        path.chmod(mode)
+        run = Run(capsys)
+        assert run.only("client cursor")[0] == expected
+        assert "sk-in-the-file" not in run.text
+
+
+def test_every_file_of_a_client_is_looked_at(
+    ready: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / ".cursor").mkdir()
+    project = tmp_path / "project"
+    (project / ".cursor").mkdir(parents=True)
+    (project / ".cursor" / "mcp.json").write_text('{"mcpServers": {"evolink": {"url": "https://x"}}}', "utf-8")
+    os.chdir(project)
+    (only,) = Run(capsys).found("client cursor")
+    assert "remote entry" in only[1]
+    (tmp_path / ".cursor" / "mcp.json").write_text("{}", "utf-8")
+    assert len(Run(capsys).found("client cursor")) == 2
+
+
+def test_no_password_in_an_address_is_shown(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EVOLINK_BASE_URL", "https://me:hunter2@api.example.test/")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter3@127.0.0.1:1")
+    monkeypatch.setenv("EVOLINK_FILES_URL", "https://files.example.test")
+    for base_url in ("https://me:hunter2@api.example.test/", "https://api.example.test"):
+        monkeypatch.setenv("EVOLINK_BASE_URL", base_url)
+        text = Run(capsys).text
+        assert "api.example.test" in text
+        assert "hunter" not in text
