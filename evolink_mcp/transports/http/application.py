@@ -38,7 +38,8 @@ from evolink_mcp.transports.http.stopping import Stopping
 from evolink_mcp.transports.http.streamable import Streamable
 from evolink_mcp.transports.http.tracing import trace_of_caller
 
-MAX_HEADERS = 32 * 1024
+MAX_HEADERS = 32 * 1024  # bytes
+MAX_FIELDS = 200
 REQUESTS_PER_CALL = 10  # a client that opens a connection for each call makes about five requests
 logger = logging.getLogger(__name__)
 
@@ -59,11 +60,11 @@ class HttpApplication:
         self.stopping = Stopping(self.app, options.stop_seconds)
         self._requests = LocalLimits(options.calls_per_minute * REQUESTS_PER_CALL)
         self._readiness = health.Readiness(self.app)
-        self._bodies = Bodies()
+        self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
-        self.metrics.watch(self._bodies, self.sse)
+        self.metrics.watch(self.bodies, self.sse)
         self._lifespan = Router(lifespan=lambda _: self._streamable.run())
         self._http: ASGIApp = AllowLists(self._route, options)
         self._http = ForwardedHeaders(self.metrics.count_requests(self._http), options)
@@ -111,7 +112,7 @@ class HttpApplication:
                 await self._post(path, scope, receive, send)
 
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._bodies.read(receive, scope[SCOPE].owner) as body:
+        async with self.bodies.read(receive, scope[SCOPE].owner) as body:
             if isinstance(body, Response):
                 await body(scope, receive, send)
             elif path == "/mcp" or self.sse is None:
@@ -122,8 +123,9 @@ class HttpApplication:
 
     async def _admission(self, path: str, scope: Scope, headers: Headers) -> Response | None:
         """Leaves who calls in the scope; or the answer to one who may not, or not now."""
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADERS:
-            message = f"The headers of a request may have {MAX_HEADERS // 1024} KiB in all."
+        fields = scope["headers"]
+        if len(fields) > MAX_FIELDS or sum(len(name) + len(value) for name, value in fields) > MAX_HEADERS:
+            message = f"A request may have {MAX_FIELDS} headers of {MAX_HEADERS // 1024} KiB in all."
             return refusal(431, "headers_too_large", message)
         if self.app.stopping and path == "/sse":
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)

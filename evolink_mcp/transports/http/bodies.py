@@ -6,6 +6,7 @@ there is a bound for all callers together beside the bound of each.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,8 @@ MIB = 1024 * 1024
 MAX_BODY = 4 * MIB
 MAX_BODIES = 64 * MIB  # of all callers, from their first byte to the end of the answer
 MAX_BODIES_OF_CALLER = 16 * MIB
-MIN_CHARGE = 256 * 1024  # what a body counts for at least until it has arrived, so that their number is bounded too
+MIN_CHARGE = 256 * 1024  # what a slow body counts for at least until it is complete, so that their number is bounded
+SLOW_SECONDS = 0.5  # without being complete, after which a body is slow
 BODY_SECONDS = 30.0  # for a whole body to arrive
 MAX_VALUES = 20_000  # in one JSON body; a tool call has a few dozen
 MAX_DEPTH = 64
@@ -45,7 +47,7 @@ class Bodies:
         body = _Body(owner)
         self._held[body] = None
         try:
-            yield await self._arrival(body, receive)
+            yield self._over_share(body) or await self._arrival(body, receive)
         finally:
             del self._held[body]
 
@@ -88,9 +90,16 @@ class _Body:
         self.owner = owner
         self.content = bytearray()
         self.complete = False
-        self.charge = 0
+        self.size = 0
+        self.started = time.monotonic()
         self.arrival = anyio.CancelScope()
         self.refusal: Response | None = None
+
+    @property
+    def charge(self) -> int:
+        """What it counts for."""
+        slow = self.unfinished and time.monotonic() - self.started > SLOW_SECONDS
+        return max(self.size, MIN_CHARGE) if slow else self.size
 
     @property
     def unfinished(self) -> bool:
@@ -99,12 +108,12 @@ class _Body:
 
     def add(self, message: Message) -> None:
         self.content += message.get("body", b"")
+        self.size = len(self.content)
         self.complete = not message.get("more_body", False)
-        self.charge = len(self.content) if self.complete else max(len(self.content), MIN_CHARGE)
 
     def give_up(self, answer: Response) -> None:
         """Ends its arrival with ``answer``."""
-        self.refusal, self.charge = answer, 0
+        self.refusal, self.size = answer, 0
         self.arrival.cancel()
 
 
@@ -128,13 +137,14 @@ def too_large() -> Response:
 def too_complex(content: bytes) -> Response | None:
     """The answer to JSON of so many values, or so deep, that one request would hold up those of others."""
     openers = content.count(b"{") + content.count(b"[")
-    if openers <= MAX_DEPTH and content.count(b",") <= MAX_VALUES:
+    if openers <= MAX_DEPTH and openers + content.count(b",") <= MAX_VALUES:
         return None  # the usual case, without a closer look at what is in strings
     bare = content.replace(rb"\\", b"").replace(rb"\"", b"")
     if bare.count(b'"') > 4 * MAX_VALUES:
         return _too_complex(f"{MAX_VALUES} values")
     marks = b"".join(bare.split(b'"')[::2]).translate(None, _NO_MARKS)
-    if len(marks) > 2 * MAX_VALUES:
+    openers = marks.count(b"{") + marks.count(b"[")
+    if openers + marks.count(b",") > MAX_VALUES or len(marks) > 2 * MAX_VALUES:
         return _too_complex(f"{MAX_VALUES} values")
     depth = 0
     for mark in marks:
