@@ -9,24 +9,21 @@ A download goes on when the call that started it has ended; the next one joins i
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
-import secrets
-import time
-from contextlib import suppress
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.fetch import Fetcher, NotFetched
+from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
 from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
 
 MAX_RESULT_BYTES = 2 * 1024**3
 MAX_DOWNLOADS = 4
-PARTIAL_SUFFIX = ".evolink-part"  # of these files, and of no other program's
 MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
+_PARTIAL = re.compile(rf"\.(?:[0-9]{{8}}|undated)-[A-Za-z0-9._-]+-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +97,8 @@ class Saver:
         try:
             async with self._free:
                 self._running[stem].started = True
-                return self._there(stem) or await self._fetch(stem, url)
+                with Folder.open(self.folder, create=True) as folder:
+                    return self.folder / (_existing(folder, stem) or await self._fetch(folder, stem, url))
         except NotFetched as reason:
             return NotSaved(str(reason))
         except OSError as error:
@@ -109,37 +107,36 @@ class Saver:
             logger.exception("Saving %s failed", stem)
             return NotSaved("this server failed; its log has the details")
 
-    def _there(self, stem: str) -> Path | None:
-        paths = (self.folder / f"{stem}.{extension}" for extension in EXTENSIONS.values())
-        return next((path for path in paths if path.is_file()), None)
+    async def _fetch(self, folder: Folder, stem: str, url: str) -> str:
+        self._sweep(folder)
+        with folder.partial(stem) as (partial, file):
 
-    async def _fetch(self, stem: str, url: str) -> Path:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        partial = self.folder / f".{stem}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
-        try:
-            with partial.open("xb") as file:
+            def write(chunk: bytes) -> None:
+                file.write(chunk)
+                self._running[stem].size += len(chunk)
 
-                def write(chunk: bytes) -> None:
-                    file.write(chunk)
-                    self._running[stem].size += len(chunk)
-
-                mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES))
+            mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES))
+            file.close()
             if mime_type is None:
                 raise NotFetched("what its link holds is no image, video or audio")
-            return put_in_place(partial, self.folder / f"{stem}.{EXTENSIONS[mime_type]}")
-        finally:
-            partial.unlink(missing_ok=True)
+            final = f"{stem}.{EXTENSIONS[mime_type]}"
+            folder.place(partial, final)
+            return final
 
-    def _sweep(self) -> None:
+    def _sweep(self, folder: Folder) -> None:
         """Removes, once, what killed processes left half done."""
         if self._swept:
             return
         self._swept = True
-        for partial in self.folder.glob(f".*{PARTIAL_SUFFIX}"):
-            with suppress(FileNotFoundError):  # another process was faster
-                if time.time() - partial.stat().st_mtime > MAX_PARTIAL_AGE_SECONDS:
-                    partial.unlink()
+        for name in filter(_PARTIAL.fullmatch, folder.names()):
+            if folder.has_file(name, min_age_seconds=MAX_PARTIAL_AGE_SECONDS):
+                folder.remove(name)
+
+
+def _existing(folder: Folder, stem: str) -> str | None:
+    """The file that an earlier check saved."""
+    names = (f"{stem}.{extension}" for extension in EXTENSIONS.values())
+    return next((name for name in names if folder.has_file(name)), None)
 
 
 def file_stem(task: wire.Task, number: int) -> str:
@@ -152,21 +149,3 @@ def task_stem(task: wire.Task) -> str:
     day = datetime.fromtimestamp(task.created, UTC).strftime("%Y%m%d") if task.created else "undated"
     model = safe(task.model)[:40] or "model"
     return f"{day}-{model}-{safe(task.id)}"
-
-
-def put_in_place(partial: Path, final: Path) -> Path:
-    """Gives a whole file its final name, unless another process was faster.
-
-    Raises:
-        OSError: What has that name is no file.
-    """
-    try:
-        os.link(partial, final)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        if not os.path.lexists(final):
-            os.rename(partial, final)
-    if not final.is_file():
-        raise OSError(errno.EEXIST, f"{final.name} is there already and is no file")
-    return final

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import secrets
+import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,86 +18,121 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.media.downloads import PARTIAL_SUFFIX, task_stem
+from evolink_mcp.media.downloads import task_stem
+from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
 from evolink_mcp.media.kinds import safe
 
 REQUESTS_FOLDER = ".evolink"
 MAX_REQUEST_AGE_SECONDS = 7 * 86_400.0  # links live a day; a request whose results nobody fetched is of no use later
+MAX_NOTE_BYTES = 4 * 1024 * 1024
+_NOTE = re.compile(r"request-[A-Za-z0-9._-]+\.json")
+_PARTIAL = re.compile(rf"\.request-[A-Za-z0-9._-]+-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 
 logger = logging.getLogger(__name__)
 
 
-def note_request(folder: Path, task: wire.Task, request: Mapping[str, object]) -> None:
+def note_request(path: Path, task: wire.Task, request: Mapping[str, object]) -> None:
     """Remembers what a new task was asked for: model, prompt and parameters, as the caller gave them."""
     try:
-        pending = folder / REQUESTS_FOLDER
-        pending.mkdir(parents=True, exist_ok=True)
-        for old in pending.glob("*.json"):
-            with suppress(FileNotFoundError):  # another process was faster
-                if time.time() - old.stat().st_mtime > MAX_REQUEST_AGE_SECONDS:
-                    old.unlink()
-        _write(pending / f"{safe(task.id)}.json", dict(request))
+        with Folder.open(path, create=True) as folder, folder.subfolder(REQUESTS_FOLDER, create=True) as requests:
+            for name in filter(_is_ours, requests.names()):
+                old = requests.has_file(name, min_age_seconds=MAX_REQUEST_AGE_SECONDS)
+                if old and (name.endswith(PARTIAL_SUFFIX) or _read(requests, name)):
+                    requests.remove(name)
+            _write(requests, _note_stem(task), dict(request))
     except OSError as error:
-        logger.warning("The request of task %s could not be noted in %s: %s", task.id, folder, error.strerror or error)
+        logger.warning("The request of task %s could not be noted in %s: %s", task.id, path, error.strerror or error)
 
 
-def write_beside(folder: Path, task: wire.Task, saved: Sequence[Path]) -> None:
+def write_beside(path: Path, task: wire.Task, saved: Sequence[Path]) -> None:
     """Writes ``{date}-{model}-{task}.json`` beside the saved results, or adds results that came later to it.
 
     It holds task_id, kind, model, prompt, parameters, created_at, saved_at and files;
     prompt and parameters only where this server, or one before it, made the task.
     """
     try:
-        final, noted = folder / f"{task_stem(task)}.json", folder / REQUESTS_FOLDER / f"{safe(task.id)}.json"
-        names = [path.name for path in saved]
-        before = _read(final)
-        if before.get("files") == names:
-            return
-        request = _read(noted)
-        parameters = {name: value for name, value in request.items() if name not in ("model", "prompt")}
-        facts: dict[str, Any] = {
-            "task_id": task.id,
-            "kind": task.kind,
-            "model": task.model or request.get("model"),
-            "prompt": request.get("prompt"),
-            "parameters": parameters or None,
-            "created_at": _iso(task.created),
-            **before,
-            "saved_at": _iso(time.time()),
-            "files": names,
-        }
-        _write(final, {name: value for name, value in facts.items() if value is not None})
-        noted.unlink(missing_ok=True)
+        with Folder.open(path) as folder:
+            stem, names = task_stem(task), [each.name for each in saved]
+            before = _read(folder, f"{stem}.json")
+            if before.get("files") == names:
+                return
+            if folder.has_file(f"{stem}.json") and before.get("task_id") != task.id:
+                raise OSError(f"{stem}.json is there already and is not ours")
+            request = _noted_request(folder, task)
+            _write(folder, stem, _facts(task, request, before, names))
+            with suppress(OSError):  # its folder is none of ours
+                _drop_request(folder, task)
     except OSError as error:
         logger.warning("The note beside the results of %s could not be written: %s", task.id, error.strerror or error)
 
 
-def forget_request(folder: Path, task: wire.Task) -> None:
+def forget_request(path: Path, task: wire.Task) -> None:
     """Drops the note of a task that ended without results."""
     try:
-        (folder / REQUESTS_FOLDER / f"{safe(task.id)}.json").unlink(missing_ok=True)
+        with Folder.open(path) as folder:
+            _drop_request(folder, task)
+    except FileNotFoundError:
+        pass
     except OSError as error:
         logger.warning("The note of task %s could not be removed: %s", task.id, error.strerror or error)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _facts(
+    task: wire.Task, request: Mapping[str, Any], before: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Any]:
+    parameters = {name: value for name, value in request.items() if name not in ("model", "prompt")}
+    facts: dict[str, Any] = {
+        "task_id": task.id,
+        "kind": task.kind,
+        "model": task.model or request.get("model"),
+        "prompt": request.get("prompt"),
+        "parameters": parameters or None,
+        "created_at": _iso(task.created),
+        **before,
+        "saved_at": _iso(time.time()),
+        "files": names,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _is_ours(name: str) -> bool:
+    return bool(_NOTE.fullmatch(name) or _PARTIAL.fullmatch(name))
+
+
+def _note_stem(task: wire.Task) -> str:
+    return f"request-{safe(task.id)}"
+
+
+def _noted_request(folder: Folder, task: wire.Task) -> dict[str, Any]:
     try:
-        content: object = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with folder.subfolder(REQUESTS_FOLDER) as requests:
+            return _read(requests, f"{_note_stem(task)}.json")
+    except OSError:  # none was made, or it is no folder of ours
+        return {}
+
+
+def _drop_request(folder: Folder, task: wire.Task) -> None:
+    with suppress(FileNotFoundError), folder.subfolder(REQUESTS_FOLDER) as requests:
+        requests.remove(f"{_note_stem(task)}.json")
+
+
+def _read(folder: Folder, name: str) -> dict[str, Any]:
+    """The JSON object that a file holds; empty where it is none."""
+    try:
+        content: object = json.loads(folder.read(name, max_bytes=MAX_NOTE_BYTES) or b"")
+    except (OSError, ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", content) if isinstance(content, dict) else {}
 
 
-def _write(path: Path, facts: Mapping[str, object]) -> None:
+def _write(folder: Folder, stem: str, facts: Mapping[str, object]) -> None:
     """Puts a whole file in place in one step."""
-    partial = path.parent / f".{path.stem}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
-    try:
-        with partial.open("x", encoding="utf-8") as file:
-            json.dump(facts, file, ensure_ascii=False, indent=2)
-            file.write("\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # What cannot be encoded is escaped as JSON escapes it: a path may hold bytes that are no text.
+    text = json.dumps(facts, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+    with folder.partial(stem) as (partial, file):
+        file.write(text + b"\n")
+        file.close()
+        folder.replace(partial, f"{stem}.json")
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -12,6 +12,7 @@ import pytest
 from evolink_mcp.gateway import wire
 from evolink_mcp.media import downloads
 from evolink_mcp.media.downloads import NotSaved, Saver, file_stem
+from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from tests.contract.saving import DAY, STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, Host, answer, serving
 
@@ -125,16 +126,14 @@ async def test_a_saver_that_closes_leaves_nothing_half_done(saver: Saver) -> Non
 async def test_what_killed_processes_left_is_swept_and_the_rest_kept(saver: Saver) -> None:
     saver.folder.mkdir()
     long_ago = time.time() - downloads.MAX_PARTIAL_AGE_SECONDS - 60
-    stale, fresh = (f".{STEM}-{name}{downloads.PARTIAL_SUFFIX}" for name in ("stale", "fresh"))
-    for name in (stale, fresh, ".theirs.part", "visible" + downloads.PARTIAL_SUFFIX):
+    stale, fresh = (f".{STEM}-{name}{PARTIAL_SUFFIX}" for name in ("0000dead", "0000beef"))
+    for name in (stale, fresh, ".theirs.part", "visible" + PARTIAL_SUFFIX):
         (saver.folder / name).touch()
         if name != fresh:
             os.utime(saver.folder / name, (long_ago, long_ago))
     async with serving() as host:
         await saver.save(task(host.url()), seconds=5)
-    assert listed(saver.folder) == sorted(
-        [fresh, ".theirs.part", "visible" + downloads.PARTIAL_SUFFIX, f"{STEM}-1.png"]
-    )
+    assert listed(saver.folder) == sorted([fresh, ".theirs.part", "visible" + PARTIAL_SUFFIX, f"{STEM}-1.png"])
 
 
 async def test_what_is_no_picture_film_or_sound_is_not_saved(saver: Saver) -> None:

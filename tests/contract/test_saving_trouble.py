@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import anyio
 import pytest
 
-from evolink_mcp.media import downloads
+from evolink_mcp.media import downloads, folder
 from evolink_mcp.media.downloads import Saver
 from tests.contract.saving import STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, answer, serving
@@ -23,7 +24,7 @@ def no_hard_links(*_: object, **__: object) -> None:
 @pytest.mark.parametrize("links", [True, False])
 async def test_two_processes_at_once_make_one_file(saver: Saver, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
     if not links:
-        monkeypatch.setattr(downloads.os, "link", no_hard_links)
+        monkeypatch.setattr(folder.os, "link", no_hard_links)
     gate, other = Gate(), new_saver(saver.folder)
     outcomes: list[list[downloads.SaveOutcome]] = []
 
@@ -55,7 +56,7 @@ async def test_a_file_that_appears_meanwhile_is_not_overwritten(
     saver: Saver, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     if not links:
-        monkeypatch.setattr(downloads.os, "link", no_hard_links)
+        monkeypatch.setattr(folder.os, "link", no_hard_links)
 
     async def late(path: str) -> bytes:
         (saver.folder / f"{STEM}-1.png").write_bytes(b"the user's own")
@@ -81,7 +82,7 @@ async def test_what_is_in_the_way_and_no_file_is_said(
     saver: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], links: bool
 ) -> None:
     if not links:
-        monkeypatch.setattr(downloads.os, "link", no_hard_links)
+        monkeypatch.setattr(folder.os, "link", no_hard_links)
     saver.folder.mkdir()
     make(saver.folder / f"{STEM}-1.png")
     async with serving() as host:
@@ -94,11 +95,11 @@ async def test_what_is_in_the_way_and_no_file_is_said(
 @pytest.mark.parametrize("size", [64, 1_000_000])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the disk that is always full is a device of Linux")
 async def test_a_full_disk_is_said(saver: Saver, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    def on_a_full_disk(path: Path, mode: str) -> Any:
-        path.touch()
-        return open("/dev/full", mode.replace("x", "w"))
+    def on_a_full_disk(handle: int, mode: str) -> IO[Any]:
+        os.close(handle)
+        return open("/dev/full", mode)
 
-    monkeypatch.setattr(Path, "open", on_a_full_disk)
+    monkeypatch.setattr(folder.os, "fdopen", on_a_full_disk)
     async with serving(answer(PNG.ljust(size, b"\0"))) as host:
         (outcome,) = await saver.save(task(host.url()), seconds=5)
     assert "No space left on device" in str(outcome)

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 from PIL import Image
 
-from evolink_mcp.media.downloads import PARTIAL_SUFFIX
+from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from tests.e2e.raw import RawHost, raw_host
 from tests.support import KEY, Sandbox
 

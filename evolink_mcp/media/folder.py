@@ -1,0 +1,159 @@
+"""The output folder, held open: each name in it is one step below its handle, and no link is followed.
+
+A project may bring the folder along, with links in it to places that are not the project's business. So a folder that
+is a link is refused, a file that is one is never read, written or counted, and only regular files are removed.
+
+Windows has no handles to start from: there each step is checked, and a swap between check and use remains possible.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Self
+
+PARTIAL_SUFFIX = ".evolink-part"  # of these files, and of no other program's
+_HANDLES = os.open in os.supports_dir_fd and os.listdir in os.supports_fd and hasattr(os, "O_DIRECTORY")
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_BINARY = getattr(os, "O_BINARY", 0)
+_LINK_TAGS = (0xA000000C, 0xA0000003)  # Windows: symbolic links and junctions; other tags are OneDrive's and the like
+
+
+class Folder:
+    """An open folder. Every method raises ``OSError`` where the system says no."""
+
+    def __init__(self, path: Path, handle: int | None) -> None:
+        self.path = path
+        self._handle = handle
+
+    @classmethod
+    def open(cls, path: Path, *, create: bool = False) -> Self:
+        """Opens a folder; its parents may be links, it may not.
+
+        Raises:
+            OSError: It is a link, is no folder, or cannot be opened or made.
+        """
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(path, _open_folder(path, None, path, create=create))
+
+    def subfolder(self, name: str, *, create: bool = False) -> Folder:
+        """Opens a folder inside this one, under the same rules."""
+        return Folder(self.path / name, _open_folder(self._at(name), self._handle, self.path / name, create=create))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the handle."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
+
+    def names(self) -> list[str]:
+        """What is in it."""
+        return os.listdir(self.path if self._handle is None else self._handle)
+
+    def has_file(self, name: str, *, min_age_seconds: float | None = None) -> bool:
+        """Whether a regular file, of at least this age, has this name."""
+        try:
+            facts = self._stat(name)
+        except FileNotFoundError:
+            return False
+        old = min_age_seconds is None or time.time() - facts.st_mtime > min_age_seconds
+        return stat.S_ISREG(facts.st_mode) and old
+
+    def read(self, name: str, *, max_bytes: int) -> bytes | None:
+        """The first ``max_bytes`` of a regular file; ``None`` where there is none of this name."""
+        if not self.has_file(name):
+            return None
+        with suppress(FileNotFoundError), os.fdopen(self._open(name, os.O_RDONLY), "rb") as file:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return file.read(max_bytes)
+        return None
+
+    @contextmanager
+    def partial(self, stem: str) -> Generator[tuple[str, BinaryIO]]:
+        """A new hidden file to write into, gone at the end unless it got another name: (its name, the file)."""
+        name = f".{stem}-{secrets.token_hex(4)}{PARTIAL_SUFFIX}"
+        try:
+            with os.fdopen(self._open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
+                yield name, file
+        finally:
+            self._unlink(name)
+
+    def place(self, partial: str, final: str) -> None:
+        """Gives a whole file its final name, unless a file has it already: another process was faster.
+
+        Raises:
+            OSError: What has that name is no regular file.
+        """
+        try:
+            os.link(
+                self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle,
+                follow_symlinks=False,
+            )  # fmt: skip
+        except FileExistsError:
+            pass
+        except (OSError, NotImplementedError):  # a file system without hard links
+            if not self._exists(final):
+                os.rename(self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        if not self.has_file(final):
+            raise OSError(errno.EEXIST, f"{final} is there already and is no file")
+
+    def replace(self, partial: str, final: str) -> None:
+        """Gives a whole file its final name, in place of the regular file that may have it.
+
+        Raises:
+            OSError: What has that name is no regular file.
+        """
+        if self._exists(final) and not self.has_file(final):
+            raise OSError(errno.EEXIST, f"{final} is there already and is no file")
+        os.replace(self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+
+    def remove(self, name: str) -> None:
+        """Removes a regular file; anything else stays."""
+        if self.has_file(name):
+            self._unlink(name)
+
+    def _at(self, name: str) -> str | Path:
+        return name if self._handle is not None else self.path / name
+
+    def _exists(self, name: str) -> bool:
+        try:
+            self._stat(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _stat(self, name: str) -> os.stat_result:
+        return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False)
+
+    def _open(self, name: str, flags: int) -> int:
+        return os.open(self._at(name), flags | _NO_LINKS | _BINARY, 0o666, dir_fd=self._handle)
+
+    def _unlink(self, name: str) -> None:
+        with suppress(FileNotFoundError):  # it got another name, or another process was faster
+            os.unlink(self._at(name), dir_fd=self._handle)
+
+
+def _open_folder(name: str | Path, below: int | None, path: Path, *, create: bool) -> int | None:
+    """A handle on a folder that is no link, made where it is missing; ``None`` where the system has no handles."""
+    if create:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=below)
+    facts = os.stat(name, dir_fd=below, follow_symlinks=False)
+    if stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) in _LINK_TAGS:
+        raise OSError(errno.ELOOP, f"{path} is a link to another place, and nothing is written through a link")
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=below) if _HANDLES else None
