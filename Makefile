@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci bench bench-check generated manifests mcpb package interop hooks clean
+.PHONY: help demo picture test check ci tokens bench bench-check generated manifests mcpb package interop hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ check: $(DEV) ## Lint, formatting, types
 
 generated: $(DEV) manifests ## Write what is made of the code: schema snapshots, docs/models.md, manifests
 	$(BIN)/python -m tests.snapshots
+
+tokens: $(DEV) ## Show what the list of tools costs an agent, tool by tool, and its budget
+	$(BIN)/python -m tests.tokens
 
 manifests: $(DEV) ## Write the manifests and the README's tables anew
 	$(BIN)/python -m manifests.generate

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 DISCOVER = "server/discover"
 
-Received = SessionMessage | Exception
+Incoming = SessionMessage | Exception
 
 
 async def serve_streams(
     server: MCPServer,
-    received: ReadStream[Received],
-    sent: WriteStream[SessionMessage],
+    incoming: ReadStream[Incoming],
+    outgoing: WriteStream[SessionMessage],
     refusal: Callable[[Exception], SessionMessage | None] = lambda _: None,
 ) -> None:
     """Serves one client on a pair of streams, whatever it opens with.
@@ -38,23 +38,23 @@ async def serve_streams(
     request say nothing to anybody, and are dropped: kept, they would grow without bound.
     """
     lowlevel: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
-    first: list[Received] = []
-    async for message in received:
-        if await _refused(message, sent, refusal):
+    first: list[Incoming] = []
+    async for message in incoming:
+        if await _refuse(message, outgoing, refusal):
             continue
         if _is_discover(message):
-            await _answer_alone(lowlevel, message, sent)
+            await _answer_alone(lowlevel, message, outgoing)
         elif isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
             first.append(message)
             break
-    relay, connection = anyio.create_memory_object_stream[Received]()
+    relay, connection = anyio.create_memory_object_stream[Incoming]()
     async with anyio.create_task_group() as group:
-        group.start_soon(_relay, first, received, relay, sent, refusal)
-        await lowlevel.run(connection, sent, lowlevel.create_initialization_options())
+        group.start_soon(_relay, first, incoming, relay, outgoing, refusal)
+        await lowlevel.run(connection, outgoing, lowlevel.create_initialization_options())
         group.cancel_scope.cancel()
 
 
-def _is_discover(message: Received) -> bool:
+def _is_discover(message: Incoming) -> bool:
     return (
         isinstance(message, SessionMessage)
         and isinstance(message.message, JSONRPCRequest)
@@ -62,36 +62,36 @@ def _is_discover(message: Received) -> bool:
     )
 
 
-async def _answer_alone(server: Server[Any], message: Received, sent: WriteStream[SessionMessage]) -> None:
+async def _answer_alone(server: Server[Any], message: Incoming, outgoing: WriteStream[SessionMessage]) -> None:
     """Answers one request over a connection that ends with it."""
-    to_server, server_in = anyio.create_memory_object_stream[Received](1)
+    to_server, server_in = anyio.create_memory_object_stream[Incoming](1)
     server_out, from_server = anyio.create_memory_object_stream[SessionMessage](1)
     async with anyio.create_task_group() as group, to_server, from_server:
         group.start_soon(server.run, server_in, server_out, server.create_initialization_options())
         await to_server.send(message)
-        await sent.send(await from_server.receive())
+        await outgoing.send(await from_server.receive())
         await to_server.aclose()
 
 
-async def _refused(
-    message: Received, sent: WriteStream[SessionMessage], refusal: Callable[[Exception], SessionMessage | None]
+async def _refuse(
+    message: Incoming, outgoing: WriteStream[SessionMessage], refusal: Callable[[Exception], SessionMessage | None]
 ) -> bool:
     answer = refusal(message) if isinstance(message, Exception) else None
     if answer is not None:
-        await sent.send(answer)
+        await outgoing.send(answer)
     return answer is not None
 
 
 async def _relay(
-    first: list[Received],
-    received: ReadStream[Received],
-    connection: ObjectSendStream[Received],
-    sent: WriteStream[SessionMessage],
+    first: list[Incoming],
+    incoming: ReadStream[Incoming],
+    connection: ObjectSendStream[Incoming],
+    outgoing: WriteStream[SessionMessage],
     refusal: Callable[[Exception], SessionMessage | None],
 ) -> None:
     async with connection:
         for message in first:
             await connection.send(message)
-        async for message in received:
-            if not await _refused(message, sent, refusal):
+        async for message in incoming:
+            if not await _refuse(message, outgoing, refusal):
                 await connection.send(message)

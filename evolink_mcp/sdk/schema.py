@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 
-LEFT_OUT = ("title", "$defs", "required", "additionalProperties")
+OMITTED = ("title", "$defs", "required", "additionalProperties")
 
 
 def portable(model: type[BaseModel], *, closed: bool) -> Schema:
@@ -53,7 +53,7 @@ def _simplify(node: object, defs: Schema, *, names: bool = False) -> object:
     return {
         key: _simplify(value, defs, names=key == "properties")
         for key, value in schema.items()
-        if key not in LEFT_OUT and not (key == "default" and value is None)
+        if key not in OMITTED and not (key == "default" and value is None)
     }
 
 

@@ -1,4 +1,4 @@
-"""What list_tasks and check_balance tell."""
+"""The views of list_tasks and check_balance."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.tools.task_view import LINK_SECONDS, iso
 from evolink_mcp.tools.views import View, credits
 
-URGENT_SECONDS = 18 * 3600  # of the 24 h that a link lives; after them an unsaved result is marked
+URGENT_AGE_SECONDS = 18 * 3600  # of the 24 h that a link lives; an unsaved result older than this is marked
 
 
 class ListedTask(BaseModel):
@@ -49,9 +49,9 @@ class ListedTask(BaseModel):
         lines += [f"  Result: {url}" for url in self.results or []]
         lines += [f"  Saved: {path}" for path in self.saved_paths or []]
         if self.save_now:
-            lines.append(f"  NOT SAVED, and its links die {self.links_die_at}")
+            lines.append(f"  NOT SAVED, and its links die at {self.links_die_at}")
         elif self.links_die_at:
-            lines.append(f"  Links die {self.links_die_at}")
+            lines.append(f"  Links die at {self.links_die_at}")
         return "\n".join(lines)
 
 
@@ -67,7 +67,7 @@ class TasksView(View):
 
     def as_text(self) -> str:
         total = f" of {self.total}" if self.total is not None else ""
-        lines = [f"{len(self.tasks)} tasks{total} (page {self.page}, {self.page_size} a page)"]
+        lines = [f"{len(self.tasks)} tasks{total} (page {self.page}, {self.page_size} per page)"]
         lines += [task.as_text() for task in self.tasks]
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
@@ -79,12 +79,12 @@ class BudgetView(BaseModel):
     unlimited: bool | None = None
 
     def as_text(self, name: str) -> str:
-        left = "unlimited" if self.unlimited else _credits(self.remaining_credits)
-        return f"{name}: {left} left, {_credits(self.used_credits)} used"
+        remaining = "unlimited" if self.unlimited else _credits(self.remaining_credits)
+        return f"{name}: {remaining} remaining, {_credits(self.used_credits)} used"
 
 
 class BalanceView(View):
-    """The credits. ``spendable_credits`` is what the next calls may cost together."""
+    """Credits. ``spendable_credits`` is what the next calls may cost together."""
 
     spendable_credits: float | None = None
     user: BudgetView
@@ -95,15 +95,15 @@ class BalanceView(View):
     def of(cls, spendable: float | None, user: BudgetView, key: BudgetView) -> BalanceView:
         """The balance, with what it means for the next call."""
         if user.unlimited and key.unlimited:
-            next_step = "Neither the account nor the key has a limit; what a call costs is told by its answer."
+            next_step = "Neither the account nor the key has a limit. The answer of a call says what it costs."
         elif spendable is None:
-            next_step = "The gateway does not tell what is left. Tell the user to look at the EvoLink dashboard."
+            next_step = "The gateway does not say what remains. Tell the user to look at the EvoLink dashboard."
         elif spendable > 0:
-            next_step = "What a call will cost is not known beforehand; its answer tells the credits reserved for it."
+            next_step = "The cost of a call is not known beforehand; its answer says how many credits are reserved."
         elif user.remaining_credits is not None and user.remaining_credits <= 0:
-            next_step = f"The account is empty: ask the user to top up at {BILLING_PAGE}."
+            next_step = f"The account is empty. Ask the user to top up at {BILLING_PAGE}."
         else:
-            next_step = "The key's own limit is used up: ask the user to raise it, or for another key."
+            next_step = "The key's own limit is used up. Ask the user to raise it, or for another key."
         return cls(spendable_credits=spendable, user=user, key=key, next_step=next_step)
 
     def as_text(self) -> str:
@@ -119,14 +119,14 @@ class BalanceView(View):
         )
 
 
-def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, now: float) -> ListedTask:
-    """One line of the list: the gateway's task, with what is remembered of it and the files that are there."""
-    told = len(task.results) or task.result_count
-    # A list that does not say how much a finished task made is no reason to let its links die unseen.
-    count = told if told is not None else int(task.status == "completed" and not task.made)
+def list_task(task: wire.Task, memory: Remembered | None, saved: Sequence[str], *, now: float) -> ListedTask:
+    """One line of the list: the gateway's task, what the history knows of it, and its saved files that exist."""
+    stated = len(task.results) or task.result_count
+    # If the list does not say how many results a completed task has, assume one, lest its link dies unseen.
+    count = stated if stated is not None else int(task.status == "completed" and not task.made)
     end = task.created + LINK_SECONDS if task.created is not None else None
     alive = task.status == "completed" and count > 0 and end is not None and now < end
-    unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_SECONDS
+    unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_AGE_SECONDS
     return ListedTask(
         task_id=task.id,
         kind=task.kind,
@@ -134,8 +134,8 @@ def listed(task: wire.Task, known: Remembered | None, saved: Sequence[str], *, n
         status=task.status,
         progress=None if task.final else task.progress,
         created_at=iso(task.created) if task.created is not None else None,
-        prompt=(known.prompt or None) if known else None,
-        result_count=told or None,
+        prompt=(memory.prompt or None) if memory else None,
+        result_count=stated or None,
         results=[result.url for result in task.results] if alive and task.results else None,
         links_die_at=iso(end) if alive and end is not None else None,
         save_now=True if unsaved else None,

@@ -14,14 +14,18 @@ from evolink_mcp.sdk.tool import StrictTool, build_tool
 from evolink_mcp.settings import Toolset
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.execution import execute
-from evolink_mcp.tools.views import TaskView, View
+from evolink_mcp.tools.views import View
 
 ToolFunction = Callable[..., Awaitable[View]]
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """A tool that can be built for any process."""
+    """A tool that can be built for any process.
+
+    With ``brief_output`` its output schema leaves out the inner shapes: check_task spells out that of a task for all
+    tools, and hosts pay for every byte.
+    """
 
     function: ToolFunction
     toolsets: tuple[Toolset, ...]
@@ -29,12 +33,10 @@ class Declaration:
     description: str
     annotations: ToolAnnotations
     paid: bool = False
+    brief_output: bool = False
 
     def build(self, app: App) -> StrictTool:
-        """The tool over ``app``.
-
-        A paid tool that returns a task leaves out the inner shapes, which the free check_task spells out for all.
-        """
+        """The tool over ``app``."""
 
         async def run(tool: StrictTool, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
             return await execute(app, tool, arguments, context, paid=self.paid)
@@ -45,7 +47,7 @@ class Declaration:
             title=self.title,
             description=self.description,
             annotations=self.annotations,
-            brief_output=self.paid and self.function.__annotations__["return"] in (TaskView, TaskView.__name__),
+            brief_output=self.brief_output,
         )
 
 
@@ -58,6 +60,7 @@ def tool(
     destructive: bool = False,
     open_world: bool = True,
     paid: bool = False,
+    brief_output: bool = False,
 ) -> Callable[[ToolFunction], Declaration]:
     """Declares ``async def name(call: Call, …) -> SomeView`` as a tool of ``toolsets``.
 
@@ -70,5 +73,11 @@ def tool(
         open_world_hint=open_world,
     )
     return partial(
-        Declaration, toolsets=toolsets, title=title, description=description, annotations=annotations, paid=paid
+        Declaration,
+        toolsets=toolsets,
+        title=title,
+        description=description,
+        annotations=annotations,
+        paid=paid,
+        brief_output=brief_output,
     )

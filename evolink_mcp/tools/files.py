@@ -16,18 +16,20 @@ from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
 FILE_SECONDS = 50.0
-LOOK_SECONDS = 8.0
+FACTS_SECONDS = 8.0  # for what is only told beside the answer
 MAX_PAGE_SIZE = 100  # S1
-OVERWRITES = "The same name in the same folder overwrites: links to an earlier {name} now lead to this file."  # S1
+OVERWRITES = (
+    "A file of the same name in the same folder is replaced: links to an earlier {name} now lead to this file."  # S1
+)
 
 
 @tool(
     "media",
     title="Upload file",
     description="""\
-Stores one file (exactly one of file_path, base64_data, file_url; at most 100 MB) and returns its link.
+Stores one file of at most 100 MB: exactly one of file_path, base64_data, file_url. Free.
 
-Free; the file expires after 72 h, and the same name overwrites. Next: pass file_url in image_urls.\
+Returns its link, which expires after 72 h; the same name replaces it. Next: pass file_url in image_urls.\
 """,
     read_only=False,
     idempotent=False,
@@ -37,15 +39,15 @@ async def upload_file(
     file_path: Annotated[str | None, Field(description="Local file in an allowed folder.")] = None,
     base64_data: Annotated[str | None, Field(description="Base64, raw or as a data URL.")] = None,
     file_url: Annotated[str | None, Field(description="Public https link to copy from.")] = None,
-    upload_path: Annotated[str | None, Field(description="Folder on the server, e.g. cats.")] = None,
+    upload_path: Annotated[str | None, Field(description="Folder to store it in, e.g. cats.")] = None,
     file_name: Annotated[str | None, Field(description="Name to store it under.")] = None,
 ) -> FileView:
-    given = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
-    source = _only_one([name for name, value in given.items() if value is not None])
+    sources = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
+    source = _only_one([name for name, value in sources.items() if value is not None])
     names = uploads.check_names(upload_path, file_name)
     async with call.heartbeat():
         if file_url is not None:
-            call.progress.say("the gateway copies what the link holds")
+            call.progress.say("the gateway is copying the file")
             uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
         elif base64_data is not None:
             call.progress.say("uploading")
@@ -59,8 +61,8 @@ async def upload_file(
     return FileView(
         **facts,
         notes=[note for note in (uploaded.type_note, overwrites) if note] or None,
-        next_step=f"Pass {uploaded.link} in image_urls of generate_image or generate_video; "
-        f"when it is no longer needed, delete_file {stored.file_id}.",
+        next_step=f"Pass {uploaded.link} in image_urls of generate_image or generate_video. "
+        f"When it is no longer needed, call delete_file with file_id {stored.file_id}.",
     )
 
 
@@ -76,30 +78,31 @@ async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.
         return await file.upload(call.caller, names, seconds=file.seconds)
 
 
-def _only_one(given: list[str]) -> str:
-    if len(given) != 1:
+def _only_one(sources: list[str]) -> str:
+    if len(sources) != 1:
         raise Refused(
-            f"Exactly one of file_path, base64_data and file_url is needed; given: {', '.join(given) or 'none'}.",
+            f"Exactly one of file_path, base64_data and file_url is needed (given: {', '.join(sources) or 'none'}).",
             code="invalid_arguments",
             next_step="Call again with one of them.",
         )
-    return given[0]
+    return sources[0]
 
 
 @tool(
     "media",
     title="List files",
-    description="Lists uploaded files and the places left. Free. Next: delete_file to free places.",
+    description="Lists uploaded files and the remaining quota. Free. Next: delete_file frees quota.",
     read_only=True,
     idempotent=True,
+    brief_output=True,
 )
 async def list_files(
     call: Call,
-    page: Annotated[int, Field(ge=1, description="Page number.")] = 1,
-    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="Files a page.")] = 20,
+    page: Annotated[int, Field(ge=1, description="Page number, from 1.")] = 1,
+    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Files per page, 1–{MAX_PAGE_SIZE}.")] = 20,
 ) -> FilesView:
     caller = call.caller
-    found: list[tuple[list[wire.StoredFile], int | None]] = []
+    pages: list[tuple[list[wire.StoredFile], int | None]] = []
     failed: list[GatewayError] = []
     quotas: list[wire.Quota | GatewayError] = []
 
@@ -108,7 +111,7 @@ async def list_files(
 
     async def read_list() -> None:
         try:
-            found.append(await files.list_files(caller, page=page, page_size=page_size, seconds=FILE_SECONDS))
+            pages.append(await files.list_files(caller, page=page, page_size=page_size, seconds=FILE_SECONDS))
         except GatewayError as error:
             failed.append(error)
 
@@ -118,7 +121,7 @@ async def list_files(
     if failed:
         raise failed[0]
     quota = quotas[0]
-    listed, total = found[0]
+    listed, total = pages[0]
     more = total is not None and page * page_size < total
     return FilesView(
         files=[
@@ -135,20 +138,20 @@ async def list_files(
         page_size=page_size,
         quota=QuotaView(**_present(quota)) if isinstance(quota, wire.Quota) else None,
         notes=[f"The quota could not be read: {quota.what}"] if isinstance(quota, GatewayError) else None,
-        next_step=f"Call list_files with page={page + 1} for more." if more else "Free places with delete_file.",
+        next_step=f"Call list_files with page={page + 1} for more." if more else "Call delete_file to free quota.",
     )
 
 
 @tool(
     "media",
     title="Delete file",
-    description="Deletes one uploaded file for good. Free. Its links stop working.",
+    description="Deletes one uploaded file for good; its links stop working. Free.",
     read_only=False,
     destructive=True,
     idempotent=True,
 )
 async def delete_file(
-    call: Call, file_id: Annotated[str, Field(description="As upload_file or list_files returned it.")]
+    call: Call, file_id: Annotated[str, Field(description="From upload_file or list_files.")]
 ) -> DeletedView:
     if not 0 < len(file_id) <= files.MAX_FILE_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
@@ -157,43 +160,43 @@ async def delete_file(
             next_step="Use a file_id from list_files.",
         )
     caller = call.caller
-    known = await _stored(caller, file_id)
-    gone = not await files.delete_file(caller, file_id, seconds=call.remaining(FILE_SECONDS - LOOK_SECONDS))
+    stored = await _stored(caller, file_id)
+    gone = not await files.delete_file(caller, file_id, seconds=call.remaining(FILE_SECONDS - FACTS_SECONDS))
     quota = await _quota(caller)
     if gone:
-        told = "There is no such file (any more): it was deleted before, has expired, or the id is wrong"
+        note = "No such file: it was deleted before, has expired, or the id is wrong"
     else:
-        told = "Freed: one place"
-        if known is not None:
-            size = f", {known.file_size:,} bytes" if known.file_size is not None else ""
-            told = f"Freed: {known.file_name or 'an unnamed file'}{size}"
+        note = "Deleted one file"
+        if stored is not None:
+            size = f", {stored.file_size:,} bytes" if stored.file_size is not None else ""
+            note = f"Deleted {stored.file_name or 'an unnamed file'}{size}"
     if isinstance(quota, wire.Quota) and quota.remain_files is not None:
-        told += f"; {quota.remain_files} of {quota.max_files} places are left"
+        note += f"; room for {quota.remain_files} of {quota.max_files} files remains"
     return DeletedView(
         file_id=file_id,
         deleted=not gone,
-        notes=[f"{told}."],
-        next_step="Nothing more to do; list_files shows what is stored.",
+        notes=[f"{note}."],
+        next_step="Nothing more to do. list_files shows what is stored.",
     )
 
 
 async def _stored(caller: Caller, file_id: str) -> wire.StoredFile | None:
-    """What is known of a file before it goes; nothing if that takes long or fails."""
+    """What the list says of a file before it is deleted; ``None`` if reading it takes long or fails."""
     try:
-        listed, _ = await files.list_files(caller, page=1, page_size=MAX_PAGE_SIZE, seconds=LOOK_SECONDS)
+        listed, _ = await files.list_files(caller, page=1, page_size=MAX_PAGE_SIZE, seconds=FACTS_SECONDS)
     except GatewayError:
         return None
     return next((file for file in listed if file.file_id == file_id), None)
 
 
 async def _quota(caller: Caller) -> wire.Quota | GatewayError:
-    """The places left, or why they are not known; never worth a long wait."""
+    """The remaining quota, or why it is unknown. Not worth a long wait."""
     try:
-        return await files.quota(caller, seconds=LOOK_SECONDS)
+        return await files.quota(caller, seconds=FACTS_SECONDS)
     except GatewayError as error:
         return error
 
 
 def _present(record: wire.StoredFile | wire.Quota, *without: str) -> dict[str, Any]:
-    """The facts of a record that are there."""
+    """The facts of a record that are not empty."""
     return {name: value for name, value in asdict(record).items() if value not in ("", None) and name not in without}

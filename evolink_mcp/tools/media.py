@@ -24,83 +24,85 @@ from evolink_mcp.tools.views import TaskView
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked
 
-POST_SECONDS = 20.0  # what uploads before a paid request leave it of the call's time
+POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
 
 logger = logging.getLogger(__name__)
-EARLIER = (
-    "This is the task of the same request sent a moment ago, whose answer may not have reached you. "
-    "Nothing was paid for again; to make another one, call once more."
+REPEATED = (
+    "This is the task of your previous, identical request, whose answer may not have reached you. "
+    "Nothing new was paid for. To make another one, call again."
 )
 
-# What a host tells its model of this toolset, by the tool that has to be there; the first that is.
+# What a host tells its model of this toolset: the text of the first of these tools that is offered.
 INSTRUCTIONS = {
-    "generate_image": """\
-Makes images and videos through the EvoLink gateway. generate_image and generate_video spend the user's credits on \
-every call; everything else is free.
+    "generate_image": f"""\
+Makes images and videos through the EvoLink gateway. Every call of generate_image or generate_video spends the user's \
+credits; everything else is free.
 
-1. Submit once: generate_image or generate_video returns a task_id. Never call it again to check on a task, after a \
-time-out, or because an answer said "Charged: unknown": that may pay twice.
-2. Wait: check_task(task_id, wait_seconds=45), again until status is completed, failed or cancelled. Images take \
-seconds to a minute, videos one to ten minutes. Waiting is free and cancelling a wait harms nothing.
-3. Keep: result links die 24 hours after the task was made. Where the result has saved_path it is already on the \
-user's disk; otherwise give the user the link at once.
+1. Submit once. generate_image and generate_video return a task_id. Never call them again to check on a task, after a \
+time-out, or after "Charged: unknown": that can pay twice.
+2. Wait with check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until status is completed, failed or cancelled. \
+Images take up to a minute, videos one to ten. Waiting is free, and cancelling a wait does no harm.
+3. Keep the result. Links die 24 hours after the task was made. If the result has saved_path, it is on the user's \
+disk; if not, give the user the link at once.
 
-Choosing: list_models lists models (filters: kind, capability, query); list_models(model=…) tells everything one model \
-takes. Arguments are checked before money is spent, and a refusal names the allowed values. What only some models take \
-goes into options. Omit what you do not need: the gateway's defaults then hold.
+Models: list_models lists them (filters: kind, capability, query); list_models(model=…) shows everything one model \
+takes. Arguments are checked before money is spent, and a refusal names the allowed values. Parameters that only some \
+models take go into options. Leave out what you do not need: the gateway's defaults apply.
 
-Inputs: references are https links, or local files in an allowed folder where this server runs on the user's own \
-machine (uploaded first, for 72 hours). For base64 data call upload_file and pass its file_url. A finished image's \
-link works as an input too.
+Inputs: https links, or local files in an allowed folder if this server runs on the user's machine (they are uploaded \
+and kept for 72 hours). For base64 data call upload_file and pass its file_url. The link of a finished image is a \
+valid input too.
 
-Errors have "Next:" with what to do, and paid tools say "Charged: no." or "Charged: unknown.". Trust exactly that.\
+Errors: "Next:" says what to do. Paid tools also say "Charged: no." or "Charged: unknown."; rely on exactly that.\
 """,
-    "check_task": """\
-Looks after images and videos made through the EvoLink gateway; nothing here spends credits. \
-check_task(task_id, wait_seconds=45) tells how a task stands and what came of it. Result links die 24 hours after the \
-task was made: where the result has saved_path it is already on the user's disk; otherwise give the user the link at \
+    "check_task": f"""\
+Shows images and videos made through the EvoLink gateway; nothing here spends credits. \
+check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) shows the status of a task and its results. Links die 24 hours \
+after the task was made. If the result has saved_path, it is on the user's disk; if not, give the user the link at \
 once. list_files lists uploaded files, list_models what each model takes.\
 """,
 }
 
-Prompt = Annotated[str | None, Field(description="What to show, or how to change the references.")]
-Model = Annotated[str | None, Field(description="Model id from list_models; omitted: the default.")]
-Images = Annotated[
-    list[str] | None, Field(description="References or first and last frame: https links or local files.")
-]
+Model = Annotated[str | None, Field(description="From list_models; omit for the default.")]
+Images = Annotated[list[str] | None, Field(description="Input images: https links or local files.")]
 Options = Annotated[
     dict[str, Any] | None,
-    Field(description="What only some models take (seed, negative_prompt, video_urls, model_params, …)."),
+    Field(description="What only some models take: seed, video_urls, model_params, …"),
 ]
-Wait = Annotated[int, Field(ge=0, le=MAX_WAIT_SECONDS, description="Seconds to wait here for the result.")]
+Wait = Annotated[
+    int,
+    Field(ge=0, le=MAX_WAIT_SECONDS, description=f"Seconds to wait for the result, 0–{MAX_WAIT_SECONDS}."),
+]
 
 
 @tool(
     "media",
     title="Generate image (paid)",
     description="""\
-Makes or edits images. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+Makes or edits images. PAID: every call spends credits and makes a new task. Never call again after a time-out or to \
+check on a task.
 
-Returns a task_id, or the images if done within wait_seconds. Next: check_task.\
+Returns a task_id, and the images if they are done within wait_seconds. Next: check_task.\
 """,
     read_only=False,
     idempotent=False,
     paid=True,
+    brief_output=True,
 )
 async def generate_image(
     call: Call,
-    prompt: Annotated[str, Field(description="What to show, or how to change the references.")],
+    prompt: Annotated[str, Field(description="What to show or to change.")],
     model: Model = None,
-    size: Annotated[str | None, Field(description="Ratio (16:9) or pixels (1024x1024), as the model allows.")] = None,
-    resolution: Annotated[str | None, Field(description="Tier (1K, 2K, 4K) of models that have one.")] = None,
-    quality: Annotated[str | None, Field(description="Effort or tier, as the model names it.")] = None,
-    n: Annotated[int | None, Field(ge=1, description="Images to make; each is billed.")] = None,
+    size: Annotated[str | None, Field(description="Ratio (16:9) or pixels (1024x1024).")] = None,
+    resolution: Annotated[str | None, Field(description="1K, 2K or 4K, on models that have it.")] = None,
+    quality: Annotated[str | None, Field(description="As the model names it.")] = None,
+    n: Annotated[int | None, Field(ge=1, description="How many, 1 or more; each is billed.")] = None,
     image_urls: Images = None,
-    mask_url: Annotated[str | None, Field(description="PNG mask (link or local file) to inpaint.")] = None,
+    mask_url: Annotated[str | None, Field(description="PNG mask: link or local file.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:
-    named = {
+    arguments = {
         "prompt": prompt,
         "size": size,
         "resolution": resolution,
@@ -109,34 +111,36 @@ async def generate_image(
         "image_urls": image_urls,
         "mask_url": mask_url,
     }
-    return await _generate(call, "image", model, named, options, wait_seconds)
+    return await _generate(call, "image", model, arguments, options, wait_seconds)
 
 
 @tool(
     "media",
     title="Generate video (paid)",
     description="""\
-Makes or edits a video. PAID: every call spends credits and makes a new task; never repeat one to check on it.
+Makes or edits a video. PAID: every call spends credits and makes a new task. Never call again after a time-out or to \
+check on a task.
 
 Returns a task_id; a video takes minutes. Next: check_task.\
 """,
     read_only=False,
     idempotent=False,
     paid=True,
+    brief_output=True,
 )
 async def generate_video(
     call: Call,
-    prompt: Prompt = None,
+    prompt: Annotated[str | None, Field(description="What to show or to change.")] = None,
     model: Model = None,
-    duration: Annotated[int | None, Field(ge=1, description="Seconds, as the model allows.")] = None,
-    quality: Annotated[str | None, Field(description="480p, 720p, 1080p, … as the model allows.")] = None,
-    aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, … as the model allows.")] = None,
+    duration: Annotated[int | None, Field(ge=1, description="Seconds, 1 or more.")] = None,
+    quality: Annotated[str | None, Field(description="480p, 720p, 1080p, …")] = None,
+    aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, …")] = None,
     image_urls: Images = None,
-    generate_audio: Annotated[bool | None, Field(description="Sound, for models that make it.")] = None,
+    generate_audio: Annotated[bool | None, Field(description="With sound, on models that can.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:
-    named = {
+    arguments = {
         "prompt": prompt,
         "duration": duration,
         "quality": quality,
@@ -144,7 +148,7 @@ async def generate_video(
         "image_urls": image_urls,
         "generate_audio": generate_audio,
     }
-    return await _generate(call, "video", model, named, options, wait_seconds)
+    return await _generate(call, "video", model, arguments, options, wait_seconds)
 
 
 @tool(
@@ -152,7 +156,7 @@ async def generate_video(
     "account",
     title="Check task",
     description="""\
-Waits for a task, up to wait_seconds, with progress. Free; call it again until the task has ended.
+Waits up to wait_seconds for a task, with progress. Free; call it again until the task has ended.
 
 Returns the status and, once completed, links (they die after 24 h) and saved paths.\
 """,
@@ -161,7 +165,7 @@ Returns the status and, once completed, links (they die after 24 h) and saved pa
 )
 async def check_task(
     call: Call,
-    task_id: Annotated[str, Field(description="As generate_image or generate_video returned it.")],
+    task_id: Annotated[str, Field(description="From generate_image or generate_video.")],
     wait_seconds: Wait = 20,
     preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
 ) -> TaskView:
@@ -178,44 +182,53 @@ async def _generate(
     call: Call,
     kind: gateway_media.Media,
     model: str | None,
-    named: dict[str, Any],
+    arguments: dict[str, Any],
     options: dict[str, Any] | None,
     wait_seconds: int,
 ) -> TaskView:
     caller = call.caller
-    params = _merged({"model": model, **named}, options or {})
-    chosen = params.pop("model", call.app.default_model(kind))
-    if not isinstance(chosen, str) or not chosen:
-        raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
+    params = _merge({"model": model, **arguments}, options or {})
+    model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
-    with LocalInputs.find(params, registry.link_names(chosen), call.app.upload_dirs) as local:
-        checked = _checked(call, kind, chosen, local)
+    with LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs) as local:
+        checked = _check(call, kind, model, local)
         notes = [
             *map(local.name_files, checked.notes),
             *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
         ]
         async with call.heartbeat():
-            sent = checked.params
+            body = checked.params
             if local.names:
                 call.progress.say(f"uploading {local.names}")
-                left = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
-                sent = await local.upload(caller, checked.params, seconds=left)
+                seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
+                body = await local.upload(caller, checked.params, seconds=seconds)
                 call.progress.say("sending")
             try:
-                intent, body = {"model": chosen, **checked.params}, {"model": chosen, **sent}
+                intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)
                 async with call.app.submits.submitted(caller, kind, body, intent=intent, seconds=seconds) as submitted:
                     call.task_id = submitted.task.id
-                    notes += local.notes + ([EARLIER] if submitted.earlier else [])
-                    await _note_request(call, submitted.task, {"model": chosen, **params})
-                    return await _delivered(call, caller, submitted.task, tuple(notes), wait_seconds)
+                    notes += local.notes + ([REPEATED] if submitted.earlier else [])
+                    await _note_request(call, submitted.task, {"model": model, **params})
+                    return await _follow(call, caller, submitted.task, tuple(notes), wait_seconds)
             except EvolinkError as error:
-                if error.status and chosen in error.what and (others := registry.alternatives(chosen)):
+                if error.status and model in error.what and (others := registry.alternatives(model)):
                     error = error.with_next(f"Models that can do the same: {', '.join(others)}.")
                 raise local.with_uploads(error) from error.__cause__
 
 
-def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
+def _model_id(value: object) -> str:
+    """A model's id.
+
+    Raises:
+        Refused: It is no text, or empty.
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
+
+
+def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
     """The parameters as they may be sent.
 
     Raises:
@@ -234,15 +247,13 @@ def _checked(call: Call, kind: gateway_media.Media, model: str, local: LocalInpu
 
 
 async def _note_request(call: Call, task: wire.Task, request: dict[str, object]) -> None:
-    """Keeps what was asked for until there are results to put it beside."""
+    """Keeps prompt and parameters until there are results to put them beside."""
     if call.app.saver is not None:
         await anyio.to_thread.run_sync(sidecars.note_request, call.app.saver.folder, task, request)
 
 
-async def _delivered(
-    call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int
-) -> TaskView:
-    """The view of a task that was paid for; from here on nothing may lose its id."""
+async def _follow(call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int) -> TaskView:
+    """Waits for a task that was paid for. Nothing that fails here may lose its id."""
     try:
         if wait_seconds:
             waited = await call.app.waits.wait_for(
@@ -253,26 +264,26 @@ async def _delivered(
             call.app.waits.foresee(caller, task)
         return await finish(call, task, seconds=call.remaining(wait_seconds + GRACE_SECONDS), notes=notes)
     except EvolinkError as error:
-        notes = (*notes, f"The task was created, but looking at it failed: {error.what}")
+        notes = (*notes, f"The task was created, but its status could not be read: {error.what}")
     except Exception:
-        logger.exception("Task %s was created, and what came after failed", task.id)
-        notes = (*notes, "The task was created, but this server failed after that; its log has the details.")
+        logger.exception("Task %s was created; what followed failed", task.id)
+        notes = (*notes, "The task was created, but this server failed after that. Its log has the details.")
     return task_view(task, now=call.app.clock.now(), notes=notes, local=call.app.local_files)
 
 
-def _merged(named: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
     """The arguments and the options as one set.
 
     Raises:
         Refused: A parameter is given in both, with different values.
     """
-    merged = {name: value for name, value in named.items() if value is not None}
+    merged = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
         if value is None:
             continue
         if name in merged and merged[name] != value:
             raise Refused(
-                f"{name}: given twice, as an argument and in options, with different values.",
+                f"{name} is given twice, as an argument and in options, with different values.",
                 code="invalid_arguments",
                 next_step=f"Give {name} once and call again.",
             )

@@ -14,21 +14,22 @@ from evolink_mcp.tools.views import ModelLine, ModelsView
 
 Kind = Literal["image", "video"]
 
-MAX_QUERY = 200  # a longer one says no more, and every word costs time
+MAX_QUERY_CHARACTERS = 200  # a longer one says no more, and every word costs time
 MAX_LIST_BYTES = 8_000  # about 2,000 tokens
 
 
 @tool(
     "media",
     title="List models",
-    description="Lists models, or with model= everything one model takes. Free, works offline. Next: generate_*.",
+    description="Lists models, or shows everything one model takes (model=…). Free, works offline. Next: generate_*.",
     read_only=True,
     idempotent=True,
     open_world=False,
+    brief_output=True,
 )
 async def list_models(
     call: Call,
-    kind: Annotated[Kind | None, Field(description="Only these.")] = None,
+    kind: Annotated[Kind | None, Field(description="Only models of this kind.")] = None,
     capability: Annotated[str | None, Field(description="e.g. image-editing, first-last-frame.")] = None,
     query: Annotated[str | None, Field(description="Words; best match first.")] = None,
     model: Annotated[str | None, Field(description="One model in full: parameters, limits, example.")] = None,
@@ -52,18 +53,21 @@ def models_view(
     """
     if model is not None:
         return _one(app, model)
-    found = app.registry.search(kind=kind, capability=capability, query=query[:MAX_QUERY] if query else None)
-    if not found:
+    matches = app.registry.search(
+        kind=kind, capability=capability, query=query[:MAX_QUERY_CHARACTERS] if query else None
+    )
+    if not matches:
         raise Refused(
-            "No model fits these filters.",
+            "No model matches these filters.",
             code="no_match",
-            next_step=f"Call list_models with fewer filters. Capabilities are: {', '.join(_capabilities(app))}.",
+            next_step=f"Call list_models with fewer filters. The capabilities are: {', '.join(_capabilities(app))}.",
         )
     view = ModelsView(
-        models=[_line(app, each.id) for each in found],
-        total=len(found),
+        models=[_line(app, each.id) for each in matches],
+        total=len(matches),
         notes=_faults(app) or None,
-        next_step="list_models(model=…) tells everything one model takes; generate_image and generate_video use it.",
+        next_step="list_models(model=…) shows everything one model takes. Pass its id as model to generate_image or "
+        "generate_video.",
     )
     too_long = brief and len(view.model_dump_json(exclude_none=True)) > MAX_LIST_BYTES
     return _shortened(view) if too_long else view
@@ -72,46 +76,46 @@ def models_view(
 def _shortened(view: ModelsView) -> ModelsView:
     """A long list without its descriptions: an agent pays for every byte it reads."""
     short = [line.model_copy(update={"description": None}) for line in view.models]
-    hint = "Filter by kind, capability or query to see what each is good at."
+    hint = "Filter by kind, capability or query to see descriptions."
     return view.model_copy(update={"models": short, "notes": [*(view.notes or []), hint]})
 
 
 def _faults(app: App) -> list[str]:
-    """What the operator set and cannot be used."""
+    """What the operator set that cannot be used."""
     kinds: tuple[Kind, ...] = ("image", "video")
     unknown = [app.default_model(kind) for kind in kinds if app.registry.get(app.default_model(kind)) is None]
     return [
         *(f"EVOLINK_MODELS_FILE: {problem}" for problem in app.registry.overlay_problems),
-        *(f"The default model {name[:60]!r} that the operator set is not listed." for name in unknown),
+        *(f"The operator's default model {name[:60]!r} is not listed." for name in unknown),
     ]
 
 
 def _one(app: App, name: str) -> ModelsView:
     from evolink_mcp.registry import describe, describe_text
 
-    found = app.registry.get(name)
-    if found is None:
+    entry = app.registry.get(name)
+    if entry is None:
         near = ", ".join(app.registry.nearest(name))
         raise Refused(
             f"model: {name[:60]!r} is not a model this server knows.",
             code="unknown_model",
-            next_step=f"The nearest names are {near}; list_models lists all.",
+            next_step=f"The nearest names are {near}. list_models lists all.",
         )
-    facts = describe(found)
-    tool = "generate_video" if found.endpoint == "video" else "generate_image"
-    callable_now = found.status != "placeholder"
+    facts = describe(entry)
+    tool = "generate_video" if entry.endpoint == "video" else "generate_image"
+    callable_now = entry.status != "placeholder"
     view = ModelsView(
-        models=[_line(app, found.id)],
+        models=[_line(app, entry.id)],
         total=1,
         parameters=cast("dict[str, Any] | None", facts.get("parameters")) if callable_now else None,
         rules=cast("list[dict[str, Any]] | None", facts.get("rules")),
         example=cast("dict[str, Any] | None", facts.get("example")),
-        notes=list(found.notes) or None,
-        next_step=f"Call {tool} with model={found.id}; parameters {tool} does not name go into options."
+        notes=list(entry.notes) or None,
+        next_step=f"Call {tool} with model={entry.id}; parameters that {tool} does not name go into options."
         if callable_now
-        else f"It cannot be called. Use one of {', '.join(found.replacements)}.",
+        else f"This model cannot be called. Use one of {', '.join(entry.replacements)}.",
     )
-    view.set_full_text(describe_text(found))
+    view.set_full_text(describe_text(entry))
     return view
 
 

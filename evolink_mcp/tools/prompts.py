@@ -1,4 +1,4 @@
-"""Prompts: jobs a person can start by name, told to the agent step by step. They cost nothing by themselves."""
+"""Prompts: jobs that a person starts by name, written out for the agent step by step. They cost nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, Completion, CompletionArgument, PromptReference, ResourceTemplateReference
 from pydantic import Field
 
+from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
+from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.tools.app import App
 
 MODEL_TEMPLATE = "evolink://models/{id}"
@@ -25,23 +27,23 @@ MODEL_ARGUMENTS: dict[tuple[str, str], Literal["image", "video"]] = {
     ("storyboard", "video_model"): "video",
 }
 
-# The paid tools that a prompt's job takes.
+# The paid tools that a prompt's job needs.
 NEEDS = {
     "make-image": frozenset({"generate_image"}),
     "make-video": frozenset({"generate_video"}),
     "storyboard": frozenset({"generate_image", "generate_video"}),
 }
 
-Idea = Annotated[str, Field(description="What it shall show, in your own words.")]
+Idea = Annotated[str, Field(description="What it should show, in your own words.")]
 Style = Annotated[str, Field(description="The look: watercolour, product photo, film still, …")]
-Model = Annotated[str, Field(description="A model's id; the default if left out.")]
+Model = Annotated[str, Field(description="A model's id; omit for the default.")]
 Reference = Annotated[str, Field(description="A link or a local file to start from or to edit.")]
 
 WAIT = (
-    "Keep the task_id. Wait with check_task(task_id, wait_seconds=45), again until the status is completed, failed or "
-    "cancelled. Never submit again to see how far it is: every generate call costs credits."
+    f"Keep the task_id. Call check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until the status is completed, "
+    "failed or cancelled. Never submit again to check on a task: every generate call costs credits."
 )
-KEEP = "Give me saved_path where the result has it, else the link at once: links die 24 hours after the task was made."
+KEEP = "Give me saved_path if the result has it, else the link at once: links die 24 hours after the task was made."
 
 
 async def make_image(idea: Idea, style: Style = "", model: Model = "", reference: Reference = "") -> str:
@@ -67,7 +69,7 @@ async def make_video(
         f"Make one video with the EvoLink tools.\n{_facts(idea=idea, seconds=seconds, reference=reference)}",
         _choose("video", model),
         _start_from(reference),
-        "A video costs many times what an image does. Tell me model, length and quality, and wait for my yes.",
+        "A video costs many times as much as an image. Tell me the model, length and quality, and wait for my yes.",
         "Write the prompt: subject, what moves, how the camera moves, light, mood. Submit it once with generate_video.",
         WAIT,
         KEEP + " Then ask me what to change.",
@@ -76,24 +78,24 @@ async def make_video(
 
 async def storyboard(
     story: Annotated[str, Field(description="The story, in a few sentences.")],
-    scenes: Annotated[str, Field(description="How many scenes; 4 if left out.")] = "4",
+    scenes: Annotated[str, Field(description="How many scenes; 4 by default.")] = "4",
     style: Style = "",
     image_model: Model = "",
     video_model: Model = "",
 ) -> str:
-    """Turn a story into scenes: one key frame for each, in one style, and then a clip from each frame you like."""
+    """Turn a story into scenes: a key frame for each, in one style, then a clip from each frame you like."""
     return _steps(
         f"Make a storyboard with the EvoLink tools.\n{_facts(story=story, scenes=scenes, style=style)}",
-        "Write the scenes: a title, one sentence of action and an image prompt each. Repeat the looks of people and "
-        "places word for word in every prompt, so that they stay the same. Show me the list, say how many paid images "
-        "it means, and wait for my yes.",
+        "Write the scenes: a title, one sentence of action and an image prompt for each. Describe people and places in "
+        "the same words in every prompt, so that they stay the same. Show me the list, say how many paid images it "
+        "takes, and wait for my yes.",
         _choose("image", image_model),
-        "Make the first frame with generate_image. When I like it, make the others with its link in image_urls, so "
+        "Make the first frame with generate_image. Once I like it, make the others with its link in image_urls, so "
         "that they match.",
         WAIT,
-        "Show me all frames in order. Ask which of them shall move.",
+        "Show me all frames in order. Ask which of them should move.",
         _choose("video", video_model),
-        "For each of those submit generate_video once, with its frame in image_urls and what moves as the prompt.",
+        "For each of those call generate_video once, with its frame in image_urls and what moves as the prompt.",
         KEEP,
     )
 
@@ -109,21 +111,20 @@ def _facts(**facts: str) -> str:
 
 def _choose(kind: str, model: str) -> str:
     if model.strip():
-        return f"Use the model {model.strip()}. list_models(model=…) tells what it takes; arguments are checked first."
-    return f"Choose a model: list_models(kind={kind}) lists them. The default is fine where nothing speaks against it."
+        return f"Use the model {model.strip()}. list_models(model=…) shows what it takes."
+    return f"Choose a model: list_models(kind={kind}) lists them. The default is fine unless I need something it lacks."
 
 
 def _start_from(reference: str) -> str:
     if not reference.strip():
         return ""
     return (
-        "Pass the reference in image_urls: a link, or, where the server runs on this machine, "
-        "a path in an allowed folder."
+        "Pass the reference in image_urls: a link, or, if the server runs on this machine, a path in an allowed folder."
     )
 
 
 def list_prompts(tools: Collection[str] | None = None) -> list[Prompt]:
-    """The prompts whose jobs can be done with these tools (None: with all), in the order clients show them."""
+    """The prompts whose jobs these tools can do (None: all prompts), in the order clients show them."""
     prompts = [
         Prompt.from_function(make_image, name="make-image", title="Make an image"),
         Prompt.from_function(make_video, name="make-video", title="Make a video"),
@@ -133,7 +134,7 @@ def list_prompts(tools: Collection[str] | None = None) -> list[Prompt]:
 
 
 def complete_models(server: MCPServer, app: App) -> None:
-    """Lets clients complete the names of models: in prompts' arguments, and in the resource of one model."""
+    """Completes the names of models, in prompts' arguments and in the resource of one model."""
 
     @server.completion()
     async def complete(ref: object, argument: CompletionArgument, context: object) -> Completion | None:
@@ -145,16 +146,16 @@ def complete_models(server: MCPServer, app: App) -> None:
     _ = complete
 
 
-def _matching(app: App, kind: Literal["image", "video"] | None, typed: str) -> Completion:
-    """The models that can be called: those whose ids start as typed, then those that hold it."""
-    typed = typed.strip().lower()
+def _matching(app: App, kind: Literal["image", "video"] | None, text: str) -> Completion:
+    """The models that can be called: ids that start with the text first, then ids that contain it."""
+    text = text.strip().lower()
     names = [name for name in app.registry.names(kind) if app.registry.models[name].status != "placeholder"]
-    found = sorted((name for name in names if typed in name), key=lambda name: not name.startswith(typed))
-    return Completion(values=found[:MAX_COMPLETIONS], total=len(found), has_more=len(found) > MAX_COMPLETIONS)
+    matches = sorted((name for name in names if text in name), key=lambda name: not name.startswith(text))
+    return Completion(values=matches[:MAX_COMPLETIONS], total=len(matches), has_more=len(matches) > MAX_COMPLETIONS)
 
 
 def refuse_bad_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
-    """Middleware: an unknown prompt, or arguments that do not fit, are protocol errors (-32602) that say what fits."""
+    """Middleware: an unknown prompt or wrong arguments are a protocol error (-32602) that says what is valid."""
     by_name = {prompt.name: prompt.arguments or [] for prompt in prompts}
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
@@ -168,12 +169,11 @@ def refuse_bad_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
     return middleware
 
 
-def _problem(prompts: Mapping[str, Sequence[PromptArgument]], name: str, given: object) -> str:
+def _problem(prompts: Mapping[str, Sequence[PromptArgument]], name: str, arguments: object) -> str:
     if name not in prompts:
         return f"Unknown prompt: {name[:60]!r}. The prompts are: {', '.join(prompts)}."
-    values = cast("dict[str, object]", given) if isinstance(given, dict) else {}
-    known = [argument.name for argument in prompts[name]]
-    missing = [each.name for each in prompts[name] if each.required and not values.get(each.name)]
-    told = [f"{each} is required" for each in missing]
-    told += [f"unknown argument {each[:40]!r}" for each in values if each not in known]
-    return f"{name}: {'; '.join(told)}. It takes {', '.join(known)}." if told else ""
+    values = cast("dict[str, object]", arguments) if isinstance(arguments, dict) else {}
+    names = [argument.name for argument in prompts[name]]
+    problems = [f"{each.name} is required" for each in prompts[name] if each.required and not values.get(each.name)]
+    problems += [f"unknown argument {each[:40]!r}" for each in values if each not in names]
+    return f"{name}: {'; '.join(first_of(problems))}. It takes {', '.join(names)}." if problems else ""

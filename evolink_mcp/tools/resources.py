@@ -1,6 +1,6 @@
-"""What hosts can attach without a tool call: the models, one model in full, one task as it stands.
+"""Resources that hosts attach without a tool call: the models, one model in full, one task.
 
-Each is the structured content of the tool that tells the same, as JSON.
+Each is the structured content of the matching tool, as JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def add_resources(server: MCPServer, app: App) -> None:
         except Refused as refused:
             raise ResourceNotFoundError(refused.render(paid=False)) from None
 
-    @server.resource("evolink://tasks/{id}", name="task", title="One task as it stands", mime_type=JSON)
+    @server.resource("evolink://tasks/{id}", name="task", title="One task", mime_type=JSON)
     async def task(id: str, context: Context[Any, Any]) -> str:
         """The status of a task and, once completed, its links. Free. check_task also waits and saves."""
         call = Call(app, context)

@@ -1,4 +1,4 @@
-"""From a task of the gateway to what an agent is told about it."""
+"""From a task of the gateway to its view."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import anyio.to_thread
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
+from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.downloads import SaveOutcome
@@ -19,7 +20,7 @@ from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskVi
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
-_NOT_AGAIN = "Never submit again only to check."
+_NEVER_AGAIN = "Never submit again to check on a task."
 
 
 def iso(seconds: float) -> str:
@@ -30,7 +31,7 @@ def iso(seconds: float) -> str:
 async def finish(
     call: Call, task: wire.Task, *, seconds: float, notes: tuple[str, ...] = (), preview: bool = False
 ) -> TaskView:
-    """The view of a task; finished results are saved first, within ``seconds``, where a folder is set."""
+    """The view of a task. If a folder is set, finished results are saved first, within ``seconds``."""
     end = call.app.clock.monotonic() + seconds
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
@@ -54,7 +55,7 @@ async def finish(
 
 
 def _other_model(call: Call, task: wire.Task) -> str:
-    """What to do where a model is offline: the registry knows which others can do the same."""
+    """What to do when a model is offline: the registry knows which others can do the same."""
     others = call.app.registry.alternatives(task.model)
     resolution = problems.task_advice(MODEL_UNAVAILABLE).resolution
     return f"{resolution} These can do the same: {', '.join(others)}." if others else resolution
@@ -68,23 +69,21 @@ def task_view(
     notes: tuple[str, ...] = (),
     local: bool = True,
 ) -> TaskView:
-    """The view of a task as it stands at ``now``, for a caller on this machine (``local``) or elsewhere."""
-    told = list(notes)
+    """The view of a task at ``now``, for a caller on this machine (``local``) or elsewhere."""
+    all_notes = list(notes)
     pace = pace_of(task.kind)
     created = min(task.created or now, now)
-    results = _results(task, created, outcomes or [], told)
+    results = _results(task, created, outcomes or [], all_notes)
     if task.status == "unknown":
-        told.append(f"The gateway reports a status this server does not know: {task.raw_status or 'none'!r}.")
+        all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
     if task.made:
-        told.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
+        all_notes.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
     if task.credits_used is not None:
-        told.append(
-            f"Credits settled: {credits(task.credits_used)}. That is what was charged; the reserved ones were a hold."
-        )
+        all_notes.append(f"Credits charged: {credits(task.credits_used)}. The reserved credits were only a hold.")
     if task.status == "cancelled" and task.error and task.error.message:
-        told.append(f"The gateway says: {task.error.message}")
+        all_notes.append(f"The gateway says: {task.error.message}")
     if task.status == "failed" and task.credits_reserved is not None:
-        told.append("EvoLink documents that credits reserved for a task that failed are returned.")
+        all_notes.append("According to EvoLink's documentation, the credits reserved for a failed task are returned.")
     return TaskView(
         task_id=task.id,
         kind=task.kind,
@@ -96,7 +95,7 @@ def task_view(
         estimated_seconds=None if task.final else task.estimated_seconds,
         polling=None if task.final else _polling(pace),
         error=_failure(task),
-        notes=told or None,
+        notes=all_notes or None,
         next_step=_next_step(task, results, outcomes or [], age=now - created, local=local),
     )
 
@@ -110,7 +109,7 @@ def _polling(pace: Pace) -> PollingView:
 
 
 def _results(task: wire.Task, created: float, outcomes: list[SaveOutcome], notes: list[str]) -> list[ResultView]:
-    """The results; why one was not saved goes into ``notes``, beside its link and never instead of it."""
+    """The results. Why one was not saved is added to ``notes``; its link stays."""
     views: list[ResultView] = []
     for index, result in enumerate(task.results):
         saved = outcomes[index] if index < len(outcomes) else None
@@ -151,62 +150,69 @@ def _next_step(
     in_progress = any(isinstance(each, downloads.NotSaved) and each.in_progress for each in outcomes)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
-            return "Tell the user where the file is saved. To use it as an input, upload_file it or pass its link."
+            return (
+                "Tell the user where the file is saved. To use it as an input, pass its link or its path in image_urls."
+            )
         case "completed" if results and in_progress:
-            return f"Call check_task with task_id {task.id} again: the results are still being saved."
+            return f"Call check_task with task_id {task.id} again: its results are still being saved."
         case "completed" if results and age >= LINK_SECONDS:
             return (
-                "The links should be dead by now, and not every result is saved. Try them once; "
-                "ask the user before anything is made, and paid for, again."
+                "The links have probably died, and not every result is saved. Try each link once. "
+                "Ask the user before you make, and pay for, anything again."
             )
         case "completed" if results:
-            more = " With EVOLINK_OUTPUT_DIR set it is saved here." if local else ""
-            more = " See the notes for why it is not saved." if outcomes else more
+            more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""
+            more = " The notes say why it is not saved." if outcomes else more
             return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
         case "completed" if task.made:
-            return "The task has ended and has no file to fetch; what it made is in the notes."
+            return "The task is complete and has no file to fetch. The notes say what it made."
         case "completed":
-            return "The task has ended, and the gateway named no file. check_task once more; then tell the user the id."
+            return (
+                "The task is complete, but the gateway named no file. Call check_task once more, "
+                "then tell the user the task id."
+            )
         case "failed":
             return problems.task_advice(task.error.code if task.error else "").resolution
         case "cancelled":
-            return "The task was cancelled and will not go on. Submit again only if the user still wants it."
+            return "The task was cancelled. Submit again only if the user still wants it."
         case _ if age >= pace_of(task.kind).give_up:
             return (
-                f"This takes longer than expected. Tell the user the task id {task.id}; "
-                f"check_task can look again later. {_NOT_AGAIN}"
+                f"This takes longer than expected. Tell the user the task id {task.id}, "
+                f"and call check_task again later. {_NEVER_AGAIN}"
             )
         case _:
-            return f"Call check_task with task_id {task.id} and wait_seconds=45. {_NOT_AGAIN}"
+            return f"Call check_task with task_id {task.id} and wait_seconds={MAX_WAIT_SECONDS}. {_NEVER_AGAIN}"
 
 
 async def _add_previews(
     call: Call, view: TaskView, task: wire.Task, outcomes: list[SaveOutcome], *, seconds: float
 ) -> None:
-    """Adds small pictures of the first results, made side by side; why one is missing goes into the notes."""
-    wanted = list(task.results[: previews.MAX_PREVIEWS])
-    made: list[bytes | str] = ["No preview: there was no time left for it; check_task again."] * len(wanted)
+    """Adds small pictures of the first results, made concurrently. Why one is missing is added to the notes."""
+    first = task.results[: previews.MAX_PREVIEWS]
+    pictures: list[bytes | str] = ["No preview: there was no time for it. Call check_task again."] * len(first)
 
     async def one(index: int, url: str) -> None:
         saved = outcomes[index] if index < len(outcomes) else None
         if isinstance(saved, downloads.NotSaved) and saved.in_progress:
-            made[index] = "No preview yet: the result is still being saved."
+            pictures[index] = "No preview yet: the result is still being saved. Call check_task again."
             return
         try:
             on_disk = isinstance(saved, Path)
-            made[index] = await (previews.preview(saved) if on_disk else previews.preview_link(call.app.fetcher, url))
+            pictures[index] = await (
+                previews.preview(saved) if on_disk else previews.preview_link(call.app.fetcher, url)
+            )
         except previews.NoPreview as reason:
-            made[index] = str(reason)
+            pictures[index] = str(reason)
 
     with anyio.move_on_after(seconds):
         async with anyio.create_task_group() as group:
-            for index, result in enumerate(wanted):
+            for index, result in enumerate(first):
                 group.start_soon(one, index, result.url)
-    for picture in made:
+    for picture in pictures:
         if isinstance(picture, bytes):
             data = base64.b64encode(picture).decode("ascii")
             view.add_preview(ImageContent(type="image", data=data, mime_type="image/jpeg"))
-    missing = list(dict.fromkeys(reason for reason in made if isinstance(reason, str)))
+    missing = list(dict.fromkeys(reason for reason in pictures if isinstance(reason, str)))
     if len(task.results) > previews.MAX_PREVIEWS:
-        missing.append(f"Previews are of the first {previews.MAX_PREVIEWS} results.")
+        missing.append(f"Only the first {previews.MAX_PREVIEWS} results have a preview.")
     view.notes = [*(view.notes or []), *missing] or None

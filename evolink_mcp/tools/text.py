@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Literal
 
 import anyio
@@ -18,40 +19,39 @@ from evolink_mcp.tools.views import View
 
 DEFAULT_MAX_TOKENS = 1024
 MORE_ROOM = (
-    "The text is incomplete. To have all of it, call again with a higher max_tokens, or with messages that end in this "
-    "text and ask to go on; either is charged."
+    "The text is incomplete. For all of it, call again with a higher max_tokens, or with messages that end in this "
+    "text and ask to continue. Either is charged."
 )
-# What stopped a text before its end: whether it is cut (None: nobody knows), a note, and what to do.
+# What stopped a text: whether it is cut (None: unknown), a note, and the next step.
 STOPS: dict[str, tuple[bool | None, str, str]] = {
-    "max_tokens": (True, "The text was cut at max_tokens ({most}); it is not complete.", MORE_ROOM),
+    "max_tokens": (True, "The text was cut at max_tokens ({max_tokens}); it is not complete.", MORE_ROOM),
     "model_context_window_exceeded": (
         True,
-        "The text was cut because the conversation and the text fill what the model can hold; it is not complete.",
-        "The text is incomplete. To have the rest, call again with a shorter conversation; that is charged.",
+        "The text was cut because conversation and text fill the model's context window; it is not complete.",
+        "The text is incomplete. For the rest, call again with a shorter conversation; that is charged.",
     ),
     "refusal": (
         True,
-        "The model refused to write this, or to go on; what is here is not a whole answer.",
-        "Tell the user that the model refused. Asking again unchanged is charged and likely refused again; "
+        "The model refused to write this or to continue; the answer is not complete.",
+        "Tell the user that the model refused. The same request again is charged and probably refused again; "
         "another wording or model may help.",
     ),
     "": (
         None,
-        "The gateway did not say why the text ended; it may not be complete.",
-        "Look whether the text is whole before you use it. Calling again is charged.",
+        "The gateway did not say why the text ended; it may be incomplete.",
+        "Check that the text is complete before you use it. Calling again is charged.",
     ),
 }
-EARLIER = (
-    "This is the text of the same request sent a moment ago, whose answer never reached you. "
-    "Nothing was paid for again; to have another one written, call once more."
+REPEATED = (
+    "This is the text of your previous, identical request, whose answer never reached you. "
+    "Nothing new was paid for. For another text, call again."
 )
 
 
 INSTRUCTIONS = {
     "generate_text": """\
-generate_text answers in words and spends credits on every call. A text that is not done in time is asked for again \
-with the same arguments, and not paid for twice as long as this server keeps running; after a restart it is a new, \
-charged text.\
+generate_text writes text and spends credits on every call. If a text is not done in time, call again with the same \
+arguments: it is not paid for twice while this server keeps running. After a restart it is a new, charged text.\
 """
 }
 
@@ -71,7 +71,7 @@ class UsageView(BaseModel):
 
 
 class TextView(View):
-    """A text, or that it is still being written."""
+    """A text, or the news that it is still being written."""
 
     status: Literal["completed", "processing"]
     model: str
@@ -97,10 +97,10 @@ class TextView(View):
     "text",
     title="Generate text (paid)",
     description="""\
-Writes text with a language model. PAID: every call spends credits by its tokens; never repeat one blindly.
+Writes text with a language model. PAID: every call spends credits by its tokens.
 
-Returns the text, why it stopped, and the tokens used. If it is not done after 45 s, status is processing: call
-again with the same arguments, which is not paid for twice as long as this server keeps running.\
+Returns the text, why it stopped, and the tokens used. If status is processing, call again with the same arguments: \
+that is not paid for twice while this server keeps running.\
 """,
     read_only=False,
     idempotent=False,
@@ -110,71 +110,70 @@ async def generate_text(
     call: Call,
     prompt: Annotated[str | None, Field(description="What to write. Give this or messages.")] = None,
     messages: Annotated[
-        list[Turn] | None, Field(description="A conversation, oldest turn first, in place of prompt.")
+        list[Turn] | None, Field(description="A conversation, oldest turn first, instead of prompt.")
     ] = None,
-    system: Annotated[str | None, Field(description="Instructions that stand above the conversation.")] = None,
-    model: Annotated[str | None, Field(description="Text model id; omitted: the default.")] = None,
-    max_tokens: Annotated[int, Field(ge=1, description="Tokens the answer may have; it is cut there.")] = (
+    system: Annotated[str | None, Field(description="Instructions above the conversation.")] = None,
+    model: Annotated[str | None, Field(description="Text model id; omit for the default.")] = None,
+    max_tokens: Annotated[int, Field(ge=1, description="Tokens to cut the answer at, 1 or more.")] = (
         DEFAULT_MAX_TOKENS
     ),
-    temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words.")] = None,
-    stop_sequences: Annotated[list[str] | None, Field(description="Strings at which the text ends.")] = None,
+    temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words, 0–2.")] = None,
+    stop_sequences: Annotated[list[str] | None, Field(description="Strings that end the text.")] = None,
 ) -> TextView:
     turns = [{"role": turn.role, "content": turn.content} for turn in messages or []]
     if (prompt is None) == (not turns):
         raise Refused(
-            "prompt, messages: exactly one of the two is expected, and not empty.",
+            "Exactly one of prompt and messages is needed, and not empty.",
             code="invalid_arguments",
             next_step="Give the question as prompt, or the whole conversation as messages.",
         )
     if prompt is not None and not prompt.strip():
         raise Refused(
-            "prompt: it is blank.", code="invalid_arguments", next_step="Say in prompt what to write, then call again."
+            "prompt is blank.", code="invalid_arguments", next_step="Say in prompt what to write, and call again."
         )
     body: dict[str, object] = {
         "model": model or call.app.default_model("text"),
         "max_tokens": max_tokens,
         "messages": turns or [{"role": "user", "content": prompt}],
     }
-    given = {"system": system, "temperature": temperature, "stop_sequences": stop_sequences}
-    body |= {name: value for name, value in given.items() if value is not None}
+    optional = {"system": system, "temperature": temperature, "stop_sequences": stop_sequences}
+    body |= {name: value for name, value in optional.items() if value is not None}
     check_sendable(body)
-    return await _written(call, body, max_tokens)
+    return await _write(call, body, max_tokens)
 
 
-async def _written(call: Call, body: Mapping[str, object], max_tokens: int) -> TextView:
+async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> TextView:
     caller, model = call.caller, str(body["model"])
-
-    def grown(characters: int) -> None:
-        call.progress.grown(characters, most=max_tokens)
 
     with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
         async with (
             call.heartbeat(),
-            call.app.texts.written(caller, body, seconds=SUBMIT_SECONDS, grown=grown) as written,
+            call.app.texts.written(
+                caller, body, seconds=SUBMIT_SECONDS, grown=partial(call.progress.grown, most=max_tokens)
+            ) as written,
         ):
             await call.progress.done()
-            return _view(written.message, model, max_tokens, (EARLIER,) if written.earlier else ())
+            return _view(written.message, model, max_tokens, (REPEATED,) if written.earlier else ())
     return TextView(
         status="processing",
         model=model,
-        notes=["The answer is not whole yet; it goes on being written, and is charged when it is."],
-        next_step="Call generate_text again with exactly the same arguments within ten minutes: it waits for this "
-        "text and is not paid for again, as long as this server keeps running. After a restart, or with other "
-        "arguments, it is a new text and another charge.",
+        notes=["The text is still being written. It is charged once it is complete."],
+        next_step="Call generate_text again within ten minutes, with exactly the same arguments: it waits for this "
+        "text and is not charged again while this server keeps running. After a restart, or with other arguments, it "
+        "is a new text and another charge.",
     )
 
 
 def _view(message: Message, model: str, max_tokens: int, notes: tuple[str, ...]) -> TextView:
-    told = list(notes)
+    all_notes = list(notes)
     truncated, note, next_step = STOPS.get(
-        message.stop_reason, (False, "", "Give the user the text, or go on with it.")
+        message.stop_reason, (False, "", "Give the user the text, or continue with it.")
     )
-    told += [note.format(most=max_tokens)] if note else []
+    all_notes += [note.format(max_tokens=max_tokens)] if note else []
     if message.stop_sequence:
-        told.append(f"It ended at the stop sequence {message.stop_sequence!r}.")
+        all_notes.append(f"It ended at the stop sequence {message.stop_sequence!r}.")
     if message.other:
-        told.append(f"The answer also held content that is not text, which was left out: {', '.join(message.other)}.")
+        all_notes.append(f"Content that is not text was left out of the answer: {', '.join(message.other)}.")
     usage = UsageView(input_tokens=message.input_tokens, output_tokens=message.output_tokens)
     return TextView(
         status="completed",
@@ -183,6 +182,6 @@ def _view(message: Message, model: str, max_tokens: int, notes: tuple[str, ...])
         stop_reason=message.stop_reason or None,
         truncated=truncated,
         usage=usage if usage.model_dump(exclude_none=True) else None,
-        notes=told or None,
+        notes=all_notes or None,
         next_step=next_step,
     )

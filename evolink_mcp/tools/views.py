@@ -1,7 +1,6 @@
-"""What tools return: the shapes, and their text.
+"""Views: what tools return, as structured content and as text.
 
-The structured content and the text are each complete alone, because some hosts
-show an agent only the one and some only the other. Absent facts are left out.
+Each is complete alone, because some hosts show an agent only one of the two. Absent facts are left out.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class ResultView(BaseModel):
     saved_path: str | None = None
 
     def as_text(self, number: int) -> str:
-        facts = [self.mime_type, f"link dies {self.expires_at}" if self.expires_at else None]
+        facts = [self.mime_type, f"link dies at {self.expires_at}" if self.expires_at else None]
         line = f"Result {number}: {self.url} ({', '.join(fact for fact in facts if fact)})"
         return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
 
@@ -59,7 +58,7 @@ class FailureView(BaseModel):
 
 
 class TaskView(View):
-    """A task as it stands."""
+    """A task and its status."""
 
     task_id: str
     kind: str | None = None
@@ -86,15 +85,15 @@ class TaskView(View):
         lines = [f"{what}: {self.status}{progress}" + (f" (model {self.model})" if self.model else "")]
         lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
         if self.error:
-            again = "may be retried" if self.error.retryable else "not worth retrying unchanged"
+            again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")
         if self.credits_reserved is not None:
             lines.append(f"Credits reserved: {credits(self.credits_reserved)}")
         if self.estimated_seconds is not None:
-            lines.append(f"Estimated: {self.estimated_seconds} s in all")
+            lines.append(f"Estimated time: {self.estimated_seconds} s in all")
         if self.polling:
             lines.append(
-                f"Look first after {self.polling.first_after_seconds:g} s, then every "
+                f"Polling: first after {self.polling.first_after_seconds:g} s, then every "
                 f"{self.polling.interval_seconds:g} s, for {self.polling.give_up_after_seconds / 60:g} min"
             )
         lines += [f"Note: {note}" for note in self.notes or []]
@@ -107,7 +106,7 @@ class TaskView(View):
                 uri=result.url,
                 name=f"{self.task_id}-{number}",
                 mime_type=result.mime_type,
-                description=f"Link dies {result.expires_at}" if result.expires_at else None,
+                description=f"Link dies at {result.expires_at}" if result.expires_at else None,
             )
             for number, result in enumerate(self.results or [], 1)
         ]
@@ -171,21 +170,21 @@ class FilesView(View):
 
     def as_text(self) -> str:
         total = f" of {self.total}" if self.total is not None else ""
-        lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} a page)"]
+        lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} per page)"]
         for file in self.files:
             size = f", {file.file_size:,} bytes" if file.file_size is not None else ""
             time = f", {file.upload_time}" if file.upload_time else ""
             lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
         if self.quota and self.quota.max_files is not None:
-            used, left = self.quota.used_files, self.quota.remain_files
+            used, remaining = self.quota.used_files, self.quota.remain_files
             group = f" ({self.quota.user_group})" if self.quota.user_group else ""
-            lines.append(f"Places: {used} of {self.quota.max_files} used, {left} left{group}")
+            lines.append(f"Quota: {used} of {self.quota.max_files} files used, {remaining} remaining{group}")
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
 
 class DeletedView(View):
-    """A file that is gone; ``deleted`` is false where it was gone already."""
+    """A deleted file; ``deleted`` is false if it was gone already."""
 
     file_id: str
     deleted: bool
@@ -209,7 +208,7 @@ class ModelLine(BaseModel):
 
 
 class ModelsView(View):
-    """Models, in short; or one of them in full."""
+    """Models in short, or one of them in full."""
 
     models: list[ModelLine]
     total: int

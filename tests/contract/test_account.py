@@ -141,7 +141,7 @@ async def test_a_task_whose_links_die_soon_is_marked_unless_it_is_saved(
     (task,) = result.structured_content["tasks"]
     assert task.get("save_now", False) is urgent
     assert ("links_die_at" in task) is alive
-    assert (f"check_task {task_id} now" in result.structured_content["next_step"]) is urgent
+    assert (f"check_task now for {task_id}," in result.structured_content["next_step"]) is urgent
     assert ("NOT SAVED" in text_of(result)) is urgent
 
 
@@ -214,14 +214,14 @@ async def test_without_a_list_the_history_is_told(client: Client, sandbox: Sandb
     told = await ok(client, "list_tasks")
     assert {task["task_id"]: task["prompt"] for task in told["tasks"]} == {first: "one", second: "two"}
     assert [task["status"] for task in told["tasks"]] == ["completed", "completed"]
-    assert "offers no list" in told["notes"][0]
+    assert "has no list" in told["notes"][0]
     assert [task["task_id"] for task in (await ok(client, "list_tasks", page_size=1))["tasks"]] == [second]
     assert (await ok(client, "list_tasks", status="failed"))["tasks"] == []
     for fault in ({"status": 404}, {"status": 500}):
         sandbox.fault("batch", "status", **fault)
         told = await ok(client, "list_tasks")
         assert [task["status"] for task in told["tasks"]] == ["unknown", "unknown"]
-        assert "check_task tells it" in told["notes"][-1]
+        assert "check_task shows it" in told["notes"][-1]
 
 
 async def test_a_list_that_cannot_be_read_is_an_error(client: Client, sandbox: Sandbox) -> None:
@@ -276,7 +276,7 @@ async def test_a_filter_that_fits_nothing_remembered_is_no_missing_list(client: 
     sandbox.fault("tasks", "status", status=404, times=0)
     told = await ok(client, "list_tasks", kind="video")
     assert told["tasks"] == []
-    assert "offers no list" in told["notes"][0]
+    assert "has no list" in told["notes"][0]
 
 
 async def test_a_finished_task_that_does_not_say_how_much_it_made_is_marked_too(
@@ -297,4 +297,4 @@ async def test_a_history_that_cannot_be_read_is_noted(client: Client, app: App, 
     (tmp_path / "a-file").write_text("")
     app.history = LocalHistory(app.settings.base_url, app.clock, tmp_path / "a-file" / "history.db")
     told = await ok(client, "list_tasks", ids=[await image(client)])
-    assert any("not available" in note for note in told["notes"])
+    assert any("cannot be read now" in note for note in told["notes"])

@@ -30,10 +30,10 @@ ACCOUNT = {"remaining_credits": 120.5, "used_credits": 30}
         (
             balance(ACCOUNT, {"remaining_credits": 50, "used_credits": 10, "unlimited_credits": False}),
             50,
-            "Key: 50 left",
+            "Key: 50 remaining",
         ),
-        (balance(ACCOUNT, {"remaining_credits": 500, "unlimited_credits": False}), 120.5, "Account: 120.5 left"),
-        (balance(ACCOUNT, {"remaining_credits": 0, "unlimited_credits": True}), 120.5, "Key: unlimited left"),
+        (balance(ACCOUNT, {"remaining_credits": 500, "unlimited_credits": False}), 120.5, "Account: 120.5 remaining"),
+        (balance(ACCOUNT, {"remaining_credits": 0, "unlimited_credits": True}), 120.5, "Key: unlimited remaining"),
         (balance(ACCOUNT, {"remaining_credits": 0, "used_credits": 9}), 0, "key's own limit"),
         (balance({"remaining_credits": 0}, {"remaining_credits": 5}), 0, "top up"),
         (balance({}, None), None, "unknown"),
@@ -72,7 +72,7 @@ async def test_a_failure_inside_http_200_is_one(client: Client, sandbox: Sandbox
 async def test_credits_are_told_to_the_last_digit(client: Client, sandbox: Sandbox, number: float, told: str) -> None:
     user = {"remaining_credits": number, "used_credits": 0}
     sandbox.fault("credits", "status", status=200, body=balance(user, {"unlimited_credits": True}))
-    assert f"Account: {told} left, 0 used" in text_of(await client.call_tool("check_balance", {}))
+    assert f"Account: {told} remaining, 0 used" in text_of(await client.call_tool("check_balance", {}))
     listed = {"id": "task-unified-1-a", "status": "completed", "usage": {"credits_used": number}}
     sandbox.fault("tasks", "status", status=200, body={"data": [listed]})
     assert f"{told} credits used" in text_of(await client.call_tool("list_tasks", {}))
@@ -86,7 +86,7 @@ async def test_an_account_without_a_limit_is_told_as_such(client: Client, sandbo
     assert "spendable_credits" not in result.structured_content
     text = text_of(result)
     assert "Credits that can be spent: unlimited" in text
-    assert "Account: unlimited left, 5 used" in text
+    assert "Account: unlimited remaining, 5 used" in text
     assert "dashboard" not in text
     sandbox.fault("credits", "status", status=200, body=balance(endless, {"remaining_credits": 0}))
     assert "key's own limit" in text_of(await client.call_tool("check_balance", {}))
@@ -104,6 +104,6 @@ async def test_reserved_and_settled_credits_are_told_apart_by_the_media_tools(cl
     reserved = result.structured_content["credits_reserved"]
     text = text_of(result)
     assert f"Credits reserved: {reserved:g}" in text
-    (note,) = [note for note in result.structured_content["notes"] if note.startswith("Credits settled: ")]
+    (note,) = [note for note in result.structured_content["notes"] if note.startswith("Credits charged: ")]
     assert "hold" in note
     assert note in text

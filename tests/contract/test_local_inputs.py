@@ -235,7 +235,7 @@ async def test_the_same_request_with_a_file_is_not_paid_twice_after_a_cancel(
         group.cancel_scope.cancel()
     await app.submits.drain(5)
     again = await ok(client, "generate_image", **arguments)
-    assert any("same request" in note for note in again["notes"])
+    assert any("identical request" in note for note in again["notes"])
     assert [task["id"] for task in sandbox.ledger()["tasks"]] == [again["task_id"]]
     fresh = await ok(client, "generate_image", **arguments)
     assert fresh["task_id"] != again["task_id"]

@@ -208,7 +208,7 @@ async def test_a_cancel_while_the_post_is_in_flight_loses_nothing(
         sandbox.fault("images", "slow", delay=0.3)
         await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
         again = await ok(client, "generate_image", **CALL)
-        assert any("same request" in note for note in again["notes"])
+        assert any("identical request" in note for note in again["notes"])
         assert ids(sandbox) == [again["task_id"]]
         assert posts(sandbox) == 1
         fresh = await ok(client, "generate_image", **CALL)

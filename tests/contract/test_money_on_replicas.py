@@ -111,7 +111,7 @@ async def test_a_submit_abandoned_on_one_replica_is_waited_for_on_the_other(
     sandbox.fault("images", "slow", delay=1.5)
     await a.abandon(lambda: posts(sandbox) == 1, **CALL)
     again = await ok(b.client, "generate_image", **CALL)
-    assert any("same request" in note for note in again["notes"])
+    assert any("identical request" in note for note in again["notes"])
     assert ids(sandbox) == [again["task_id"]]
     assert posts(sandbox) == 1
     for replica in (a, b):
@@ -280,7 +280,7 @@ async def test_random_trouble_on_two_replicas_never_costs_twice(
                     continue
                 result = await replica.client.call_tool("generate_image", arguments)
                 text = text_of(result)
-                earlier += "same request" in text
+                earlier += "identical request" in text
                 if not result.is_error:
                     assert ids(sandbox)[-1] in text
                     break

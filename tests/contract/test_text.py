@@ -270,7 +270,7 @@ async def test_a_model_that_does_not_exist_is_named_as_the_cause(client: Client,
     [
         ("refusal", True, "refused", "Tell the user that the model refused"),
         ("model_context_window_exceeded", True, "not complete", "shorter conversation"),
-        (None, None, "did not say why", "whether the text is whole"),
+        (None, None, "did not say why", "that the text is complete"),
         ("end_turn", False, "", "Give the user the text"),
     ],
 )
@@ -375,7 +375,7 @@ async def test_a_cancel_loses_no_text(client: Client, sandbox: Sandbox, app: App
         await app.texts.drain(5)
     again = await ok(client, "generate_text", **ASK)
     assert again["text"].startswith("The sandbox read 5 words")
-    assert any("same request" in note for note in again["notes"])
+    assert any("identical request" in note for note in again["notes"])
     assert len(posts(sandbox)) == 1
     fresh = await ok(client, "generate_text", **ASK)
     assert "notes" not in fresh
@@ -405,7 +405,7 @@ async def test_a_long_text_outlives_its_call_and_is_fetched_with_the_same_argume
             first = await ok(client, "generate_text", **ASK)
         assert first["status"] == "processing"
         assert "same arguments" in first["next_step"]
-        assert "as long as this server keeps running" in first["next_step"]
+        assert "while this server keeps running" in first["next_step"]
         assert app.clock.monotonic() - started < 5
         again = await ok(client, "generate_text", **ASK)
     assert again["status"] == "completed"

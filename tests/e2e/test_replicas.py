@@ -124,7 +124,7 @@ async def test_a_submit_abandoned_on_one_replica_is_found_on_the_other(fleet: Fl
 
         await until(noticed)
         again = await caller.call(b.url, "generate_image", **CALL)
-    assert any("same request" in note for note in again["notes"])
+    assert any("identical request" in note for note in again["notes"])
     assert sandbox.paid() == 1
     assert sandbox.ledger()["tasks"][0]["id"] == again["task_id"]
 

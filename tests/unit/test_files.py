@@ -29,7 +29,7 @@ async def test_a_local_file_is_uploaded_and_told(client: Client, picture: Path) 
     assert stored["file_url"] in stored["next_step"]
     assert stored["file_id"] in stored["next_step"]
     assert stored["expires_at"]
-    assert any("overwrites" in note for note in stored["notes"])
+    assert any("is replaced" in note for note in stored["notes"])
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
@@ -118,7 +118,7 @@ async def test_the_quota_told_by_the_files_api_leads_to_delete_file(client: Clie
     assert listed["files"][0]["file_id"] == first["file_id"]
     gone = await ok(client, "delete_file", file_id=first["file_id"])
     assert gone["deleted"] is True
-    assert gone["notes"] == [f"Freed: a.png, {len(png())} bytes; 1 of 1 places are left."]
+    assert gone["notes"] == [f"Deleted a.png, {len(png())} bytes; room for 1 of 1 files remains."]
     sandbox.configure(max_files=100)
 
 

@@ -12,6 +12,7 @@ from evolink_mcp.settings import TOOLSETS, Settings, Toolset
 from evolink_mcp.tools import toolsets as offers
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.media import INSTRUCTIONS
+from tests import tokens
 from tests.snapshots import MORE_PARAMETERS, PARAMETERS, compact, read_snapshot, schemas
 from tests.support import offered_tools
 
@@ -62,8 +63,17 @@ def test_every_tool_states_a_title_and_all_four_hints(listed: list[dict[str, Any
 
 
 def test_the_tool_list_stays_small(default: list[dict[str, Any]], listed: list[dict[str, Any]]) -> None:
-    assert len(compact({"tools": default})) <= 9_500
+    assert tokens.size({"tools": default}) <= tokens.LIMITS["list.bytes"]
+    assert tokens.size({"tools": tokens.without_output(default)}) <= tokens.LIMITS["list.without_output"]
     assert len(compact({"tools": listed})) <= 15_000
+
+
+def test_every_tool_is_in_the_report_of_the_budget(listed: list[dict[str, Any]]) -> None:
+    report = tokens.report()
+    for tool in listed:
+        assert f"{tool['name']} " in report
+        assert f"{tokens.size(tool):,}" in report
+    assert report.count("free") >= 2
 
 
 def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) -> None:

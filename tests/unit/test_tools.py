@@ -101,7 +101,7 @@ async def test_a_look_that_fails_after_a_submit_never_loses_the_task(client: Cli
     sandbox.fault("task", "status", status=401, times=0)
     task = await ok(client, "generate_image", prompt="x", wait_seconds=20)
     assert task["task_id"].startswith("task-unified-")
-    assert any("looking at it failed" in note for note in task["notes"])
+    assert any("its status could not be read" in note for note in task["notes"])
 
 
 async def test_progress_reaches_the_client(client: Client, sandbox: Sandbox) -> None:
@@ -189,7 +189,7 @@ async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client)
     for model in edits.structured_content["models"]:
         assert "inpainting" in model["capabilities"]
         assert model["description"] in text_of(edits)
-    assert "Capabilities are" in await refused(client, "list_models", capability="teleport")
+    assert "The capabilities are" in await refused(client, "list_models", capability="teleport")
     assert "gpt-image-2" in await refused(client, "list_models", model="gpt-image-7")
     assert "image:" in text_of(everything)
     assert "video:" in text_of(everything)
