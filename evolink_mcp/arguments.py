@@ -132,19 +132,27 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     )
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
     add("--allow-host", metavar="NAME", action="append", default=[], help="a name this server is reached under; repeat")
-    add("--allow-origin", metavar="ORIGIN", action="append", default=[], help="web pages that may call it; repeat")
+    add(
+        "--allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        help="a web page, extension or app that may call it; repeat",
+    )
     add(
         "--forwarded-allow-ips",
         metavar="IPS",
         default=default.forwarded_allow_ips,
-        help="proxies whose X-Forwarded-For and -Proto are believed, separated by commas (default %(default)s)",
+        help="proxies whose X-Forwarded-For, -Proto and -Prefix are believed, by commas (default %(default)s)",
     )
+    add("--root-path", metavar="PATH", default="", help="path a proxy in front serves this under, as in /evolink")
     limit = "(default %(default)s; 0: no limit)"
     add("--calls-per-minute", type=_count, default=default.calls_per_minute, help=f"tool calls of one caller {limit}")
     add(
         "--waits-per-caller", type=_count, default=default.waits_per_caller, help=f"waits of one caller at once {limit}"
     )
     add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
+    add("--connections", type=_count, default=default.connections, help=f"open connections of all kinds {limit}")
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
 
 

@@ -110,15 +110,18 @@ def _http(arguments: argparse.Namespace) -> int:
         calls_per_minute=arguments.calls_per_minute,
         waits_per_caller=arguments.waits_per_caller,
         sse_connections=arguments.sse_connections,
+        connections=arguments.connections,
+        root_path=arguments.root_path,
     )
 
     import anyio
 
-    from evolink_mcp.transports.http.logs import formatter_of
+    from evolink_mcp.transports.http.logs import formatter_of, limit_repeats
     from evolink_mcp.transports.http.serve import run_http
 
     formatter = formatter_of(arguments.log_format, settings.api_key)
     set_up_logging(settings.log_level, formatter=formatter)
+    limit_repeats()
     warn_of_ignored(settings)
     try:
         anyio.run(run_http, settings, options, use_sandbox, _announce_http)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio
 import httpx2
-from opentelemetry.propagate import inject
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from evolink_mcp import __version__
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown, Unreachable
@@ -41,6 +41,8 @@ NEVER_ARRIVED = (
 )
 
 logger = logging.getLogger(__name__)
+# traceparent and tracestate. Baggage, which may hold anything, stays here.
+TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class Caller:
         headers = {"authorization": f"Bearer {self.key}"}
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
-        inject(headers)  # W3C trace context, where OpenTelemetry is configured
+        TRACE_CONTEXT.inject(headers)  # where a caller sent it, or OpenTelemetry is configured
         async with client.stream(method, url, headers=headers, **content) as response:
             streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
             fed = feed if streams else None

@@ -16,7 +16,8 @@ from evolink_mcp.sandbox.wire import Json
 MOST_REQUESTS = 1000
 MOST_BODY_BYTES = 256 * 1024  # of a JSON body; a longer one is counted and dropped
 
-_HEADERS = ("accept", "content-type", "content-length", "host", "range", "traceparent", "user-agent")
+_TRACE = ("baggage", "traceparent", "tracestate")
+_HEADERS = ("accept", "content-type", "content-length", "host", "range", "user-agent", *_TRACE)
 _HEADER_PREFIXES = ("x-evo-", "idempotency-")
 _SECRET_QUERY = ("key", "api_key", "token")
 

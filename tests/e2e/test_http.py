@@ -147,14 +147,24 @@ async def test_what_remote_agents_are_told_is_for_them(sandbox: Sandbox) -> None
         assert "EVOLINK_" not in local
 
 
-async def test_trace_context_is_passed_on_to_the_gateway(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("way", ["headers", "meta"])
+async def test_of_a_callers_trace_context_traceparent_and_tracestate_go_on(sandbox: Sandbox, way: str) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    headers = {**bearer(ALICE), "traceparent": f"00-{trace}-00f067aa0ba902b7-01"}
+    carried = {
+        "traceparent": f"00-{trace}-00f067aa0ba902b7-01",
+        "tracestate": "vendor=value",
+        "baggage": "secret=of-the-caller",
+    }
+    call = call_body("generate_image", prompt="x")
+    if way == "meta":
+        call["params"]["_meta"] |= carried
     async with serving(on(sandbox)) as served:
-        response = await post(served.url, call_body("generate_image", prompt="x"), headers)
+        response = await post(served.url, call, bearer(ALICE) | (carried if way == "headers" else {}))
     assert response.status_code == 200
     (paid,) = sandbox.requests("/generations")
     assert trace in paid["headers"]["traceparent"]
+    assert paid["headers"]["tracestate"] == "vendor=value"
+    assert "baggage" not in paid["headers"]
 
 
 async def test_an_idle_connection_is_kept_alive_by_comments(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

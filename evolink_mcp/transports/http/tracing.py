@@ -1,4 +1,4 @@
-"""The caller's trace context, as far as it goes on to the gateway."""
+"""The caller's trace context."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ from opentelemetry import context as trace_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.datastructures import Headers
 
-_FIELDS = ("traceparent", "tracestate")  # W3C Trace Context; baggage may hold anything, and stays here
-_propagator = TraceContextTextMapPropagator()
-
 
 @contextmanager
 def trace_of_caller(headers: Headers) -> Generator[None]:
-    """Takes the caller's trace up within the block."""
-    carried = {name: headers[name] for name in _FIELDS if name in headers}
-    if "traceparent" not in carried:
+    """Takes the caller's ``traceparent`` and ``tracestate`` up within the block; nothing else of its context."""
+    if "traceparent" not in headers:
         yield
         return
-    token = trace_context.attach(_propagator.extract(carried))
+    token = trace_context.attach(TraceContextTextMapPropagator().extract(headers))
     try:
         yield
     finally:
