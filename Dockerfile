@@ -1,13 +1,16 @@
 # The server, for stdio (docker run -i … evolink-mcp) and for HTTP (docker run -p … evolink-mcp http --host 0.0.0.0 …).
 # docs/deploy.md says how to build it and what of it was tried.
-FROM python:3.13-slim-bookworm AS build
+# The base has a tag here. The release workflow looks its digest up, builds with BASE=tag@digest, and labels the image.
+ARG BASE=python:3.13-slim-bookworm
+FROM ${BASE} AS build
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE CHANGELOG.md ./
+COPY pyproject.toml constraints.txt README.md LICENSE CHANGELOG.md ./
 COPY evolink_mcp ./evolink_mcp
 RUN python -m venv --without-pip /opt/evolink \
-    && python -m pip --python /opt/evolink/bin/python install --no-cache-dir --disable-pip-version-check '.[redis]'
+    && python -m pip --python /opt/evolink/bin/python install --no-cache-dir --disable-pip-version-check \
+       --constraint constraints.txt '.[redis]'
 
-FROM python:3.13-slim-bookworm
+FROM ${BASE}
 ARG VERSION=unknown
 LABEL org.opencontainers.image.title="evolink-mcp" \
       org.opencontainers.image.description="MCP server for making images and videos through the EvoLink gateway" \

@@ -7,7 +7,8 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check generated manifests mcpb package interop hooks clean
+.PHONY: help demo picture test check ci tokens bench bench-check generated manifests constraints mcpb package interop
+.PHONY: hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -49,6 +50,10 @@ tokens: $(DEV) ## Show what the list of tools costs an agent, tool by tool, and 
 
 manifests: $(DEV) ## Write the manifests and the README's tables anew
 	$(BIN)/python -m manifests.generate
+
+constraints: $(DEV) ## Write constraints.txt anew: the versions that the image installs
+	$(BIN)/uv pip compile pyproject.toml --extra redis --python-version 3.13 --python-platform linux --upgrade \
+		--no-header --no-annotate --quiet --output-file constraints.txt
 
 mcpb: $(DEV) ## Pack the bundle for Claude Desktop into dist/
 	$(BIN)/python -m manifests.bundle

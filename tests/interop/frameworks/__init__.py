@@ -1,0 +1,1 @@
+"""Agent frameworks by other people, driven by a scripted model through the snippets of docs/frameworks.md."""
