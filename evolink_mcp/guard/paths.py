@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from evolink_mcp.errors import Refused
 
@@ -18,7 +18,7 @@ _CAN_STEP = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 
 def open_allowed(
     path: str, folders: Sequence[Path], *, max_bytes: int, name: str = "file_path"
-) -> tuple[BinaryIO, Path, int]:
+) -> tuple[io.FileIO, Path, int]:
     """Opens a file that lies under one of ``folders``: (file, real path, size in bytes).
 
     Links are followed first, and the place they lead to is what counts. The file
@@ -65,7 +65,7 @@ def open_allowed(
     if problem:
         os.close(handle)
         raise _refused(f"{name}: {shown} {problem}.", folders)
-    return os.fdopen(handle, "rb"), real, about.st_size
+    return io.FileIO(handle, "rb"), real, about.st_size
 
 
 def _open_below(root: Path, real: Path) -> int:

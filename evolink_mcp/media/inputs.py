@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ class LocalInputs:
 
     ``params`` is what the caller gave, with a stand-in link for each local file,
     so that all else can be checked before a byte is sent. A stand-in depends on
-    the file's place, size and time only: the same request has the same ones.
+    the file's device, inode, size and times only: the same request has the same ones.
     """
 
     params: dict[str, object]
@@ -95,10 +94,10 @@ class LocalInputs:
         """Uploads the files, all within ``seconds``; returns ``params`` with their links in place of the stand-ins.
 
         Raises:
-            GatewayError: One of them was not stored. Nothing was paid for; ``charged`` says so.
+            EvolinkError: One of them was not stored. Nothing was paid for; ``charged`` says so.
         """
         free, end = anyio.Semaphore(MAX_UPLOADS), anyio.current_time() + seconds
-        failed: list[GatewayError] = []
+        failed: list[EvolinkError] = []
 
         async def one(stand_in: str, name: str, file: LocalFile) -> None:
             async with free:
@@ -110,8 +109,11 @@ class LocalInputs:
                     self._uploaded[stand_in] = uploaded
                     if not uploaded.link:
                         raise GatewayError("The files API told no link to it.", code="no_link")
-                except GatewayError as error:
+                except EvolinkError as error:
                     failed.append(error.replace(what=f"{name}: {file.name} could not be uploaded. {error.what}"))
+                except OSError as error:
+                    what = f"{name}: {file.name} could not be read ({error.strerror or error})."
+                    failed.append(Refused(what, code="file_refused", next_step="Call again with another file."))
 
         async with anyio.create_task_group() as group:
             for stand_in, (name, file) in self._files.items():
@@ -148,9 +150,7 @@ class LocalInputs:
 
 
 def _identity(file: LocalFile) -> str:
-    about = os.fstat(file.handle.fileno())
-    what = os.fsencode(file.path) + f"\0{file.size}\0{about.st_mtime_ns}".encode()
-    return hashlib.sha256(what).hexdigest()[:24]
+    return hashlib.sha256(repr(file.handle.identity).encode()).hexdigest()[:24]
 
 
 def _stored_name(file: LocalFile) -> dict[str, str]:

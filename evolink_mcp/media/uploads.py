@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
+import os
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import BinaryIO, Self
+from typing import Self
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
@@ -45,11 +47,38 @@ class Upload:
         )
 
 
+class SteadyFile(io.BufferedReader):
+    """An open file that has to stay as it is: a read after a change raises instead of handing on a mixture."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self.identity = self._look()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file.
+
+        Raises:
+            Refused: The file is not what it was when it was opened.
+        """
+        content = super().read(size)
+        if self._look() != self.identity:
+            raise Refused(
+                "The file changed while it was being uploaded.",
+                code="file_changed",
+                next_step="Call again once no program writes to it.",
+            )
+        return content
+
+    def _look(self) -> tuple[int, ...]:
+        facts = os.fstat(self.fileno())
+        return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
 @dataclass(frozen=True)
 class LocalFile:
     """An open local file that may be uploaded: checked, and from here on read through this one handle."""
 
-    handle: BinaryIO
+    handle: SteadyFile
     path: Path
     size: int
     mime_type: str
@@ -61,7 +90,8 @@ class LocalFile:
         Raises:
             Refused: It may not be read, or is no such file.
         """
-        handle, real, size = open_allowed(path, folders, max_bytes=MAX_UPLOAD_BYTES, name=name)
+        raw, real, size = open_allowed(path, folders, max_bytes=MAX_UPLOAD_BYTES, name=name)
+        handle = SteadyFile(raw)
         try:
             mime_type = _known_type(handle.read(SNIFF_BYTES), name)
         except BaseException:
@@ -90,6 +120,7 @@ class LocalFile:
         """Uploads it, streamed as it is read.
 
         Raises:
+            Refused: It changed meanwhile, and nothing was stored.
             GatewayError: The gateway did not store it, or nobody knows whether it did.
         """
         self.handle.seek(0)

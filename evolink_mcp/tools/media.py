@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio.to_thread
@@ -190,19 +192,22 @@ async def _generate(
     params = _merge({"model": model, **arguments}, options or {})
     model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
-    with LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs) as local:
-        checked = _check(call, kind, model, local)
-        notes = [
-            *map(local.name_files, checked.notes),
-            *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
-        ]
+    async with AsyncExitStack() as stack:
+        with _before_payment():
+            local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
+            checked = _check(call, kind, model, local)
+            notes = [
+                *map(local.name_files, checked.notes),
+                *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
+            ]
         async with call.heartbeat():
-            body = checked.params
-            if local.names:
-                call.progress.say(f"uploading {local.names}")
-                seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
-                body = await local.upload(caller, checked.params, seconds=seconds)
-                call.progress.say("sending")
+            with _before_payment():
+                body = checked.params
+                if local.names:
+                    call.progress.say(f"uploading {local.names}")
+                    seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
+                    body = await local.upload(caller, checked.params, seconds=seconds)
+                    call.progress.say("sending")
             try:
                 intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)
@@ -215,6 +220,26 @@ async def _generate(
                 if error.status and model in error.what and (others := registry.alternatives(model)):
                     error = error.with_next(f"Models that can do the same: {', '.join(others)}.")
                 raise local.with_uploads(error) from error.__cause__
+
+
+@contextmanager
+def _before_payment() -> Generator[None]:
+    """What goes wrong in here costs nothing, a fault of ours included.
+
+    Raises:
+        Refused: In place of whatever is no error for agents.
+    """
+    try:
+        yield
+    except EvolinkError:
+        raise
+    except Exception as error:
+        logger.exception("A paid call failed before anything was sent")
+        raise Refused(
+            "This server failed before the paid request was sent.",
+            code="internal_error",
+            next_step="Tell the user; the server's log has the details.",
+        ) from error
 
 
 def _model_id(value: object) -> str:

@@ -1,0 +1,107 @@
+"""Local files that change while they are read, and other trouble before the paid request: told, and never paid for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp.client import Client
+
+from evolink_mcp.media.uploads import SteadyFile
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from tests.support import Sandbox, png, refused
+
+CALL: dict[str, Any] = {"prompt": "make it night", "model": "gpt-image-2"}
+
+
+@pytest.fixture
+def big(settings: Settings) -> Path:
+    path = settings.upload_dirs[0] / "big.png"
+    path.write_bytes(png(8, 8) + b"x" * 1_000_000)
+    return path
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"y" * 1000)
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, 100)
+
+
+def edit(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(500_000)
+        file.write(b"z")
+
+
+def put_times_back(path: Path) -> None:
+    """As a program does that hides its edit: the time of the last status change still tells."""
+    before = path.stat()
+    edit(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [grow, shrink, edit, put_times_back])
+@pytest.mark.parametrize("moment", [1, 5])
+async def test_a_file_that_changes_while_it_is_uploaded_is_told_and_costs_nothing(
+    client: Client,
+    sandbox: Sandbox,
+    big: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], None],
+    moment: int,
+) -> None:
+    """The change comes before the first or a later part is read for the upload."""
+    parts, real = 0, SteadyFile.read
+
+    def read(file: SteadyFile, size: int | None = -1, /) -> bytes:
+        nonlocal parts
+        parts += 1
+        if parts == moment + 1:  # the very first read looks at the type
+            change(big)
+        return real(file, size)
+
+    monkeypatch.setattr(SteadyFile, "read", read)
+    text = await refused(client, "generate_image", **CALL, image_urls=[str(big)])
+    assert "changed while it was being uploaded" in text
+    assert "[file_changed]" in text
+    assert "Charged: no." in text
+    assert sandbox.paid() == 0
+    parts = 0
+    big.write_bytes(png(8, 8) + b"x" * 1_000_000)
+    assert "changed while" in await refused(client, "upload_file", file_path=str(big))
+
+
+async def test_a_disk_that_fails_while_a_file_is_read_costs_nothing(
+    client: Client, sandbox: Sandbox, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(file: SteadyFile, size: int | None = -1, /) -> bytes:
+        if size and size > 1000:
+            raise OSError(5, "Input/output error")
+        return real(file, size)
+
+    real = SteadyFile.read
+    monkeypatch.setattr(SteadyFile, "read", read)
+    text = await refused(client, "generate_image", **CALL, image_urls=[str(big)])
+    assert "Input/output error" in text
+    assert "Charged: no." in text
+    assert sandbox.paid() == 0
+
+
+async def test_a_fault_of_ours_before_the_paid_request_is_not_called_a_charge(
+    client: Client, app: App, sandbox: Sandbox, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> list[str]:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(type(app.urls), "check_links", broken)
+    text = await refused(client, "generate_image", **CALL, image_urls=[str(big)])
+    assert "before the paid request was sent" in text
+    assert "Charged: no." in text
+    assert sandbox.paid() == 0
