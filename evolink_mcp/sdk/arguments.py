@@ -77,7 +77,7 @@ def _from_json_text(value: object) -> object:
 
 def _unknown(name: str, parameters: Sequence[str], suggest: Suggest) -> str:
     close = suggest(name.lower()[:40], parameters) or next(
-        iter(get_close_matches(name.lower()[:40], parameters, n=1, cutoff=0.5)), None
+        iter(get_close_matches(name.lower()[:40], parameters, cutoff=0.5)), None
     )
     hint = f" (did you mean {close}?)" if close else ""
     return f"unknown argument {name[:40]!r}{hint}"

@@ -60,8 +60,8 @@ def _simplify(node: object, defs: Schema, *, names: bool = False) -> object:
 def shallow(schema: Schema) -> Schema:
     """What is always there, and the lists, of a shape that another tool spells out: hosts pay for every byte."""
     always = cast("list[str]", schema["required"])
-    told = {name: node for name, node in schema["properties"].items() if name in always or node["type"] == "array"}
-    return {**schema, "properties": {name: _surface(node) for name, node in told.items()}}
+    surface = {name: node for name, node in schema["properties"].items() if name in always or node["type"] == "array"}
+    return {**schema, "properties": {name: _surface(node) for name, node in surface.items()}}
 
 
 def _surface(node: Schema) -> Schema:

@@ -45,12 +45,12 @@ def add_resources(server: MCPServer, app: App) -> None:
         with hiding(call.credential.secrets):
             try:
                 await call.admit()
-                found = await media.read(call.caller, id)
+                record = await media.read(call.caller, id)
             except EvolinkError as error:
                 unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
                 kind = ResourceNotFoundError if unknown else ResourceError
                 raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
-        text = _json(task_view(found, now=app.clock.now(), local=app.local_files))
+        text = _json(task_view(record, now=app.clock.now(), local=app.local_files))
         for secret in call.credential.secrets:
             text = text.replace(secret, HIDDEN)
         return text

@@ -48,7 +48,7 @@ async def finish(
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed" and task.results:
         call.progress.say("making previews")
-        await _add_previews(call, view, task, outcomes, seconds=max(end - call.app.clock.monotonic(), 0.5))
+        await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())
     if task.final:
         await call.progress.done()
     return view

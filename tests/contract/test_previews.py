@@ -104,7 +104,7 @@ async def test_the_first_four_are_shown(settings: Settings, clock: FakeClock, co
         task = await ok(client, "generate_image", prompt="x", model="gpt-image-2", n=6, wait_seconds=20)
         result = await looked(client, task["task_id"])
     assert len(shown(result)) == previews.MAX_PREVIEWS
-    assert "Previews are of the first 4 results." in text_of(result)
+    assert "Only the first 4 results have a preview." in text_of(result)
     assert len(result.structured_content["results"]) == 6
 
 

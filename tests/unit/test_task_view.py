@@ -1,0 +1,72 @@
+"""What an agent is told of a task, by its status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evolink_mcp.gateway.problems import TASK_ADVICE
+from evolink_mcp.gateway.wire import Problem, Result, Task
+from evolink_mcp.media.downloads import NotSaved
+from evolink_mcp.tools.task_view import task_view
+from evolink_mcp.tools.views import TaskView
+
+NOW = 1_800_000_000.0
+PICTURE = Result("https://files.example.com/a.png", "image")
+
+
+def view(status: Any, *, age: float = 30.0, **facts: Any) -> TaskView:
+    return task_view(Task("task-1", status, kind="image", created=NOW - age, **facts), now=NOW)
+
+
+def returned(answer: TaskView) -> bool:
+    return any("are returned" in note for note in answer.notes or [])
+
+
+def test_only_a_failed_task_that_reserved_credits_is_said_to_get_them_back() -> None:
+    assert returned(view("failed", credits_reserved=5.0))
+    assert not returned(view("failed"))
+    assert not returned(view("completed", credits_reserved=5.0, results=(PICTURE,)))
+    assert not returned(view("cancelled", credits_reserved=5.0))
+
+
+def test_only_an_unfinished_task_has_an_estimate_and_a_pace() -> None:
+    unfinished = view("processing", estimated_seconds=40)
+    assert unfinished.estimated_seconds == 40
+    assert unfinished.polling is not None
+    assert "Estimated time: 40 s" in unfinished.as_text()
+    finished = view("completed", estimated_seconds=40, results=(PICTURE,))
+    assert finished.estimated_seconds is None
+    assert finished.polling is None
+
+
+def test_a_failure_without_a_code_still_has_a_way_out() -> None:
+    for error in (None, Problem(), Problem(message="the model gave up")):
+        failure = view("failed", error=error).error
+        assert failure is not None
+        assert failure.code == "unknown_error"
+        assert failure.resolution == TASK_ADVICE["unknown_error"].resolution
+        assert failure.message
+
+
+def test_a_result_that_was_not_saved_keeps_its_link_and_says_why() -> None:
+    task = Task("task-1", "completed", kind="image", created=NOW, results=(PICTURE,))
+    answer = task_view(task, now=NOW, outcomes=[NotSaved("the disk is full")])
+    assert answer.results is not None
+    assert (answer.results[0].url, answer.results[0].saved_path) == (PICTURE.url, None)
+    assert answer.notes == ["Result 1 was not saved: the disk is full."]
+    assert "notes say why" in answer.next_step
+
+
+@pytest.mark.parametrize(
+    ("age", "words"), [(24 * 3600 - 1, "Give the user the link now"), (24 * 3600, "links have probably died")]
+)
+def test_a_link_is_called_dead_after_24_hours(age: float, words: str) -> None:
+    assert words in view("completed", age=age, results=(PICTURE,)).next_step
+
+
+def test_a_task_from_the_future_is_as_old_as_it_can_be() -> None:
+    answer = view("completed", age=-3600, results=(PICTURE,))
+    assert answer.results is not None
+    assert answer.results[0].expires_at == "2027-01-16T08:00:00Z"
