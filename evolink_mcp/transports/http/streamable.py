@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import anyio
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.transports.http.bodies import MAX_BODY
 
@@ -37,11 +38,35 @@ class Streamable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = accepted_types(Headers(scope=scope).getlist("accept"))
-        application = self._json if accepted == {_JSON} else self._events
+        application = _cancelled_by_hang_up(self._json) if accepted == {_JSON} else self._events
         if accepted:  # the SDK asks for both types by name, whatever it is going to send
             scope = {**scope, "headers": list(scope["headers"])}
             MutableHeaders(scope=scope)["accept"] = f"{_JSON}, {_EVENTS}"
         await application({**scope, "path": f"{scope.get('root_path', '')}/mcp"}, receive, send)
+
+
+def _cancelled_by_hang_up(app: ASGIApp) -> ASGIApp:
+    """Cancels a request whose client hangs up, as the SDK does itself where it answers with events."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        body = [await receive()]  # whole: it has been read before
+
+        async def replay() -> Message:
+            if not body:
+                await anyio.sleep_forever()
+            return body.pop()
+
+        async def watch(request: anyio.CancelScope) -> None:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            request.cancel()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch, group.cancel_scope)
+            await app(scope, replay, send)
+            group.cancel_scope.cancel()
+
+    return run
 
 
 def accepted_types(headers: list[str]) -> set[str]:
