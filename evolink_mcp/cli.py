@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from evolink_mcp import __version__
 from evolink_mcp.arguments import parser
 from evolink_mcp.settings.table import UPLOAD_DIRS
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
 # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
 PLAIN_WORDS: tuple[list[str], ...] = ([], ["stdio"])
 PLAIN = {"command": "stdio", "sandbox": False, "upload_dirs": None, "toolsets": None, "read_only": False}
+
+
+BY_HAND = f"""\
+evolink-mcp {__version__} is an MCP server. It waits here for a client that speaks JSON-RPC; Ctrl-C ends it.
+Set a client up:  evolink-mcp install CLIENT --write  (evolink-mcp install --help lists them)
+Watch it work:    evolink-mcp demo\
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -76,6 +84,11 @@ def _stdio(
     set_up_logging(settings.log_level, settings.api_key)
     warn_of_ignored(settings)
     settings = replace(settings, toolsets=toolsets or settings.toolsets, read_only=read_only)
+
+    if sys.stdin is None or sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        return _fail("stdio needs stdin and stdout, and one of them is closed.\nNext: evolink-mcp http needs neither.")
+    if sys.stdin.isatty():
+        _tell(BY_HAND)
 
     import anyio
 
@@ -134,6 +147,8 @@ def _http(arguments: argparse.Namespace) -> int:
 
 def _announce_http(url: str) -> None:
     print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).", flush=True)
+    if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
+        _tell(f"Set a client up:  evolink-mcp install CLIENT --remote {url}/mcp")
 
 
 def _demo(out: Path, picture: Path | None) -> int:

@@ -174,8 +174,9 @@ def serve_forever(
 
     async def main() -> None:
         done = asyncio.Event()
-        with contextlib.suppress(NotImplementedError):  # Windows has no signals in its event loop
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, done.set)
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows has no signals in its event loop
+            for ending in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(ending, done.set)
         async with running_sandbox(config, port=port) as running:
             if on_ready is not None:
                 on_ready(running.url)

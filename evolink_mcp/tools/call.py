@@ -29,6 +29,7 @@ class Call:
         self._started = app.clock.monotonic()
         self.progress = Progress(self._report)
         self.scope = anyio.CancelScope()
+        self.paid = False
         self.request_id = ""
         self.task_id = ""
 

@@ -71,6 +71,7 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
     Raises:
         EvolinkError: Whatever went wrong.
     """
+    call.paid = paid
     call.app.running.add(call)
     try:
         with call.scope:

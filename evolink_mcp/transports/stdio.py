@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import anyio
@@ -18,11 +20,15 @@ from pydantic import ValidationError
 
 from evolink_mcp.jobs.history import LocalHistory
 from evolink_mcp.sdk.discover import serve_streams
+from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from evolink_mcp.transports.ending import Signals, end_signals, finish_calls, leave_hung_threads
 
 SANDBOX_KEY = "sk-sandbox"
+
+logger = logging.getLogger(__name__)
 
 
 async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
@@ -46,9 +52,18 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
         if settings.models_file is not None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
-        async with anyio.create_task_group() as group:
-            group.start_soon(_end_on_signal, stack)
-            async with stdio_server() as (received, sent):
+        try:
+            await _serve(app)
+        except* (BrokenPipeError, ConnectionResetError):
+            logger.info("The client is gone")
+    await leave_hung_threads()
+
+
+async def _serve(app: App) -> None:
+    async with anyio.create_task_group() as group:
+        with claimed_stdin(partial(finish_calls, app)) as stdin, end_signals() as signals:
+            group.start_soon(_close_on_signal, stdin, signals)
+            async with stdio_server(stdin=as_file(stdin)) as (received, sent):
                 await serve_streams(create_server(app), received, sent, unreadable)
             group.cancel_scope.cancel()
 
@@ -58,30 +73,25 @@ def unreadable(error: Exception) -> SessionMessage | None:
 
     The SDK passes such lines over, and a client that sent one as a request would wait for ever.
     """
-    found = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
-    if found is None or found["type"] != "json_invalid" or not str(found["input"]).strip():
+    problem = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+    if problem is None or problem["type"] != "json_invalid" or not str(problem["input"]).strip():
         return None
     try:
-        message: object = json.loads(found["input"])  # takes half a surrogate pair
+        message: object = json.loads(problem["input"])  # takes half a surrogate pair
     except (ValueError, RecursionError):
         message = None
-    number = cast("dict[str, object]", message).get("id") if isinstance(message, dict) else None
-    known = number if isinstance(number, str | int) and not isinstance(number, bool) else None
-    if isinstance(known, str):
-        known = known.encode("utf-8", "replace").decode()
-    problem = ErrorData(code=PARSE_ERROR, message="Parse error: the line is no JSON, or holds half a surrogate pair.")
-    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=known, error=problem))
+    value = cast("dict[str, object]", message).get("id") if isinstance(message, dict) else None
+    request_id = value if isinstance(value, str | int) and not isinstance(value, bool) else None
+    if isinstance(request_id, str):
+        request_id = request_id.encode("utf-8", "replace").decode()
+    data = ErrorData(code=PARSE_ERROR, message="Parse error: the line is no JSON, or holds half a surrogate pair.")
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=data))
 
 
-async def _end_on_signal(stack: AsyncExitStack) -> None:
-    """On SIGTERM, lets paid requests come to their end and cleans up.
-
-    The reader of stdin sits in a thread that cannot be interrupted, so the
-    process then leaves without waiting for it.
-    """
-    if sys.platform == "win32":
-        return
-    with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-        async for _ in signals:
-            await stack.pop_all().aclose()
-            os._exit(0)
+async def _close_on_signal(stdin: Stdin, signals: Signals) -> None:
+    """Ends as if the client had closed stdin. In a terminal a second Ctrl-C ends at once, whatever is under way."""
+    await signals.get()
+    stdin.close()
+    while True:
+        if await signals.get() == signal.SIGINT and sys.stdin.isatty():
+            os._exit(130)

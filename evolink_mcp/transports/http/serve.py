@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-import os
-import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
@@ -19,6 +16,7 @@ import anyio
 import uvicorn
 
 from evolink_mcp.settings import Settings
+from evolink_mcp.transports.ending import Signals, end_signals, leave_hung_threads
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.options import HttpOptions
@@ -61,7 +59,7 @@ class Server(uvicorn.Server):
 async def run_http(
     settings: Settings, options: HttpOptions, use_sandbox: bool, on_ready: Callable[[str], None] | None = None
 ) -> None:
-    """Serves until SIGTERM or SIGINT. ``on_ready`` is called with the server's URL.
+    """Serves until a signal. ``on_ready`` is called with the server's URL.
 
     Raises:
         SettingsError: It cannot be served safely as asked for.
@@ -81,38 +79,25 @@ async def run_http(
         stack.push_async_callback(application.app.aclose, LAST_SECONDS)
         url = _url(options.host, listener)
         server = Server(application, options)
+        signals = stack.enter_context(end_signals())
         async with anyio.create_task_group() as group:
-            group.start_soon(_stop_on_signal, server, application)
+            group.start_soon(_stop_on_signal, server, application, signals)
             logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
             if on_ready is not None:
                 on_ready(url)
             await server.serve(sockets=[listener])
             group.cancel_scope.cancel()
     logger.info("Stopped")
-    await _leave_hung_threads()
+    await leave_hung_threads()
 
 
-async def _leave_hung_threads() -> None:
-    """Ends the process here if a thread cannot be waited for: looking up a name can hang for minutes."""
-    with anyio.move_on_after(LAST_SECONDS) as scope:
-        await asyncio.get_running_loop().shutdown_default_executor()
-    if scope.cancelled_caught:
-        logging.shutdown()
-        os._exit(0)
-
-
-async def _stop_on_signal(server: Server, application: HttpApplication) -> None:
+async def _stop_on_signal(server: Server, application: HttpApplication, signals: Signals) -> None:
     """At the first signal ends in order, at a second at once."""
-    if sys.platform == "win32":
-        signal.signal(signal.SIGINT, lambda *_: setattr(server, "should_exit", True))
-        return
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with anyio.create_task_group() as group:
-            async for _ in signals:
-                if application.app.stopping:
-                    server.should_exit = server.force_exit = True
-                    return
-                group.start_soon(_stop, server, application)
+    async with anyio.create_task_group() as group:
+        await signals.get()
+        group.start_soon(_stop, server, application)
+        await signals.get()
+        server.should_exit = server.force_exit = True
 
 
 async def _stop(server: Server, application: HttpApplication) -> None:

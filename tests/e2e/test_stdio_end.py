@@ -1,0 +1,188 @@
+"""How the program ends over stdio: in order, at every signal and a closed stdin; and what it says in a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.e2e.raw import LEGACY, RawHost, environment, raw_host
+from tests.support import KEY, Sandbox
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+
+ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+CALL = '{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "%s", "arguments": {%s}}}'
+
+
+def on(sandbox: Sandbox, **more: str) -> dict[str, str]:
+    return {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_API_KEY": KEY, **more}
+
+
+async def pay_slowly(host: RawHost, sandbox: Sandbox) -> None:
+    """A paid call whose POST has reached the gateway, and is not answered yet."""
+    sandbox.fault("images", "slow", delay=2)
+    await host.initialize()
+    await host.send(CALL % ("generate_image", '"prompt": "a kite"'))
+    while not sandbox.requests("/v1/images/generations"):
+        await anyio.sleep(0.02)
+
+
+async def answer_of(host: RawHost) -> str:
+    while True:
+        message = await host.receive()
+        if message.get("id") == 7:
+            return str(message)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_a_signal_ends_an_idle_server_at_once(ending: signal.Signals) -> None:
+    async with raw_host() as host:
+        await host.initialize()
+        started = time.monotonic()
+        host.process.send_signal(ending)
+        await host.process.wait()
+        assert time.monotonic() - started < 5
+    assert host.process.returncode == 0
+    assert "Traceback" not in host.stderr
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, None])
+async def test_a_paid_request_under_way_comes_home(
+    ending: signal.Signals | None, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    env = on(sandbox, XDG_STATE_HOME=str(tmp_path), EVOLINK_HISTORY="on")
+    async with raw_host(env=env) as host:
+        await pay_slowly(host, sandbox)
+        if ending is None:
+            assert host.process.stdin is not None
+            await host.process.stdin.aclose()
+        else:
+            host.process.send_signal(ending)
+        answer = await answer_of(host)
+        await host.process.wait()
+    (task,) = sandbox.ledger()["tasks"]
+    assert task["id"] in answer
+    assert host.process.returncode == 0
+    (history,) = tmp_path.glob("*/history.db")
+    with contextlib.closing(sqlite3.connect(history)) as connection:
+        assert connection.execute("SELECT count(*) FROM tasks").fetchone() == (1,)
+
+
+async def test_a_new_call_is_refused_while_the_server_ends(sandbox: Sandbox) -> None:
+    async with raw_host(env=on(sandbox)) as host:
+        await pay_slowly(host, sandbox)
+        host.process.send_signal(signal.SIGINT)
+        host.process.send_signal(signal.SIGTERM)  # another end than the first changes nothing
+        assert "task-unified" in await answer_of(host)
+        await host.process.wait()
+    assert len(sandbox.requests("/v1/images/generations")) == 1
+
+
+async def test_a_call_that_costs_nothing_holds_nothing_up(sandbox: Sandbox) -> None:
+    sandbox.fault("files_list", "hang")
+    async with raw_host(env=on(sandbox)) as host:
+        await host.initialize()
+        await host.send(CALL % ("list_files", ""))
+        while not sandbox.requests("list"):
+            await anyio.sleep(0.02)
+        started = time.monotonic()
+        host.process.send_signal(signal.SIGTERM)
+        assert "stopped" in await answer_of(host)
+        await host.process.wait()
+        assert time.monotonic() - started < 10
+
+
+async def test_a_signal_that_the_parent_ignores_is_ignored() -> None:
+    """As `nohup` and shells do it for what they leave running."""
+    code = (
+        "import os, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+        "os.execv(sys.executable, [sys.executable, '-m', 'evolink_mcp'])"
+    )
+    async with await anyio.open_process([sys.executable, "-c", code], env=environment(), stderr=None) as process:
+        host = RawHost(process)
+        with anyio.fail_after(30):
+            await host.initialize()
+            process.send_signal(signal.SIGHUP)
+            assert "result" in await host.request("tools/list")
+            assert process.stdin is not None
+            await process.stdin.aclose()
+            await process.wait()
+
+
+@pytest.mark.parametrize("command", [["stdio"], ["http", "--port", "0"], ["sandbox", "--port", "0"]])
+def test_started_by_hand_it_says_what_it_is_and_one_ctrl_c_ends_it(command: list[str]) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evolink_mcp", *command],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        said = b""
+        while b"Ctrl-C ends it" not in said:
+            said += os.read(process.stdout.fileno(), 4096)
+        if command == ["stdio"]:
+            assert b"evolink-mcp install CLIENT --write" in said
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+        assert b"Traceback" not in said + rest
+        assert process.returncode in (0, 130)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_without_stdin_it_says_what_is_missing() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m evolink_mcp <&-"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert "stdin" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_client_that_is_gone_leaves_no_traceback(sandbox: Sandbox) -> None:
+    sandbox.fault("images", "slow", delay=2)
+    shake = {"protocolVersion": LEGACY[-1], "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+    first = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": shake}
+    call = CALL % ("generate_image", '"prompt": "a kite"')
+    with subprocess.Popen(
+        [sys.executable, "-m", "evolink_mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(on(sandbox)),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(f"{json.dumps(first)}\n{call}\n".encode())
+        process.stdin.flush()
+        while not sandbox.requests("/v1/images/generations"):
+            time.sleep(0.02)
+        process.stdout.close()
+        log = process.stderr.read()
+        assert process.wait(30) == 0
+    assert b"Traceback" not in log
+    assert len(sandbox.ledger()["tasks"]) == 1
