@@ -67,7 +67,7 @@ async def list_tasks(
     if reply.status in NOT_OFFERED:
         return None
     sent = _listed(reply, "listing the tasks")
-    tasks = [task for task in map(wire.parse_task, sent) if task is not None]
+    tasks = [task for body in sent if (task := wire.parse_task(body, reply.date)) is not None]
     # A gateway that does not know a filter ignores it, and its total is then that of all tasks.
     fitting = tuple(
         task
@@ -92,7 +92,8 @@ async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> l
     reply = await caller.ask("POST", url, seconds=seconds, json={"task_ids": list(task_ids)})
     if reply.status in NOT_OFFERED:
         return None
-    return [task for task in map(wire.parse_task, _listed(reply, "reading several tasks")) if task is not None]
+    listed = _listed(reply, "reading several tasks")
+    return [task for body in listed if (task := wire.parse_task(body, reply.date)) is not None]
 
 
 async def credits(caller: Caller, *, seconds: float) -> Credits | None:

@@ -27,7 +27,7 @@ async def create(caller: Caller, media: Media, body: Mapping[str, object], *, se
     reply = await caller.ask("POST", url, seconds=seconds, json=dict(body))
     if not reply.ok:
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
-    task = wire.parse_task(reply.body)
+    task = wire.parse_task(reply.body, reply.date)
     if task is None:
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} without a task id.",
@@ -49,7 +49,7 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
     url = f"{caller.transport.api_url}/v1/tasks/{quote(task_id, safe='')}"
     reply = await caller.ask("GET", url, seconds=seconds)
     if reply.ok:
-        task = wire.parse_task(reply.body)
+        task = wire.parse_task(reply.body, reply.date)
         if task is not None:
             return task
     error = error_from(reply, doing="reading the task")

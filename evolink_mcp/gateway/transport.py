@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -49,6 +50,7 @@ TRACE_CONTEXT = TraceContextTextMapPropagator()
 class Reply:
     """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none.
 
+    ``date``: when the gateway answered, by its own clock (seconds since 1970), where it says so.
     ``streamed``: it was an event stream, and whoever asked was fed with it.
     """
 
@@ -58,6 +60,7 @@ class Reply:
     is_json: bool
     request_id: str
     retry_after: float | None
+    date: float | None = None
     streamed: bool = False
 
     @property
@@ -223,6 +226,7 @@ class Caller:
             is_json=is_json,
             request_id=_request_id(response.headers, body),
             retry_after=_retry_after(response.headers),
+            date=_date(response.headers.get("date", "")),
             streamed=fed is not None,
         )
         logger.debug("%s %s%s -> %d %s", method, host, urlsplit(url).path, reply.status, reply.request_id)
@@ -307,7 +311,18 @@ def _request_id(headers: Mapping[str, str], body: object) -> str:
     return wire.shorten(named or (problem.request_id if problem else ""), 80)
 
 
+def _date(text: str) -> float | None:
+    """An HTTP date as seconds since 1970; ``None`` where it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds of ``Retry-After``, an hour at most; its date form counts as absent."""
-    seconds = wire.as_number(headers.get("retry-after"))
+    """Seconds of ``Retry-After``, an hour at most; a date is measured by the answer's own ``Date``."""
+    value = headers.get("retry-after", "")
+    seconds = wire.as_number(value)
+    if seconds is None and (until := _date(value)) is not None:
+        seconds = max(until - (_date(headers.get("date", "")) or time.time()), 0.0)
     return None if seconds is None or seconds < 0 else min(seconds, 3600.0)

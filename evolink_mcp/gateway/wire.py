@@ -60,6 +60,8 @@ class Result:
 class Task:
     """One task. Times are seconds since 1970, sizes of money are credits.
 
+    ``age`` is how many seconds old it was when the gateway answered, by the gateway's own clock.
+
     ``made`` holds what was made that has no link (a character's name, an element's id).
     ``raw_status`` is the gateway's own word for the status, ``result_count`` what its list says in place of links.
     """
@@ -71,6 +73,7 @@ class Task:
     model: str = ""
     progress: int | None = None
     created: float | None = None
+    age: float | None = None
     estimated_seconds: int | None = None
     credits_reserved: float | None = None
     credits_used: float | None = None
@@ -174,8 +177,8 @@ def parse_problem(body: object) -> Problem | None:
     )
 
 
-def parse_task(body: object) -> Task | None:
-    """The task in an answer; ``None`` where it has no id."""
+def parse_task(body: object, date: float | None = None) -> Task | None:
+    """The task in an answer that was given at ``date``, by the gateway's clock; ``None`` where it has no id."""
     outer = as_object(body)
     identifier = outer.get("id")
     if not isinstance(identifier, str) or not identifier:
@@ -185,6 +188,7 @@ def parse_task(body: object) -> Task | None:
     cost = as_object(usage.get("cost"))
     status = _STATUSES.get(raw_status.lower(), "unknown")
     kind = _kind(outer)
+    created = _time(outer.get("created")) or _time(outer.get("created_at"))
     return Task(
         id=identifier,
         status=status,
@@ -192,7 +196,8 @@ def parse_task(body: object) -> Task | None:
         kind=kind,
         model=as_text(outer.get("model")),
         progress=_percent(outer.get("progress")),
-        created=_time(outer.get("created")) or _time(outer.get("created_at")),
+        created=created,
+        age=None if created is None or date is None else max(date - created, 0.0),
         estimated_seconds=as_whole(info.get("estimated_time")),
         credits_reserved=as_number(usage.get("credits_reserved")),
         credits_used=_first_number(usage.get("credits_used"), cost.get("credits"), outer.get("credits_used")),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from typing import Protocol
 
-WINDOW = 60.0  # seconds
+WINDOW_SECONDS = 60.0
 MAX_CALLERS = 10_000
 
 
@@ -39,10 +39,10 @@ class LocalLimits:
             return None
         times = self._admitted.setdefault(owner, deque())
         self._admitted.move_to_end(owner)
-        while times and times[0] <= now - WINDOW:
+        while times and times[0] <= now - WINDOW_SECONDS:
             times.popleft()
         if len(times) >= self._per_minute:
-            return times[0] + WINDOW - now
+            return times[0] + WINDOW_SECONDS - now
         times.append(now)
         while len(self._admitted) > MAX_CALLERS:
             self._admitted.popitem(last=False)

@@ -1,10 +1,10 @@
-"""When to look at an unfinished task (S1 for images, S2 for videos).
+"""How often to poll an unfinished task (S1 for images, S2 for videos).
 
-Every look makes the gateway ask its provider, so looks are rationed: a first one
-after ``first`` seconds, then one every ``interval`` seconds, growing from its
-lower to its upper bound as the task grows old. Where the gateway says how long a
-task takes, nothing is gained by the shorter ones: looks come at the upper bound,
-and one is placed right behind the expected end.
+Every poll makes the gateway ask its provider, so polls are rationed: a first one
+after ``first`` seconds, then one an interval, which grows from ``shortest`` to
+``longest`` as the task grows old. Where the gateway says how long a task takes,
+nothing is gained by the shorter intervals: polls come at the longest, and one is
+placed right behind the expected end.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from evolink_mcp.gateway import wire
 
-BEHIND = 0.5  # seconds behind the expected end
-STRETCH = 1.1  # what an interval may go beyond its upper bound to end there
-TOLD_PROGRESS = 10  # percent; less says little of the pace
+BEHIND_SECONDS = 0.5  # how far behind the expected end
+MAX_STRETCH = 1.1  # how far an interval may go beyond the longest to end there
+MIN_PROGRESS = 10  # percent; less says little of the pace
 
 
 class Pace(NamedTuple):
@@ -28,7 +28,7 @@ class Pace(NamedTuple):
     give_up: float
     grown: float  # the age from which the interval is at its upper bound
 
-    def next_look(
+    def next_poll(
         self,
         created: float,
         now: float,
@@ -36,17 +36,17 @@ class Pace(NamedTuple):
         *,
         expected: float | None = None,
     ) -> float:
-        """The time of the next look, after one at ``now``.
+        """The time of the next poll, after one at ``now``.
 
         Args:
-            spread: Keeps many waits from looking in step.
+            spread: Keeps many waits from polling in step.
             expected: The age at which the task should have ended.
         """
         age = max(now - created, 0.0)
-        left = 0.0 if expected is None else expected - age
-        if left > 0:
-            at_end = max(left + BEHIND, self.shortest)
-            interval = at_end if at_end <= self.longest * STRETCH else self.longest
+        remaining = 0.0 if expected is None else expected - age
+        if remaining > 0:
+            at_end = max(remaining + BEHIND_SECONDS, self.shortest)
+            interval = at_end if at_end <= self.longest * MAX_STRETCH else self.longest
         else:
             interval = self.shortest + (self.longest - self.shortest) * min(age / self.grown, 1.0)
             if spread is not None:
@@ -65,7 +65,7 @@ def pace_of(kind: str | None) -> Pace:
 
 def expected_age(task: wire.Task, age: float) -> float | None:
     """The age at which a task should end, going by its progress and the gateway's estimate; the earlier of the two."""
-    known = [float(task.estimated_seconds)] if task.estimated_seconds else []
-    if task.progress and TOLD_PROGRESS <= task.progress < 100:
-        known.append(age * 100.0 / task.progress)
-    return min(known, default=None)
+    ages = [float(task.estimated_seconds)] if task.estimated_seconds else []
+    if task.progress and MIN_PROGRESS <= task.progress < 100:
+        ages.append(age * 100.0 / task.progress)
+    return min(ages, default=None)

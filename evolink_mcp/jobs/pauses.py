@@ -29,8 +29,9 @@ class Pauses:
         """When traffic may go on, by the monotonic clock; in the past where nothing holds it."""
         return self._until.get((owner, model), 0.0)
 
-    def pause(self, owner: str, model: str, seconds: float) -> None:
-        """Holds traffic for ``seconds``; a longer pause under way stays."""
+    def pause(self, owner: str, model: str, seconds: float | None = None) -> None:
+        """Holds traffic for ``seconds``, if the gateway named any; a longer pause under way stays."""
+        seconds = PAUSE_SECONDS if seconds is None else seconds
         now = self._clock.monotonic()
         if len(self._until) >= MAX_PAUSES:
             self._until = {key: until for key, until in self._until.items() if until > now}
@@ -42,30 +43,31 @@ class Pauses:
         Raises:
             Refused: The pause is longer than that, or too many callers wait already. Nothing was sent.
         """
-        left = self.until(owner, model) - self._clock.monotonic()
-        if left <= 0:
+        remaining = self.until(owner, model) - self._clock.monotonic()
+        if remaining <= 0:
             return
         key = (owner, model)
-        if left > seconds or self._waiting[key] >= MAX_WAITING:
-            why = "too many calls wait for it already" if left <= seconds else f"it opens again in {left:.0f} s"
-            raise _too_fast(model, left, why)
+        if remaining > seconds or self._waiting[key] >= MAX_WAITING:
+            crowded = remaining <= seconds
+            why = "too many calls wait for it already" if crowded else f"it opens again in {remaining:.0f} s"
+            raise _too_fast(model, remaining, why)
         end = self._clock.monotonic() + seconds
         self._waiting[key] += 1
         try:
-            while (left := self.until(owner, model) - self._clock.monotonic()) > 0:
-                if self._clock.monotonic() + left > end:
-                    raise _too_fast(model, left, f"it opens again in {left:.0f} s")
-                await self._clock.sleep(left)
+            while (remaining := self.until(owner, model) - self._clock.monotonic()) > 0:
+                if self._clock.monotonic() + remaining > end:
+                    raise _too_fast(model, remaining, f"it opens again in {remaining:.0f} s")
+                await self._clock.sleep(remaining)
         finally:
             self._waiting[key] -= 1
             if not self._waiting[key]:
                 del self._waiting[key]
 
 
-def _too_fast(model: str, left: float, why: str) -> Refused:
+def _too_fast(model: str, remaining: float, why: str) -> Refused:
     return Refused(
         f"The gateway asked to slow down for {model[:60]}, and {why}.",
         code="rate_limited",
-        next_step=f"Wait {max(left, 1):.0f} s, then call again, or choose another model.",
-        retry_after=left,
+        next_step=f"Wait {max(remaining, 1):.0f} s, then call again, or choose another model.",
+        retry_after=remaining,
     )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits, LocalLimits
-from evolink_mcp.jobs.looks import LocalLooks, Looks
 from evolink_mcp.jobs.memory import LocalMemory, Memory
 from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.polls import LocalPolls, Polls
 
 
 async def _nothing() -> None:
@@ -23,7 +23,7 @@ class State:
 
     memory: Memory
     pauses: Pauses
-    looks: Looks
+    polls: Polls
     history: History = field(default_factory=NoHistory)
     limits: Callable[[int], Limits] = LocalLimits
     failures: Callable[[], int] = int
@@ -33,11 +33,12 @@ class State:
 def state_of(url: str | None, clock: Clock) -> State:
     """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
     if url is None:
-        return State(LocalMemory(), Pauses(clock), LocalLooks(clock))
+        return State(LocalMemory(), Pauses(clock), LocalPolls())
     from evolink_mcp.jobs.shared.history import SharedHistory
-    from evolink_mcp.jobs.shared.looks import SharedLooks
+    from evolink_mcp.jobs.shared.limits import SharedLimits
     from evolink_mcp.jobs.shared.memory import SharedMemory
-    from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
+    from evolink_mcp.jobs.shared.pauses import SharedPauses
+    from evolink_mcp.jobs.shared.polls import SharedPolls
     from evolink_mcp.jobs.shared.store import Store
 
     store = Store(url)
@@ -51,7 +52,7 @@ def state_of(url: str | None, clock: Clock) -> State:
     return State(
         memory=memory,
         pauses=pauses,
-        looks=SharedLooks(store, clock),
+        polls=SharedPolls(store, clock),
         history=SharedHistory(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
         failures=lambda: store.failures,

@@ -22,7 +22,7 @@ import anyio
 from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused, Unreachable
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.gateway.problems import NEVER_RETRIED
-from evolink_mcp.jobs import recover
+from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory, remembered
@@ -161,7 +161,7 @@ class Submits:
             if task is not None:
                 return Submitted(task, earlier=True)
             seconds = end - self._clock.now()
-            if seconds < LEAST_SECONDS + recover.SECONDS:
+            if seconds < LEAST_SECONDS + recovery.RECOVERY_SECONDS:
                 raise Refused(
                     "An earlier identical request cost nothing, and no time is left to send another one.",
                     code="timeout",
@@ -190,7 +190,7 @@ class Submits:
             return await self._join(key, running, grown)
         try:
             if answer.pending:
-                answer = await self._hear(key, answer, end - 1.0 - recover.SECONDS)
+                answer = await self._hear(key, answer, end - 1.0 - recovery.RECOVERY_SECONDS)
             if answer.pending:
                 await self._give_up(key, answer, caller, str(body.get("model", "")), end)
             if answer.free:
@@ -270,7 +270,7 @@ class Submits:
             running.error = OutcomeUnknown(
                 "This server failed while the paid request was under way.",
                 code="internal_error",
-                next_step=f"{recover.NEVER_BLINDLY} Tell the user; the server's log has the details.",
+                next_step=f"{recovery.NEVER_BLINDLY} Tell the user; the server's log has the details.",
             )
         finally:
             if running.abandoned:
@@ -304,7 +304,7 @@ class Submits:
         """One POST that arrives. It is sent again only if it never arrived, or once if it came too fast."""
         started = self._clock.now()
         last = started + seconds - 1.0
-        end = last - recover.SECONDS
+        end = last - recovery.RECOVERY_SECONDS
         model = str(body.get("model", ""))
         unreached, too_fast = 0, False
         while True:
@@ -328,7 +328,7 @@ class Submits:
                     raise
                 too_fast = True
             except OutcomeUnknown as error:
-                left = max(min(recover.SECONDS, last - self._clock.now()), 1.0)
+                left = max(min(recovery.RECOVERY_SECONDS, last - self._clock.now()), 1.0)
                 raise await self._explain(error, caller, model, since=started, seconds=left) from error.__cause__
 
     async def _post(
@@ -349,7 +349,12 @@ class Submits:
         self, error: OutcomeUnknown, caller: Caller, model: str, *, since: float, seconds: float
     ) -> OutcomeUnknown:
         """The unknown outcome with what can be found out about it."""
-        return await recover.explain(error, caller, model, self._memory, since=since, seconds=seconds)
+
+        async def is_known(task_id: str) -> bool:
+            return await self._memory.knows(caller.account, task_id, since)
+
+        ago = self._clock.now() - since
+        return await recovery.explain(error, caller, model, is_known, seconds_ago=ago, seconds=seconds)
 
     async def _reread(self, caller: Caller, kind: Kind, body: Mapping[str, object], task_id: str) -> wire.Task:
         """A task known by its id only, as it stands now; as just created where that cannot be read."""

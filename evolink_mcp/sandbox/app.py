@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 
 import anyio
 from starlette.applications import Starlette
@@ -94,7 +95,9 @@ class Front:
 
         async def labelled(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-request-id"] = ident
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = ident
+                headers["date"] = formatdate(self._sandbox.clock.now(), usegmt=True)
             await send(message)
 
         # A web page may point a name of its own at this machine; then the Host header gives it away.

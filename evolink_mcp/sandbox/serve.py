@@ -48,6 +48,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                date_header=False,  # the sandbox tells its own time
                 timeout_keep_alive=60,
                 timeout_graceful_shutdown=2,
             )

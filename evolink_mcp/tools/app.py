@@ -22,7 +22,7 @@ from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import Submits
-from evolink_mcp.jobs.wait import Waits
+from evolink_mcp.jobs.waits import Waits
 from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
@@ -141,7 +141,7 @@ class App:
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses, most=self.waits_per_caller, looks=self.state.looks)
+        return Waits(self.clock, self.pauses, most=self.waits_per_caller, polls=self.state.polls)
 
     @cached_property
     def limits(self) -> Limits:

@@ -15,7 +15,7 @@ from mcp.server.mcpserver import Context
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange
 from evolink_mcp.jobs.memory import owner_of
-from evolink_mcp.jobs.progress import LEAST_GAP, Progress
+from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
 
@@ -89,7 +89,7 @@ class Call:
         beats: list[asyncio.Task[None]] = []
         # A task costs more than all else around a quick call, and most calls are over before the first beat.
         first = asyncio.get_running_loop().call_later(
-            LEAST_GAP, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
+            MIN_GAP_SECONDS, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
         )
         try:
             yield

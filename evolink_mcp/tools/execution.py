@@ -20,7 +20,7 @@ from mcp_types import CallToolResult, ContentBlock, TextContent
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
-from evolink_mcp.jobs.recover import NEVER_BLINDLY
+from evolink_mcp.jobs.recovery import NEVER_BLINDLY
 from evolink_mcp.sdk.arguments import InvalidArguments, check_arguments
 from evolink_mcp.sdk.tool import StrictTool
 from evolink_mcp.tools.app import App

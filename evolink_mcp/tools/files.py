@@ -47,10 +47,10 @@ async def upload_file(
     names = uploads.check_names(upload_path, file_name)
     async with call.heartbeat():
         if file_url is not None:
-            call.progress.say("the gateway is copying the file")
+            call.progress.describe("the gateway is copying the file")
             uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
         elif base64_data is not None:
-            call.progress.say("uploading")
+            call.progress.describe("uploading")
             uploaded = await uploads.upload_base64(call.caller, base64_data, names)
         else:
             uploaded = await _upload_path(call, file_path or "", names)
@@ -74,7 +74,7 @@ async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.
             next_step="Send the file as base64_data, or give a public link as file_url.",
         )
     with uploads.LocalFile.open(path, call.app.upload_dirs) as file:
-        call.progress.say(f"uploading {file.path.name} ({file.size / 1e6:.1f} MB)")
+        call.progress.describe(f"uploading {file.path.name} ({file.size / 1e6:.1f} MB)")
         return await file.upload(call.caller, names, seconds=file.seconds)
 
 

@@ -204,10 +204,10 @@ async def _generate(
             with _before_payment():
                 body = checked.params
                 if local.names:
-                    call.progress.say(f"uploading {local.names}")
+                    call.progress.describe(f"uploading {local.names}")
                     seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
                     body = await local.upload(caller, checked.params, seconds=seconds)
-                    call.progress.say("sending")
+                    call.progress.describe("sending")
             try:
                 intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)

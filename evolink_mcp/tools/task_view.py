@@ -36,7 +36,7 @@ async def finish(
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
     if saver is not None and task.status == "completed" and task.results:
-        call.progress.say(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
+        call.progress.describe(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
         outcomes = await saver.save(task, seconds=seconds)
         if saved := [path for path in outcomes if isinstance(path, Path)]:
             await anyio.to_thread.run_sync(sidecars.write_beside, saver.folder, task, saved)
@@ -47,7 +47,7 @@ async def finish(
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     if preview and task.status == "completed" and task.results:
-        call.progress.say("making previews")
+        call.progress.describe("making previews")
         await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())
     if task.final:
         await call.progress.done()

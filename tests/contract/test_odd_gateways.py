@@ -73,7 +73,15 @@ async def test_a_message_outside_an_error_object_is_kept(body: dict[str, Any], s
 async def test_a_wait_the_gateway_asks_for_is_an_hour_at_most() -> None:
     limit = {"error": {"code": 429, "message": "slow down"}}
     assert (await failure(answering(429, limit, retry_after="86400"))).retry_after == 3600
-    assert (await failure(answering(429, limit, retry_after="Wed, 21 Oct 2026 07:28:00 GMT"))).retry_after is None
+    date = "Wed, 21 Oct 2026 07:28:00 GMT"
+    assert (
+        await failure(answering(429, limit, retry_after=date, date="Wed, 21 Oct 2026 07:26:30 GMT"))
+    ).retry_after == 90
+    assert (
+        await failure(answering(429, limit, retry_after=date, date="Wed, 21 Oct 2026 07:29:00 GMT"))
+    ).retry_after == 0
+    assert (await failure(answering(429, limit, retry_after="Wed, 21 Oct 2020 07:28:00 GMT"))).retry_after == 0
+    assert (await failure(answering(429, limit, retry_after="Tomorrow, perhaps"))).retry_after is None
     assert (await failure(answering(429, limit, retry_after="-5"))).retry_after is None
 
 

@@ -32,7 +32,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture(autouse=True)
 def quick_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "LEAST_GAP", 0.01)
+    monkeypatch.setattr(progress, "MIN_GAP_SECONDS", 0.01)
 
 
 def posts(sandbox: Sandbox) -> list[dict[str, Any]]:

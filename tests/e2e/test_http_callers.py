@@ -149,7 +149,7 @@ async def test_one_caller_cannot_hold_more_waits_than_allowed(sandbox: Sandbox) 
             async with anyio.create_task_group() as group:
                 group.start_soon(client.call_tool, "check_task", {"task_id": made["task_id"], "wait_seconds": 45})
                 with anyio.fail_after(10):
-                    while not served.application.app.waits.watched:
+                    while not served.application.app.waits.tasks:
                         await anyio.sleep(0.01)
                 text = await refused(client, "check_task", task_id=made["task_id"], wait_seconds=10)
                 assert "1 waits of yours" in text

@@ -1,4 +1,4 @@
-"""The pace: when looks come."""
+"""The pace: when polls come."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def test_paces_are_those_of_the_seeds() -> None:
 
 
 def test_intervals_grow_from_the_lower_to_the_upper_bound() -> None:
-    assert IMAGE_PACE.next_look(created=0, now=0) == 3
-    assert IMAGE_PACE.next_look(created=0, now=3) == pytest.approx(6.4)
-    assert IMAGE_PACE.next_look(created=0, now=90) == 95
-    assert VIDEO_PACE.next_look(created=0, now=2) == 15
-    assert VIDEO_PACE.next_look(created=100, now=90) == 115
+    assert IMAGE_PACE.next_poll(created=0, now=0) == 3
+    assert IMAGE_PACE.next_poll(created=0, now=3) == pytest.approx(6.4)
+    assert IMAGE_PACE.next_poll(created=0, now=90) == 95
+    assert VIDEO_PACE.next_poll(created=0, now=2) == 15
+    assert VIDEO_PACE.next_poll(created=100, now=90) == 115
 
 
 @pytest.mark.parametrize("length", [2, 7, 10, 18, 40, 42, 120])
-def test_an_expected_end_is_met_right_behind_it_with_no_more_looks_than_one_every_5_s(length: float) -> None:
-    now, looks_made = 0.0, 0
+def test_an_expected_end_is_met_right_behind_it_with_no_more_polls_than_one_every_5_s(length: float) -> None:
+    now, polls = 0.0, 0
     while now < length:
-        now = IMAGE_PACE.next_look(created=0, now=now, expected=length)
-        looks_made += 1
+        now = IMAGE_PACE.next_poll(created=0, now=now, expected=length)
+        polls += 1
     assert now - length <= 2.5
-    assert looks_made <= -(-length // 5)
+    assert polls <= -(-length // 5)
 
 
 def test_an_end_is_expected_by_progress_and_estimate_whichever_is_sooner() -> None:

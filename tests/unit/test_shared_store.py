@@ -20,9 +20,10 @@ from evolink_mcp.jobs.history import Remembered
 from evolink_mcp.jobs.memory import KEEP_SECONDS, Answer, owner_of
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.history import SharedHistory
-from evolink_mcp.jobs.shared.looks import SharedLooks
+from evolink_mcp.jobs.shared.limits import SharedLimits
 from evolink_mcp.jobs.shared.memory import SharedMemory
-from evolink_mcp.jobs.shared.pace import SharedLimits, SharedPauses
+from evolink_mcp.jobs.shared.pauses import SharedPauses
+from evolink_mcp.jobs.shared.polls import SharedPolls
 from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store, key
 from evolink_mcp.jobs.state import state_of
 from tests.programs import RedisServer, free_port
@@ -149,7 +150,7 @@ async def test_everything_in_the_store_ends_by_itself(
     sandbox.configure(image_seconds=1000)
     clock = FakeClock()
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    await SharedLooks(stores[0], clock).look(caller, task.id, seconds=9, first=True)
+    await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
     await memories[0].note(OWNER, "task-1", NOW)
     await memories[0].leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
     await memories[1].take(OWNER, INTENT, NOW)
@@ -333,13 +334,19 @@ async def test_a_pause_holds_on_every_replica(stores: list[Store]) -> None:
     assert clock.slept == []
 
 
-async def test_callers_are_limited_over_all_replicas(stores: list[Store]) -> None:
+async def test_replicas_count_the_calls_of_a_caller_together_by_the_clock_of_the_store(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("evolink_mcp.jobs.shared.limits.WINDOW_SECONDS", 0.5)
     a, b = SharedLimits(stores[0], 4), SharedLimits(stores[1], 4)
-    assert [await limits.admit(OWNER, NOW + second) for second, limits in enumerate((a, b, a, b))] == [None] * 4
-    assert await b.admit(OWNER, NOW + 10) == pytest.approx(50)
-    assert await a.admit(owner_of("sk-other"), NOW + 10) is None
-    assert await a.admit(OWNER, NOW + 60.5) is None
-    assert await a.admit(OWNER, NOW + 60.6) == pytest.approx(0.4)
+    assert [await each.admit(OWNER, now) for each in (a, b) for now in (0.0, 1e9)] == [None] * 4
+    for each in (a, b):
+        remaining = await each.admit(OWNER, 5e8)
+        assert remaining
+        assert 0.1 < remaining <= 0.5
+    assert await a.admit(owner_of("sk-other"), NOW) is None
+    await anyio.sleep(0.6)
+    assert await b.admit(OWNER, 0.0) is None
     assert await SharedLimits(stores[0], 0).admit(OWNER, NOW) is None
 
 
@@ -363,17 +370,17 @@ async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
     stores: list[Store], caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the real clock, with the interval made short."""
-    monkeypatch.setattr("evolink_mcp.jobs.shared.looks.FIRST_SECONDS", 0.5)
+    monkeypatch.setattr("evolink_mcp.jobs.shared.polls.FIRST_SECONDS", 0.5)
     sandbox.configure(image_seconds=1000)
     sandbox.fault("task", "slow", delay=0.1, times=0)
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    replicas = [SharedLooks(store, SystemClock()) for store in stores]
+    replicas = [SharedPolls(store, SystemClock()) for store in stores]
     for round_ in range(3):
         seen = await asyncio.gather(
-            *(replica.look(caller, task.id, seconds=9, first=True) for replica in replicas for _ in range(4))
+            *(replica.poll(caller, task.id, seconds=9, first=True) for replica in replicas for _ in range(4))
         )
-        assert {look.task.status for look in seen} <= {"pending", "processing"}
-        assert {look.task.created for look in seen} == {task.created}
+        assert {poll.task.status for poll in seen} <= {"pending", "processing"}
+        assert {poll.task.created for poll in seen} == {task.created}
         assert reads(sandbox) == round_ + 1
         await anyio.sleep(0.6)
 
@@ -382,10 +389,10 @@ async def test_nobody_is_shown_what_another_key_read(stores: list[Store], caller
     sandbox.configure(image_seconds=1000)
     clock = FakeClock()
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    await SharedLooks(stores[0], clock).look(caller, task.id, seconds=9, first=True)
+    await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
     transport = Transport(sandbox.url, sandbox.url)
     with pytest.raises(GatewayError) as raised:
-        await SharedLooks(stores[1], clock).look(Caller(transport, "sk-other-000000"), task.id, seconds=9, first=True)
+        await SharedPolls(stores[1], clock).poll(Caller(transport, "sk-other-000000"), task.id, seconds=9, first=True)
     assert raised.value.status == 404
     await transport.aclose()
 
@@ -397,7 +404,7 @@ async def test_the_end_of_a_task_is_read_from_the_gateway_and_its_links_stay_out
     sandbox.settle()
     clock = FakeClock()
     for store in stores:
-        assert (await SharedLooks(store, clock).look(caller, task.id, seconds=9, first=True)).task.results
+        assert (await SharedPolls(store, clock).poll(caller, task.id, seconds=9, first=True)).task.results
     assert reads(sandbox) == 3
     assert await stores[0].ask("KEYS", "*") == []
 
@@ -409,9 +416,9 @@ async def test_a_replica_that_fails_to_look_does_not_hold_the_others_up(
     task = await media.create(caller, "image", IMAGE, seconds=10)
     sandbox.fault("task", "status", status=503)
     with pytest.raises(GatewayError):
-        await SharedLooks(stores[0], FakeClock()).look(caller, task.id, seconds=9, first=True)
+        await SharedPolls(stores[0], FakeClock()).poll(caller, task.id, seconds=9, first=True)
     clock = FakeClock()
-    await SharedLooks(stores[1], clock).look(caller, task.id, seconds=9, first=True)
+    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
     assert clock.slept == []
 
 
@@ -420,9 +427,9 @@ async def test_a_replica_that_died_looking_is_waited_for_a_moment_only(
 ) -> None:
     sandbox.configure(image_seconds=1000)
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    await stores[0].ask("SET", store_module.key(OWNER, "looking", task.id), "1", "PX", 10_000)
+    await stores[0].ask("SET", store_module.key(OWNER, "polling", task.id), "1", "PX", 10_000)
     clock = FakeClock()
-    await SharedLooks(stores[1], clock).look(caller, task.id, seconds=9, first=True)
+    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
     assert 2.5 < sum(clock.slept) < 3.5
 
 
@@ -431,11 +438,11 @@ async def test_looks_go_on_without_the_store(
 ) -> None:
     sandbox.configure(image_seconds=1000)
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    looks: Any = SharedLooks(stores[0], FakeClock())
-    await looks.look(caller, task.id, seconds=9, first=True)
+    polls: Any = SharedPolls(stores[0], FakeClock())
+    await polls.poll(caller, task.id, seconds=9, first=True)
     redis.stop()
-    await looks.look(caller, task.id, seconds=9, first=True)
-    await looks.look(caller, task.id, seconds=9, first=True)
+    await polls.poll(caller, task.id, seconds=9, first=True)
+    await polls.poll(caller, task.id, seconds=9, first=True)
     assert reads(sandbox) == 3
     assert stores[0].failures == 1
 

@@ -11,8 +11,8 @@ from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.jobs.pace import IMAGE_PACE
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.wait import HEARTBEAT, MAX_LINGERING, Waits
+from evolink_mcp.jobs.progress import HEARTBEAT_SECONDS, Progress
+from evolink_mcp.jobs.waits import MAX_LINGERING, Waits
 from tests.support import FakeClock, Sandbox
 from tests.unit.waiting import Told, looks, started, waited
 
@@ -114,7 +114,7 @@ async def test_progress_rises_and_comes_at_least_every_5_s(caller: Caller, sandb
     assert told.values == sorted(set(told.values))
     gaps = [later - earlier for earlier, later in pairwise(told.times)]
     assert max(gaps) <= 5
-    assert HEARTBEAT < 5
+    assert HEARTBEAT_SECONDS < 5
     assert "video" in told.messages[0]
 
 
@@ -124,7 +124,7 @@ async def test_a_task_that_stands_still_still_shows_progress() -> None:
     progress = Progress(told)
     task = wire.Task(id="t", status="processing", raw_status="processing", progress=99)
     for second in range(200):
-        await progress.tell(task, second)
+        await progress.report(task, second)
     assert told.values == sorted(set(told.values))
     assert told.values[-1] < 100
 
@@ -146,7 +146,7 @@ async def test_a_status_never_seen_is_waited_for_but_not_for_ever(
     known, _, passed = await waited(caller, task.id, clock, 45)
     assert (known.status, known.raw_status) == ("unknown", "dreaming")
     assert passed == pytest.approx(45)
-    clock.time += IMAGE_PACE.give_up
+    await clock.sleep(IMAGE_PACE.give_up)
     _, _, passed = await waited(caller, task.id, clock, 45)
     assert passed == 0
 
@@ -163,7 +163,7 @@ async def test_a_gateway_whose_clock_is_ahead_does_not_make_us_wait_for_it(
 
 
 async def test_progress_goes_on_while_a_single_look_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evolink_mcp.jobs.progress.BEAT", 0.02)
+    monkeypatch.setattr("evolink_mcp.jobs.progress.HEARTBEAT_SECONDS", 0.02)
     told = Told(FakeClock())
     progress = Progress(told)
     with anyio.move_on_after(0.2):

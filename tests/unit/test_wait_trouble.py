@@ -11,7 +11,8 @@ from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.wait import MAX_FAILED_LOOKS, Waits
+from evolink_mcp.jobs.schedule import MAX_FAILURES
+from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
 from tests.unit.waiting import Told, looks, started, waited
 
@@ -30,7 +31,7 @@ async def test_an_old_look_is_told_as_one(caller: Caller, sandbox: Sandbox, cloc
     sandbox.fault("task", "status", status=503, times=2, after=1)
     waits = Waits(clock, Pauses(clock))
     seen = await waits.wait_for(caller, task.id, seconds=12, progress=Progress(Told(clock)))
-    assert any("later looks at it failed" in note for note in seen.notes)
+    assert any("later polls failed" in note for note in seen.notes)
     fresh = await waits.wait_for(caller, task.id, seconds=0, progress=Progress(Told(clock)))
     assert fresh.notes == ()
 
@@ -56,7 +57,7 @@ async def test_a_wait_of_no_seconds_ends_on_a_gateway_that_hangs(
     caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the real clock, with the bounds made short."""
-    monkeypatch.setattr("evolink_mcp.jobs.wait.GRACE_SECONDS", 1.2)
+    monkeypatch.setattr("evolink_mcp.jobs.waits.GRACE_SECONDS", 1.2)
     sandbox.fault("task", "hang", seconds=30, times=0)
     waits = Waits(SystemClock(), Pauses(SystemClock()))
     progress = Progress(Told(FakeClock()))
@@ -70,7 +71,7 @@ async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox
     sandbox.fault("task", "status", status=500, times=0, after=1)
     with pytest.raises(GatewayError):
         await waited(caller, task.id, clock, 45)
-    assert len(sandbox.requests("/v1/tasks/")) == 1 + MAX_FAILED_LOOKS
+    assert len(sandbox.requests("/v1/tasks/")) == 1 + MAX_FAILURES
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -93,7 +94,7 @@ async def test_a_first_look_may_fail_once_but_not_for_ever(caller: Caller, sandb
     sandbox.fault("task", "status", status=500, times=0)
     with pytest.raises(GatewayError):
         await waited(caller, task.id, clock, 45)
-    assert len(sandbox.requests("/v1/tasks/")) == 2 + MAX_FAILED_LOOKS
+    assert len(sandbox.requests("/v1/tasks/")) == 2 + MAX_FAILURES
 
 
 async def test_a_first_look_is_not_repeated_beyond_the_wait(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:

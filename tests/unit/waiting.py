@@ -5,7 +5,7 @@ from __future__ import annotations
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.wait import Waits
+from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
 
 IMAGE = {"model": "gpt-image-2", "prompt": "a cat", "size": "1024x1024", "resolution": "1K"}

@@ -83,7 +83,7 @@ class Metrics:
             "evolink_mcp_http_requests", "HTTP requests to this server.", ["endpoint", "status"], registry=registry
         )
         waited = Gauge("evolink_mcp_tasks_waited_on", "Tasks being waited for now.", registry=registry)
-        waited.set_function(lambda: app.waits.watched)
+        waited.set_function(lambda: app.waits.tasks)
         running = Gauge("evolink_mcp_calls_in_progress", "Tool calls under way now.", registry=registry)
         running.set_function(lambda: len(app.running))
         missed = Gauge("evolink_mcp_state_failures", "What shared state did not answer, so far.", registry=registry)

@@ -1,4 +1,4 @@
-"""After an unknown outcome: what the gateway's own list of recent tasks can tell.
+"""After an unknown outcome: what the gateway's own list of recent tasks shows.
 
 The list exists by one public client only (it may not be there), carries no
 links, and names no request: what it shows is *probably* ours, never more.
@@ -6,42 +6,46 @@ links, and names no request: what it shows is *probably* ours, never more.
 
 from __future__ import annotations
 
-from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller, wire
-from evolink_mcp.jobs.memory import Memory
+from collections.abc import Awaitable, Callable
 
-SECONDS = 8.0  # of a submit's deadline are kept for this
-CLOCK_SKEW = 90.0  # the gateway's clock may go before ours; tasks known to be older are left out anyway
+from evolink_mcp.errors import GatewayError, OutcomeUnknown
+from evolink_mcp.gateway import Caller
+
+RECOVERY_SECONDS = 8.0  # of a submit's deadline are kept for this
+MARGIN_SECONDS = 15.0  # the gateway tells ages in whole seconds, and the list takes its time to come
 MAX_NAMED = 5
-LISTED = 20
+PAGE_SIZE = 20
 
 NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
 ASK_THE_USER = "Tell the user, who can look at the EvoLink dashboard before deciding."
 
+IsKnown = Callable[[str], Awaitable[bool]]
+
 
 async def explain(
-    error: OutcomeUnknown, caller: Caller, model: str, memory: Memory, *, since: float, seconds: float
+    error: OutcomeUnknown, caller: Caller, model: str, is_known: IsKnown, *, seconds_ago: float, seconds: float
 ) -> OutcomeUnknown:
     """The unknown outcome with what the list shows of it, in ``what`` and ``next_step``.
 
     Args:
-        since: When the submit began; tasks created before it are not it.
+        is_known: Whether a task id is somebody's already: it was received as the answer to another request.
+        seconds_ago: How long ago the submit began; tasks older than that, by the gateway's clock, are not it.
+        seconds: How long this may take.
     """
     from evolink_mcp.gateway import account  # seldom needed, and every start would pay for it
 
     what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
     try:
-        recent = await account.list_tasks(caller, model=model, page_size=LISTED, seconds=seconds)
-    except GatewayError as failed:
-        trouble = f"The gateway's list of recent tasks could not be read ({failed.code})."
+        recent = await account.list_tasks(caller, model=model, page_size=PAGE_SIZE, seconds=seconds)
+    except GatewayError as failure:
+        trouble = f"The gateway's list of recent tasks could not be read ({failure.code})."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     if recent is None:
         trouble = "This gateway offers no list of recent tasks to look it up in."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
-    new = [
-        task for task in recent.tasks if _since(task, since) and not await memory.knows(caller.account, task.id, since)
-    ]
-    return error.replace(what=what, next_step=_advice([task.id for task in new]))
+    oldest = seconds_ago + MARGIN_SECONDS
+    new = [task.id for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_known(task.id)]
+    return error.replace(what=what, next_step=_advice(new))
 
 
 def _advice(task_ids: list[str]) -> str:
@@ -58,7 +62,3 @@ def _advice(task_ids: list[str]) -> str:
         case _:
             named = ", ".join(task_ids[:MAX_NAMED])
             return f"Several tasks were created since, one may be yours: {named}. check_task them. {NEVER_BLINDLY}"
-
-
-def _since(task: wire.Task, since: float) -> bool:
-    return task.created is None or task.created >= since - CLOCK_SKEW
