@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evolink_mcp.gateway import wire
+from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
 
 MAX_BATCH = 50
@@ -63,7 +63,7 @@ async def list_tasks(
     """
     filters = {"type": kind, "status": status, "model": model, "page": str(page), "page_size": str(page_size)}
     params = {name: value for name, value in filters.items() if value}
-    reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/tasks", seconds=seconds, params=params)
+    reply = await caller.ask("GET", caller.transport.api_url + routes.TASKS, seconds=seconds, params=params)
     if reply.status in NOT_OFFERED:
         return None
     sent = _listed(reply, "listing the tasks")
@@ -88,7 +88,7 @@ async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> l
     Raises:
         GatewayError: They could not be read.
     """
-    url = f"{caller.transport.api_url}/v1/tasks/batch"
+    url = caller.transport.api_url + routes.TASK_BATCH
     reply = await caller.ask("POST", url, seconds=seconds, json={"task_ids": list(task_ids)})
     if reply.status in NOT_OFFERED:
         return None
@@ -102,7 +102,7 @@ async def credits(caller: Caller, *, seconds: float) -> Credits | None:
     Raises:
         GatewayError: They could not be read; also where the gateway says so inside HTTP 200.
     """
-    reply = await caller.ask("GET", f"{caller.transport.api_url}/v1/credits", seconds=seconds)
+    reply = await caller.ask("GET", caller.transport.api_url + routes.CREDITS, seconds=seconds)
     if reply.status in NOT_OFFERED:
         return None
     data = _data(reply, "reading the credits")

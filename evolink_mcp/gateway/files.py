@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from evolink_mcp.errors import GatewayError, GatewayRefused
-from evolink_mcp.gateway import problems, wire
+from evolink_mcp.gateway import problems, routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
 
 MAX_FILE_ID = 200
@@ -37,19 +37,19 @@ async def list_files(
 ) -> tuple[list[wire.StoredFile], int | None]:
     """One page of the stored files, and how many there are in all."""
     params = {"page": str(page), "pageSize": str(page_size)}
-    data = wire.as_object(await _data(caller, "GET", "list", "listing the files", seconds, params=params))
+    data = wire.as_object(await _data(caller, "GET", routes.FILES, "listing the files", seconds, params=params))
     files = [file for file in map(wire.parse_file, wire.as_list(data.get("files"))) if file is not None]
     return files, wire.as_whole(data.get("total"))
 
 
 async def quota(caller: Caller, *, seconds: float) -> wire.Quota:
     """How many files may be stored, and how many are."""
-    return wire.parse_quota(await _data(caller, "GET", "quota", "reading the quota", seconds))
+    return wire.parse_quota(await _data(caller, "GET", routes.QUOTA, "reading the quota", seconds))
 
 
 async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> bool:
     """Deletes one file; ``False`` where the files API has none of that id. The id is encoded into the path."""
-    url = f"{caller.transport.files_url}/api/v1/files/{quote(file_id, safe='')}"
+    url = caller.transport.files_url + routes.FILE.format(id=quote(file_id, safe=""))
     reply = await caller.ask("DELETE", url, seconds=seconds)
     problem = wire.parse_problem(reply.body)
     # A page that is no JSON comes from somebody else: it says nothing of the file.
@@ -61,7 +61,7 @@ async def delete_file(caller: Caller, file_id: str, *, seconds: float) -> bool:
 
 
 async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> wire.StoredFile:
-    url = f"{caller.transport.files_url}/api/v1/files/upload/{how}"
+    url = caller.transport.files_url + routes.UPLOADS[how]
     reply = await caller.ask("POST", url, seconds=seconds, **content)
     if not _succeeded(reply):
         raise _failure(reply, "uploading the file", stores=True)
@@ -75,13 +75,13 @@ async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> w
     return file
 
 
-async def _data(caller: Caller, method: str, path: str, doing: str, seconds: float, **content: Any) -> object:
+async def _data(caller: Caller, method: str, route: str, doing: str, seconds: float, **content: Any) -> object:
     """The ``data`` of a successful envelope.
 
     Raises:
         GatewayError: For a failed request, and for a failure told inside HTTP 200.
     """
-    reply = await caller.ask(method, f"{caller.transport.files_url}/api/v1/files/{path}", seconds=seconds, **content)
+    reply = await caller.ask(method, caller.transport.files_url + route, seconds=seconds, **content)
     if _succeeded(reply):
         return wire.as_object(reply.body).get("data")
     raise _failure(reply, doing)

@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
-from evolink_mcp.gateway import wire
+from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, error_from
 
 Media = Literal["image", "video"]
@@ -23,7 +23,7 @@ async def create(caller: Caller, media: Media, body: Mapping[str, object], *, se
         GatewayRefused: The gateway said no; nothing was created.
         OutcomeUnknown: A task may exist and be paid for.
     """
-    url = f"{caller.transport.api_url}/v1/{media}s/generations"
+    url = caller.transport.api_url + routes.GENERATIONS[media]
     reply = await caller.ask("POST", url, seconds=seconds, json=dict(body))
     if not reply.ok:
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
@@ -46,7 +46,7 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
         GatewayError: The read failed. A task is never harmed by a failed read.
     """
     check_task_id(task_id)
-    url = f"{caller.transport.api_url}/v1/tasks/{quote(task_id, safe='')}"
+    url = caller.transport.api_url + routes.TASK.format(id=quote(task_id, safe=""))
     reply = await caller.ask("GET", url, seconds=seconds)
     if reply.ok:
         task = wire.parse_task(reply.body, reply.date)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
-from evolink_mcp.gateway import wire
+from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, error_from
 
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
@@ -51,7 +51,7 @@ async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, 
         OutcomeUnknown: It may have arrived, and no whole text came back.
     """
     stream = _Stream(grown)
-    url = f"{caller.transport.text_url}/v1/messages"
+    url = f"{caller.transport.text_url}{routes.MESSAGES}"
     try:
         reply = await caller.ask("POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True})
     except OutcomeUnknown as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -17,6 +16,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolink_mcp.gateway.routes import route_of
 from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
 
 if TYPE_CHECKING:
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from evolink_mcp.transports.http.sse import Sse
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
-_ROUTES = tuple(
-    (re.compile(pattern), route)
-    for pattern, route in (
-        (r"/v1/(image|video|audio)s/generations$", r"/v1/\1s/generations"),
-        (r"/v1/tasks$", "/v1/tasks"),
-        (r"/v1/tasks/[^/]+$", "/v1/tasks/{id}"),
-        (r"/v1/credits$", "/v1/credits"),
-        (r"/v1/(messages|chat/completions)$", r"/v1/\1"),
-        (r"/v1beta/models/[^/]+$", "/v1beta/models/{model}"),
-        (r"/api/v1/files/upload/(base64|stream|url)$", r"/api/v1/files/upload/\1"),
-        (r"/api/v1/files/(list|quota)$", r"/api/v1/files/\1"),
-        (r"/api/v1/files/[^/]+$", "/api/v1/files/{id}"),
-    )
-)
 disable_created_metrics()  # a second series for every counter, which nobody reads
 
 # What a paid call came to, in the words an agent was told it in.
@@ -139,12 +125,3 @@ class Metrics:
     def answer(self) -> Response:
         """All numbers, as Prometheus reads them."""
         return Response(generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
-
-
-def route_of(path: str) -> str:
-    """The template of a gateway path: no ids, and "other" for what is not known."""
-    for pattern, route in _ROUTES:
-        found = pattern.search(path)
-        if found:
-            return found.expand(route)
-    return "other"

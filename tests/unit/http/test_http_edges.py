@@ -9,8 +9,8 @@ import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.gateway.routes import route_of
 from evolink_mcp.transports.http.application import HttpApplication
-from evolink_mcp.transports.http.metrics import route_of
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.serving import ACCEPT, bearer
 from tests.unit.http.asking import ENDPOINTS, KEY, OFFLINE, PROBES, client_of, reason
@@ -110,6 +110,8 @@ async def test_ready_looks_once_in_fifteen_seconds() -> None:
         ("/v1/images/generations", "/v1/images/generations"),
         ("/prefix/v1/tasks/task-unified-1-a", "/v1/tasks/{id}"),
         ("/v1/tasks", "/v1/tasks"),
+        ("/v1/tasks/batch", "/v1/tasks/batch"),
+        ("/v1/films/generations", "other"),
         ("/api/v1/files/upload/url", "/api/v1/files/upload/url"),
         ("/api/v1/files/abc%20d", "/api/v1/files/{id}"),
         ("/api/v1/files/list", "/api/v1/files/list"),
