@@ -149,7 +149,7 @@ async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> Tex
         async with (
             call.heartbeat(),
             call.app.texts.written(
-                caller, body, seconds=SUBMIT_SECONDS, grown=partial(call.progress.grown, most=max_tokens)
+                caller, body, seconds=SUBMIT_SECONDS, grown=partial(call.progress.grow, most=max_tokens)
             ) as written,
         ):
             await call.progress.done()
