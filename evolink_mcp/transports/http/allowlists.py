@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -90,7 +89,7 @@ def _without_port(host: str) -> str:
 
 def _is_address(host: str) -> bool:
     try:
-        ipaddress.ip_address(urlsplit(f"//{host}").hostname or "")
+        ipaddress.ip_address(_without_port(host).removeprefix("[").removesuffix("]"))
     except ValueError:
         return False
     return True

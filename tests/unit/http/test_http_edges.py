@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from evolink_mcp.gateway.routes import route_of
-from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.application import MAX_FIELDS, MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.serving import ACCEPT, bearer
 from tests.unit.http.asking import ENDPOINTS, KEY, OFFLINE, PROBES, client_of, reason
@@ -129,10 +129,21 @@ def test_refusals_are_json_rpc_errors() -> None:
     assert (body["jsonrpc"], body["id"]) == ("2.0", None)
 
 
-async def test_headers_beyond_measure_are_answered_431_in_json(http: httpx2.AsyncClient) -> None:
-    response = await http.post("/mcp", headers={**bearer(KEY), "x-much": "x" * 40_000})
-    assert response.status_code == 431
-    assert reason(response) == "headers_too_large"
+@pytest.mark.parametrize("more", [0, 1])
+async def test_the_bounds_of_headers_are_exact(http: httpx2.AsyncClient, more: int) -> None:
+    many = [("a", "")] * (MAX_FIELDS + more) + list(bearer(KEY).items())
+    request = http.build_request("POST", "/mcp", content=b"[", headers=many)
+    rest = len(request.headers.raw) - MAX_FIELDS - more
+    del many[:rest]
+    assert (await http.post("/mcp", content=b"[", headers=many)).status_code == (431 if more else 400)
+    request = http.build_request("POST", "/mcp", content=b"[", headers={**bearer(KEY), "x-much": ""})
+    size = sum(len(name) + len(value) for name, value in request.headers.raw)
+    response = await http.post(
+        "/mcp", content=b"[", headers={**bearer(KEY), "x-much": "x" * (MAX_HEADERS - size + more)}
+    )
+    assert response.status_code == (431 if more else 400)
+    if more:
+        assert reason(response) == "headers_too_large"
 
 
 async def test_a_batch_is_refused_with_what_to_do(http: httpx2.AsyncClient) -> None:
