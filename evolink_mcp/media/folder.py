@@ -76,10 +76,17 @@ class Folder:
         """The first ``max_bytes`` of a regular file; ``None`` where there is none of this name."""
         if not self.has_file(name):
             return None
-        with suppress(FileNotFoundError), os.fdopen(self._open(name, os.O_RDONLY), "rb") as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return file.read(max_bytes)
+        with suppress(FileNotFoundError), self.open_file(name) as file:
+            return file.read(max_bytes)
         return None
+
+    def open_file(self, name: str) -> BinaryIO:
+        """A regular file, to be read."""
+        handle = self._open(name, os.O_RDONLY)
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            return os.fdopen(handle, "rb")
+        os.close(handle)
+        raise OSError(errno.EINVAL, f"{name} is no regular file")
 
     @contextmanager
     def partial(self, stem: str) -> Generator[tuple[str, BinaryIO]]:

@@ -1,0 +1,79 @@
+"""Runs :mod:`evolink_mcp.media.decoder`: one process a file, started when one is needed, bounded, and gone afterwards.
+
+Whatever a hostile file does to it, the call hears a reason and no other call notices.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from subprocess import DEVNULL, PIPE
+from typing import BinaryIO, Literal
+
+import anyio
+from anyio.lowlevel import RunVar
+
+from evolink_mcp.media import decoder
+
+MAX_DECODERS = 2  # each may take decoder.MAX_MEMORY_BYTES
+MAX_DECODE_SECONDS = 15.0
+MAX_ANSWER_BYTES = 4 * decoder.MAX_PREVIEW_BYTES
+INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
+# A decoder needs no key and no proxy. Without SYSTEMROOT, Python does not start on Windows.
+_ENVIRONMENT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+
+_free: RunVar[anyio.Semaphore] = RunVar("free decoders")
+
+
+class Undecodable(Exception):
+    """Why a file cannot be decoded here, in words."""
+
+
+class NoDecoder(Exception):
+    """The preview extra is not installed."""
+
+
+async def decode(task: Literal["preview", "probe"], file: BinaryIO, kind: str) -> bytes:
+    """What the decoder makes of an open file of a MIME type: a JPEG, or facts as JSON.
+
+    Raises:
+        NoDecoder: The preview extra is missing.
+        Undecodable: The file is broken, too large, or takes too long.
+    """
+    if importlib.util.find_spec("PIL") is None or (kind[:6] != "image/" and importlib.util.find_spec("av") is None):
+        raise NoDecoder(INSTALL_HINT)
+    free = _free.get(None)
+    if free is None:
+        free = anyio.Semaphore(MAX_DECODERS)
+        _free.set(free)
+    async with free:
+        with anyio.move_on_after(MAX_DECODE_SECONDS):
+            return await _run([sys.executable, "-B", "-s", "-P", decoder.__file__, task, kind], file)
+    raise Undecodable(f"it takes more than {MAX_DECODE_SECONDS:.0f} s")
+
+
+async def _run(command: list[str], file: BinaryIO) -> bytes:
+    file.seek(0)
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # Where the libraries are found is this process's own business: a bundle brings them in its own folders.
+    environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1"}
+    try:
+        process = await anyio.open_process(
+            command, stdin=file, stdout=PIPE, stderr=DEVNULL, env=environment, cwd=Path(decoder.__file__).parent
+        )
+    except (OSError, ValueError) as error:
+        raise Undecodable(f"no decoder could be started ({error})") from None
+    async with process:  # a call that is cancelled ends it
+        out = b""
+        assert process.stdout is not None
+        async for chunk in process.stdout:
+            out += chunk
+            if len(out) > MAX_ANSWER_BYTES:
+                process.kill()
+                raise Undecodable("its decoder does not stop writing")
+        code = await process.wait()
+    if code == 0:
+        return out
+    raise Undecodable(out.decode("utf-8", "replace") if code == decoder.FAILED else "its decoder broke down")
