@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check generated manifests constraints mcpb package interop
+.PHONY: help demo picture test check ci tokens bench bench-check generated manifests constraints mcpb package interop interop-frameworks
 .PHONY: hooks clean
 
 help: ## Show what can be made
@@ -63,7 +63,10 @@ package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty env
 
 interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and the network)
 	$(BIN)/python -m tests.interop.fetch
-	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations=5 tests/interop
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations=5 -m 'not heavy' tests/interop
+
+interop-frameworks: $(DEV) ## Run the agent frameworks, the heavy ones too
+	$(BIN)/python -m pytest -n 2 --durations=5 tests/interop/frameworks
 
 bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md
 	$(BIN)/python -m benchmarks

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.interop import software
-from tests.interop.software import VERSIONS, Missing
+from tests.interop import grid, software
+from tests.interop.frameworks.environments import FRAMEWORKS
+from tests.interop.software import VERSIONS, Missing, old_client
 
 
 def fetch() -> list[str]:
@@ -19,6 +20,12 @@ def fetch() -> list[str]:
             wanted[name] = lambda name=name: software.package(name)
     for name in VERSIONS["pypi"]:
         wanted[name] = lambda name=name: software.pinned(name)
+
+    for client in grid.OLD:
+        wanted[client] = lambda client=client: old_client(client)
+    for framework in FRAMEWORKS:
+        if not framework.heavy:
+            wanted[framework.name] = framework.prepare
 
     def get(name: str) -> str:
         try:

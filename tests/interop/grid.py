@@ -40,6 +40,11 @@ def _named(package: str, index: str, label: str) -> str:
     return f"{label} {VERSIONS[index][package]}"
 
 
+# Clients of last year and the year before, by the version that is installed.
+PYTHON_1_6 = "mcp 1.6.0"
+PYTHON_1_9 = "mcp 1.9.4"
+TYPESCRIPT_1_11 = "TypeScript SDK 1.11.5"
+OLD = (PYTHON_1_6, PYTHON_1_9, TYPESCRIPT_1_11)
 PYTHON_1 = _named("mcp", "pypi", "mcp")
 PYTHON_2 = "mcp 2.x"
 FASTMCP = _named("fastmcp", "pypi", "fastmcp")
@@ -52,9 +57,12 @@ DISCOVER_FIRST = "raw discover, initialize"
 
 BEFORE = "made before 2026-07-28"
 ROWS = (
+    Row(PYTHON_1_6, {"stdio": ("legacy",), "http": (), "sse": ("legacy",)}, "made before 2025-03-26"),
+    Row(PYTHON_1_9, everywhere("legacy"), BEFORE),
     Row(PYTHON_1, everywhere("legacy"), BEFORE),
     Row(PYTHON_2, everywhere(*ERAS)),
     Row(FASTMCP, everywhere(*ERAS)),
+    Row(TYPESCRIPT_1_11, everywhere("legacy"), BEFORE),
     Row(TYPESCRIPT_1, everywhere("legacy"), BEFORE),
     Row(TYPESCRIPT_2, everywhere(*ERAS)),
     Row(INSPECTOR, everywhere(*ERAS)),

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from tests.interop.grid import HANDSHAKES, MODERN, Cell
+from tests.interop.grid import HANDSHAKES, MODERN, OLD, PYTHON_1_6, PYTHON_1_9, Cell
 from tests.snapshots import PARAMETERS
 from tests.support import Sandbox
 
 PROMPT = {"prompt": "a red kite"}
 LONGEST = 90  # seconds
+OLD_PYTHON = (PYTHON_1_6, PYTHON_1_9)
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,14 @@ def approve(done: Done, cell: Cell, sandbox: Sandbox) -> None:
     assert done.made["status"] in ("pending", "processing")
     assert done.checked["task_id"] == done.made["task_id"]
     approve_task(done.checked)
+    assert sandbox.paid() == 1
+    if cell.client in OLD_PYTHON:
+        return  # they show no progress
     values = [value for value, _, _ in done.progress]
     assert len(values) >= 2
     assert values == sorted(set(values))
     assert {total for _, total, _ in done.progress} == {100}
-    assert all(message for _, _, message in done.progress)
-    assert sandbox.paid() == 1
+    assert all(message for _, _, message in done.progress) or cell.client in OLD
 
 
 def approve_task(task: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Programs from npm, in a cache outside the repository, and what fetching needs."""
+"""Software from npm and PyPI, in a cache outside the repository, and what fetching needs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ UV = Path(sys.executable).parent / "uv"
 NODES = {"Linux x86_64": "linux-x64", "Linux aarch64": "linux-arm64", "Darwin arm64": "darwin-arm64"}
 # What a package's author wants run after it was fetched; npm leaves it out where scripts are off.
 AFTER = {"@anthropic-ai/claude-code": "install.cjs"}
+# What a package needs and does not say.
+BESIDE = {"mcpo": ("mcp<2", "fastapi<0.125")}
 
 
 # Where programs are kept between runs. Read at once, since the tests scrub the environment.
@@ -49,15 +51,25 @@ def package(name: str, version: str = "") -> Path:
         Missing: npm or the network; with what npm said.
     """
     version = version or VERSIONS["npm"][name]
-    folder = CACHE / f"{name.replace('/', '-')}-{version}"
+    return packages(f"{name.replace('/', '-')}-{version}", f"{name}@{version}")
+
+
+def packages(label: str, *wanted: str) -> Path:
+    """The folder in which npm packages are installed together, fetched once; named by ``label``.
+
+    Raises:
+        Missing: npm or the network; with what npm said.
+    """
+    folder = CACHE / label
     with fetched_once(folder) as lacking:
         if lacking:
             npm = shutil.which("npm")
             if npm is None:
-                raise Missing(f"npm is not installed, and {name} comes from there (Debian: apt-get install npm)")
-            _run([npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"{name}@{version}"], folder)
-            if name in AFTER:
-                _run(["node", AFTER[name]], folder / "node_modules" / name)
+                raise Missing(f"npm is not installed, and {label} comes from there (Debian: apt-get install npm)")
+            _run([npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), *wanted], folder)
+            for name, script in AFTER.items():
+                if (folder / "node_modules" / name).exists():
+                    _run(["node", script], folder / "node_modules" / name)
     return folder
 
 
@@ -102,17 +114,38 @@ def environment(folder: Path, *wanted: str) -> Path:
 
 
 def pinned(name: str) -> Path:
-    """The interpreter of an environment with the pinned version of a Python package, made once.
+    """The interpreter of an environment with the pinned version of a Python package.
 
     Raises:
         Missing: The network; with what uv said.
     """
     version = VERSIONS["pypi"][name]
-    folder = CACHE / f"{name}-{version}"
+    return equipped(f"{name}-{version}", f"{name}=={version}", *BESIDE.get(name, ()))
+
+
+def equipped(label: str, *wanted: str) -> Path:
+    """The interpreter of an environment with some Python packages, made once; named by ``label``.
+
+    Raises:
+        Missing: The network; with what uv said.
+    """
+    folder = CACHE / label
     with fetched_once(folder) as lacking:
         if lacking:
-            environment(folder, f"{name}=={version}")
+            environment(folder, *wanted)
     return folder / "venv" / "bin" / "python"
+
+
+def old_client(client: str) -> Path:
+    """The place of a client of another year, whose name ends in its version: an interpreter, or an npm folder.
+
+    Raises:
+        Missing: npm or the network.
+    """
+    name, version = client.rsplit(" ", 1)
+    if name == "mcp":
+        return equipped(f"mcp-{version}", f"mcp=={version}", "pydantic<2.12")  # that of its time
+    return package("@modelcontextprotocol/sdk", version)
 
 
 def _run(command: list[str], folder: Path) -> None:

@@ -23,6 +23,10 @@ PACKAGES = {
 
 def program(client: str) -> list[str | Path]:
     """What runs the client's part, in an environment where its library is installed."""
+    if client == grid.TYPESCRIPT_1_11:
+        return [software.node(), _beside(software.old_client(client), "typescript_old.mjs")]
+    if client in grid.OLD:
+        return [software.old_client(client), HERE / "python_old.py"]
     if client == grid.PYTHON_1:
         return [software.pinned("mcp"), HERE / "python1.py"]
     if client == grid.PYTHON_2:
@@ -45,7 +49,7 @@ def _beside(folder: Path, script: str) -> Path:
 @pytest.mark.usefixtures("tried")
 @pytest.mark.parametrize(
     "cell",
-    grid.cells(grid.PYTHON_1, grid.PYTHON_2, grid.FASTMCP, grid.TYPESCRIPT_1, grid.TYPESCRIPT_2),
+    grid.cells(*grid.OLD, grid.PYTHON_1, grid.PYTHON_2, grid.FASTMCP, grid.TYPESCRIPT_1, grid.TYPESCRIPT_2),
     ids=str,
 )
 def test_a_client_makes_an_image_and_waits_for_it(cell: Cell, server: Server, sandbox: Sandbox) -> None:

@@ -1,8 +1,8 @@
 // What both TypeScript clients do alike.
 export const job = JSON.parse(process.argv[2]);
 
-export function transport({ StdioClientTransport, StreamableHTTPClientTransport, SSEClientTransport }) {
-  const options = { requestInit: { headers: job.headers } };
+export function transport({ StdioClientTransport, StreamableHTTPClientTransport, SSEClientTransport }, more = {}) {
+  const options = { requestInit: { headers: job.headers }, ...more };
   const [command, ...args] = job.command;
   if (job.transport === 'stdio') return new StdioClientTransport({ command, args, env: job.env });
   if (job.transport === 'http') return new StreamableHTTPClientTransport(new URL(`${job.url}/mcp`), options);

@@ -16,8 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 SUBMIT, WAIT, REFUSAL, END = range(4)
-# What a model writes where a framework insists on an argument it has nothing to say for.
-EMPTY: dict[Any, object] = {"array": [], "object": {}, "integer": 0, "number": 0, "boolean": False}
+EMPTY: dict[str, object] = {"string": "", "array": [], "object": {}, "integer": 0, "number": 0, "boolean": False}
 DONE = "The picture is ready."
 UNKNOWN_MODEL = "no-such-model"
 
@@ -58,7 +57,7 @@ class ScriptedModel:
         (schema,) = [each for each in tools if each["name"].endswith(tool)]
         parameters = cast("dict[str, Any]", schema["parameters"])
         properties = cast("dict[str, dict[str, Any]]", parameters.get("properties", {}))
-        required = {name: EMPTY.get(properties[name].get("type"), "") for name in parameters.get("required", [])}
+        required = {name: _empty(properties[name].get("type")) for name in parameters.get("required", [])}
         call = {"name": cast("str", schema["name"]), "arguments": json.dumps({**required, **arguments})}
         return {
             "role": "assistant",
@@ -103,6 +102,11 @@ def scripted_model() -> Generator[ScriptedModel]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _empty(kind: object) -> object:
+    """What a model writes where a framework insists on an argument it has nothing to say for."""
+    return EMPTY.get(kind) if isinstance(kind, str) else None
 
 
 _numbers = itertools.count(1)
