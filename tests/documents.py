@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.registry import DATA, Model, Registry, describe, load, shape
+from manifests import sandbox_models
 
 MODELS = Path(__file__).parents[1] / "docs" / "models.md"
 TITLES = {"image": "Images", "video": "Videos", "audio": "Sound", "asset": "Characters and elements"}
@@ -73,6 +74,15 @@ def _span(ends: list[object]) -> str:
     return f"{low}–{high}" if low is not None and high is not None else f"from {low}" if high is None else f"to {high}"
 
 
+def pages() -> Iterator[tuple[Path, str]]:
+    """Every file made of the registry, and its text."""
+    registry = load()
+    yield MODELS, models_page(registry)
+    yield sandbox_models.PATH, sandbox_models.sandbox_models(registry)
+    yield DATA / "schema.json", shape.schema()
+
+
 def write() -> None:
-    MODELS.write_text(models_page(load()), encoding="utf-8")
-    (DATA / "schema.json").write_text(shape.schema(), encoding="utf-8")
+    """Writes them anew."""
+    for path, text in pages():
+        path.write_text(text, encoding="utf-8", newline="\n")

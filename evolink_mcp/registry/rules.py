@@ -17,7 +17,7 @@ NEEDS: Mapping[RuleKind, tuple[str, ...]] = {
     "count-of": ("of", "count"),  # items of lists, the value of numbers, 1 for anything else given
     "sum-of": ("for", "of"),  # the items' own field of that name adds up to the parameter
     "difference-of": ("of", "range"),  # the first of these minus the second is within range
-    "no-effect-when": ("for",),  # a note: for is sent and does nothing
+    "no-effect-when": (),  # a note: for, or each of these, is sent and does nothing
     "advise": ("when",),  # a note, nothing more
 }
 NOTES = frozenset({"no-effect-when", "advise"})
@@ -90,8 +90,13 @@ def _difference_of(rule: Rule, params: Mapping[str, object]) -> str | None:
     return None if rule.range.holds(difference) else f"given {' − '.join(rule.others)} = {difference:g}"
 
 
-def _always(rule: Rule, params: Mapping[str, object]) -> str | None:
-    return _values(params, [rule.parameter] if rule.parameter else [name for name, _ in rule.when])
+def _no_effect(rule: Rule, params: Mapping[str, object]) -> str | None:
+    names = [name for name in (rule.parameter, *rule.others) if name and present(lookup(params, name))]
+    return _values(params, names) if names else None
+
+
+def _advise(rule: Rule, params: Mapping[str, object]) -> str | None:
+    return _values(params, [name for name, _ in rule.when])
 
 
 _TESTS: Mapping[str, Test] = {
@@ -103,8 +108,8 @@ _TESTS: Mapping[str, Test] = {
     "count-of": _count_of,
     "sum-of": _sum_of,
     "difference-of": _difference_of,
-    "no-effect-when": _always,
-    "advise": _always,
+    "no-effect-when": _no_effect,
+    "advise": _advise,
 }
 
 

@@ -25,21 +25,22 @@ def nearest(models: Iterable[Model], name: str, count: int, defaults: Collection
     Where hardly anything is alike, the defaults and then the other active models stand in.
     """
     wanted = name.lower()
-    ranked: list[tuple[float, bool, int, str]] = []
+    ranked: list[tuple[float, bool, int, bool, str]] = []
     for model in models:
         if model.status != "placeholder":
             names = (name.lower() for name in (model.id, *model.aliases))
             alike = max(_described(wanted, model), *(likeness(wanted, one) for one in names))
             score = round(alike, 2) if alike >= _ALIKE else 0.0
-            ranked.append((-score, not score and model.id not in defaults, _STATUS_RANK[model.status], model.id))
-    ranked.sort(key=lambda row: row[:3])
+            stray = not score and model.id not in defaults
+            ranked.append((-score, stray, _STATUS_RANK[model.status], not model.head, model.id))
+    ranked.sort(key=lambda row: row[:4])
     return [row[-1] for row in ranked[:count]]
 
 
 def _described(name: str, model: Model) -> float:
     """How much of a name the description tells, in words that follow each other: 1 for all of them."""
     words = _WORD.findall(name[:80])
-    told = f" {' '.join(_WORD.findall(model.description.lower()))} "
+    told = f" {' '.join(_WORD.findall(f'{model.provider} {model.description}'.lower()))} "
     for size in range(len(words), 0, -1):
         runs = (" ".join(words[start : start + size]) for start in range(len(words) - size + 1))
         # One short word or a bare number is in any description.

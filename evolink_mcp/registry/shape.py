@@ -118,6 +118,7 @@ class Item(TypedDict, total=False):
     max_seconds: float
     total_seconds: float
     fps: Ends
+    pages: Ends
     codecs: list[Text]
 
 

@@ -18,19 +18,26 @@ RATE = 44_100  # sound samples a second
 _H264 = {"preset": "ultrafast", "crf": "30", "g": str(2 * FPS)}
 
 
-class Encoder:
-    """One file being written: MP4 with `size`, MP3 without. A context manager; leaving it completes the file."""
+# What a sound is written with, by the name of its container; a film's goes into MP4.
+_SOUND_CODECS = {"aac": "aac", "mp3": "libmp3lame", "wav": "pcm_s16le", "ogg": "libopus", "flac": "flac"}
 
-    def __init__(self, path: Path, *, size: tuple[int, int] | None, sound: bool) -> None:
+
+class Encoder:
+    """One file being written: MP4 with ``size``, a sound without. A context manager; leaving it completes the file."""
+
+    def __init__(self, path: Path, *, size: tuple[int, int] | None, sound: str | None) -> None:
         # faststart puts the index first, so that a film plays while it still downloads.
         options = {"movflags": "faststart"} if size else {}
-        self._container = av.open(str(path), "w", format="mp4" if size else "mp3", options=options)
+        self._container = av.open(str(path), "w", format="mp4" if size else sound, options=options)
         self._video = self._container.add_stream("libx264", rate=FPS, options=_H264) if size else None
         if self._video is not None and size is not None:
             self._video.width, self._video.height = size
             self._video.pix_fmt = "yuv420p"
-        codec = "aac" if size else "libmp3lame"
-        self._audio = self._container.add_stream(codec, rate=RATE, layout="mono") if sound else None
+        rate = 48_000 if sound == "ogg" else RATE  # Opus knows no other
+        self._audio: av.AudioStream | None = None
+        if sound:
+            self._audio = cast("av.AudioStream", self._container.add_stream(_SOUND_CODECS[sound], rate=rate))
+            self._audio.codec_context.layout = "mono"
         self._frames = 0
         self._samples = 0
 

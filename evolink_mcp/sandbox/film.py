@@ -31,7 +31,7 @@ def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
     samples = second_of(work.prompt) if work.sound else None
     drawn = DRAWN if work.short_edge <= 1080 else DRAWN_LARGE
     pictures = work.seconds * drawn
-    with Encoder(path, size=still.size, sound=work.sound) as encoder:
+    with Encoder(path, size=still.size, sound="aac" if work.sound else None) as encoder:
         for number in range(pictures):
             if not going_on():
                 raise Stopped

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import cast
 
 from evolink_mcp.sandbox.catalog import Model
-from evolink_mcp.sandbox.sizes import gpt_image_2_size, picture_size, ratio, short_edge
+from evolink_mcp.sandbox.sizes import picture_size, ratio, s3_size, short_edge
 from evolink_mcp.sandbox.wire import Json
-from evolink_mcp.sandbox.work import Film, Picture, PictureFormat, Tone, Work
+from evolink_mcp.sandbox.work import Film, Picture, PictureFormat, SoundFormat, Tone, Work
 
-DEFAULT_SECONDS = 5
+DEFAULT_SECONDS, DEFAULT_SOUND_SECONDS = 5, 3
+LONGEST_SOUND = 360  # seconds; no page allows more
+AUTOMATIC = (-1, "auto")  # a duration that leaves it to the model
 WIDE = (16, 9)
 
 Locate = Callable[[str], Path | None]
@@ -19,10 +21,13 @@ Locate = Callable[[str], Path | None]
 
 _FORMATS: dict[object, PictureFormat] = {"jpeg": "jpeg", "jpg": "jpeg", "webp": "webp"}
 
+# Raw samples are put into a WAV file here, so that they can be played.
+_SOUND_FORMATS: dict[str, SoundFormat] = {"mp3": "mp3", "wav": "wav", "pcm": "wav", "ogg_opus": "ogg", "flac": "flac"}
+
 # Invented prices with the right shape: per picture, per second, per call.
 _PICTURE_CREDITS = 2.5
 _SECOND_CREDITS = 1.2
-_CALL_CREDITS = {"file": 3.0, "character": 0.1, "element": 1.0, "persona": 1.0, "voice": 1.0}
+_CALL_CREDITS = {"file": 3.0, "songs": 6.0, "character": 0.1, "element": 1.0, "persona": 1.0, "voice": 1.0}
 
 
 def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
@@ -30,10 +35,10 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
     prompt = str(body.get("prompt") or model.name)
     if model.makes == "character":
         return (Picture(prompt, model.name, 512, 512),)
-    if model.makes != "file":
+    if not model.makes_files:
         return ()
     if model.kind == "audio":
-        return (Tone(prompt),)
+        return _sounds(model, body, prompt)
     reference = _reference(body, locate)
     if model.kind == "video":
         return (_film(model, body, prompt, reference),)
@@ -46,16 +51,22 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
 
 
 def film_seconds(body: Json) -> int:
-    return cast("int", body.get("duration") or DEFAULT_SECONDS)
+    """How long the clip will be; the sandbox decides where the request leaves it to the model."""
+    return _seconds(body, DEFAULT_SECONDS)
+
+
+def _seconds(body: Json, default: int) -> int:
+    duration = body.get("duration")
+    return duration if isinstance(duration, int) and duration not in AUTOMATIC else default
 
 
 def reserve(model: Model, body: Json) -> tuple[str, float]:
     """(billing rule, credits held) of a request: invented figures, so that arithmetic can be watched."""
     if model.kind == "image":
         # S3's model is billed by its tokens, all others by the call.
-        rule = "per_token" if model.name == "gpt-image-2" else "per_call"
+        rule = "per_token" if model.page == "S3" else "per_call"
         return rule, _PICTURE_CREDITS * cast("int", body.get("n") or 1)
-    if model.kind == "video" and model.makes == "file":
+    if model.kind == "video" and model.makes_files:
         factor = max(1.0, short_edge(_text(body, "quality")) / 720)
         return "per_second", round(_SECOND_CREDITS * film_seconds(body) * factor, 2)
     return "per_call", _CALL_CREDITS[model.makes]
@@ -71,10 +82,18 @@ def _text(body: Json, name: str) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def _sounds(model: Model, body: Json, prompt: str) -> tuple[Work, ...]:
+    """A line of speech, or the two songs that one request is answered with."""
+    seconds = min(_seconds(body, DEFAULT_SOUND_SECONDS), LONGEST_SOUND)
+    if model.makes == "songs":
+        return tuple(Tone(f"{prompt} {number}", seconds) for number in range(2))
+    return (Tone(prompt, seconds, _SOUND_FORMATS.get(str(body.get("format")), "wav")),)
+
+
 def _picture_size(model: Model, body: Json) -> tuple[int, int]:
     size = _text(body, "size")
-    if model.name == "gpt-image-2":
-        found = gpt_image_2_size(size or "auto", _text(body, "resolution") or "1K")
+    if model.page == "S3":
+        found = s3_size(size or "auto", _text(body, "resolution") or "1K")
     else:
         found = picture_size(size)
     return found or (1024, 1024)

@@ -11,15 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
-from evolink_mcp.sandbox.catalog import MODELS, PLACEHOLDER, MediaKind, Model
-from evolink_mcp.sandbox.sizes import TIERS, gpt_image_2_size, picture_size
+from evolink_mcp.sandbox.catalog import MediaKind, Model
+from evolink_mcp.sandbox.plans import AUTOMATIC
+from evolink_mcp.sandbox.sizes import TIERS, picture_size, s3_size
 from evolink_mcp.sandbox.wire import Json, Refusal
 
 CALLBACK_MAX = 2048  # S3, S4
 LONGEST_FILM = 60  # no model of S2 reaches it; keeps the renderer in bounds
 MOST_PICTURES = 15  # the largest n any model's page allows
 
-_GPT_4O_SIZES = ("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")  # S4
+_S4_SIZES = ("1:1", "2:3", "3:2", "1024x1024", "1024x1536", "1536x1024")  # S4
 
 _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "prompt": (str, "a string"),
@@ -36,14 +37,14 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
     "image_urls": (list, "an array of strings"),
     "video_urls": (list, "an array of strings"),
     "n": (int, "an integer"),
-    "duration": (int, "an integer"),
+    "duration": ((int, str), "an integer"),  # or auto, where a model takes it
     "seed": (int, "an integer"),
     "generate_audio": (bool, "a boolean"),
     "model_params": (dict, "an object"),
 }
 
 
-def check(body: Json, kind: MediaKind, models: Mapping[str, Model] = MODELS) -> Model:
+def check(body: Json, kind: MediaKind, models: Mapping[str, Model]) -> Model:
     """The model, one of ``models``, of a valid request to the endpoint of `kind`.
 
     Raises Refusal 400 naming the parameter.
@@ -60,11 +61,11 @@ def check(body: Json, kind: MediaKind, models: Mapping[str, Model] = MODELS) -> 
     for name in ("image_urls", "video_urls"):
         if not all(isinstance(item, str) and item for item in _list(body, name)):
             raise _bad(name, f"{name} has to be an array of strings")
-    if not str(body.get("prompt") or "").strip() and _needs_prompt(model, body):
+    if not str(body.get("prompt") or "").strip() and model.needs_prompt:
         raise _bad("prompt", "prompt is required")
     if "callback_url" in body:
         _check_callback(str(body["callback_url"]))
-    _SPECIAL.get(model.name, _CHECKS[kind])(body)
+    (_PAGES[model.page] if model.page else _CHECKS[kind])(body)
     return model
 
 
@@ -79,20 +80,14 @@ def _list(body: Json, name: str) -> list[object]:
 def _model(name: object, kind: MediaKind, models: Mapping[str, Model]) -> Model:
     if not isinstance(name, str) or not name:
         raise _bad("model", "model is required")
-    if name == PLACEHOLDER:
-        raise _bad("model", f"{name} cannot be called; name a task, as in {name}-text-to-video")
     model = models.get(name)
     if model is None:
         raise _bad("model", f"there is no model {name}")
+    if model.placeholder:
+        raise _bad("model", f"{name} cannot be called; name a task, as in {name}-text-to-video")
     if model.kind != kind:
         raise _bad("model", f"{name} makes {model.kind}s; call /v1/{model.kind}s/generations")
     return model
-
-
-def _needs_prompt(model: Model, body: Json) -> bool:
-    # A kling film of several shots has a prompt for each of them instead.
-    params = cast("Json", body.get("model_params") or {})
-    return model.needs_prompt and params.get("multi_shot") is not True
 
 
 def _check_callback(url: str) -> None:
@@ -134,7 +129,7 @@ def _check_prompt(body: Json, most: int) -> None:
         raise _bad("prompt", f"prompt may have at most {most} characters")
 
 
-def _check_gpt_image_2(body: Json) -> None:
+def _check_s3(body: Json) -> None:
     """S3."""
     _check_prompt(body, 32_000)
     n = cast("int", body.get("n", 1))
@@ -143,20 +138,20 @@ def _check_gpt_image_2(body: Json) -> None:
     resolution = str(body.get("resolution") or "1K")
     if resolution.upper() not in TIERS:
         raise _bad("resolution", "resolution is one of 1K, 2K, 4K")
-    if gpt_image_2_size(str(body.get("size") or "auto"), resolution) is None:
+    if s3_size(str(body.get("size") or "auto"), resolution) is None:
         raise _bad("size", "size is auto, one of the 15 ratios, or WxH within the pixel rules")
     if body.get("quality", "medium") not in ("low", "medium", "high"):
         raise _bad("quality", "quality is one of low, medium, high")
     _check_references(body, 16)
 
 
-def _check_gpt_4o_image(body: Json) -> None:
+def _check_s4(body: Json) -> None:
     """S4."""
     _check_prompt(body, 1000)
     if body.get("n", 1) not in (1, 2, 4):
         raise _bad("n", "n is one of 1, 2, 4")
-    if body.get("size", "1:1") not in _GPT_4O_SIZES:
-        raise _bad("size", f"size is one of {', '.join(_GPT_4O_SIZES)}")
+    if body.get("size", "1:1") not in _S4_SIZES:
+        raise _bad("size", f"size is one of {', '.join(_S4_SIZES)}")
     if _check_references(body, 5) > 1 and body.get("mask_url"):
         raise _bad("mask_url", "mask_url does not go with more than one reference image")
 
@@ -169,7 +164,8 @@ def _check_picture(body: Json) -> None:
 
 
 def _check_film(body: Json) -> None:
-    if not 1 <= cast("int", body.get("duration", 1)) <= LONGEST_FILM:
+    duration = body.get("duration", 1)
+    if duration not in AUTOMATIC and not (isinstance(duration, int) and 1 <= duration <= LONGEST_FILM):
         raise _bad("duration", f"duration has to be from 1 to {LONGEST_FILM} seconds")
 
 
@@ -177,10 +173,7 @@ def _check_sound(body: Json) -> None:
     """Nothing of its own: the sandbox's sounds do not depend on the request."""
 
 
-_SPECIAL: dict[str, Callable[[Json], None]] = {
-    "gpt-image-2": _check_gpt_image_2,
-    "gpt-4o-image": _check_gpt_4o_image,
-}
+_PAGES: dict[str, Callable[[Json], None]] = {"S3": _check_s3, "S4": _check_s4}
 _CHECKS: dict[MediaKind, Callable[[Json], None]] = {
     "image": _check_picture,
     "video": _check_film,

@@ -1,6 +1,6 @@
 """How many pixels a request asks for.
 
-S3 fixes every size of gpt-image-2. For the other image models a ratio means
+S3 fixes every size of its model. For the other image models a ratio means
 about one megapixel and WxH means exactly that; for videos the quality names the
 short edge.
 """
@@ -17,7 +17,7 @@ MAX_PIXELS = 16_777_216  # the largest picture any model's page allows
 MAX_EDGE = 8192
 
 # S3: landscape sizes for 1K, 2K and 4K; the portrait ones are these turned.
-GPT_IMAGE_2_SIZES: dict[str, tuple[Size, Size, Size]] = {
+S3_SIZES: dict[str, tuple[Size, Size, Size]] = {
     "1:1": ((1024, 1024), (2048, 2048), (2880, 2880)),
     "2:1": ((1456, 720), (2896, 1456), (3840, 1920)),
     "3:1": ((1776, 592), (3552, 1184), (3840, 1280)),
@@ -47,19 +47,19 @@ def ratio(text: str) -> Size | None:
     return both if all(both) else None
 
 
-def gpt_image_2_size(size: str, resolution: str) -> Size | None:
+def s3_size(size: str, resolution: str) -> Size | None:
     """The S3 size of a request; None when `size` is not of S3's grammar.
 
     `resolution` counts for ratios only. `auto` leaves the choice to the model: a 1K square here.
     """
     if size == "auto":
-        return GPT_IMAGE_2_SIZES["1:1"][0]
+        return S3_SIZES["1:1"][0]
     tier = TIERS.index(resolution.upper())
-    if size in GPT_IMAGE_2_SIZES:
-        return GPT_IMAGE_2_SIZES[size][tier]
+    if size in S3_SIZES:
+        return S3_SIZES[size][tier]
     turned = ":".join(reversed(size.split(":")))
-    if turned in GPT_IMAGE_2_SIZES:
-        width, height = GPT_IMAGE_2_SIZES[turned][tier]
+    if turned in S3_SIZES:
+        width, height = S3_SIZES[turned][tier]
         return height, width
     exact = pixels(size) if "*" not in size else None
     return exact if exact and _in_s3_bounds(*exact) else None

@@ -21,8 +21,8 @@ def second_of(prompt: str) -> bytes:
 
 
 def play(work: Tone, path: Path) -> None:
-    """Write the tone as MP3."""
+    """Write the tone in its format."""
     samples = second_of(work.prompt)
-    with Encoder(path, size=None, sound=True) as encoder:
+    with Encoder(path, size=None, sound=work.format) as encoder:
         for _ in range(work.seconds):
             encoder.second(samples)

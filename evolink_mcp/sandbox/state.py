@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
-from evolink_mcp.sandbox.catalog import MODELS
+from evolink_mcp.sandbox.catalog import models
 from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.faults import FaultBook
@@ -29,7 +29,7 @@ class Sandbox:
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self.config = config
         self.clock = clock
-        self.models = dict(MODELS)
+        self.models = dict(models())
         self.tasks = TaskBook()
         self.files = FileStore()
         self.faults = FaultBook()
@@ -40,7 +40,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Forget everything but the settings."""
-        self.models = dict(MODELS)
+        self.models = dict(models())
         self.tasks.clear()
         self.files.clear()
         self.faults.clear()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import uuid
 from typing import cast
 
 from evolink_mcp.sandbox.plans import film_seconds
 from evolink_mcp.sandbox.tasks import Task
 from evolink_mcp.sandbox.wire import Json
+from evolink_mcp.sandbox.work import Tone
 
 CREDITS_PER_USD, CREDITS_PER_CNY = 68, 10
 
@@ -28,7 +30,7 @@ def whole(task: Task, now: float, base_url: str) -> Json:
         body["error"] = {"code": error[0], "message": error[1], "type": "task_error"}
     if status == "completed":
         urls = task.urls(base_url)
-        body["results"] = urls if task.model.makes == "file" else []
+        body["results"] = urls if task.model.makes_files else []
         body["result_data"] = _result_data(task, urls)
     return body
 
@@ -36,7 +38,7 @@ def whole(task: Task, now: float, base_url: str) -> Json:
 def line(task: Task, now: float) -> Json:
     """One task in the task list: no links, only whether there are any."""
     status = task.status(now)
-    count = len(task.urls("")) if status == "completed" and task.model.makes == "file" else 0
+    count = len(task.urls("")) if status == "completed" and task.model.makes_files else 0
     finished = task.finished()
     end = finished if finished is not None and finished <= now else now
     return {
@@ -59,7 +61,7 @@ def _body(task: Task, status: str, progress: int) -> Json:
     info: Json = {"can_cancel": unfinished}
     if unfinished:
         info["estimated_time"] = math.ceil(task.seconds)
-    if task.model.kind == "video" and task.model.makes == "file":
+    if task.model.kind == "video" and task.model.makes_files:
         info["video_duration"] = film_seconds(task.body)
     return {
         "created": int(task.created),
@@ -99,6 +101,8 @@ def _result_data(task: Task, urls: list[str]) -> object:
     match task.model.makes:
         case "file":
             return [{output.work.key: url} for output, url in zip(task.outputs, urls, strict=True)]
+        case "songs":
+            return {"songs": [_song(task, number, url) for number, url in enumerate(urls)]}
         case "character":
             return {"character_name": name, "profile_picture_url": urls[0]}
         case "element":
@@ -108,3 +112,13 @@ def _result_data(task: Task, urls: list[str]) -> object:
             return {"persona_id": name}
         case "voice":
             return {"voice": f"qwen-tts-vd-{name}"}
+
+
+def _song(task: Task, number: int, url: str) -> Json:
+    return {
+        "audio_url": url,
+        "title": str(task.body.get("title") or "Untitled"),
+        "tags": str(task.body.get("style") or ""),
+        "duration": cast("Tone", task.outputs[number].work).seconds,
+        "result_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{task.id}/{number}")),
+    }

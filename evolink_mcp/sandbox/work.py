@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 PictureFormat = Literal["png", "jpeg", "webp"]
+SoundFormat = Literal["mp3", "wav", "ogg", "flac"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,17 @@ class Tone:
 
     prompt: str
     seconds: int = 3
+    format: SoundFormat = "mp3"
 
     key: ClassVar[str] = "audio_url"
-    suffix: ClassVar[str] = ".mp3"
-    mime: ClassVar[str] = "audio/mpeg"
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.format}"
+
+    @property
+    def mime(self) -> str:
+        return {"mp3": "audio/mpeg", "wav": "audio/wav", "ogg": "audio/ogg", "flac": "audio/flac"}[self.format]
 
 
 Work = Picture | Film | Tone

@@ -24,15 +24,16 @@ CALLABLE = [model for model in load().models.values() if model.status != "placeh
 @pytest.mark.parametrize("model", CALLABLE, ids=lambda model: model.id)
 async def test_every_example_passes_the_check_and_the_sandbox(caller: Caller, sandbox: Sandbox, model: Any) -> None:
     # The files of a long film are of no interest here: fail the task before they are made.
-    sandbox.fault("images" if model.endpoint == "image" else "videos", "no_urls")
+    sandbox.fault(f"{model.endpoint}s", "no_urls")
     checked = load().check(model.endpoint, model.id, model.example)
     assert checked.problems == ()
     task = await media.create(caller, model.endpoint, {"model": model.id, **checked.params}, seconds=10)
     assert task.model == model.id
 
 
-def test_the_page_on_models_is_that_of_the_data() -> None:
-    assert documents.MODELS.read_text(encoding="utf-8") == documents.models_page(load()), "run `make generated`"
+def test_what_is_made_of_the_data_is_that_of_the_data() -> None:
+    for path, text in documents.pages():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make generated`"
 
 
 OVERLAY = """

@@ -46,8 +46,19 @@ def _inside(parameter: Parameter, kind: str) -> st.SearchStrategy[object]:
         return counts.flatmap(lambda count: st.lists(item, min_size=count, max_size=count))
     if kind == "object":
         return _object(parameter)
+    if kind.endswith("-list"):
+        span = parameter.count or Span(0, 5)
+        item = _inside(parameter, kind.removesuffix("-list"))
+        return st.lists(item, min_size=whole(span.low, 0), max_size=whole(span.high, 5))
+    if kind == "task":
+        return st.just("task-unified-1-a")
+    if kind == "number":
+        low, high = (parameter.range.low or 0, parameter.range.high or 99) if parameter.range else (0, 99)
+        step = parameter.step or 0.1
+        return st.integers(math.ceil(low / step), math.floor(high / step)).map(lambda count: round(count * step, 6))
     if kind == "integer":
-        choices: list[st.SearchStrategy[object]] = [st.sampled_from(parameter.allowed)] if parameter.allowed else []
+        whole_numbers = [one for one in parameter.allowed if isinstance(one, int)]
+        choices: list[st.SearchStrategy[object]] = [st.sampled_from(whole_numbers)] if whole_numbers else []
         if parameter.range:
             low, high = whole(parameter.range.low, 0), whole(parameter.range.high, 9999)
             choices += [st.sampled_from([low, high]), st.integers(low, high)]
@@ -56,7 +67,10 @@ def _inside(parameter: Parameter, kind: str) -> st.SearchStrategy[object]:
 
 
 def _text(parameter: Parameter) -> st.SearchStrategy[object]:
-    choices: list[st.SearchStrategy[object]] = [st.sampled_from(parameter.allowed)] if parameter.allowed else []
+    if parameter.pattern:
+        return st.from_regex(parameter.pattern, fullmatch=True).filter(lambda text: _fits(parameter, text))
+    words = [one for one in parameter.allowed if isinstance(one, str)]
+    choices: list[st.SearchStrategy[object]] = [st.sampled_from(words)] if words else []
     if parameter.size:
         choices.append(sizes(parameter))
     if choices:
@@ -64,6 +78,10 @@ def _text(parameter: Parameter) -> st.SearchStrategy[object]:
     span = parameter.length or Span(1, 40)
     ends = ["x" * whole(span.low, 0) or "x", "x" * whole(span.high, 40)]
     return st.one_of(TEXT.map(lambda text: text[: whole(span.high, 40)]), st.sampled_from(ends))
+
+
+def _fits(parameter: Parameter, text: str) -> bool:
+    return parameter.length is None or parameter.length.holds(len(text))
 
 
 def sizes(parameter: Parameter) -> st.SearchStrategy[object]:
@@ -138,7 +156,9 @@ def wrong_types(parameter: Parameter) -> list[object]:
         "integer": {"integer"},
         "number": {"integer", "number"},
         "url": {"string"},
+        "task": {"string"},
         "url-list": {"url-list"},
+        "string-list": {"url-list"},
         "object-list": {"object"},
     }
     own = {kind for one in parameter.types for kind in (one, *fits.get(one, ()))} - {"object-list"}

@@ -143,11 +143,11 @@ def test_an_unlisted_model_may_be_let_through_with_general_checks() -> None:
     [
         ("seedance-1.5-pro", {"resolution": "720p"}, "Did you mean quality?"),
         ("seedance-1.5-pro", {"resolution": "2K"}, "Did you mean quality?"),
-        ("gpt-image-1.5", {"resolution": "4K"}, "Taken by gpt-image-2."),
+        ("gpt-image-1.5", {"resolution": "4K"}, "Taken by gpt-image-2"),
         ("gpt-image-2", {"promt": "x"}, "Did you mean prompt?"),
         ("gpt-image-2", {"aspect_ratio": "16:9"}, "Did you mean size?"),
         ("gpt-image-2", {"aspect_ratio": "1x1"}, "Did you mean size?"),
-        ("gpt-image-1.5", {"mask_url": LINK}, "Taken by gpt-image-2, gpt-4o-image."),
+        ("gpt-image-1.5", {"mask_url": LINK}, "Taken by gpt-image-2"),
         ("kling-o3-text-to-video", {"image_urls": [LINK]}, "Taken by kling-o3-image-to-video"),
         ("gpt-image-2", {"wibble": 1}, "It takes prompt, size, resolution"),
         ("gpt-image-2", {"duration": 5}, "gpt-image-2 has no such parameter. It takes"),

@@ -35,7 +35,7 @@ def test_a_model_has_no_fault(name: str) -> None:
 
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
 def test_files_are_grouped_by_endpoint_and_family(path: Path) -> None:
-    endpoint, _, family = path.stem.partition("-")
+    endpoint, family, *_ = path.stem.split("-")
     models = [model(name) for name in read_file(path)["model"]]
     assert {one.endpoint for one in models} == {endpoint}
     assert {one.provider.lower() for one in models} == {family}

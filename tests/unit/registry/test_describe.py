@@ -94,10 +94,10 @@ def test_the_text_of_a_placeholder_only_points_on() -> None:
 
 
 def test_the_text_names_aliases_conditions_and_tolerated_values() -> None:
-    text = describe_text(model("veo3.1-pro"))
+    text = describe_text(model("gpt-image-1.5-lite"))
     assert "beta" in text.splitlines()[0]
-    assert "Also called: veo3.1-pro-beta" in text
-    assert "1080p sent with a note (S2)" in text
+    assert "Also called: gpt-image-1.5-beta" in text
+    assert "1080p sent with a note (S2)" in describe_text(model("veo3.1-pro"))
     assert "required unless" in describe_text(model("kling-o3-text-to-video"))
     assert "    multi_shot boolean: default false" in describe_text(model("kling-o3-text-to-video"))
 

@@ -7,22 +7,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolink_mcp.registry import Parameter
+from evolink_mcp.registry.conditions import meets
+from tests.unit.registry.breaking import satisfying
 from tests.unit.registry.strategies import inside, outside, sizes, wrong_types
 from tests.unit.registry.support import LINK, bare_call, callable_models, check, links, model, outcome, refused
 
 BOUNDED = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 
-# What a value needs beside it, where a rule ties it to other parameters.
-BESIDE: dict[tuple[str, object], dict[str, object]] = {
-    ("MiniMax-Hailuo-02", "512p"): {"image_urls": [LINK]},
-}
+
+def beside(name: str, parameter: str, value: object) -> dict[str, object]:
+    """What a value needs beside it, where a rule of the model ties it to other parameters."""
+    tied: dict[str, object] = {}
+    for rule in model(name).rules:
+        if rule.kind == "only-with" and rule.parameter == parameter and meets(rule.when, {parameter: value}):
+            tied |= satisfying(rule.only)
+    return tied
 
 
 def ends(parameter: Parameter) -> list[object]:
     """Every allowed value, and both ends of a range."""
     found = list(parameter.allowed)
     if parameter.range:
-        found += [int(end) for end in (parameter.range.low, parameter.range.high) if end is not None]
+        ends = (parameter.range.low, parameter.range.high)
+        found += [end if end % 1 else int(end) for end in ends if end is not None]
     return found
 
 
@@ -30,7 +37,7 @@ def ends(parameter: Parameter) -> list[object]:
 def test_documented_values_and_ends_pass(name: str) -> None:
     for parameter, described in model(name).parameters.items():
         for value in ends(described):
-            checked = check(name, bare_call(name) | {parameter: value} | BESIDE.get((name, value), {}))
+            checked = check(name, bare_call(name) | {parameter: value} | beside(name, parameter, value))
             assert checked.problems == (), (parameter, value)
             assert checked.params[parameter] == value
 
@@ -42,7 +49,7 @@ def test_what_is_inside_the_limits_is_never_refused(name: str, data: st.DataObje
     described = model(name)
     parameter = data.draw(st.sampled_from(sorted(set(described.parameters) - {"callback_url"})))
     value = data.draw(inside(described.parameters[parameter]))
-    call = bare_call(name) | {parameter: value} | (BESIDE.get((name, value), {}) if isinstance(value, str) else {})
+    call = bare_call(name) | {parameter: value} | beside(name, parameter, value)
     if parameter == "model_params" and name == "kling-custom-element":
         # Which of its lists is needed depends on a value inside it.
         call = {"model_params": described.example["model_params"]}

@@ -14,7 +14,7 @@ QUALIFIERS = {"fast", "audio", "multi-shot"}
         ("GPT-IMAGE-2", "gpt-image-2"),
         ("gpt_image_1.5", "gpt-image-1.5"),
         ("seedance1.5pro", "seedance-1.5-pro"),
-        ("veo3.1-fast-betta", "veo3.1-fast"),
+        ("veo3.1-fast-betta", "veo3.1-fast-beta"),
         ("kling o3 text to video", "kling-o3-text-to-video"),
         ("hailuo-2.3", "MiniMax-Hailuo-2.3"),
         ("sora2", "sora-2"),
@@ -27,7 +27,7 @@ def test_the_nearest_name_is_the_one_meant(typed: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-@pytest.mark.parametrize("typed", ["zzz", "midjourney", "brand-new-1", ""])
+@pytest.mark.parametrize("typed", ["zzz", "brand-new-1", ""])
 def test_where_no_name_is_near_the_default_and_active_models_stand_in(kind: str, typed: str) -> None:
     near = registry().nearest(typed, kind=kind)
     assert near[0] == registry().defaults[kind]
@@ -39,9 +39,17 @@ def test_of_names_equally_near_the_active_one_comes_first() -> None:
     assert registry().nearest("sora 2 preview")[0] == "sora-2-preview"
 
 
-@pytest.mark.parametrize("typed", ["nano-banana", "Nano Banana Pro", "nano_banana_2"])
-def test_a_name_only_a_description_tells_is_near(typed: str) -> None:
-    assert "gemini-3.1-flash-image-preview" in registry().nearest(typed)
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("nano-banana", "nano-banana-beta"),
+        ("Nano Banana Pro", "nano-banana-pro-beta"),
+        ("artistic look", "krea-2-turbo"),
+        ("midjourney", "mj-v8.2"),
+    ],
+)
+def test_a_name_only_a_description_or_provider_tells_is_near(typed: str, expected: str) -> None:
+    assert expected in registry().nearest(typed)
 
 
 def test_nearest_names_can_be_called_and_are_of_the_kind_asked_for() -> None:
@@ -85,7 +93,7 @@ def test_no_model_can_do_what_nobody_can() -> None:
     ("query", "first"),
     [
         ("gpt-image-2", "gpt-image-2"),
-        ("veo3.1-pro-beta", "veo3.1-pro"),
+        ("veo3.1-pro-beta", "veo3.1-pro-beta"),
         ("kling edit fast", "kling-o1-video-edit-fast"),
         ("avatar", "omnihuman-1.5"),
         ("OpenAI mask", "gpt-4o-image"),
@@ -119,11 +127,7 @@ def test_what_replaces_a_model_comes_first(name: str) -> None:
     assert registry().alternatives(name)[0] in model(name).replacements
 
 
-def test_sound_alone_makes_no_alternative() -> None:
-    assert registry().alternatives("omnihuman-1.5") == []
-
-
 def test_there_is_no_alternative_to_nothing() -> None:
     assert registry().alternatives("no-such-model") == []
     assert registry().alternatives("seedance-2.0", 2) == list(model("seedance-2.0").replacements[:2])
-    assert registry().alternatives("veo3.1-pro-beta") == registry().alternatives("veo3.1-pro")
+    assert registry().alternatives("gpt-image-1.5-beta") == registry().alternatives("gpt-image-1.5-lite")

@@ -10,7 +10,7 @@ from tests.unit.registry.support import LINK, P, check, links, message, refused
     [
         ("seedance-2.0-text-to-video", {"web_search": True}, "Put it in model_params: model_params.web_search."),
         ("kling-v3-text-to-video", {"shot_type": "customize"}, "model_params.shot_type"),
-        ("seedance-1.5-pro", {"web_search": True}, "Taken by seedance-2.0"),
+        ("seedance-1.5-pro", {"web_search": True}, "Taken by seedance-2."),
     ],
 )
 def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict[str, object], expected: str) -> None:

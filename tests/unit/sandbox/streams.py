@@ -24,5 +24,12 @@ def streams(path: Path) -> dict[str, Any]:
         }
 
 
+def heard(path: Path) -> tuple[str, float]:
+    """The codec of a sound file, and its length in seconds."""
+    with av.open(str(path)) as container:
+        assert container.duration is not None
+        return container.streams.audio[0].codec_context.name.removesuffix("float"), container.duration / 1e6
+
+
 def brightest(image: Image.Image) -> int:
     return max(image.convert("L").tobytes())

@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 
 from evolink_mcp.sandbox.sizes import film_size
 from tests.unit.sandbox.lab import Lab, png, saved
-from tests.unit.sandbox.streams import brightest, streams
+from tests.unit.sandbox.streams import brightest, heard, streams
 
 
 def frames(path: Path, *numbers: int) -> list[Image.Image]:
@@ -99,16 +99,39 @@ def test_a_film_can_start_from_a_result(lab: Lab, tmp_path: Path) -> None:
     assert streams(saved(lab.result(task), tmp_path, "a.mp4"))["size"] == (480, 480)
 
 
-def test_a_sound_is_a_playable_mp3(lab: Lab, tmp_path: Path) -> None:
-    task = lab.make("audio", "suno-v5-beta")
+def test_a_request_for_music_makes_two_songs_of_the_duration_it_states(lab: Lab, tmp_path: Path) -> None:
+    task = lab.make("audio", "suno-v5.5-beta", prompt="la la", title="One", style="brass", duration=12)
     assert task["object"] == "audio.generation.task"
-    assert task["result_data"] == [{"audio_url": task["results"][0]}]
+    songs = task["result_data"]["songs"]
+    assert [song["audio_url"] for song in songs] == task["results"]
+    assert {(song["title"], song["tags"], song["duration"]) for song in songs} == {("One", "brass", 12)}
+    assert len({song["result_id"] for song in songs}) == 2
     response = lab.result(task)
     assert response.headers["content-type"] == "audio/mpeg"
-    with av.open(str(saved(response, tmp_path, "a.mp3"))) as container:
-        assert container.streams.audio[0].codec_context.name in ("mp3", "mp3float")
-        assert container.duration is not None
-        assert container.duration / 1e6 == pytest.approx(3, abs=0.2)
+    assert heard(saved(response, tmp_path, "a.mp3")) == ("mp3", pytest.approx(12, abs=0.2))
+
+
+@pytest.mark.parametrize(
+    ("asked", "mime", "codec"),
+    [
+        (None, "audio/wav", "pcm_s16le"),
+        ("pcm", "audio/wav", "pcm_s16le"),
+        ("mp3", "audio/mpeg", "mp3"),
+        ("ogg_opus", "audio/ogg", "opus"),
+    ],
+)
+def test_speech_comes_in_the_format_it_is_asked_for(
+    lab: Lab, tmp_path: Path, asked: str | None, mime: str, codec: str
+) -> None:
+    task = lab.make("audio", "doubao-seed-audio-1-0", prompt="Mind the gap", **({"format": asked} if asked else {}))
+    response = lab.result(task)
+    assert response.headers["content-type"] == mime
+    assert heard(saved(response, tmp_path, "a.bin")) == (codec, pytest.approx(3, abs=0.2))
+
+
+@pytest.mark.parametrize("duration", [-1, "auto", None])
+def test_a_film_of_automatic_length_is_made(lab: Lab, duration: object) -> None:
+    assert lab.submit("video", "seedance-2.5-text-to-video", duration=duration)["task_info"]["video_duration"] == 5
 
 
 def test_film_sizes_are_even() -> None:
