@@ -9,6 +9,9 @@ from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.spec import ENDPOINTS, AnyEndpoint, Checked, Model, Parameter
 
+SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
+"""The documents this project was written from, as sources of models."""
+
 
 class Registry:
     """What every model takes. Immutable; `load` makes it."""
@@ -59,6 +62,15 @@ class Registry:
     def get(self, name: str) -> Model | None:
         """A model by its exact id or alias."""
         return self.models.get(name) or self.models.get(self._aliases.get(name, ""))
+
+    def prominent(self) -> list[Model]:
+        """What a list shows without being asked for more: the models of the seeds, the present one of each family, and
+        the user's own."""
+        return [
+            model
+            for model in self.models.values()
+            if model.head or not model.sources or not SEEDS.isdisjoint(model.sources)
+        ]
 
     def names(self, kind: str | None = None) -> list[str]:
         """Ids in order. `image` and `video` take in all behind that endpoint, `asset` only what makes no media."""

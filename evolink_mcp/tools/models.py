@@ -15,7 +15,7 @@ from evolink_mcp.tools.views import ModelLine, ModelsView
 Kind = Literal["image", "video"]
 
 MAX_QUERY_CHARACTERS = 200  # a longer one says no more, and every word costs time
-MAX_LIST_BYTES = 8_000  # about 2,000 tokens
+MAX_MATCHES_BYTES = 4_400  # about 1,100 tokens
 
 
 @tool(
@@ -53,6 +53,7 @@ def models_view(
     """
     if model is not None:
         return _one(app, model)
+    filtered = bool(kind or capability or query)
     matches = app.registry.search(
         kind=kind, capability=capability, query=query[:MAX_QUERY_CHARACTERS] if query else None
     )
@@ -62,6 +63,10 @@ def models_view(
             code="no_match",
             next_step=f"Call list_models with fewer filters. The capabilities are: {', '.join(_capabilities(app))}.",
         )
+    if brief and filtered and not query:
+        # Only the first of a long list are shown: the default, the present ones, and those that may end last.
+        defaults = {app.default_model(each) for each in ("image", "video")}
+        matches.sort(key=lambda model: (model.id not in defaults, not model.head, model.status != "active"))
     view = ModelsView(
         models=[_line(app, each.id) for each in matches],
         total=len(matches),
@@ -69,15 +74,33 @@ def models_view(
         next_step="list_models(model=…) shows everything one model takes. Pass its id as model to generate_image or "
         "generate_video.",
     )
-    too_long = brief and len(view.model_dump_json(exclude_none=True)) > MAX_LIST_BYTES
-    return _shortened(view) if too_long else view
+    if not brief:
+        return view
+    return _cut(view) if filtered else _prominent(view, {model.id for model in app.registry.prominent()})
 
 
-def _shortened(view: ModelsView) -> ModelsView:
-    """A long list without its descriptions: an agent pays for every byte it reads."""
-    short = [line.model_copy(update={"description": None}) for line in view.models]
-    hint = "Filter by kind, capability or query to see descriptions."
+def _prominent(view: ModelsView, ids: set[str]) -> ModelsView:
+    """The list without filters: ids alone, of the models that most calls need."""
+    short = [
+        line.model_copy(update={"description": None, "capabilities": None}) for line in view.models if line.id in ids
+    ]
+    more = view.total - len(short)
+    hint = f"{more} more models: search all by query, capability or kind, which also shows what each is good at."
     return view.model_copy(update={"models": short, "notes": [*(view.notes or []), hint]})
+
+
+def _cut(view: ModelsView) -> ModelsView:
+    """As many matches as are worth their bytes, the best first: an agent pays for every byte it reads."""
+    size, fitting = 0, 0
+    for line in view.models:
+        size += len(line.model_dump_json(exclude_none=True))
+        if size > MAX_MATCHES_BYTES:
+            break
+        fitting += 1
+    if fitting == view.total:
+        return view
+    hint = f"{view.total - fitting} more match: narrow the search by query, capability or kind."
+    return view.model_copy(update={"models": view.models[:fitting], "notes": [*(view.notes or []), hint]})
 
 
 def _faults(app: App) -> list[str]:

@@ -201,7 +201,7 @@ class ModelLine(BaseModel):
     id: str
     kind: str
     description: str | None = None
-    capabilities: list[str]
+    capabilities: list[str] | None = None
     beta: bool | None = None
     default: bool | None = None
     status: str | None = None
@@ -235,9 +235,7 @@ class ModelsView(View):
                 lines.append(f"{kind}:")
             marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
             marked = "".join(f" [{mark}]" for mark in marks if mark)
-            abilities = ", ".join(model.capabilities)
-            lines.append(
-                f"- {model.id}{marked}: " + (f"{model.description} ({abilities})" if model.description else abilities)
-            )
+            about = f": {model.description} ({', '.join(model.capabilities or [])})" if model.description else ""
+            lines.append(f"- {model.id}{marked}{about}")
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])

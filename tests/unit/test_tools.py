@@ -166,8 +166,9 @@ async def test_a_model_that_is_offline_leads_to_others_that_can_do_the_same(clie
     others = task["next_step"].split("These can do the same: ")[1].rstrip(".").split(", ")
     assert len(others) == 3
     assert "gpt-4o-image" not in others
-    listed = await ok(client, "list_models", kind="image", capability="image-editing")
-    assert set(others) <= {model["id"] for model in listed["models"]}
+    for other in others:
+        (model,) = (await ok(client, "list_models", model=other))["models"]
+        assert (model["kind"], "image-editing" in model["capabilities"]) == ("image", True)
     error = {"code": "model_not_found", "message": "The model gpt-4o-image does not exist"}
     sandbox.fault("images", "status", status=404, body={"error": error})
     text = await refused(client, "generate_image", prompt="x", model="gpt-4o-image")
@@ -177,12 +178,14 @@ async def test_a_model_that_is_offline_leads_to_others_that_can_do_the_same(clie
 async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client) -> None:
     everything = await client.call_tool("list_models", {})
     structured = everything.structured_content
-    assert len(json.dumps(structured, separators=(",", ":"))) < 8_000
-    assert len(text_of(everything)) < 8_000
-    assert structured["total"] == len(structured["models"]) > 60
+    assert len(json.dumps(structured, separators=(",", ":"))) < 6_000  # about 1,500 tokens
+    assert len(text_of(everything)) < 4_000
+    assert structured["total"] > len(structured["models"]) > 60
+    assert f"{structured['total'] - len(structured['models'])} more models" in text_of(everything)
     assert [model["id"] for model in structured["models"] if model.get("default")] == [
         "gpt-image-1.5",
         "seedance-1.5-pro",
+        "suno-v6-beta",
     ]
     assert "description" not in structured["models"][0]
     edits = await client.call_tool("list_models", {"capability": "inpainting", "query": "mask"})
@@ -191,6 +194,11 @@ async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client)
         assert model["description"] in text_of(edits)
     assert "The capabilities are" in await refused(client, "list_models", capability="teleport")
     assert "gpt-image-2" in await refused(client, "list_models", model="gpt-image-7")
+    for filters in ({"kind": "video"}, {"query": "fast video"}, {"capability": "image-editing"}, {"query": "suno"}):
+        matches = await client.call_tool("list_models", filters)
+        assert len(json.dumps(matches.structured_content, separators=(",", ":"))) < 4_800  # about 1,200 tokens
+        assert all("description" in model for model in matches.structured_content["models"])
+    assert "more match: narrow the search" in text_of(await client.call_tool("list_models", {"kind": "video"}))
     assert "image:" in text_of(everything)
     assert "video:" in text_of(everything)
 
