@@ -23,7 +23,7 @@ from evolink_mcp.sandbox.serve import running_sandbox
 
 PICTURE = "A lighthouse on a cliff at dawn, warm light in the windows, watercolour"
 MOTION = "The beam of the lighthouse sweeps over the sea while the sun rises"
-LONGEST = 55.0
+MAX_SECONDS = 55.0
 
 
 class StepFailed(Exception):
@@ -42,7 +42,7 @@ def run_demo(out: Path, picture: Path | None = None) -> int:
         console.print(f"[red]The demo stopped:[/red] {escape(str(failed))}")
         return 1
     except TimeoutError:
-        console.print(f"[red]The demo stopped:[/red] it took longer than {LONGEST:.0f} s.")
+        console.print(f"[red]The demo stopped:[/red] it took longer than {MAX_SECONDS:.0f} s.")
         return 1
     if picture is not None:
         drawn = console.export_svg(title="evolink-mcp demo")
@@ -62,7 +62,7 @@ async def _demo(console: Console, out: Path) -> None:
     console.print("[bold]EvoLink MCP demo[/bold]: an agent's whole job, on this machine. No key, no costs.\n")
     saved: list[Path] = []
     failed: StepFailed | None = None
-    with anyio.fail_after(LONGEST):
+    with anyio.fail_after(MAX_SECONDS):
         async with running_sandbox() as sandbox:
             _say(console, "A sandbox EvoLink is running", sandbox.url)
             environment = {
@@ -141,8 +141,8 @@ async def _finished(console: Console, client: Client, task_id: str) -> dict[str,
 
 async def _preview(client: Client, task: dict[str, Any], out: Path) -> Path:
     """Has the server show a result, as an agent sees it, and keeps that picture."""
-    shown = await client.call_tool("check_task", {"task_id": task["task_id"], "preview": True})
-    picture = next((block for block in shown.content if isinstance(block, ImageContent)), None)
+    result = await client.call_tool("check_task", {"task_id": task["task_id"], "preview": True})
+    picture = next((block for block in result.content if isinstance(block, ImageContent)), None)
     if picture is None:
         raise StepFailed("check_task: there is no preview.")
     path = out / f"preview-of-{Path(task['results'][0]['saved_path']).stem}.jpg"

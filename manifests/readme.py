@@ -51,7 +51,7 @@ def _default(variable: Variable) -> str:
     kinds = {IMAGE_MODEL: "image", VIDEO_MODEL: "video"}
     if variable.name in kinds:
         return f"`{load().defaults[kinds[variable.name]]}`"
-    return variable.shown_default
+    return variable.default_text
 
 
 def clients() -> str:

@@ -51,7 +51,7 @@ def variables(env: Mapping[str, str], entry: Mapping[str, str], client: str | No
             text = masked(value) if variable.secret and not stand_in(value) else value
             yield Check(variable.name, "ok", f"{text} (from {source})")
         elif variable.name != API_KEY:
-            default = plain(variable.shown_default)
+            default = plain(variable.default_text)
             yield Check(variable.name, "ok", f"{default} (default)" if default != "–" else "not set")
 
 
@@ -86,9 +86,9 @@ def folders(settings: Settings) -> Iterator[Check]:
     if not settings.upload_dirs:
         yield Check("upload folders", "note", "none: local files are refused", "Set EVOLINK_UPLOAD_DIRS to open some.")
     for folder in settings.upload_dirs:
-        if folder == settings.output_dir and not folder.exists():
+        if folder == settings.output_dir and not os.path.exists(folder):
             continue
-        if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK):
+        if os.path.isdir(folder) and os.access(folder, os.R_OK | os.X_OK):
             yield Check("upload folder", "ok", f"{folder} can be read")
         else:
             yield Check(
@@ -97,7 +97,7 @@ def folders(settings: Settings) -> Iterator[Check]:
 
 
 def _output(folder: Path) -> Check:
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     try:
         with tempfile.NamedTemporaryFile(dir=existing, prefix=".evolink-doctor-"):
             pass
@@ -129,8 +129,11 @@ def history(settings: Settings) -> Check:
     """Whether tasks submitted here are found again. The file is read, never made or changed."""
     if settings.history is False or settings.sandbox:
         return Check("history", "ok", "off: what is submitted here is not remembered beyond the process")
-    path = state_file()
-    if not path.exists():
+    try:
+        path = state_file()
+    except (OSError, RuntimeError) as error:
+        return Check("history", "note", f"nothing is remembered: {error}", "Set HOME or XDG_STATE_HOME to have it.")
+    if not os.path.exists(path):
         return Check("history", "ok", f"{path} is made with the first task")
     import sqlite3
 

@@ -138,8 +138,8 @@ def _last_meaning(text: str, node: Node, before_close: int) -> int:
 
 def _after_comments(text: str, value: Any) -> str:
     newline = newline_of(text)
-    kept = text.rstrip()
-    return kept + (newline if kept else "") + _dump(value, text, "") + newline
+    comments = text.rstrip()
+    return comments + (newline if comments else "") + _dump(value, text, "") + newline
 
 
 def _dump(value: Any, text: str, indent: str) -> str:
@@ -154,8 +154,8 @@ def newline_of(text: str) -> str:
 
 def _unit(text: str) -> str:
     """One step of indentation, as the text has it."""
-    found = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
-    return "\t" if found and found[1].startswith("\t") else found[1] if found and len(found[1]) <= 8 else "  "
+    match = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
+    return "\t" if match and match[1].startswith("\t") else match[1] if match and len(match[1]) <= 8 else "  "
 
 
 def _indent_at(text: str, position: int) -> str:
@@ -165,21 +165,21 @@ def _indent_at(text: str, position: int) -> str:
 
 
 def _skip(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    assert found is not None
-    if text.startswith("/*", found.end()):
-        raise _wrong(text, found.end())
-    return found.end()
+    match = _SPACE.match(text, position)
+    assert match is not None
+    if text.startswith("/*", match.end()):
+        raise _wrong(text, match.end())
+    return match.end()
 
 
 def _value(text: str, start: int) -> Node:
     if text[start : start + 1] in ("{", "["):
         return _many(text, start)
-    found = _SCALAR.match(text, start)
-    if not found:
+    match = _SCALAR.match(text, start)
+    if not match:
         raise _wrong(text, start)
     try:
-        return Node(start, found.end(), json.loads(found[0]))
+        return Node(start, match.end(), json.loads(match[0]))
     except ValueError:
         raise _wrong(text, start) from None
 

@@ -119,7 +119,7 @@ def _dangers(request: Request, change: write.Change) -> Iterator[str]:
         return
     if change.open_to_others:
         yield f"Other users of this machine may read {change.path}, which holds your key now: run chmod 600 on it."
-    if any((folder / ".git").exists() for folder in change.path.resolve().parents):
+    if any(os.path.exists(folder / ".git") for folder in change.path.resolve().parents):
         yield f"{change.path} is in a git repository and holds your key now: do not commit it."
 
 

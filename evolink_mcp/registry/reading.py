@@ -5,6 +5,7 @@ Nothing is judged here beyond what inheritance needs; ``shape.py`` and ``build.p
 
 import json
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -119,6 +120,8 @@ def read_file(path: Path) -> Raw:
         DataError: It cannot be read; with the line where the parser tells it.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise DataError("", "is no ordinary file")  # a pipe would be waited for
         text = path.read_text(encoding="utf-8")
         parsed: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:

@@ -81,7 +81,7 @@ class Variable:
         return plain(self.meaning)
 
     @property
-    def shown_default(self) -> str:
+    def default_text(self) -> str:
         """What holds where it is not set, in Markdown."""
         return f"`{self.default}`" if self.default else self.otherwise
 

@@ -23,6 +23,8 @@ from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
 from evolink_mcp.jobs.recovery import NEVER_BLINDLY
 from evolink_mcp.sdk.arguments import InvalidArguments, check_arguments
 from evolink_mcp.sdk.tool import StrictTool
+from evolink_mcp.settings import Settings
+from evolink_mcp.settings.table import API_KEY, UPLOAD_DIRS
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.audit import CallRecord, outcome_of
 from evolink_mcp.tools.call import Call
@@ -30,6 +32,8 @@ from evolink_mcp.tools.views import View
 
 logger = logging.getLogger(__name__)
 
+# The settings that decide about an error, by its code.
+SETTING_OF = {"missing_api_key": API_KEY, "file_refused": UPLOAD_DIRS}
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -55,7 +59,7 @@ async def execute(
             record.outcome = "ok"
         except EvolinkError as error:
             record.outcome = outcome_of(error)
-            answer = _failed(redact(error.render(paid=paid), app.settings.api_key))
+            answer = _failed(redact(_with_setting(error, app.settings).render(paid=paid), app.settings.api_key))
         except MCPError:
             raise
         except Exception:
@@ -63,6 +67,12 @@ async def execute(
             record.outcome = "internal"
             answer = _failed(_internal(tool.name, record.task_id or call.task_id).render(paid=paid))
         return answer
+
+
+def _with_setting(error: EvolinkError, settings: Settings) -> EvolinkError:
+    """The error, with the setting behind it where its value could not be used."""
+    reason = settings.why_ignored(SETTING_OF.get(error.code, ""))
+    return error.replace(what=f"{error.what} {reason}") if reason else error
 
 
 async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid: bool) -> View:

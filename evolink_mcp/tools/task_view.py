@@ -15,6 +15,7 @@ from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
+from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView, credits
 
@@ -43,6 +44,8 @@ async def finish(
             await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
     elif saver is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
+    if task.results and (reason := call.app.settings.why_ignored(OUTPUT_DIR)):
+        notes = (*notes, f"{reason} Results are not saved.")
     view = task_view(task, now=call.app.clock.now(), outcomes=outcomes, notes=notes, local=call.app.local_files)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)

@@ -65,7 +65,7 @@ async def finish_calls(app: App) -> None:
             await anyio.sleep(POLL_SECONDS)
 
 
-async def leave_hung_threads() -> None:
+async def abandon_hung_threads() -> None:
     """Ends the process here if a thread cannot be waited for: looking up a name can hang for minutes."""
     with anyio.move_on_after(THREAD_SECONDS) as scope:
         await asyncio.get_running_loop().shutdown_default_executor()

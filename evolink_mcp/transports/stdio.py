@@ -24,7 +24,7 @@ from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from evolink_mcp.transports.ending import Signals, end_signals, finish_calls, leave_hung_threads
+from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals, finish_calls
 
 SANDBOX_KEY = "sk-sandbox"
 
@@ -56,7 +56,7 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             await _serve(app)
         except* (BrokenPipeError, ConnectionResetError):
             logger.info("The client is gone")
-    await leave_hung_threads()
+    await abandon_hung_threads()
 
 
 async def _serve(app: App) -> None:

@@ -16,7 +16,7 @@ import anyio
 import uvicorn
 
 from evolink_mcp.settings import Settings
-from evolink_mcp.transports.ending import Signals, end_signals, leave_hung_threads
+from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.options import HttpOptions
@@ -88,7 +88,7 @@ async def run_http(
             await server.serve(sockets=[listener])
             group.cancel_scope.cancel()
     logger.info("Stopped")
-    await leave_hung_threads()
+    await abandon_hung_threads()
 
 
 async def _stop_on_signal(server: Server, application: HttpApplication, signals: Signals) -> None:

@@ -46,6 +46,16 @@ def test_an_odd_file_is_told_and_holds_nothing_up(
     assert str(path) in finding
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_models_file_that_is_a_pipe_is_not_waited_for(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "models.toml")
+    monkeypatch.setenv("EVOLINK_MODELS_FILE", str(tmp_path / "models.toml"))
+    level, finding = Run(capsys).only("models file")
+    assert (level, "no ordinary file" in finding) == ("wrong", True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
 def test_a_key_that_others_can_read_is_told(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     path = places(BY_ID["cursor"])[0]
