@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.registry.choices import fits
-from evolink_mcp.registry.report import Report
+from evolink_mcp.registry.report import MAX_UNKNOWN, Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
 from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Problem, Spelling
@@ -31,8 +31,12 @@ def check(registry: "Registry", endpoint: AnyEndpoint, name: str, params: Mappin
     report = Report(name, call)
     _respell(registry, model, call, report)
     sent = check_all(model.parameters, call, "", report)
-    for key in [key for key in sent if key not in model.parameters]:
+    unknown = [key for key in sent if key not in model.parameters]
+    for key in unknown[:MAX_UNKNOWN]:
         _unknown(registry, model, key, sent[key], report)
+    if len(unknown) > MAX_UNKNOWN:
+        text = f"{report.name} has no such parameter, nor {len(unknown) - MAX_UNKNOWN - 1} more of those given"
+        report.fault(("refuse", ", ".join(model.sources)), unknown[MAX_UNKNOWN], text)
     wrong = {problem.parameter for problem in report.problems}
     for rule in model.rules:
         where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 
 from evolink_mcp.registry.spec import Hold, Problem
 
+MAX_UNKNOWN = 50  # names of one call that are compared with those there are: each comparison takes a while
+MAX_NAME = 80  # characters of a caller's own name that are shown
+
 
 class Report:
     """Collects problems and notes about one call. `params` is the call as the caller gave it."""
@@ -17,6 +20,7 @@ class Report:
     def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, value: str = "", allowed: str = "") -> None:
         """A broken limit: a problem where it is refused, a note where it is warned of. ``value`` is short."""
         hold, source = held
+        parameter = parameter[:MAX_NAME]
         message = _on_one_line(f"{parameter}: {text}") + (f" ({source})" if source else "")
         if hold == "warn":
             self.note(f"{message}; sent as given")

@@ -8,7 +8,7 @@ from typing import cast
 
 from evolink_mcp.registry.choices import check_choice, choices
 from evolink_mcp.registry.conditions import meets, present
-from evolink_mcp.registry.report import Report
+from evolink_mcp.registry.report import MAX_UNKNOWN, Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
 from evolink_mcp.registry.text import listed, quote, same
@@ -220,7 +220,8 @@ def check_object(parameter: Parameter, value: Mapping[str, object], path: str, r
     """An object's own parameters, by dotted names."""
     sent = check_all(parameter.properties, value, f"{path}.", report)
     closed = not parameter.open and (parameter.properties or parameter.values)
-    for name in [name for name in sent if name not in parameter.properties]:
+    unknown = [name for name in sent if name not in parameter.properties]
+    for name in unknown[:MAX_UNKNOWN] if closed and not parameter.values else unknown:
         if parameter.values and re.fullmatch(parameter.keys, name):
             sent[name] = check_value(parameter.values, sent[name], f"{path}.{name}", report)
         elif closed:

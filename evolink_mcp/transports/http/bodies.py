@@ -24,7 +24,7 @@ MAX_BODIES_OF_CALLER = 16 * MIB
 MIN_CHARGE = 256 * 1024  # what a slow body counts for at least until it is complete, so that their number is bounded
 SLOW_SECONDS = 0.5  # without being complete, after which a body is slow
 BODY_SECONDS = 30.0  # for a whole body to arrive
-MAX_VALUES = 20_000  # in one JSON body; a tool call has a few dozen
+MAX_VALUES = 5_000  # in one JSON body; a tool call has a few dozen
 MAX_DEPTH = 64
 
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))

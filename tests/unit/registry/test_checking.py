@@ -29,6 +29,17 @@ def test_a_problem_says_what_was_given_what_is_allowed_and_where_that_is_written
     assert (problem.value, problem.allowed, problem.source) == ("3", "1, 2, 4", "S4")
 
 
+def test_of_many_unknown_names_the_first_are_looked_into() -> None:
+    many = {f"image_ur{number}": 1 for number in range(20_000)}
+    problems = check("gpt-4o-image", P | many).problems
+    assert len(problems) == 51
+    assert "Did you mean image_urls?" in problems[0].message
+    assert "nor 19949 more" in problems[-1].message
+    (problem,) = check("gpt-4o-image", P | {"x" * 1_000_000: 1}).problems
+    assert len(problem.parameter) == 80
+    assert len(problem.message) < 500
+
+
 def test_a_long_value_is_shortened() -> None:
     (problem,) = check("gpt-image-2", P | {"quality": "very " * 10_000}).problems
     assert len(problem.value) == 60
