@@ -33,4 +33,6 @@ class Report:
 
 def _on_one_line(text: str) -> str:
     """A text in which a caller's own names, which may hold anything, break no line."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)

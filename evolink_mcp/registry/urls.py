@@ -1,6 +1,9 @@
 """The form of a link. Whether it may be followed, and where it leads, is judged elsewhere (``guard``)."""
 
+import re
 from urllib.parse import urlsplit
+
+_SPACE = re.compile(r"\s")
 
 
 def link_fault(value: str, forms: tuple[str, ...] = ("url",), *, callback: bool = False) -> str | None:
@@ -11,7 +14,7 @@ def link_fault(value: str, forms: tuple[str, ...] = ("url",), *, callback: bool 
     if "base64" in forms or ("data" in forms and value[:5].lower() == "data:"):
         return None
     schemes = ("https",) if callback else ("http", "https")
-    if _scheme(value) in schemes and not any(char.isspace() for char in value):
+    if _scheme(value) in schemes and not _SPACE.search(value):
         return None
     if callback:
         return "must be an https link"
