@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check generated manifests constraints mcpb package interop interop-frameworks
+.PHONY: help demo picture test check ci tokens bench bench-check generated models-check manifests constraints mcpb package interop interop-frameworks
 .PHONY: hooks clean
 
 help: ## Show what can be made
@@ -47,6 +47,9 @@ generated: $(DEV) manifests ## Write what is made of the code: schema snapshots,
 
 tokens: $(DEV) ## Show what the list of tools costs an agent, tool by tool, and its budget
 	$(BIN)/python -m tests.tokens
+
+models-check: $(DEV) ## Compare the registry with newer facts: FILE=facts.json
+	$(BIN)/python -m manifests.models_check $(FILE)
 
 manifests: $(DEV) ## Write the manifests and the README's tables anew
 	$(BIN)/python -m manifests.generate

@@ -30,6 +30,10 @@ def describe(model: Model) -> dict[str, object]:
         status=model.status,
         aliases=list(model.aliases),
         replacements=list(model.replacements),
+        superseded_by=model.superseded_by,
+        since=model.since,
+        markers=list(model.markers),
+        follow_ups=list(model.follow_ups),
         sources=list(model.sources),
         parameters={name: _parameter(parameter) for name, parameter in model.parameters.items()},
         rules=[_rule(rule) for rule in model.rules],
@@ -122,6 +126,8 @@ def _lines(model: Model) -> Iterator[str]:
         yield f"Also called: {', '.join(model.aliases)}"
     if model.replacements:
         yield f"Use instead: {', '.join(model.replacements)}"
+    if model.superseded_by:
+        yield f"Superseded by: {model.superseded_by}"
     if model.capabilities:
         yield f"Can do: {', '.join(model.capabilities)}"
     if model.status == "placeholder":
@@ -134,6 +140,10 @@ def _lines(model: Model) -> Iterator[str]:
     if model.rules:
         yield "Rules:"
         yield from (f"  {rule.message} {_mark(rule)}" for rule in model.rules)
+    if model.markers:
+        yield f"In the prompt: {', '.join(model.markers)}"
+    if model.follow_ups:
+        yield f"Its tasks go on with: {', '.join(model.follow_ups)}"
     yield from (f"Note: {note}" for note in model.notes)
     yield f"Example: {json.dumps(dict(model.example), ensure_ascii=False)}"
 
