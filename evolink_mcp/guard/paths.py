@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.guard.nearby import find_nearby
 
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # A link put there after the check is not followed; a pipe put there is not waited for.
 _NO_TRICKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+# To pass through a folder needs no right to list it: O_PATH on Linux, O_SEARCH (not in every Python) elsewhere.
+_PASS = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY)) | getattr(os, "O_CLOEXEC", 0)
 _CAN_STEP = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
+_FILE_LINK = re.compile(r"file:", re.IGNORECASE)
+_DRIVE = re.compile(r"/*([A-Za-z])[:|](?=[/\\]|$)")
+WINDOWS = os.name == "nt"
 
 
 def open_allowed(
@@ -26,6 +34,7 @@ def open_allowed(
     nothing on the way can be swapped; kind and size are read off the open file.
 
     Args:
+        path: A path, ``~`` included, or a ``file:`` link. Where nothing has its name, one that looks the same counts.
         name: The parameter the path came in, for the error.
 
     Raises:
@@ -34,12 +43,18 @@ def open_allowed(
     shown = repr(path if len(path) <= 200 else f"{path[:199]}…")
     if not folders:
         raise _refused(f"{name}: no folder is open for uploads, so {shown} cannot be read.", folders)
-    if os.name == "nt" and path[:2] in ("\\\\", "//", "\\/", "/\\"):
+    local = as_path(path)
+    if local is None or (WINDOWS and local[:2] in ("\\\\", "//", "\\/", "/\\")):
         # Only to look at such a path would send the user's login to the machine it names.
         raise _refused(f"{name}: {shown} is on another machine.", folders)
     try:
-        real = Path(path).expanduser().resolve()
+        written = Path(local).expanduser()
+        real = written.resolve()
         roots = [folder.resolve() for folder in folders]
+        nearest = ""
+        if not real.exists():
+            found, nearest = find_nearby(written, [*folders, *roots])
+            real = found.resolve() if found else real
     except (OSError, RuntimeError, ValueError):
         raise _refused(f"{name}: there is no readable file at {shown}.", folders) from None
     root = next((root for root in roots if real.is_relative_to(root)), None)
@@ -48,10 +63,7 @@ def open_allowed(
     try:
         handle = _open_below(root, real)
     except FileNotFoundError:
-        missing = f"{name}: there is no file at {shown}."
-        if not Path(path).is_absolute() and not path.startswith("~"):
-            missing += f" A relative path starts at {Path.cwd()}."
-        raise _refused(missing, folders) from None
+        raise _refused(_missing(f"{name}: there is no file at {shown}.", written, nearest), folders) from None
     except OSError as error:
         raise _refused(f"{name}: {shown} cannot be read ({error.strerror}).", folders) from None
     about = os.fstat(handle)
@@ -68,15 +80,49 @@ def open_allowed(
     return io.FileIO(handle, "rb"), real, about.st_size
 
 
+def as_path(text: str) -> str | None:
+    """The path that a text is; of a ``file:`` link in any of its forms, the one it leads to.
+
+    ``file:///a``, ``file:/a``, ``file://localhost/a``, ``file:a``, ``file:///C:/a``, ``file://C:/a``, ``file:///C|/a``,
+    ``file://~/a``, percent-encoded or not, in UTF-8 or in any other bytes.
+
+    Returns:
+        ``None`` for a link to another machine.
+    """
+    match = _FILE_LINK.match(text)
+    if match is None:
+        return text
+    # Characters that end the path of other links (? and #) are parts of names here, where nobody encoded them.
+    path = os.fsdecode(unquote_to_bytes(text[match.end() :].encode("utf-8", "surrogateescape")))
+    if drive := _DRIVE.match(path):
+        return f"{drive[1]}:{path[drive.end() :]}"
+    if path.startswith("//"):
+        host, slash, rest = path[2:].partition("/")
+        if host.lower() not in ("", "localhost", "127.0.0.1", "~"):
+            return None
+        path = f"~/{rest}" if host == "~" else f"{slash}{rest}"
+        if drive := _DRIVE.match(path):
+            return f"{drive[1]}:{path[drive.end() :]}"
+    return path[1:] if path.startswith("/~/") else path
+
+
+def _missing(what: str, written: Path, nearest: str) -> str:
+    if nearest:
+        what += f" The nearest name is {nearest!r}."
+    if not written.is_absolute():
+        what += f" A relative path starts at {Path.cwd()}."
+    return what
+
+
 def _open_below(root: Path, real: Path) -> int:
     """Opens ``real``, which lies below ``root`` (or is it), from folder to folder without following a link."""
     steps = real.relative_to(root).parts
     if not _CAN_STEP or not steps:
         return os.open(real, _READ | _NO_TRICKS)
-    folder = os.open(root, _READ | os.O_DIRECTORY)
+    folder = os.open(root, _PASS | os.O_DIRECTORY)
     try:
         for step in steps[:-1]:
-            below = os.open(step, _READ | os.O_DIRECTORY | _NO_TRICKS, dir_fd=folder)
+            below = os.open(step, _PASS | os.O_DIRECTORY | _NO_TRICKS, dir_fd=folder)
             os.close(folder)
             folder = below
         return os.open(steps[-1], _READ | _NO_TRICKS, dir_fd=folder)

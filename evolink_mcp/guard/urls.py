@@ -28,8 +28,8 @@ _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-
 # What some program takes for a link, once the blanks that URL parsers skip are gone: a scheme with slashes of either
 # kind, a host without a scheme, a scheme that needs no slashes, and protocols around a link (concat:http://…).
 _LINK = re.compile(
-    r"(?:[a-z][a-z0-9+.-]*:)?[/\\]{2,}[^\s/\\]"
-    r"|[a-z][a-z0-9+.-]*:[/\\]"
+    r"(?:[a-z][a-z0-9+.-]+:)?[/\\]{2,}[^\s/\\]"
+    r"|[a-z][a-z0-9+.-]+:[/\\]"  # one letter is a drive of Windows
     r"|(?:https?|wss?|s?ftps?|file|gopher|dict|ldaps?|smb|scp|javascript|view-source|jar|blob|rtsp|rtmps?|tcp|udp):\S"
     r"|[!-~]*://",
     re.IGNORECASE,

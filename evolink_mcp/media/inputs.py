@@ -9,17 +9,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, cast
-from urllib.parse import unquote, urlsplit
 
 import anyio
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller
+from evolink_mcp.guard.urls import is_linklike
 from evolink_mcp.media.kinds import safe
 from evolink_mcp.media.uploads import LocalFile, Upload
 
 MAX_LOCAL_FILES = 20
 MAX_UPLOADS = 3
+MAX_PATH_LENGTH = 4096
 # Nothing answers here (RFC 6761): it stands for a local file until that is uploaded.
 _STAND_IN = "https://local.invalid/"
 
@@ -174,17 +175,12 @@ def _replaced(value: object, name: str, link_names: frozenset[str], add: Callabl
 
 
 def _local_path(text: str) -> str | None:
-    """The path that a text is, ``file:`` links included; ``None`` for links, data URLs and what no path is."""
-    scheme = text[:5].lower()
-    if scheme == "file:":
-        try:
-            parts = urlsplit(text)
-        except ValueError:
-            return text
-        return unquote(parts.path) if parts.netloc in ("", "localhost") else text
-    if scheme == "data:" or "://" in text[:16] or not text or len(text) > 4096 or not text.isprintable():
+    """The path or ``file:`` link that a text is; ``None`` for other links, data URLs and what no path is."""
+    if not text or len(text) > MAX_PATH_LENGTH or "\0" in text or text[:5].lower() == "data:":
         return None
-    return text
+    if text[:5].lower() == "file:" or text[:1] in "/\\~":
+        return text
+    return None if is_linklike(text) else text
 
 
 def _linked(value: object, links: Mapping[str, str]) -> object:

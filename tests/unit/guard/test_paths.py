@@ -33,8 +33,20 @@ GOOD = {
     "{beside}/way-in/inner-chain.png": "deep/b.png",
     "{beside}/way-in/../open/a.png": "a.png",
     "{beside}/open-not/../open/a.png": "a.png",
+    "file://{open}/a.png": "a.png",
+    "file:{open}/a.png": "a.png",
+    "FILE://localhost{open}/a.png": "a.png",
+    "file://{open}/deep/er/c%20d%20%C3%A9%20%E7%8C%AB.png": "deep/er/c d é 猫.png",
+    "file://{open}/deep/er/c d é 猫.png": "deep/er/c d é 猫.png",
+    "file://{open}/deep/../a.png": "a.png",
 }
 HOSTILE = [
+    "file://other-host{open}/a.png",
+    "file://{open}/%2e%2e/private.txt",
+    "file://{open}/link.png",
+    "file:",
+    "file://",
+    "file:///%00",
     "",
     ".",
     "..",
@@ -97,7 +109,6 @@ HOSTILE = [
     "{open}/a%2epng",
     "{open}/%2e%2e/private.txt",
     "{open}/..\\private.txt",
-    "file://{open}/a.png",
     "~/.ssh/id_rsa",
     "~root/.ssh/id_rsa",
     "~nobody-here/a.png",
@@ -188,7 +199,7 @@ def test_a_folder_that_is_not_there_opens_nothing(folder: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="this shows the other platforms what Windows does")
 def test_paths_to_other_machines_are_not_even_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths.os, "name", "nt")
+    monkeypatch.setattr(paths, "WINDOWS", True)
     for path in ("\\\\host\\share\\a.png", "//host/share/a.png", "\\/host/a", "/\\host/a"):
         with pytest.raises(Refused, match="on another machine"):
             opened(path, folder)

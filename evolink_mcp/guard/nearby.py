@@ -1,0 +1,73 @@
+"""Files whose names were changed on their way here: by a host, a model, or our own answers.
+
+macOS puts U+202F into the names of screenshots, hosts make it a plain space. Unicode writes ``é`` in two ways, and file
+systems keep one of them. Direction marks, joiners and bytes that are no text are lost or replaced where a path is
+shown. So a name that is not there stands for the one name in its folder that looks the same.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from evolink_mcp.guard.text import REPLACEMENT
+
+MAX_NAMES = 5_000  # of a folder, that are compared
+MAX_GUESSES = 1_000  # of these, that a nearest name is chosen from
+
+
+def find_nearby(path: Path, roots: Sequence[Path]) -> tuple[Path | None, str]:
+    """The file below one of the ``roots`` that looks like ``path``; else the nearest name in the last folder reached.
+
+    Nothing outside the roots is looked at, and nothing in a folder that may be passed but not listed.
+    """
+    parts = Path(os.path.abspath(path)).parts
+    for root in roots:
+        length = len(root.parts)
+        if list(map(_fold, root.parts)) == list(map(_fold, parts[:length])):
+            return _walk(root, parts[length:])
+    return None, ""
+
+
+def _walk(root: Path, steps: Sequence[str]) -> tuple[Path | None, str]:
+    place = root
+    for step in steps:
+        if not os.path.lexists(place / step):
+            if not place.resolve().is_relative_to(root.resolve()):  # a link leads out of it
+                return None, ""
+            names = _names(place)
+            alike = [name for name in names if _fold(name) == _fold(step)]
+            if len(alike) != 1:
+                nearest = alike or difflib.get_close_matches(step, names[:MAX_GUESSES], 1, 0.6)
+                return None, str(place / nearest[0]) if nearest else ""
+            step = alike[0]
+        place = place / step
+    return place, ""
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for _, entry in zip(range(MAX_NAMES), entries, strict=False)]
+    except OSError:
+        return []
+
+
+def _fold(name: str) -> str:
+    """A name as it looks: one form of composed letters, one kind of space, nothing invisible, nothing unreadable."""
+    return "".join(map(_seen, unicodedata.normalize("NFC", name)))
+
+
+def _seen(character: str) -> str:
+    match unicodedata.category(character):
+        case "Zs" | "Zl" | "Zp":
+            return " "
+        case "Cf" | "Cc":
+            return " " if character.isspace() else ""
+        case "Cs":
+            return REPLACEMENT
+        case _:
+            return character
