@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from evolink_mcp.doctor import local, network
+from evolink_mcp.doctor import local, network, surroundings
 from evolink_mcp.doctor.configured import configured, settings_of
 from evolink_mcp.doctor.report import Check, Report
 from evolink_mcp.errors import EvolinkError, SettingsError
@@ -55,4 +55,8 @@ def _by_settings(env: Mapping[str, str]) -> Iterator[Check]:
     if settings.sandbox:
         yield Check("gateway", "ok", "the built-in sandbox is used; EvoLink itself was not asked")
         return
-    yield from network.ask(settings)
+    yield from surroundings.proxy_checks(env)
+    trust = list(surroundings.certificate_checks(env))
+    yield from trust
+    if all(check.level != "wrong" for check in trust):
+        yield from network.ask(settings)

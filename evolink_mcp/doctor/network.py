@@ -68,7 +68,13 @@ async def _reach(transport: Transport, url: str, variable: str) -> Check:
                 pass
     except TimeoutError:
         pass
-    except (httpx2.HTTPError, httpx2.StreamError) as error:
+    except (
+        httpx2.HTTPError,
+        httpx2.StreamError,
+        httpx2.InvalidURL,
+        ImportError,
+        ValueError,
+    ) as error:  # the proxy's too
         reason = str(error) or type(error).__name__
     else:
         host = urlsplit(url).netloc

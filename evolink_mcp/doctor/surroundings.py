@@ -1,0 +1,61 @@
+"""Checks of what the environment says about the network: certificates and proxies. Nothing is asked."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from evolink_mcp.doctor.report import Check
+from evolink_mcp.gateway import certificates
+
+PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+HTTP_SCHEMES = ("http", "https")
+SOCKS_SCHEMES = ("socks5", "socks5h")
+IGNORED_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")  # of other programs
+
+
+def certificate_checks(env: Mapping[str, str]) -> Iterator[Check]:
+    """The certificates that the environment names in place of the system's."""
+    if problem := certificates.certificate_problem(env):
+        name = problem.split()[0]
+        yield Check("certificates", "wrong", problem, f"Correct {name} or unset it; no host can be reached like this.")
+        return
+    name = next((each for each in certificates.VARIABLES if env.get(each)), "")
+    other = next((each for each in IGNORED_BUNDLES if env.get(each)), "")
+    if name:
+        yield Check("certificates", "ok", f"those of {name}: {env[name]}")
+    elif other:
+        text = f"{other} is set, and only SSL_CERT_FILE and SSL_CERT_DIR are read here"
+        yield Check("certificates", "note", text, f"If hosts cannot be reached, set SSL_CERT_FILE to {env[other]}.")
+
+
+def proxy_checks(env: Mapping[str, str]) -> Iterator[Check]:
+    """The proxies that requests to the gateway go through. No password is shown."""
+    for name in PROXIES:
+        value = env.get(name.lower()) or env.get(name, "")
+        if not value:
+            continue
+        problem = _proxy_problem(value)
+        if problem:
+            yield Check("proxy", "wrong", f"{name} is {value}: {problem}", f"Correct {name} or unset it.")
+        else:
+            yield Check("proxy", "ok", f"{name} is {value}")
+    exempt = env.get("no_proxy") or env.get("NO_PROXY", "")
+    if exempt and any(env.get(name) or env.get(name.lower()) for name in PROXIES):
+        yield Check("proxy", "ok", f"NO_PROXY is {exempt}; hosts on this machine are always exempt")
+
+
+def _proxy_problem(value: str) -> str:
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")  # as the HTTP client reads it
+        host, _ = parts.hostname, parts.port  # raises where the port is no number
+    except ValueError:
+        return "it is not a URL"
+    if not host:
+        return "it names no host"
+    if parts.scheme in SOCKS_SCHEMES:
+        missing = importlib.util.find_spec("socksio") is None
+        return "a SOCKS proxy needs a package: pip install 'httpx2[socks]'" if missing else ""
+    known = (*HTTP_SCHEMES, *SOCKS_SCHEMES)
+    return "" if parts.scheme in HTTP_SCHEMES else f"its scheme is none of {', '.join(known)}"
