@@ -7,8 +7,8 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check generated models-check manifests constraints mcpb package interop interop-frameworks
-.PHONY: hooks clean
+.PHONY: help demo picture test check ci tokens bench bench-check generated models-check manifests constraints mcpb
+.PHONY: package interop interop-frameworks mutants hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -76,6 +76,9 @@ bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other serv
 
 bench-check: $(DEV) ## Hold the budgets of speed and footprint, as ratios in one run
 	$(BIN)/python -m benchmarks --check
+
+mutants: $(DEV) ## Change the code line by line for ten minutes, and show what no test notices (ROOMS="jobs gateway guard")
+	$(BIN)/python -m tests.mutants $(ROOMS)
 
 hooks: $(DEV) ## Run the checks before every commit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit
