@@ -65,7 +65,7 @@ def names(value: object) -> Iterator[str]:
         yield str(value)
 
 
-@pytest.mark.parametrize("name", [path.name for path in sorted(DEPLOY.glob("*.yaml"))])
+@pytest.mark.parametrize("name", ["compose.yaml", "kubernetes.yaml"])
 def test_manifests_name_this_version_and_only_variables_that_are_read(name: str) -> None:
     texts = [text for document in documents(name) for text in names(document)]
     images = {text for text in texts if re.search(r"(^|/)evolink-mcp:\S+$", text)}
@@ -148,6 +148,32 @@ def test_the_compose_file_starts_two_replicas_that_share_their_state() -> None:
     assert "state" in services
     assert services["balancer"]["ports"] == ["127.0.0.1:8080:8080"]
     assert (REPOSITORY / "Dockerfile").exists()
+
+
+def test_the_store_keeps_its_log_on_a_volume() -> None:
+    (compose,) = documents("compose.yaml")
+    state = compose["services"]["state"]
+    (store,) = [each for each in documents("kubernetes-store.yaml") if each["kind"] == "StatefulSet"]
+    (valkey,) = store["spec"]["template"]["spec"]["containers"]
+    for command in (state["command"], valkey["args"]):
+        assert command[command.index("--appendonly") + 1] == "yes"
+        assert command[command.index("--maxmemory-policy") + 1] == "volatile-ttl"
+    assert state["image"] == valkey["image"]
+    assert state["volumes"] == ["state:/data"]
+    assert "state" in compose["volumes"]
+    (claim,) = store["spec"]["volumeClaimTemplates"]
+    assert valkey["volumeMounts"] == [{"name": claim["metadata"]["name"], "mountPath": "/data"}]
+
+
+def test_the_store_of_the_cluster_is_reached_by_the_replicas_alone() -> None:
+    store = {each["kind"]: each for each in documents("kubernetes-store.yaml")}
+    labels = store["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    assert store["StatefulSet"]["spec"]["selector"]["matchLabels"] == labels
+    assert store["Service"]["spec"]["selector"] == labels
+    assert store["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"] == labels
+    (deployment,) = of_kind("Deployment")
+    ((rule,),) = [each["from"] for each in store["NetworkPolicy"]["spec"]["ingress"]]
+    assert rule["podSelector"]["matchLabels"] == deployment["spec"]["template"]["metadata"]["labels"]
 
 
 def test_the_site_knows_every_endpoint_and_never_repeats_what_was_sent() -> None:

@@ -26,7 +26,7 @@ from evolink_mcp.tools.audit import CallRecord
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http import health
 from evolink_mcp.transports.http.allowlists import AllowLists
-from evolink_mcp.transports.http.auth import SCOPE, authenticator
+from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, no_oauth
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
@@ -95,6 +95,8 @@ class HttpApplication:
         path, headers = endpoint_of(scope), Headers(scope=scope)
         if path in PROBES:
             answer = await self._probe(path, scope["method"])
+        elif path in OAUTH_PATHS:
+            answer = no_oauth(self._options.auth)
         elif path not in MCP or (self.sse is None and path != "/mcp"):
             answer = refusal(404, "not_found", "There is nothing here.", next_step=f"Use {self._endpoints(scope)}.")
         else:

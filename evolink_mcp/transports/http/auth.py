@@ -12,11 +12,12 @@ import hmac
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.settings import Settings, Token
+from evolink_mcp.settings.placeholders import unfilled
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.options import Auth
 from evolink_mcp.transports.http.refusals import refusal
@@ -25,6 +26,8 @@ KEY_HEADER = "x-evolink-key"
 MAX_SECRET = 512
 SCOPE = "evolink.credential"  # where the application leaves the caller for the tools
 CHALLENGE = {"www-authenticate": 'Bearer realm="evolink-mcp"'}
+# What clients ask for that take a 401 as an invitation to sign in: RFC 7591, RFC 6749, where the SDKs look for it.
+OAUTH_PATHS = ("/register", "/authorize", "/token")
 
 Authenticate = Callable[[Headers], Credential | Response]
 
@@ -41,17 +44,36 @@ def authenticator(auth: Auth, settings: Settings) -> Authenticate:
             return lambda _: operator
 
 
+def how_to_call(auth: Auth) -> str:
+    """One sentence: what a caller sends to be let in."""
+    header = "as the header 'Authorization: Bearer {}' (in mcp-remote: --header)"
+    match auth:
+        case "passthrough":
+            return f"Send your EvoLink key {header.format('<your EvoLink key>')} or 'X-EvoLink-Key'. Keys: {KEYS_PAGE}"
+        case "token":
+            return f"Send a token from this server's operator {header.format('<token>')}."
+        case "none":
+            return "Send no credential: whoever reaches this server is its operator."
+
+
+def no_oauth(auth: Auth) -> Response:
+    """The answer to a client that wants to register or to sign in, in the form of OAuth errors, which it shows."""
+    description = f"There is no OAuth on this server. {how_to_call(auth)}"
+    body = {"error": "access_denied", "error_description": description}
+    return JSONResponse(body, 404, {"cache-control": "no-store"})
+
+
 def _passthrough(headers: Headers) -> Credential | Response:
     bearer, named = _bearer(headers), headers.getlist(KEY_HEADER)
     keys = {each.strip() for each in (*bearer, *named)}
     key = keys.pop() if keys else ""
     if keys:
         return _unauthorized("Two different keys were given.", "Send one, in Authorization or in X-EvoLink-Key.")
+    if placeholder := unfilled(key):
+        return _unfilled("key", placeholder, "passthrough")
     if not _usable(key):
-        return _unauthorized(
-            "This server needs your own EvoLink key with every request" + (", and this is none." if key else "."),
-            f"Send it as 'Authorization: Bearer <your EvoLink key>' or as 'X-EvoLink-Key'. Keys: {KEYS_PAGE}",
-        )
+        message = "This server needs your own EvoLink key with every request" + (", and this is none." if key else ".")
+        return _unauthorized(f"{message} There is no OAuth here.", how_to_call("passthrough"))
     return Credential(key, owner_of(key))
 
 
@@ -65,10 +87,10 @@ def _by_token(tokens: tuple[Token, ...], key: str | None) -> Authenticate:
             if hmac.compare_digest(token.digest, digest):
                 match = token
         if match is None or not _usable(presented):
-            return _unauthorized(
-                "This server needs a token" + (", and this one is not valid." if bearers else "."),
-                "Send 'Authorization: Bearer <token>', with a token from this server's operator.",
-            )
+            if placeholder := unfilled(presented):
+                return _unfilled("token", placeholder, "token")
+            message = "This server needs a token" + (", and this one is not valid." if bearers else ".")
+            return _unauthorized(f"{message} There is no OAuth here.", how_to_call("token"))
         return Credential(key, owner_of(f"token {presented}"), match.name, presented)
 
     return check
@@ -82,6 +104,11 @@ def _bearer(headers: Headers) -> list[str]:
 
 def _usable(secret: str) -> bool:
     return 0 < len(secret) <= MAX_SECRET and secret.isascii() and secret.isprintable() and " " not in secret
+
+
+def _unfilled(credential: str, placeholder: str, auth: Auth) -> Response:
+    message = f"The {credential} is a placeholder that your client did not fill in: {placeholder[:60]!r}."
+    return _unauthorized(message, how_to_call(auth))
 
 
 def _unauthorized(message: str, next_step: str) -> Response:
