@@ -71,7 +71,7 @@ def _stdio(
     *, sandbox: bool, upload_dirs: list[str] | None, toolsets: tuple[Toolset, ...] | None, read_only: bool
 ) -> int:
     from evolink_mcp.errors import SettingsError
-    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
 
     folders = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
@@ -100,7 +100,7 @@ def _stdio(
 
 def _http(arguments: argparse.Namespace) -> int:
     from evolink_mcp.errors import SettingsError
-    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
     from evolink_mcp.transports.http.options import HttpOptions
 
@@ -129,11 +129,10 @@ def _http(arguments: argparse.Namespace) -> int:
 
     import anyio
 
-    from evolink_mcp.transports.http.logs import formatter_of, limit_repeats
+    from evolink_mcp.transports.http.logs import limit_repeats
     from evolink_mcp.transports.http.serve import run_http
 
-    formatter = formatter_of(arguments.log_format, settings.api_key)
-    set_up_logging(settings.log_level, formatter=formatter)
+    set_up_logging(settings.log_level, settings.api_key, json_lines=arguments.log_format == "json")
     limit_repeats()
     warn_of_ignored(settings)
     try:
@@ -165,7 +164,7 @@ def _demo(out: Path, picture: Path | None) -> int:
 def _sandbox(port: int) -> int:
     if missing := _missing_extras():
         return _fail(missing)
-    from evolink_mcp.guard.secrets import set_up_logging
+    from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.sandbox.config import SandboxConfig
     from evolink_mcp.sandbox.serve import serve_forever
 

@@ -6,6 +6,7 @@ from mcp.server.mcpserver import MCPServer
 
 from evolink_mcp import __version__
 from evolink_mcp.sdk.offer import offer_only
+from evolink_mcp.sdk.outgoing import clean_answers
 from evolink_mcp.sdk.startup_logging import own_logging
 from evolink_mcp.tools import prompts, toolsets
 from evolink_mcp.tools.app import App
@@ -26,7 +27,11 @@ def create_server(app: App) -> MCPServer:
             instructions=toolsets.instructions(names, app.settings),
             tools=tools,
             log_level=app.settings.log_level,
-            middleware=[offer_only(toolsets.narrow(offer, tools)), prompts.refuse_bad_prompts(offered)],
+            middleware=[
+                clean_answers(app.secrets_of),
+                offer_only(toolsets.narrow(offer, tools)),
+                prompts.refuse_bad_prompts(offered),
+            ],
             subscriptions=False,
         )
     add_resources(server, app)

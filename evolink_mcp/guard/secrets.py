@@ -1,23 +1,32 @@
-"""Keeps keys out of the logs, and says who a key is without it."""
+"""Keeps secrets out of whatever leaves this process, and says who a key is without it."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
+import html
+import math
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
+from typing import cast
+
+from evolink_mcp.guard.text import clean_text
 
 HIDDEN = "***"
+# A shorter key is a syllable of ordinary words ("task"): it is hidden only where the text speaks of a credential.
+MIN_SECRET_CHARACTERS = 8
+MAX_DEPTH = 60  # of what is cleaned; JSON readers give up at depths like this
 _PATTERNS = (
     re.compile(r"(?i)(bearer\s+)[^\s'\",]+"),
     re.compile(r"\b(sk-)[A-Za-z0-9_-]{6,}"),
 )
+_CREDENTIAL_WORDS = r"key|token|bearer|authorization|secret|password|credential"
+_ESCAPES = re.compile(r"[\\%&]")
 
-
-# What the call under way must not have shown: its caller's own key or token.
-_secrets_of_call: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_call", default=())
+# What must not be shown while a request is handled: its caller's own key or token, and the operator's.
+_secrets_of_request: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_request", default=())
 
 
 def fingerprint(secret: str) -> str:
@@ -27,44 +36,83 @@ def fingerprint(secret: str) -> str:
 
 @contextmanager
 def hiding(secrets: tuple[str, ...]) -> Generator[None]:
-    """Hides ``secrets`` in whatever is logged inside the block, and in the tasks it starts."""
-    token = _secrets_of_call.set(secrets)
+    """Hides ``secrets`` in whatever is cleaned or logged inside the block, and in the tasks it starts."""
+    token = _secrets_of_request.set(secrets)
     try:
         yield
     finally:
-        _secrets_of_call.reset(token)
+        _secrets_of_request.reset(token)
 
 
 def redact(text: str, *keys: str | None) -> str:
-    """``text`` with the given keys, those of the call under way, and whatever looks like a key, hidden."""
-    for key in (*keys, *_secrets_of_call.get()):
-        if key:
-            text = text.replace(key, HIDDEN)
+    """``text`` without the given keys, those of the request under way, and whatever looks like a key."""
+    text = hide(text, *keys)
     for pattern in _PATTERNS:
         text = pattern.sub(rf"\g<1>{HIDDEN}", text)
     return text
 
 
-class RedactingFormatter(logging.Formatter):
-    """Formats a record, tracebacks included, with secrets hidden."""
-
-    def __init__(self, *keys: str | None) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._keys = keys
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record), *self._keys)
+def hide(text: str, *keys: str | None) -> str:
+    """``text`` without the given keys and those of the request under way, however they are escaped."""
+    for key in (*keys, *_secrets_of_request.get()):
+        if key:
+            text = _hider(key)(text)
+    return text
 
 
-def set_up_logging(level: str, *keys: str | None, formatter: logging.Formatter | None = None) -> None:
-    """Sends all logs to stderr, redacted. Libraries below us speak from WARNING on.
+def clean(value: object, *keys: str | None) -> object:
+    """A JSON value that can be encoded and shown: without secrets, control characters and numbers JSON lacks.
 
-    A ``formatter`` of one's own has to redact by itself.
+    Names in objects are cleaned like values. Whatever lies deeper than ``MAX_DEPTH`` becomes "…".
     """
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter or RedactingFormatter(*keys))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    for noisy in ("httpx2", "httpcore2", "mcp", "uvicorn", "sse_starlette", "PIL", "libav"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    return _clean(value, lambda text: clean_text(hide(text, *keys)), MAX_DEPTH)
+
+
+def _clean(value: object, text: Callable[[str], str], depth: int) -> object:
+    match value:
+        case str():
+            return text(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case dict() | list() if depth <= 0:
+            return "…"
+        case dict():
+            items = cast("dict[object, object]", value).items()
+            return {text(str(name)): _clean(part, text, depth - 1) for name, part in items}
+        case list():
+            return [_clean(part, text, depth - 1) for part in cast("list[object]", value)]
+        case _:
+            return value
+
+
+@lru_cache(maxsize=512)
+def _hider(secret: str) -> Callable[[str], str]:
+    """Removes one secret from texts."""
+    if len(secret) < MIN_SECRET_CHARACTERS:
+        short = re.compile(
+            rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){re.escape(secret)}(?![A-Za-z0-9_-])"
+        )
+        return lambda text: short.sub(rf"\1\2{HIDDEN}", text)
+    spellings = sorted({secret, clean_text(secret)} - {""}, key=len, reverse=True)
+    escaped = re.compile("".join(map(_any_spelling, secret)))
+
+    def hide_long(text: str) -> str:
+        for spelling in spellings:
+            text = text.replace(spelling, HIDDEN)
+        return escaped.sub(HIDDEN, text) if _ESCAPES.search(text) else text
+
+    return hide_long
+
+
+def _any_spelling(character: str) -> str:
+    """A pattern of one character as JSON, Python, URLs and HTML write it, escaped once or more often."""
+    plain = rf"\\*{re.escape(character)}"
+    try:
+        utf8, utf16 = character.encode(), character.encode("utf-16-be")
+    except UnicodeEncodeError:  # half a surrogate pair
+        return plain
+    quoted = "".join(f"%{byte:02x}" for byte in utf8)
+    escaped = "".join(rf"\\+u{high:02x}{low:02x}" for high, low in zip(utf16[::2], utf16[1::2], strict=True))
+    number = ord(character)
+    entity = f"&#0*{number};|&#x0*{number:x};|{re.escape(html.escape(character))}"
+    return rf"(?:{plain}|(?i:{quoted}|{escaped}|\\+u{number:08x}|\\+x{number:02x}|{entity}))"

@@ -19,6 +19,7 @@ from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.limits import Limits
+from evolink_mcp.jobs.memory import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.state import State, state_of
 from evolink_mcp.jobs.submit import Submits
@@ -111,6 +112,18 @@ class App:
         for problem in registry.overlay_problems:
             logger.warning("EVOLINK_MODELS_FILE: %s", problem)
         return registry
+
+    def credential_of(self, request: object) -> Credential:
+        """Who sent a request of the transport."""
+        if self.identify is not None:
+            return self.identify(request)
+        key = self.settings.api_key
+        return Credential(key, owner_of(key) if key else "")
+
+    def secrets_of(self, request: object) -> tuple[str, ...]:
+        """What an answer to this request must not show."""
+        secrets = (self.settings.api_key, *self.credential_of(request).secrets)
+        return tuple(dict.fromkeys(secret for secret in secrets if secret))
 
     def default_model(self, kind: Literal["image", "video", "text"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""

@@ -14,7 +14,7 @@ from mcp.server.mcpserver import Context
 
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange
-from evolink_mcp.jobs.memory import owner_of
+from evolink_mcp.guard.secrets import clean
 from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
@@ -36,10 +36,7 @@ class Call:
     @cached_property
     def credential(self) -> Credential:
         """Who calls."""
-        if self.app.identify is not None:
-            return self.app.identify(self._context.request_context.request)
-        key = self.app.settings.api_key
-        return Credential(key, owner_of(key) if key else "")
+        return self.app.credential_of(self._context.request_context.request)
 
     @property
     def caller(self) -> Caller:
@@ -102,4 +99,4 @@ class Call:
 
     async def _report(self, progress: float, message: str) -> None:
         """Sends the progress (of 100) to a client that asked for it."""
-        await self._context.report_progress(progress, 100.0, message)
+        await self._context.report_progress(progress, 100.0, str(clean(message)))

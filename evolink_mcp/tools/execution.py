@@ -1,11 +1,10 @@
-"""One tool call from its arguments to its answer: admission, audit, the call itself, rendering, redaction.
+"""One tool call from its arguments to its answer: admission, audit, the call itself, rendering.
 
-Every error becomes a text here, and nowhere else.
+Every error becomes a text here, and nowhere else. What must not leave is removed behind it, in ``sdk.outgoing``.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import time
@@ -16,10 +15,11 @@ from typing import Any
 
 from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, ContentBlock, TextContent
+from mcp_types import CallToolResult, TextContent
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
-from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
+from evolink_mcp.guard.secrets import redact
+from evolink_mcp.guard.text import one_line
 from evolink_mcp.jobs.recovery import NEVER_BLINDLY
 from evolink_mcp.sdk.arguments import InvalidArguments, check_arguments
 from evolink_mcp.sdk.tool import StrictTool
@@ -28,12 +28,14 @@ from evolink_mcp.settings.table import API_KEY, UPLOAD_DIRS
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.audit import CallRecord, outcome_of
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import View, flat, quote_labels
 
 logger = logging.getLogger(__name__)
 
 # The settings that decide about an error, by its code.
 SETTING_OF = {"missing_api_key": API_KEY, "file_refused": UPLOAD_DIRS}
+MAX_CODE_CHARACTERS = 200
+MAX_NEXT_CHARACTERS = 4_000
 _TASK_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -50,22 +52,22 @@ async def execute(
 ) -> CallToolResult:
     """Answers a call of ``tool``; an error is an answer too."""
     call = Call(app, context)
-    with hiding(call.credential.secrets), _audit(call, tool.name, arguments, paid=paid) as record:
+    with _audit(call, tool.name, arguments, paid=paid) as record:
         try:
             await call.admit()
             view = await _run(call, tool, arguments, paid=paid)
             record.task_id = getattr(view, "task_id", None) or record.task_id
-            answer = _render(call, view)
+            answer = _render(view)
             record.outcome = "ok"
         except EvolinkError as error:
             record.outcome = outcome_of(error)
-            answer = _failed(redact(_with_setting(error, app.settings).render(paid=paid), app.settings.api_key))
+            answer = _failed(_with_setting(error, app.settings), paid=paid)
         except MCPError:
             raise
         except Exception:
             logger.exception("Tool %s failed unexpectedly", tool.name)
             record.outcome = "internal"
-            answer = _failed(_internal(tool.name, record.task_id or call.task_id).render(paid=paid))
+            answer = _failed(_internal(tool.name, record.task_id or call.task_id), paid=paid)
         return answer
 
 
@@ -145,17 +147,24 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
             )
 
 
-def _render(call: Call, view: View) -> CallToolResult:
-    """The view as text and structured content, the caller's secrets removed."""
-    structured = view.model_dump(mode="json", exclude_none=True)
-    text = view.as_text()
-    blocks: Sequence[ContentBlock] = view.blocks()
-    for secret in (call.app.settings.api_key, *call.credential.secrets):
-        if secret and secret in text:  # a gateway that echoes the key must not have it shown to an agent
-            text = text.replace(secret, HIDDEN)
-            structured = json.loads(json.dumps(structured).replace(secret, HIDDEN))
-            blocks = _without(secret, blocks)
-    return CallToolResult(content=[TextContent(type="text", text=text), *blocks], structured_content=structured)
+def _render(view: View) -> CallToolResult:
+    """The view as text and structured content."""
+    view = flat(view)
+    content = [TextContent(type="text", text=view.as_text()), *view.blocks()]
+    return CallToolResult(content=content, structured_content=view.model_dump(mode="json", exclude_none=True))
+
+
+def _failed(error: EvolinkError, *, paid: bool) -> CallToolResult:
+    """The error as an agent reads it. No foreign text in it can pass for a line of ours."""
+    safe = error.replace(
+        what=quote_labels(error.what),
+        code=one_line(error.code, MAX_CODE_CHARACTERS),
+        next_step=one_line(error.next_step, MAX_NEXT_CHARACTERS),
+        request_id=one_line(error.request_id, MAX_CODE_CHARACTERS),
+        partial=quote_labels(error.partial),
+    )
+    text = redact(safe.render(paid=paid))
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 
 def _internal(tool: str, task_id: str) -> EvolinkError:
@@ -164,11 +173,3 @@ def _internal(tool: str, task_id: str) -> EvolinkError:
     if task_id:
         next_step = f"Call check_task with task_id {task_id}. {next_step}"
     return EvolinkError(f"{tool} failed inside this server.", code="internal_error", next_step=next_step)
-
-
-def _without(secret: str, blocks: Sequence[ContentBlock]) -> list[ContentBlock]:
-    return [block.model_validate_json(block.model_dump_json().replace(secret, HIDDEN)) for block in blocks]
-
-
-def _failed(text: str) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MIN_SECRET_CHARACTERS = 8  # hiding less would garble results, and no real key is that short
-
 
 @dataclass(frozen=True)
 class Credential:
@@ -22,5 +20,4 @@ class Credential:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown to anybody."""
-        secrets = (self.key, self.presented)
-        return tuple(secret for secret in secrets if secret and len(secret) >= MIN_SECRET_CHARACTERS)
+        return tuple(secret for secret in (self.key, self.presented) if secret)

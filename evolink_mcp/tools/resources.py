@@ -5,6 +5,7 @@ Each is the structured content of the matching tool, as JSON.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -12,12 +13,12 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import media
-from evolink_mcp.guard.secrets import HIDDEN, hiding, redact
+from evolink_mcp.guard.secrets import clean, redact
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.models import models_view
 from evolink_mcp.tools.task_view import task_view
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import View, flat
 
 JSON = "application/json"
 
@@ -42,21 +43,17 @@ def add_resources(server: MCPServer, app: App) -> None:
     async def task(id: str, context: Context[Any, Any]) -> str:
         """The status of a task and, once completed, its links. Free. check_task also waits and saves."""
         call = Call(app, context)
-        with hiding(call.credential.secrets):
-            try:
-                await call.admit()
-                record = await media.read(call.caller, id)
-            except EvolinkError as error:
-                unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
-                kind = ResourceNotFoundError if unknown else ResourceError
-                raise kind(redact(error.render(paid=False), app.settings.api_key)) from None
-        text = _json(task_view(record, now=app.clock.now(), local=app.local_files))
-        for secret in call.credential.secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        try:
+            await call.admit()
+            record = await media.read(call.caller, id)
+        except EvolinkError as error:
+            unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
+            kind = ResourceNotFoundError if unknown else ResourceError
+            raise kind(redact(error.render(paid=False))) from None
+        return _json(task_view(record, now=app.clock.now(), local=app.local_files))
 
     _ = models, model, task
 
 
 def _json(view: View) -> str:
-    return view.model_dump_json(exclude_none=True)
+    return json.dumps(clean(flat(view).model_dump(mode="json", exclude_none=True)), ensure_ascii=False)

@@ -15,7 +15,7 @@ from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable
-from evolink_mcp.tools.views import View
+from evolink_mcp.tools.views import View, quote_labels
 
 DEFAULT_MAX_TOKENS = 1024
 MORE_ROOM = (
@@ -73,6 +73,8 @@ class UsageView(BaseModel):
 class TextView(View):
     """A text, or the news that it is still being written."""
 
+    multiline = frozenset({"text"})
+
     status: Literal["completed", "processing"]
     model: str
     text: str | None = None
@@ -88,7 +90,7 @@ class TextView(View):
             tokens = {"in": self.usage.input_tokens, "out": self.usage.output_tokens}
             facts += [f"{count} tokens {way}" for way, count in tokens.items() if count is not None]
         lines = [f"Text {self.status} ({', '.join(fact for fact in facts if fact)})"]
-        lines += [self.text] if self.text is not None else []
+        lines += [quote_labels(self.text)] if self.text is not None else []
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 

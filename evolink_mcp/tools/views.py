@@ -5,17 +5,28 @@ Each is complete alone, because some hosts show an agent only one of the two. Ab
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, TypeVar, cast
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
 
 from evolink_mcp.gateway.wire import Status
+from evolink_mcp.guard.text import clean_text
+
+# How our own lines begin. Foreign text of several lines must not hold one that begins so.
+_LABELS = re.compile(r"(?im)^(?=\s*(?:charged|next|note|saved|error|request id|result \d+)\s*:)")
+
+MAX_VALUE_CHARACTERS = 20_000  # of one value; longer than any link
+
+V = TypeVar("V", bound="View")
 
 
 class View(BaseModel):
-    """A tool's answer."""
+    """A tool's answer. Its texts are single lines, but for the fields named in ``multiline``."""
+
+    multiline: ClassVar[frozenset[str]] = frozenset()
 
     def as_text(self) -> str:
         """Everything an agent needs, one fact a line."""
@@ -24,6 +35,33 @@ class View(BaseModel):
     def blocks(self) -> Sequence[ContentBlock]:
         """Content beside the text."""
         return ()
+
+
+def quote_labels(text: str) -> str:
+    """Text of several lines, in which lines that look like ours are quoted."""
+    return _LABELS.sub("> ", clean_text(text))
+
+
+def flat(view: V) -> V:
+    """The view with every text on one line, whatever a gateway put into it."""
+    return view.model_copy(
+        update={name: _flat(part) for name, part in view if name not in view.multiline and part is not None}
+    )
+
+
+def _flat(value: object) -> object:
+    match value:
+        case str():
+            text = value if len(value) <= MAX_VALUE_CHARACTERS else f"{value[:MAX_VALUE_CHARACTERS]}…"
+            return clean_text(text).replace("\n", " ").replace("\t", " ")
+        case list():
+            return [_flat(part) for part in cast("list[object]", value)]
+        case dict():
+            return {_flat(name): _flat(part) for name, part in cast("dict[object, object]", value).items()}
+        case BaseModel():
+            return value.model_copy(update={name: _flat(part) for name, part in value})
+        case _:
+            return value
 
 
 def credits(number: float) -> str:

@@ -32,7 +32,7 @@ DOWN: dict[str, set[str]] = {
     "sandbox": set(),
     "media": {"gateway", "guard", "errors", "settings"},
     "jobs": {"gateway", "guard", "errors", "settings"},
-    "sdk": set(),
+    "sdk": {"guard"},
     "tools": {"sdk", "jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
     "server": {"sdk", "tools", "settings"},
     "transports": {"server", "sdk", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
@@ -119,7 +119,7 @@ def test_starting_the_server_loads_only_what_the_first_call_needs(module: str) -
 @pytest.mark.parametrize("module", ["rich", "evolink_mcp.tools.text", "evolink_mcp.tools.account", "sqlite3"])
 def test_the_program_loads_only_what_it_offers(module: str) -> None:
     code = (
-        "import sys; from evolink_mcp.guard.secrets import set_up_logging; set_up_logging('INFO');"
+        "import sys; from evolink_mcp.guard.logs import set_up_logging; set_up_logging('INFO');"
         "from evolink_mcp.settings import Settings; from evolink_mcp.tools.app import App;"
         f"from evolink_mcp.server import create_server; create_server(App(Settings()));"
         f"sys.exit({module!r} in sys.modules)"

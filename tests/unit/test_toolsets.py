@@ -85,7 +85,7 @@ def test_flags_decide_over_the_environment(
         started.append(settings)
 
     monkeypatch.setattr("evolink_mcp.transports.stdio.run_stdio", run_stdio)
-    monkeypatch.setattr("evolink_mcp.guard.secrets.set_up_logging", Mock())
+    monkeypatch.setattr("evolink_mcp.guard.logs.set_up_logging", Mock())
     monkeypatch.setenv("EVOLINK_TOOLSETS", "text")
     with pytest.raises(SystemExit):
         cli.main(arguments)

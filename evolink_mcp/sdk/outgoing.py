@@ -1,0 +1,35 @@
+"""The seam through which every answer leaves: it can be encoded, shown, and read by a host of its protocol version.
+
+The SDK sends what it is given: half a surrogate pair ends its stdio server. Middleware sees every result and every
+error of every transport, as plain JSON values. Unnecessary once ``MCPServer`` has a hook for outgoing messages;
+middleware is provisional in mcp 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+
+from evolink_mcp.guard.secrets import clean, hiding
+
+
+def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMiddleware[Any]:
+    """Middleware: answers without secrets and control characters.
+
+    ``secrets_of`` reads from the transport's request what its caller must not be shown; while the request is handled
+    the logs hide it too.
+    """
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        with hiding(secrets_of(ctx.request)):
+            try:
+                answer = await call_next(ctx)
+            except MCPError as error:
+                data = clean(error.error.data)
+                raise MCPError(error.error.code, str(clean(error.error.message)), data) from error.__cause__
+            return cast("HandlerResult", clean(answer)) if isinstance(answer, dict) else answer
+
+    return middleware

@@ -1,0 +1,99 @@
+"""Secrets are in nothing that leaves, however they are spelled, and hiding them breaks nothing else."""
+
+from __future__ import annotations
+
+import html
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evolink_mcp.guard.secrets import MAX_DEPTH, MIN_SECRET_CHARACTERS, clean, hiding, redact
+
+ODD = "pa\"ss\\wo/rd<ü>€😀'0"
+SPELLINGS = {
+    "plain": ODD,
+    "json": json.dumps(ODD)[1:-1],
+    "json in utf-8": json.dumps(ODD, ensure_ascii=False)[1:-1],
+    "json twice": json.dumps(json.dumps(ODD))[3:-3],
+    "json with capitals": json.dumps(ODD)[1:-1].replace("\\u00fc", "\\u00FC").replace("\\u20ac", "\\u20AC"),
+    "python": repr(ODD)[1:-1],
+    "python in ascii": ascii(ODD)[1:-1],
+    "url": quote(ODD, safe=""),
+    "url with slashes": quote(ODD).lower(),
+    "html": html.escape(ODD),
+    "every character as json": "".join(f"\\u{ord(each):04x}" for each in "pa") + json.dumps(ODD[2:])[1:-1],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer abc.def-123",
+        "{'authorization': 'Bearer abc.def-123'}",
+        "key sk-evo-abcdef123",
+        "my-own-key",
+    ],
+)
+def test_secrets_and_what_looks_like_one_are_hidden(text: str) -> None:
+    shown = redact(text, "my-own-key", None)
+    assert "abc" not in shown
+    assert "my-own-key" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize("spelling", list(SPELLINGS))
+def test_a_key_of_odd_characters_is_hidden_in_every_spelling(spelling: str) -> None:
+    text = f"the gateway says: {SPELLINGS[spelling]}, and goes on"
+    assert redact(text, ODD) == "the gateway says: ***, and goes on"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=MIN_SECRET_CHARACTERS, max_size=40), st.text())
+def test_no_key_survives_in_values_or_names_of_objects(key: str, text: str) -> None:
+    value = {"a": [f"{text}{key}{text}", {key: json.dumps(key)}], key: key}
+    cleaned = json.dumps(clean(value, key), ensure_ascii=False)
+    assert key not in json.dumps(cleaned, ensure_ascii=False).replace("***", "")
+    for part in (key, json.dumps(key)[1:-1]):
+        assert part not in cleaned.replace("***", "") or set(part) <= set('"{}[]:, a*')
+
+
+@pytest.mark.parametrize("key", ["t", "ta", "task", '"', "\\", "ab", "a", "pending"])
+def test_a_short_key_breaks_no_value(key: str) -> None:
+    value = {"task_id": "task-unified-1-abc", "status": "pending", "text": "a task takes a while", "kind": "image"}
+    assert clean(value, key) == value
+
+
+SPEAKING_OF_KEYS = (
+    "invalid api key {}",
+    "Incorrect API key provided: '{}'.",
+    "Bearer {}",
+    "token={}",
+    '{{"authorization": "{}"}}',
+)
+
+
+@pytest.mark.parametrize("key", ["t", "ab", "x9"])
+@pytest.mark.parametrize("text", SPEAKING_OF_KEYS)
+def test_a_short_key_is_hidden_where_the_text_speaks_of_one(key: str, text: str) -> None:
+    assert redact(text.format(key), key) == text.format("***")
+
+
+def test_the_secrets_of_a_request_are_hidden_while_it_is_handled() -> None:
+    with hiding(("presented-token",)):
+        assert clean("with presented-token") == "with ***"
+        assert redact("with presented-token") == "with ***"
+    assert clean("with presented-token") == "with presented-token"
+
+
+def test_what_json_cannot_hold_is_made_fit() -> None:
+    deep: object = "end"
+    for _ in range(MAX_DEPTH + 5):
+        deep = [deep]
+    cleaned = clean({"m\ud800": "\x1b[1mx", "n": [float("nan"), float("inf"), 1.5, None, True], "deep": deep})
+    text = json.dumps(cleaned, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    assert json.loads(text)["n"] == [None, None, 1.5, None, True]
+    assert json.loads(text)["m\ufffd"] == "x"
+    assert "…" in text
