@@ -12,6 +12,7 @@ from typing import Any
 
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
+from evolink_mcp.gateway.values import as_list, as_number, as_object, as_whole
 
 MAX_BATCH = 50
 NOT_OFFERED = frozenset({404, 405, 501})
@@ -76,7 +77,7 @@ async def list_tasks(
         and (not status or task.status == status)
         and (not model or task.model in (model, ""))
     )
-    total = wire.as_whole(wire.as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
+    total = as_whole(as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
     return Page(fitting, total, len(sent))
 
 
@@ -111,23 +112,23 @@ async def credits(caller: Caller, *, seconds: float) -> Credits | None:
 
 def _listed(reply: Reply, doing: str) -> list[Any]:
     """What stands under ``data``; null is how some gateways write an empty list."""
-    answer = wire.as_object(reply.body)
+    answer = as_object(reply.body)
     if not reply.ok or not isinstance(answer.get("data", ""), list | None):
         raise error_from(reply, doing=doing)
-    return wire.as_list(wire.as_object(reply.body)["data"])
+    return as_list(as_object(reply.body)["data"])
 
 
 def _data(reply: Reply, doing: str) -> Mapping[str, Any]:
-    answer = wire.as_object(reply.body)
-    if not reply.ok or answer.get("success") is False or not wire.as_object(answer.get("data")):
+    answer = as_object(reply.body)
+    if not reply.ok or answer.get("success") is False or not as_object(answer.get("data")):
         raise error_from(reply, doing=doing)
-    return wire.as_object(answer["data"])
+    return as_object(answer["data"])
 
 
 def _budget(value: object) -> Budget:
-    budget = wire.as_object(value)
+    budget = as_object(value)
     return Budget(
-        remaining=wire.as_number(budget.get("remaining_credits")),
-        used=wire.as_number(budget.get("used_credits")),
+        remaining=as_number(budget.get("remaining_credits")),
+        used=as_number(budget.get("used_credits")),
         unlimited=budget.get("unlimited_credits") is True,
     )

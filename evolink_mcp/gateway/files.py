@@ -11,8 +11,7 @@ from urllib.parse import quote
 from evolink_mcp.errors import GatewayError, GatewayRefused
 from evolink_mcp.gateway import problems, routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
-
-MAX_FILE_ID = 200
+from evolink_mcp.gateway.values import as_list, as_object, as_whole
 
 
 async def upload_base64(caller: Caller, data: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
@@ -37,9 +36,9 @@ async def list_files(
 ) -> tuple[list[wire.StoredFile], int | None]:
     """One page of the stored files, and how many there are in all."""
     params = {"page": str(page), "pageSize": str(page_size)}
-    data = wire.as_object(await _data(caller, "GET", routes.FILES, "listing the files", seconds, params=params))
-    files = [file for file in map(wire.parse_file, wire.as_list(data.get("files"))) if file is not None]
-    return files, wire.as_whole(data.get("total"))
+    data = as_object(await _data(caller, "GET", routes.FILES, "listing the files", seconds, params=params))
+    files = [file for file in map(wire.parse_file, as_list(data.get("files"))) if file is not None]
+    return files, as_whole(data.get("total"))
 
 
 async def quota(caller: Caller, *, seconds: float) -> wire.Quota:
@@ -65,7 +64,7 @@ async def _upload(caller: Caller, how: str, seconds: float, **content: Any) -> w
     reply = await caller.ask("POST", url, seconds=seconds, **content)
     if not _succeeded(reply):
         raise _failure(reply, "uploading the file", stores=True)
-    file = wire.parse_file(wire.as_object(reply.body).get("data"))
+    file = wire.parse_file(as_object(reply.body).get("data"))
     if file is None:
         raise GatewayError(
             "The files API answered an upload without a file id.",
@@ -83,19 +82,19 @@ async def _data(caller: Caller, method: str, route: str, doing: str, seconds: fl
     """
     reply = await caller.ask(method, caller.transport.files_url + route, seconds=seconds, **content)
     if _succeeded(reply):
-        return wire.as_object(reply.body).get("data")
+        return as_object(reply.body).get("data")
     raise _failure(reply, doing)
 
 
 def _succeeded(reply: Reply) -> bool:
-    body = wire.as_object(reply.body)
+    body = as_object(reply.body)
     return reply.ok and body.get("success") is not False and wire.parse_problem(body) is None
 
 
 def _failure(reply: Reply, doing: str, *, stores: bool = False) -> GatewayError:
     """The error of a reply; where it ``stores`` something, only a plain refusal is one."""
     problem = wire.parse_problem(reply.body)
-    code = wire.as_whole(problem.code) if problem else None
+    code = as_whole(problem.code) if problem else None
     advice = problems.FILE_ADVICE.get(code or 0)
     if problem is None or advice is None:
         return error_from(reply, doing=doing, paid=stores)

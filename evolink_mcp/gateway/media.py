@@ -9,9 +9,10 @@ from urllib.parse import quote
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
+from evolink_mcp.guard.text import one_line
 
 Media = Literal["image", "video"]
-MAX_TASK_ID = 128
 READ_SECONDS = 10.0
 
 
@@ -29,8 +30,10 @@ async def create(caller: Caller, media: Media, body: Mapping[str, object], *, se
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
     task = wire.parse_task(reply.body, reply.date)
     if task is None:
+        odd = as_line(as_object(reply.body).get("id"), 60)
         raise OutcomeUnknown(
-            f"{reply.host} answered HTTP {reply.status} without a task id.",
+            f"{reply.host} answered HTTP {reply.status} "
+            + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id."),
             status=reply.status,
             code="no_task_id",
             request_id=reply.request_id,
@@ -73,14 +76,8 @@ def check_task_id(task_id: str) -> str:
         wrong = "it is empty"
     elif len(task_id) > MAX_TASK_ID:
         wrong = f"it has {len(task_id)} characters"
-    elif (
-        not task_id.isascii()
-        or not task_id.isprintable()
-        or set(task_id) & set("/\\ ?#%")
-        or ".." in task_id
-        or task_id == "."
-    ):
-        wrong = f"{task_id[:60]!r} holds characters that no task id has"
+    elif not is_task_id(task_id):
+        wrong = f"{one_line(task_id, 60)!r} holds characters that no task id has"
     if wrong:
         raise Refused(
             f"task_id: {wrong}.",

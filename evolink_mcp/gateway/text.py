@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
+from evolink_mcp.guard.text import clean_text
 
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
+MAX_OTHER = 20  # kinds of content beside text that are named
 
 Grown = Callable[[int], None]
 
@@ -89,7 +92,7 @@ class _Stream:
         self._length = 0
         self._facts: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
-        self._other: list[str] = []
+        self._other: set[str] = set()
         self._problem: wire.Problem | None = None
         self._ended = False
 
@@ -107,7 +110,7 @@ class _Stream:
         """``error`` with what there is of the text: it may have been paid for."""
         if not self._length:
             return error
-        partial = wire.shorten(_clean("".join(self._texts)), MAX_PARTIAL)
+        partial = clean_text(_joined("".join(self._texts)))[:MAX_PARTIAL]
         return error.replace(what=f"{error.what} The text had {self._length:,} characters by then.", partial=partial)
 
     def whole(self, host: str, request_id: str) -> Message:
@@ -119,13 +122,13 @@ class _Stream:
         # Some proxies swallow the last event; a reason to stop says as much.
         if self._problem is None and (self._ended or self._facts.get("stop_reason")):
             return Message(
-                text=_clean("".join(self._texts)),
-                model=_clean(self._facts.get("model")),
-                stop_reason=_clean(self._facts.get("stop_reason")),
-                stop_sequence=_clean(self._facts.get("stop_sequence")),
-                input_tokens=wire.as_whole(self._usage.get("input_tokens")),
-                output_tokens=wire.as_whole(self._usage.get("output_tokens")),
-                other=tuple(dict.fromkeys(self._other)),
+                text=clean_text(_joined("".join(self._texts))),
+                model=as_line(self._facts.get("model")),
+                stop_reason=as_line(self._facts.get("stop_reason")),
+                stop_sequence=as_line(self._facts.get("stop_sequence")),
+                input_tokens=as_whole(self._usage.get("input_tokens")),
+                output_tokens=as_whole(self._usage.get("output_tokens")),
+                other=_kinds(self._other),
             )
         what = f"The answer of {host} stopped before its end."
         if self._problem is not None:
@@ -140,24 +143,24 @@ class _Stream:
 
     def _event(self, data: str) -> None:
         try:
-            event = wire.as_object(json.loads(data))
+            event = as_object(json.loads(data))
         except (ValueError, RecursionError):
             return
         match event.get("type"):
             case "message_start":
-                message = wire.as_object(event.get("message"))
+                message = as_object(event.get("message"))
                 self._facts.update(message)
-                self._usage.update(wire.as_object(message.get("usage")))
+                self._usage.update(as_object(message.get("usage")))
             case "content_block_start":
-                block = wire.as_object(event.get("content_block"))
+                block = as_object(event.get("content_block"))
                 if block.get("type") != "text":
-                    self._other.append(wire.shorten(wire.as_text(block.get("type")), 40))
+                    self._other.add(as_line(block.get("type"), wire.MAX_STATUS))
                 self._add(block.get("text"))
             case "content_block_delta":
-                self._add(wire.as_object(event.get("delta")).get("text"))
+                self._add(as_object(event.get("delta")).get("text"))
             case "message_delta":
-                self._facts.update(wire.as_object(event.get("delta")))
-                self._usage.update(wire.as_object(event.get("usage")))
+                self._facts.update(as_object(event.get("delta")))
+                self._usage.update(as_object(event.get("usage")))
             case "message_stop":
                 self._ended = True
             case "error":
@@ -173,24 +176,28 @@ class _Stream:
                 self._grown(self._length)
 
 
-def _clean(text: object) -> str:
-    """A string with its surrogate pairs joined, which two events may have torn apart, and without lone halves."""
-    return wire.as_text(text).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+def _joined(text: str) -> str:
+    """A text with its surrogate pairs joined, which two events may have torn apart."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _kinds(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if name))[:MAX_OTHER]
 
 
 def _parse(body: object) -> Message | None:
     """The text in an answer of plain JSON; ``None`` where it holds none."""
-    answer = wire.as_object(body)
+    answer = as_object(body)
     if not isinstance(answer.get("content"), list) or answer.get("type") == "error":
         return None
-    blocks = [wire.as_object(block) for block in wire.as_list(answer["content"])]
-    usage = wire.as_object(answer.get("usage"))
+    blocks = [as_object(block) for block in as_list(answer["content"])]
+    usage = as_object(answer.get("usage"))
     return Message(
-        text="".join(wire.as_text(block.get("text")) for block in blocks if block.get("type") == "text"),
-        model=wire.as_text(answer.get("model")),
-        stop_reason=wire.as_text(answer.get("stop_reason")),
-        stop_sequence=wire.as_text(answer.get("stop_sequence")),
-        input_tokens=wire.as_whole(usage.get("input_tokens")),
-        output_tokens=wire.as_whole(usage.get("output_tokens")),
-        other=tuple(dict.fromkeys(wire.as_text(block.get("type")) for block in blocks if block.get("type") != "text")),
+        text=clean_text("".join(as_text(block.get("text")) for block in blocks if block.get("type") == "text")),
+        model=as_line(answer.get("model")),
+        stop_reason=as_line(answer.get("stop_reason")),
+        stop_sequence=as_line(answer.get("stop_sequence")),
+        input_tokens=as_whole(usage.get("input_tokens")),
+        output_tokens=as_whole(usage.get("output_tokens")),
+        other=_kinds({as_line(block.get("type"), wire.MAX_STATUS) for block in blocks} - {"text"}),
     )

@@ -11,20 +11,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from itertools import islice
+from typing import Any, Literal
+
+from evolink_mcp.gateway.values import (
+    as_id,
+    as_line,
+    as_link,
+    as_list,
+    as_moment,
+    as_number,
+    as_object,
+    as_text,
+    as_whole,
+    nested_objects,
+)
 
 Status = Literal["pending", "processing", "completed", "failed", "cancelled", "unknown"]
 Kind = Literal["image", "video", "audio", "text"]
 
 FINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
-_STATUSES: dict[str, Status] = {
-    "pending": "pending",
-    "processing": "processing",
-    "completed": "completed",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "canceled": "cancelled",
+# The gateway's own words (S1), then those of the providers behind it, which some gateways pass on: ours first in each.
+_WORDS: dict[Status, str] = {
+    "pending": "pending queued queue in_queue submitted created accepted scheduled waiting not_start not_started",
+    "processing": "processing running in_progress started starting generating working active executing rendering",
+    "completed": "completed complete succeeded succeed success successful done finished finish",
+    "failed": "failed fail failure error errored rejected expired timeout timed_out",
+    "cancelled": "cancelled canceled cancel aborted",
 }
+_STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
+_PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
 _URL_KEYS: dict[str, Kind | None] = {
     "url": None,
@@ -35,6 +51,12 @@ _URL_KEYS: dict[str, Kind | None] = {
     "profile_picture_url": "image",
 }
 MAX_MESSAGE = 500
+MAX_WORD = 80  # codes, ids of requests
+MAX_STATUS = 40
+MAX_HINT = 200
+MAX_RESULTS = 200
+MAX_OUTPUTS = 40
+MAX_OUTPUT = 120
 
 
 @dataclass(frozen=True)
@@ -62,7 +84,7 @@ class Task:
 
     ``age`` is how many seconds old it was when the gateway answered, by the gateway's own clock.
 
-    ``made`` holds what was made that has no link (a character's name, an element's id).
+    ``outputs`` holds what was made that has no link (a character's name, an element's id).
     ``raw_status`` is the gateway's own word for the status, ``result_count`` what its list says in place of links.
     """
 
@@ -78,7 +100,7 @@ class Task:
     credits_reserved: float | None = None
     credits_used: float | None = None
     results: tuple[Result, ...] = ()
-    made: tuple[tuple[str, str], ...] = ()
+    outputs: tuple[tuple[str, str], ...] = ()
     result_count: int | None = None
     error: Problem | None = None
 
@@ -112,41 +134,6 @@ class Quota:
     user_group: str = ""
 
 
-def as_object(value: object) -> Mapping[str, Any]:
-    """``value`` where it is a JSON object, else an empty one."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list[Any]:
-    """``value`` where it is a JSON array, else an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
-
-
-def as_text(value: object) -> str:
-    """``value`` where it is a string or a number, as a string, else ""."""
-    if isinstance(value, str):
-        return value
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def as_number(value: object) -> float | None:
-    """``value`` where it is a finite number (numbers in strings too), else ``None``."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if abs(value) < 1e15 else None
-
-
-def as_whole(value: object) -> int | None:
-    """``value`` as a whole number, else ``None``."""
-    number = as_number(value)
-    return None if number is None else round(number)
-
-
 def parse_problem(body: object) -> Problem | None:
     """The error in an answer, whatever its shape; ``None`` where it holds none.
 
@@ -163,46 +150,45 @@ def parse_problem(body: object) -> Problem | None:
         inner = {"message": outer.get("msg") or outer.get("message"), "code": outer.get("code")}
     if not inner:
         return None
-    message = " ".join(as_text(inner.get("message")).split())
-    found = _REQUEST_ID.search(message)
-    code = inner.get("code")
+    message = as_line(inner.get("message"), MAX_MESSAGE)
+    match = _REQUEST_ID.search(message)
     return Problem(
-        message=shorten(_REQUEST_ID.sub("", message).strip()),
-        code=shorten(as_text(code) or as_text(inner.get("type")), 80),
-        request_id=as_text(inner.get("request_id"))
-        or as_text(outer.get("request_id"))
-        or (found.group(1) if found else ""),
-        advice=shorten(as_text(inner.get("fallback_suggestion")), 200),
-        action_url=shorten(as_text(inner.get("action_url")), 200),
+        message=_REQUEST_ID.sub("", message).strip(),
+        code=as_line(inner.get("code"), MAX_WORD) or as_line(inner.get("type"), MAX_WORD),
+        request_id=as_line(inner.get("request_id"), MAX_WORD)
+        or as_line(outer.get("request_id"), MAX_WORD)
+        or (match.group(1) if match else ""),
+        advice=as_line(inner.get("fallback_suggestion"), MAX_HINT),
+        action_url=as_line(inner.get("action_url"), MAX_HINT),
     )
 
 
 def parse_task(body: object, date: float | None = None) -> Task | None:
     """The task in an answer that was given at ``date``, by the gateway's clock; ``None`` where it has no id."""
     outer = as_object(body)
-    identifier = outer.get("id")
-    if not isinstance(identifier, str) or not identifier:
+    identifier = as_id(outer.get("id")) if isinstance(outer.get("id"), str) else ""
+    if not identifier:
         return None
-    raw_status = as_text(outer.get("status"))
     info, usage = as_object(outer.get("task_info")), as_object(outer.get("usage"))
     cost = as_object(usage.get("cost"))
-    status = _STATUSES.get(raw_status.lower(), "unknown")
     kind = _kind(outer)
-    created = _time(outer.get("created")) or _time(outer.get("created_at"))
+    results = tuple(islice(_results(outer, kind), MAX_RESULTS))
+    status = _status(outer.get("status"), results)
+    created = as_moment(outer.get("created")) or as_moment(outer.get("created_at"))
     return Task(
         id=identifier,
         status=status,
-        raw_status=shorten(raw_status, 40),
+        raw_status=as_line(outer.get("status"), MAX_STATUS),
         kind=kind,
-        model=as_text(outer.get("model")),
+        model=as_line(outer.get("model")),
         progress=_percent(outer.get("progress")),
         created=created,
         age=None if created is None or date is None else max(date - created, 0.0),
         estimated_seconds=as_whole(info.get("estimated_time")),
         credits_reserved=as_number(usage.get("credits_reserved")),
         credits_used=_first_number(usage.get("credits_used"), cost.get("credits"), outer.get("credits_used")),
-        results=tuple(_results(outer, kind)),
-        made=tuple(_made(outer.get("result_data"))),
+        results=results,
+        outputs=tuple(islice(_outputs(outer.get("result_data")), MAX_OUTPUTS)),
         result_count=as_whole(outer.get("result_count")),
         error=parse_problem(outer) if status in ("failed", "cancelled") else None,
     )
@@ -211,19 +197,19 @@ def parse_task(body: object, date: float | None = None) -> Task | None:
 def parse_file(body: object) -> StoredFile | None:
     """The stored file in a ``data`` object; ``None`` where it has no id."""
     data = as_object(body)
-    identifier = as_text(data.get("file_id"))
+    identifier = as_id(data.get("file_id"))
     if not identifier:
         return None
     return StoredFile(
         file_id=identifier,
-        file_name=as_text(data.get("file_name")),
-        original_name=as_text(data.get("original_name")),
+        file_name=as_line(data.get("file_name")),
+        original_name=as_line(data.get("original_name")),
         file_size=as_whole(data.get("file_size")),
-        mime_type=as_text(data.get("mime_type")),
-        file_url=as_text(data.get("file_url")),
-        download_url=as_text(data.get("download_url")),
-        upload_time=as_text(data.get("upload_time")),
-        expires_at=as_text(data.get("expires_at")),
+        mime_type=as_line(data.get("mime_type")),
+        file_url=as_link(data.get("file_url")),
+        download_url=as_link(data.get("download_url")),
+        upload_time=as_line(data.get("upload_time"), MAX_WORD),
+        expires_at=as_line(data.get("expires_at"), MAX_WORD),
     )
 
 
@@ -234,13 +220,8 @@ def parse_quota(body: object) -> Quota:
         used_files=as_whole(data.get("used_files")),
         max_files=as_whole(data.get("max_files")),
         remain_files=as_whole(data.get("remain_files")),
-        user_group=as_text(data.get("user_group")),
+        user_group=as_line(data.get("user_group"), MAX_WORD),
     )
-
-
-def shorten(text: str, length: int = MAX_MESSAGE) -> str:
-    """``text``, cut to ``length`` characters."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
 def _kind(task: Mapping[str, Any]) -> Kind | None:
@@ -255,51 +236,39 @@ def _percent(value: object) -> int | None:
     return None if number is None else min(max(number, 0), 100)
 
 
-def _time(value: object) -> float | None:
-    """Seconds since 1970; milliseconds are told by their size, and what is no time of our age is absent."""
-    number = as_number(value)
-    if number is not None and number > 1e11:
-        number /= 1000.0
-    return number if number is not None and 0 < number < 1e11 else None
-
-
 def _first_number(*values: object) -> float | None:
     return next((number for number in map(as_number, values) if number is not None), None)
 
 
-def _items(value: object) -> Iterator[Mapping[str, Any]]:
-    """The objects in a list or an object, nested lists of objects (songs) included."""
-    for entry in as_list(value):
-        yield from _items(entry)
-    item = as_object(value)
-    if item:
-        yield item
-    for inner in item.values():
-        yield from _items(inner)
+def _status(word: object, results: tuple[Result, ...]) -> Status:
+    """The status for a gateway's word; results beside a word that nobody knows mean that the task has ended well."""
+    name = _PREFIX.sub("", as_line(word, MAX_STATUS).lower().replace("-", "_").replace(" ", "_"))
+    return _STATUSES.get(name) or ("completed" if results else "unknown")
 
 
 def _results(task: Mapping[str, Any], kind: Kind | None) -> Iterator[Result]:
     """Every link once: those of ``results`` first, then those of ``result_data``."""
-    found: dict[str, Kind | None] = {}
+    links: set[str] = set()
+    for link, of_kind in _links(task):
+        if link not in links:
+            links.add(link)
+            yield Result(link, of_kind or kind)
+
+
+def _links(task: Mapping[str, Any]) -> Iterator[tuple[str, Kind | None]]:
     for entry in [task.get("results"), *as_list(task.get("results"))]:
-        if isinstance(entry, str) and _is_link(entry):
-            found.setdefault(entry, kind)
+        if link := as_link(entry):
+            yield link, None
     for source in (task.get("results"), task.get("result_data"), task.get("output")):
-        for item in _items(source):
+        for item in nested_objects(source):
             for key, of_kind in _URL_KEYS.items():
-                url = item.get(key)
-                if isinstance(url, str) and _is_link(url):
-                    found.setdefault(url, of_kind or kind)
-    return (Result(url, of_kind) for url, of_kind in found.items())
+                if link := as_link(item.get(key)):
+                    yield link, of_kind
 
 
-def _is_link(text: str) -> bool:
-    return text.startswith(("https://", "http://"))
-
-
-def _made(result_data: object) -> Iterator[tuple[str, str]]:
-    for item in _items(result_data):
+def _outputs(result_data: object) -> Iterator[tuple[str, str]]:
+    for item in nested_objects(result_data):
         for key, value in item.items():
-            text = as_text(value)
-            if text and not _is_link(text) and key not in ("duration", "result_id"):
-                yield key, shorten(text, 120)
+            text = as_line(value, MAX_OUTPUT)
+            if text and not as_link(value) and key not in ("duration", "result_id"):
+                yield as_line(key, MAX_STATUS), text

@@ -16,8 +16,9 @@ import httpx2
 
 from evolink_mcp import __version__
 from evolink_mcp.errors import Refused
-from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.values import as_whole
 from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.text import one_line
 from evolink_mcp.guard.urls import FakeAddress, Unresolved, UrlGuard
 from evolink_mcp.media.kinds import SNIFF_BYTES
 from evolink_mcp.settings import is_loopback
@@ -126,7 +127,7 @@ class Fetcher:
         except Unresolved as unresolved:
             raise NotFetched(f"its host {unresolved} has no address here") from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
-            reason = wire.shorten(str(error), 120) or type(error).__name__
+            reason = one_line(str(error), 120) or type(error).__name__
             raise NotFetched(f"its link could not be read ({reason})") from None
         raise NotFetched(f"its link was redirected more than {MAX_REDIRECTS} times")
 
@@ -165,7 +166,7 @@ _HEADERS = {
 
 async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> bytes:
     head, size, began = b"", 0, time.monotonic()
-    promised = wire.as_whole(response.headers.get("content-length"))
+    promised = as_whole(response.headers.get("content-length"))
     if promised is not None and promised > max_bytes:
         raise NotFetched(f"it is larger than {max_bytes:,} bytes")
     async for chunk in response.aiter_raw():

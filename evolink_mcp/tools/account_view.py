@@ -123,7 +123,7 @@ def list_task(task: wire.Task, memory: Remembered | None, saved: Sequence[str], 
     """One line of the list: the gateway's task, what the history knows of it, and its saved files that exist."""
     stated = len(task.results) or task.result_count
     # If the list does not say how many results a completed task has, assume one, lest its link dies unseen.
-    count = stated if stated is not None else int(task.status == "completed" and not task.made)
+    count = stated if stated is not None else int(task.status == "completed" and not task.outputs)
     end = task.created + LINK_SECONDS if task.created is not None else None
     alive = task.status == "completed" and count > 0 and end is not None and now < end
     unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_AGE_SECONDS

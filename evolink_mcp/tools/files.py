@@ -10,6 +10,7 @@ from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, files, wire
+from evolink_mcp.gateway.values import MAX_ID
 from evolink_mcp.media import uploads
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
@@ -153,9 +154,9 @@ async def list_files(
 async def delete_file(
     call: Call, file_id: Annotated[str, Field(description="From upload_file or list_files.")]
 ) -> DeletedView:
-    if not 0 < len(file_id) <= files.MAX_FILE_ID or not file_id.isprintable() or not file_id.strip("."):
+    if not 0 < len(file_id) <= MAX_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
-            f"file_id: 1 to {files.MAX_FILE_ID} visible characters, not dots alone, are expected.",
+            f"file_id: 1 to {MAX_ID} visible characters, not dots alone, are expected.",
             code="invalid_arguments",
             next_step="Use a file_id from list_files.",
         )

@@ -79,8 +79,8 @@ def task_view(
     results = _results(task, created, outcomes or [], all_notes)
     if task.status == "unknown":
         all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
-    if task.made:
-        all_notes.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.made) + ".")
+    if task.outputs:
+        all_notes.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.outputs) + ".")
     if task.credits_used is not None:
         all_notes.append(f"Credits charged: {credits(task.credits_used)}. The reserved credits were only a hold.")
     if task.status == "cancelled" and task.error and task.error.message:
@@ -167,7 +167,7 @@ def _next_step(
             more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""
             more = " The notes say why it is not saved." if outcomes else more
             return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
-        case "completed" if task.made:
+        case "completed" if task.outputs:
             return "The task is complete and has no file to fetch. The notes say what it made."
         case "completed":
             return (

@@ -39,6 +39,16 @@ def test_an_answer_without_a_usable_id_is_no_task(body: object) -> None:
         ("cancelled", "cancelled"),
         ("canceled", "cancelled"),
         ("COMPLETED", "completed"),
+        ("succeeded", "completed"),
+        ("SUCCESS", "completed"),
+        ("TASK_STATUS_SUCCEED", "completed"),
+        ("Done", "completed"),
+        ("error", "failed"),
+        ("FAILURE", "failed"),
+        ("timed out", "failed"),
+        ("aborted", "cancelled"),
+        ("in-progress", "processing"),
+        ("IN_QUEUE", "pending"),
         ("dreaming", "unknown"),
         ("", "unknown"),
         (None, "unknown"),
@@ -47,6 +57,13 @@ def test_an_answer_without_a_usable_id_is_no_task(body: object) -> None:
 )
 def test_every_status_is_one_of_ours_or_unknown(word: object, status: str) -> None:
     assert task(status=word).status == status
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("dreaming", "completed"), ("processing", "processing"), ("", "completed")]
+)
+def test_results_beside_a_word_that_nobody_knows_mean_completed(word: str, status: str) -> None:
+    assert task(status=word, results=["https://f/a.png"]).status == status
 
 
 def test_only_ended_statuses_are_final() -> None:
@@ -83,7 +100,7 @@ def test_result_data_may_be_an_object() -> None:
 def test_result_data_may_hold_a_list_of_songs() -> None:
     parsed = task(type="audio", result_data={"songs": [{"audio_url": "https://f/a.mp3", "title": "One"}]})
     assert parsed.results == (wire.Result("https://f/a.mp3", "audio"),)
-    assert ("title", "One") in parsed.made
+    assert ("title", "One") in parsed.outputs
 
 
 def test_a_link_in_both_fields_is_one_result() -> None:
@@ -102,7 +119,7 @@ def test_a_character_has_no_link_to_its_file_but_a_name() -> None:
         results=[],
         result_data={"character_name": "ada", "profile_picture_url": "https://f/ada.png"},
     )
-    assert ("character_name", "ada") in parsed.made
+    assert ("character_name", "ada") in parsed.outputs
     assert parsed.results == (wire.Result("https://f/ada.png", "image"),)
 
 
@@ -110,13 +127,13 @@ def test_a_character_has_no_link_to_its_file_but_a_name() -> None:
 def test_what_has_no_link_at_all_is_still_told(key: str) -> None:
     parsed = task(results=[], result_data={key: "x-1"})
     assert parsed.results == ()
-    assert parsed.made == ((key, "x-1"),)
+    assert parsed.outputs == ((key, "x-1"),)
 
 
 @pytest.mark.parametrize("empty", [None, [], {}, "", 0])
 def test_a_completed_task_may_have_nothing(empty: object) -> None:
     parsed = task(results=empty, result_data=empty)
-    assert (parsed.results, parsed.made) == ((), ())
+    assert (parsed.results, parsed.outputs) == ((), ())
 
 
 def test_money_and_estimates_are_read_from_where_they_are() -> None:

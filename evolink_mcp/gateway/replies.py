@@ -1,0 +1,122 @@
+"""One answer of the gateway, and the error it amounts to where it is no success."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown
+from evolink_mcp.gateway import problems, wire
+from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object
+
+REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
+MAX_RETRY_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. ``body`` is the parsed JSON, or ``None`` where the answer is none.
+
+    ``date``: when the gateway answered, by its own clock (seconds since 1970), where it says so.
+    ``streamed``: it was an event stream, and whoever asked was fed with it.
+    """
+
+    status: int
+    host: str
+    body: Any
+    is_json: bool
+    request_id: str
+    retry_after: float | None
+    date: float | None = None
+    streamed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300 and self.is_json
+
+
+def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *, streamed: bool) -> Reply:
+    """The reply in an answer whose content is ``raw``."""
+    try:
+        body, is_json = json.loads(raw), True
+    except (ValueError, RecursionError):
+        body, is_json = None, False
+    return Reply(
+        status=status,
+        host=host,
+        body=body,
+        is_json=is_json,
+        request_id=request_id_in(headers, body),
+        retry_after=_retry_after(headers),
+        date=as_date(headers.get("date", "")),
+        streamed=streamed,
+    )
+
+
+def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
+    """The error that an unsuccessful reply amounts to.
+
+    Args:
+        doing: What was tried, as in "creating the image task".
+        paid: Whether the request could cost credits; then anything but a plain
+            refusal is :class:`OutcomeUnknown`.
+    """
+    problem = wire.parse_problem(reply.body) or _plain_problem(reply.body)
+    advice = problems.http_advice(reply.status)
+    if problem is None and not reply.is_json:
+        reason = "its answer is not JSON (a proxy's page, perhaps)"
+    else:
+        reason = (problem.message if problem else "") or advice.meaning
+    code = (problem.code if problem else "") or str(reply.status)
+    certain = reply.status in problems.NOT_CREATED and code not in problems.DOUBTFUL_CODES
+    charged: Charged | None = None if not paid else ("no" if certain else "unknown")
+    kind = OutcomeUnknown if charged == "unknown" else GatewayRefused
+    return kind(
+        f"{reply.host} answered HTTP {reply.status} when {doing}: {reason.rstrip('.')}.",
+        status=reply.status,
+        code=code,
+        charged=charged,
+        next_step=_next_step(reply, problem, code),
+        request_id=reply.request_id,
+        retry_after=reply.retry_after,
+    )
+
+
+def request_id_in(headers: Mapping[str, str], body: object) -> str:
+    """The gateway's id of a request, from its headers or else its error; "" where it names none."""
+    header = next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), "")
+    if header:
+        return as_line(header, wire.MAX_WORD)
+    problem = wire.parse_problem(body)
+    return problem.request_id if problem else ""
+
+
+def _next_step(reply: Reply, problem: wire.Problem | None, code: str) -> str:
+    empty = code in problems.NEVER_RETRIED
+    step = problems.HTTP_ADVICE[402].resolution if empty else problems.http_advice(reply.status).resolution
+    if reply.retry_after is not None and not empty and reply.status in (429, 503):
+        step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
+    if problem and problem.action_url:
+        step = f"{step} See {problem.action_url}."
+    if problem and problem.advice:
+        step = f"{step} The gateway suggests: {problem.advice.rstrip('.')}."
+    return step
+
+
+def _plain_problem(body: object) -> wire.Problem | None:
+    """What an error answer says outside any error object."""
+    answer = as_object(body)
+    reason = next((answer[key] for key in ("message", "msg", "detail") if answer.get(key)), None)
+    return None if reason is None else wire.Problem(message=as_line(str(reason)))
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds of ``Retry-After``, an hour at most; a date is measured by the answer's own ``Date``."""
+    value = headers.get("retry-after", "")
+    seconds = as_number(value)
+    if seconds is None and (until := as_date(value)) is not None:
+        seconds = max(until - (as_date(headers.get("date", "")) or time.time()), 0.0)
+    return None if seconds is None or seconds < 0 else min(seconds, MAX_RETRY_SECONDS)
