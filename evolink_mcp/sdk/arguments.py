@@ -7,6 +7,7 @@ takes ``extra="forbid"`` and a hook for validation errors (mcp 2.3 has neither).
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, cast
@@ -15,6 +16,10 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from pydantic import ConfigDict, ValidationError
 
 MAX_PROBLEMS = 8
+# What one call may hold, so that checking it holds up nobody else.
+MAX_CHARACTERS = 200_000  # of a text, but for those marked ``LongText``
+MAX_ITEMS = 3_000  # values in lists and objects, together
+MAX_DEPTH = 40
 
 Suggest = Callable[[str, Sequence[str]], str | None]
 
@@ -23,6 +28,10 @@ class Arguments(ArgModelBase):
     """The base of every tool's arguments: nothing beyond what is declared."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+class LongText:
+    """Marks a parameter whose text may be of any length, in ``Annotated[str, LongText, …]``."""
 
 
 class InvalidArguments(ValueError):
@@ -50,7 +59,10 @@ def check_arguments(
         if isinstance(value, bool) and expected == "integer":
             raise InvalidArguments(f"{name}: a whole number is expected (given {value})")
         if value is not None:
+            limit = None if LongText in model.model_fields[name].metadata else MAX_CHARACTERS
+            _check_length(name, value, limit)
             values[name] = _from_json_text(value) if expected in ("array", "object") else value
+            _check_size(name, values[name], limit)
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
@@ -63,6 +75,33 @@ def first_of(problems: Sequence[str], total: int | None = None) -> list[str]:
     """The first few of many problems, and how many more there are: a reader needs no thousand lines."""
     more = (len(problems) if total is None else total) - MAX_PROBLEMS
     return [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _check_length(name: str, value: object, limit: int | None) -> None:
+    """Raises ``InvalidArguments`` for a text that nobody can mean."""
+    if limit and isinstance(value, str) and len(value) > limit:
+        raise InvalidArguments(f"{name}: at most {limit:,} characters are read (given {len(value):,})")
+
+
+def _check_size(name: str, value: object, limit: int | None) -> None:
+    """Raises ``InvalidArguments`` for more values, deeper ones or longer texts than a call can need."""
+    count, level = 0, [value]
+    for _ in range(MAX_DEPTH):
+        nested: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                nested += cast("dict[str, object]", part).values()
+            elif isinstance(part, list):
+                nested += cast("list[object]", part)
+            else:
+                _check_length(name, part, limit)
+        count += len(nested)
+        if count > MAX_ITEMS:
+            raise InvalidArguments(f"{name}: at most {MAX_ITEMS:,} values are read (given {count:,} or more)")
+        if not nested:
+            return
+        level = nested
+    raise InvalidArguments(f"{name}: lists and objects are read {MAX_DEPTH} levels deep")
 
 
 def _from_json_text(value: object) -> object:
@@ -88,6 +127,8 @@ def _problem(item: dict[str, Any]) -> str:
     where = ".".join(str(part) for part in item["loc"]) or "arguments"
     if item["type"] == "missing":
         return f"{where} is required"
-    value = repr(item["input"])
-    shown = value if len(value) <= 40 else f"{value[:39]}…"
-    return f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]} (given {shown})"
+    value = item["input"]
+    shown = repr(value[:40]) if isinstance(value, str) else reprlib.repr(value)
+    return (
+        f"{where}: {item['msg'][:1].lower()}{item['msg'][1:]} (given {shown if len(shown) <= 40 else f'{shown[:39]}…'})"
+    )

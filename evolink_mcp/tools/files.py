@@ -12,6 +12,7 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.gateway.values import MAX_ID
 from evolink_mcp.media import uploads
+from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
@@ -38,7 +39,7 @@ Returns its link, which expires after 72 h; the same name replaces it. Next: pas
 async def upload_file(
     call: Call,
     file_path: Annotated[str | None, Field(description="Local file in an allowed folder.")] = None,
-    base64_data: Annotated[str | None, Field(description="Base64, raw or as a data URL.")] = None,
+    base64_data: Annotated[str | None, LongText, Field(description="Base64, raw or as a data URL.")] = None,
     file_url: Annotated[str | None, Field(description="Public https link to copy from.")] = None,
     upload_path: Annotated[str | None, Field(description="Folder to store it in, e.g. cats.")] = None,
     file_name: Annotated[str | None, Field(description="Name to store it under.")] = None,

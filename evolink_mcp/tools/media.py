@@ -26,6 +26,7 @@ from evolink_mcp.tools.views import TaskView
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked
 
+MAX_MODEL_CHARACTERS = 200
 POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
 
 logger = logging.getLogger(__name__)
@@ -246,11 +247,15 @@ def _model_id(value: object) -> str:
     """A model's id.
 
     Raises:
-        Refused: It is no text, or empty.
+        Refused: It is no text, empty, or too long.
     """
-    if isinstance(value, str) and value:
+    if isinstance(value, str) and 0 < len(value) <= MAX_MODEL_CHARACTERS:
         return value
-    raise Refused("model: a model id is expected.", code="invalid_arguments", next_step="Choose from list_models.")
+    raise Refused(
+        f"model: a model id of 1 to {MAX_MODEL_CHARACTERS} characters is expected.",
+        code="invalid_arguments",
+        next_step="Choose from list_models.",
+    )
 
 
 def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
+from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.problems import check_sendable
@@ -110,11 +111,11 @@ that is not paid for twice while this server keeps running.\
 )
 async def generate_text(
     call: Call,
-    prompt: Annotated[str | None, Field(description="What to write. Give this or messages.")] = None,
+    prompt: Annotated[str | None, LongText, Field(description="What to write. Give this or messages.")] = None,
     messages: Annotated[
-        list[Turn] | None, Field(description="A conversation, oldest turn first, instead of prompt.")
+        list[Turn] | None, LongText, Field(description="A conversation, oldest turn first, instead of prompt.")
     ] = None,
-    system: Annotated[str | None, Field(description="Instructions above the conversation.")] = None,
+    system: Annotated[str | None, LongText, Field(description="Instructions above the conversation.")] = None,
     model: Annotated[str | None, Field(description="Text model id; omit for the default.")] = None,
     max_tokens: Annotated[int, Field(ge=1, description="Tokens to cut the answer at, 1 or more.")] = (
         DEFAULT_MAX_TOKENS
