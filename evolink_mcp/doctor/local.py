@@ -17,7 +17,7 @@ from evolink_mcp import __version__
 from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.install.launch import PACKAGE, running
-from evolink_mcp.jobs.history import state_file
+from evolink_mcp.jobs.file.database import state_file
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.placeholders import stand_in
 from evolink_mcp.settings.table import API_KEY, VARIABLES, plain

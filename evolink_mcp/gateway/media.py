@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.transport import Caller, before_sending, error_from
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
 
@@ -16,8 +16,18 @@ Media = Literal["image", "video"]
 READ_SECONDS = 10.0
 
 
-async def create(caller: Caller, media: Media, body: Mapping[str, object], *, seconds: float) -> wire.Task:
+async def create(
+    caller: Caller,
+    media: Media,
+    body: Mapping[str, object],
+    *,
+    seconds: float,
+    depart: Callable[[], None] | None = None,
+) -> wire.Task:
     """Creates a task: one paid POST, sent once.
+
+    Args:
+        depart: Called right before the first byte goes out; may raise to stop it.
 
     Raises:
         Unreachable: It never arrived; nothing was created.
@@ -25,7 +35,7 @@ async def create(caller: Caller, media: Media, body: Mapping[str, object], *, se
         OutcomeUnknown: A task may exist and be paid for.
     """
     url = caller.transport.api_url + routes.GENERATIONS[media]
-    reply = await caller.ask("POST", url, seconds=seconds, json=dict(body))
+    reply = await caller.ask("POST", url, seconds=seconds, json=dict(body), **before_sending(depart))
     if not reply.ok:
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
     task = wire.parse_task(reply.body, reply.date)

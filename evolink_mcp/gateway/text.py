@@ -15,7 +15,7 @@ from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.transport import Caller, before_sending, error_from
 from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
 from evolink_mcp.guard.text import clean_text
 
@@ -41,12 +41,20 @@ class Message:
     other: tuple[str, ...] = ()
 
 
-async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, grown: Grown | None = None) -> Message:
+async def create(
+    caller: Caller,
+    body: Mapping[str, object],
+    *,
+    seconds: float,
+    grown: Grown | None = None,
+    depart: Callable[[], None] | None = None,
+) -> Message:
     """Has a text written: one paid POST, sent once.
 
     Args:
         body: ``model``, ``max_tokens``, ``messages`` and what else the dialect takes.
         grown: Gets the number of characters so far, where the gateway streams.
+        depart: Called right before the first byte goes out; may raise to stop it.
 
     Raises:
         Unreachable: It never arrived.
@@ -56,7 +64,9 @@ async def create(caller: Caller, body: Mapping[str, object], *, seconds: float, 
     stream = _Stream(grown)
     url = f"{caller.transport.text_url}{routes.MESSAGES}"
     try:
-        reply = await caller.ask("POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True})
+        reply = await caller.ask(
+            "POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True}, **before_sending(depart)
+        )
     except OutcomeUnknown as error:
         raise stream.broken(error) from error.__cause__
     if reply.streamed:

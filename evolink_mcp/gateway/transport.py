@@ -206,6 +206,18 @@ class Caller:
         return reply
 
 
+def before_sending(call: Callable[[], None] | None) -> dict[str, Any]:
+    """What makes :meth:`Caller.ask` call a function once its request has a connection, and before a byte is sent."""
+    if call is None:
+        return {}
+
+    async def trace(event: str, _: object) -> None:
+        if event.endswith(".send_request_headers.started"):
+            call()
+
+    return {"extensions": {"trace": trace}}
+
+
 def _unknown(what: str, code: str = "connection_lost", request_id: str = "") -> OutcomeUnknown:
     return OutcomeUnknown(what, code=code, next_step="Call again in a moment.", request_id=request_id)
 

@@ -15,7 +15,7 @@ MAX_CALLERS = 10_000
 
 
 class Limits(Protocol):
-    """Admits calls by owner (see ``jobs.memory.owner_of``)."""
+    """Admits calls by owner (see ``jobs.ledger.owner_of``)."""
 
     async def admit(self, owner: str, now: float) -> float | None:
         """Counts a call at ``now`` (a monotonic clock's seconds) and returns ``None``.

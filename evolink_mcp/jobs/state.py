@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, NoHistory
+from evolink_mcp.jobs.ledger import Alone, Ledger
 from evolink_mcp.jobs.limits import Limits, LocalLimits
-from evolink_mcp.jobs.memory import LocalMemory, Memory
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import LocalPolls, Polls
 
@@ -21,7 +21,7 @@ async def _nothing() -> None:
 class State:
     """The parts. ``failures`` counts what a shared store did not answer; ``aclose`` ends its connections."""
 
-    memory: Memory
+    ledger: Ledger
     pauses: Pauses
     polls: Polls
     history: History = field(default_factory=NoHistory)
@@ -33,24 +33,24 @@ class State:
 def state_of(url: str | None, clock: Clock) -> State:
     """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
     if url is None:
-        return State(LocalMemory(), Pauses(clock), LocalPolls())
+        return State(Alone(), Pauses(clock), LocalPolls())
     from evolink_mcp.jobs.shared.history import SharedHistory
+    from evolink_mcp.jobs.shared.ledger import SharedLedger
     from evolink_mcp.jobs.shared.limits import SharedLimits
-    from evolink_mcp.jobs.shared.memory import SharedMemory
     from evolink_mcp.jobs.shared.pauses import SharedPauses
     from evolink_mcp.jobs.shared.polls import SharedPolls
     from evolink_mcp.jobs.shared.store import Store
 
     store = Store(url)
-    memory, pauses = SharedMemory(store), SharedPauses(store, clock)
+    ledger, pauses = SharedLedger(store), SharedPauses(store, clock)
 
     async def aclose() -> None:
-        await memory.aclose()
+        await ledger.aclose()
         await pauses.aclose()
         await store.aclose()
 
     return State(
-        memory=memory,
+        ledger=ledger,
         pauses=pauses,
         polls=SharedPolls(store, clock),
         history=SharedHistory(store),

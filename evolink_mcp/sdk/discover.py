@@ -9,14 +9,19 @@ of its own, and the first request of another kind opens the real one. Unnecessar
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import ObjectSendStream
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.shared._context_streams import ContextReceiveStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCRequest
+
+from evolink_mcp.jobs.delivery import set_listener
+from evolink_mcp.sdk.listeners import Listeners
 
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
@@ -31,11 +36,15 @@ async def serve_streams(
     incoming: ReadStream[Incoming],
     outgoing: WriteStream[SessionMessage],
     refusal: Callable[[Exception], SessionMessage | None] = lambda _: None,
+    listeners: Listeners | None = None,
 ) -> None:
     """Serves one client on a pair of streams, whatever it opens with.
 
-    ``refusal`` is the answer to what could not be read as a message, where it gets one. Notifications before the first
-    request say nothing to anybody, and are dropped: kept, they would grow without bound.
+    Notifications before the first request say nothing to anybody, and are dropped: kept, they would grow without bound.
+
+    Args:
+        refusal: The answer to what could not be read as a message, where it gets one.
+        listeners: Who listens to the client's calls; whoever writes the answers tells them.
     """
     lowlevel: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     first: list[Incoming] = []
@@ -47,10 +56,10 @@ async def serve_streams(
         elif isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
             first.append(message)
             break
-    relay, connection = anyio.create_memory_object_stream[Incoming]()
+    relay, connection = anyio.create_memory_object_stream[tuple[Context, Incoming]]()
     async with anyio.create_task_group() as group:
-        group.start_soon(_relay, first, incoming, relay, outgoing, refusal)
-        await lowlevel.run(connection, outgoing, lowlevel.create_initialization_options())
+        group.start_soon(_relay, first, incoming, relay, outgoing, refusal, listeners)
+        await lowlevel.run(ContextReceiveStream(connection), outgoing, lowlevel.create_initialization_options())
         group.cancel_scope.cancel()
 
 
@@ -85,13 +94,26 @@ async def _refuse(
 async def _relay(
     first: list[Incoming],
     incoming: ReadStream[Incoming],
-    connection: ObjectSendStream[Incoming],
+    connection: ObjectSendStream[tuple[Context, Incoming]],
     outgoing: WriteStream[SessionMessage],
     refusal: Callable[[Exception], SessionMessage | None],
+    listeners: Listeners | None,
 ) -> None:
+    """Passes on what the client sends, each message in a context that knows who listens to it."""
+
+    async def pass_on(message: Incoming) -> None:
+        context = (getattr(incoming, "last_context", None) or copy_context()).copy()
+        if listeners is not None and (listener := listeners.read(message)) is not None:
+            context.run(set_listener, listener)
+        await connection.send((context, message))
+
     async with connection:
-        for message in first:
-            await connection.send(message)
-        async for message in incoming:
-            if not await _refuse(message, outgoing, refusal):
-                await connection.send(message)
+        try:
+            for message in first:
+                await pass_on(message)
+            async for message in incoming:
+                if not await _refuse(message, outgoing, refusal):
+                    await pass_on(message)
+        finally:
+            if listeners is not None:
+                listeners.hang_up()

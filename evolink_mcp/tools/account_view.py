@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.gateway import wire
-from evolink_mcp.jobs.history import Remembered
+from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.task_view import LINK_SECONDS, iso
 from evolink_mcp.tools.views import View, credits
 
@@ -119,7 +119,7 @@ class BalanceView(View):
         )
 
 
-def list_task(task: wire.Task, memory: Remembered | None, saved: Sequence[str], *, now: float) -> ListedTask:
+def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], *, now: float) -> ListedTask:
     """One line of the list: the gateway's task, what the history knows of it, and its saved files that exist."""
     stated = len(task.results) or task.result_count
     # If the list does not say how many results a completed task has, assume one, lest its link dies unseen.

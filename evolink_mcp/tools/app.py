@@ -10,19 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-import anyio
-
 from evolink_mcp.gateway import Transport
 from evolink_mcp.guard.names import Resolver
 from evolink_mcp.guard.urls import UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory
+from evolink_mcp.jobs.ledger import Ledger, owner_of
 from evolink_mcp.jobs.limits import Limits
-from evolink_mcp.jobs.memory import owner_of
+from evolink_mcp.jobs.orders import Records
 from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.purchases import Purchases
 from evolink_mcp.jobs.state import State, state_of
-from evolink_mcp.jobs.submit import Submits
 from evolink_mcp.jobs.waits import Waits
 from evolink_mcp.media.downloads import Saver
 from evolink_mcp.media.fetch import Fetcher
@@ -31,7 +30,6 @@ from evolink_mcp.tools.audit import Audit
 from evolink_mcp.tools.identity import Credential
 
 if TYPE_CHECKING:
-    from evolink_mcp.jobs.texts import Texts
     from evolink_mcp.registry import Registry
     from evolink_mcp.tools.call import Call
 
@@ -40,10 +38,6 @@ logger = logging.getLogger(__name__)
 
 class Closable(Protocol):
     def aclose(self) -> Awaitable[None]: ...
-
-
-class Drainable(Protocol):
-    async def drain(self, seconds: float) -> None: ...
 
 
 Part = TypeVar("Part", bound=Closable)
@@ -59,6 +53,7 @@ class App:
         calls_per_minute: For each caller; 0 for no limit.
         waits_per_caller: At the same time; 0 for no limit.
         history: Remembers tasks beyond this process; by default nothing does.
+        ledger: Records purchases for other processes of this user, in place of the store that replicas share.
         running: The calls under way.
     """
 
@@ -71,10 +66,10 @@ class App:
     waits_per_caller: int = 0
     audit: Audit | None = None
     history: History = field(default_factory=NoHistory)
+    ledger: Ledger | None = None
     running: set[Call] = field(default_factory=set["Call"])
     stopping: bool = False
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
-    _paid: list[Drainable] = field(default_factory=list["Drainable"], init=False)
 
     def _closing(self, part: Part) -> Part:
         """Has the part closed at the end, before those it was made of."""
@@ -139,18 +134,13 @@ class App:
         return self.state.pauses
 
     @cached_property
-    def submits(self) -> Submits:
-        submits = Submits(self.state.memory, self.pauses, self.clock, self.history)
-        self._paid.append(submits)
-        return submits
+    def purchases(self) -> Purchases:
+        return Purchases(self.records.ledger, self.pauses, self.clock, strict=self.settings.state_strict)
 
     @cached_property
-    def texts(self) -> Texts:
-        from evolink_mcp.jobs.texts import Texts
-
-        texts = Texts(self.state.memory, self.pauses, self.clock)
-        self._paid.append(texts)
-        return texts
+    def records(self) -> Records:
+        """Where purchases and tasks are written down."""
+        return Records(self.ledger or self.state.ledger, self.history, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
@@ -167,8 +157,9 @@ class App:
 
     async def aclose(self, seconds: float = SUBMIT_SECONDS) -> None:
         """Lets paid requests under way come to their end, within ``seconds``; then closes every part."""
-        async with anyio.create_task_group() as group:
-            for paid in self._paid:
-                group.start_soon(paid.drain, seconds)
+        if "purchases" in self.__dict__:
+            await self.purchases.drain(seconds)
+        if self.ledger is not None:
+            await self.ledger.aclose()
         await self._stack.aclose()
         await self.history.aclose()

@@ -10,7 +10,7 @@ import anyio
 
 from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
 from evolink_mcp.gateway import account, wire
-from evolink_mcp.jobs.history import Remembered
+from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.account_view import TasksView, list_task
 from evolink_mcp.tools.call import Call
 
@@ -170,13 +170,13 @@ def _no_history(*, shared: bool) -> Refused | GatewayRefused:
     )
 
 
-def _as_submitted(entry: Remembered) -> wire.Task:
+def _as_submitted(entry: TaskRecord) -> wire.Task:
     kinds: dict[str, wire.Kind] = {"image": "image", "video": "video"}
     return wire.Task(
-        id=entry.task_id, status="unknown", kind=kinds.get(entry.kind), model=entry.model, created=entry.submitted
+        id=entry.task_id, status="unknown", kind=kinds.get(entry.kind), model=entry.model, created=entry.at
     )
 
 
-def _existing(memory: Mapping[str, Remembered]) -> dict[str, list[str]]:
+def _existing(memory: Mapping[str, TaskRecord]) -> dict[str, list[str]]:
     """The saved files that still exist."""
     return {task_id: [path for path in entry.saved if os.path.exists(path)] for task_id, entry in memory.items()}

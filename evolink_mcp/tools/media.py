@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +14,13 @@ from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.jobs.deadlines import GRACE_SECONDS, MAX_WAIT_SECONDS, SUBMIT_SECONDS
+from evolink_mcp.jobs.orders import MediaOrder
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
+from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView
@@ -212,11 +214,14 @@ async def _generate(
             try:
                 intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)
-                async with call.app.submits.submitted(caller, kind, body, intent=intent, seconds=seconds) as submitted:
-                    call.task_id = submitted.task.id
-                    notes += local.notes + ([REPEATED] if submitted.earlier else [])
-                    await _note_request(call, submitted.task, {"model": model, **params})
-                    return await _follow(call, caller, submitted.task, tuple(notes), wait_seconds)
+                note = _note_of(call, {"model": model, **params})
+                order = MediaOrder(caller, kind, body, call.app.records, intent, note)
+                async with call.app.purchases.buy(order, seconds=seconds) as bought:
+                    call.task_id = bought.product.id
+                    notes += local.notes + bought_notes(bought, REPEATED)
+                    # Whoever repeats a request has waited once, and is impatient: they are answered at once.
+                    wait_seconds = 0 if bought.is_earlier else wait_seconds
+                    return await _follow(call, caller, bought.product, tuple(notes), wait_seconds)
             except EvolinkError as error:
                 if error.status and model in error.what and (others := registry.alternatives(model)):
                     error = error.with_next(f"Models that can do the same: {', '.join(others)}.")
@@ -276,10 +281,16 @@ def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs
     return checked
 
 
-async def _note_request(call: Call, task: wire.Task, request: dict[str, object]) -> None:
-    """Keeps prompt and parameters until there are results to put them beside."""
-    if call.app.saver is not None:
-        await anyio.to_thread.run_sync(sidecars.note_request, call.app.saver.folder, task, request)
+def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Awaitable[None]] | None:
+    """What keeps prompt and parameters until there are results to put them beside."""
+    if call.app.saver is None:
+        return None
+    folder = call.app.saver.folder
+
+    async def note(task: wire.Task) -> None:
+        await anyio.to_thread.run_sync(sidecars.note_request, folder, task, request)
+
+    return note
 
 
 async def _follow(call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int) -> TaskView:

@@ -41,7 +41,7 @@ async def finish(
         outcomes = await saver.save(task, seconds=seconds)
         if saved := [path for path in outcomes if isinstance(path, Path)]:
             await anyio.to_thread.run_sync(sidecars.write_beside, saver.folder, task, saved)
-            await call.app.history.saved(call.caller.owner, task.id, [str(path) for path in saved])
+            await call.app.history.add_files(call.caller.owner, task.id, [str(path) for path in saved])
     elif saver is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
     if task.results and (reason := call.app.settings.why_ignored(OUTPUT_DIR)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
+from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
+from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.views import View, quote_labels
 
@@ -151,12 +153,12 @@ async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> Tex
     with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
         async with (
             call.heartbeat(),
-            call.app.texts.written(
-                caller, body, seconds=SUBMIT_SECONDS, grown=partial(call.progress.grow, most=max_tokens)
-            ) as written,
+            call.app.purchases.buy(
+                TextOrder(caller, body), on_growth=partial(call.progress.grow, most=max_tokens)
+            ) as bought,
         ):
             await call.progress.done()
-            return _view(written.message, model, max_tokens, (REPEATED,) if written.earlier else ())
+            return _view(bought.product, model, max_tokens, bought_notes(bought, REPEATED))
     return TextView(
         status="processing",
         model=model,
@@ -167,7 +169,7 @@ async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> Tex
     )
 
 
-def _view(message: Message, model: str, max_tokens: int, notes: tuple[str, ...]) -> TextView:
+def _view(message: Message, model: str, max_tokens: int, notes: Sequence[str]) -> TextView:
     all_notes = list(notes)
     truncated, note, next_step = STOPS.get(
         message.stop_reason, (False, "", "Give the user the text, or continue with it.")

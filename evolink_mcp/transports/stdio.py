@@ -18,8 +18,10 @@ from mcp.shared.message import SessionMessage
 from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
-from evolink_mcp.jobs.history import LocalHistory
+from evolink_mcp.jobs.file.history import LocalHistory
+from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.sdk.discover import serve_streams
+from evolink_mcp.sdk.listeners import Listeners, claimed_stdout
 from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
@@ -48,7 +50,9 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             )
         app = App(settings)
         if settings.history is not False:
-            app.history = LocalHistory(settings.base_url, app.clock)
+            app.history = history = LocalHistory(settings.base_url, app.clock)
+            if settings.state_url is None:
+                app.ledger = FileLedger(history.database, settings.base_url)
         if settings.models_file is not None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
@@ -63,8 +67,10 @@ async def _serve(app: App) -> None:
     async with anyio.create_task_group() as group:
         with claimed_stdin(partial(finish_calls, app)) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
-            async with stdio_server(stdin=as_file(stdin)) as (received, sent):
-                await serve_streams(create_server(app), received, sent, unreadable)
+            listeners = Listeners()
+            with claimed_stdout(listeners) as stdout:
+                async with stdio_server(as_file(stdin), stdout) as (received, sent):
+                    await serve_streams(create_server(app), received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
 
 

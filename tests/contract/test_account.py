@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.jobs.history import LocalHistory
+from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import FakeClock, Sandbox, ok, refused, text_of

@@ -233,7 +233,7 @@ async def test_the_same_request_with_a_file_is_not_paid_twice_after_a_cancel(
             while not sandbox.requests("/generations"):
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     again = await ok(client, "generate_image", **arguments)
     assert any("identical request" in note for note in again["notes"])
     assert [task["id"] for task in sandbox.ledger()["tasks"]] == [again["task_id"]]
@@ -251,7 +251,7 @@ async def test_a_changed_file_makes_another_request(client: Client, sandbox: San
             while not sandbox.requests("/generations"):
                 await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     before = cat.stat()
     cat.write_bytes(png(512, 512).replace(b"IDAT", b"IDAT", 1))
     os.utime(cat, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000))

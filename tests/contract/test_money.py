@@ -13,7 +13,7 @@ from mcp.client import Client
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import Caller, Transport
-from evolink_mcp.jobs.memory import KEEP_SECONDS, owner_of
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, owner_of
 from evolink_mcp.jobs.pauses import MAX_WAITING, Pauses
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -219,7 +219,7 @@ async def test_a_cancel_while_the_post_is_in_flight_loses_nothing(
 async def test_a_cancel_after_the_post_loses_nothing(client: Client, sandbox: Sandbox, app: App) -> None:
     sandbox.fault("images", "slow", delay=0.2)
     await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     again = await ok(client, "generate_image", **CALL)
     assert ids(sandbox) == [again["task_id"]]
 
@@ -237,7 +237,7 @@ async def test_a_cancel_while_waiting_for_the_result_loses_nothing(
 async def test_a_cancel_while_the_task_is_found_again_loses_nothing(client: Client, sandbox: Sandbox, app: App) -> None:
     sandbox.fault("images", "slow", delay=0.1)
     await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     sandbox.fault("task", "slow", delay=0.3)
     await cancelled(client, sandbox, lambda: len(sandbox.requests("/v1/tasks/")) == 1, **CALL)
     again = await ok(client, "generate_image", **CALL)
@@ -255,7 +255,7 @@ async def test_a_call_cancelled_before_anything_was_sent_is_not_sent(settings: S
         app.pauses.pause(owner_of(KEY), CALL["model"], 0.5)
         with anyio.move_on_after(0.1):
             await client.call_tool("generate_image", CALL)
-        await app.submits.drain(5)
+        await app.purchases.drain(5)
         assert posts(sandbox) == 0
         await ok(client, "generate_image", **CALL)
     await app.aclose()
@@ -307,7 +307,7 @@ async def test_what_was_left_is_forgotten_after_ten_minutes(
 ) -> None:
     sandbox.fault("images", "slow", delay=0.1)
     await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     clock.time += KEEP_SECONDS + 1
     await ok(client, "generate_image", **CALL)
     assert sandbox.paid() == 2
@@ -335,7 +335,7 @@ async def test_an_unknown_outcome_nobody_heard_is_told_to_the_repeat(
     sandbox.fault("images", "drop_after")
     sandbox.fault("tasks", "slow", delay=0.2)  # the look-up after the lost answer is when the caller goes away
     await cancelled(client, sandbox, lambda: sandbox.paid() == 1, **CALL)
-    await app.submits.drain(5)
+    await app.purchases.drain(5)
     assert "Charged: unknown." in await refused(client, "generate_image", **CALL)
     assert (posts(sandbox), sandbox.paid()) == (1, 1)
     await ok(client, "generate_image", **CALL)

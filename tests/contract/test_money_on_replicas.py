@@ -14,10 +14,12 @@ import anyio
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.jobs import submit
-from evolink_mcp.jobs.memory import Answer, intent_of, owner_of
+from evolink_mcp.jobs.ledger import Key, Mark, owner_of
+from evolink_mcp.jobs.orders import intent_of
+from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.jobs.shared import store as store_module
-from evolink_mcp.jobs.submit import PROMISE_SECONDS, Submitted
+from evolink_mcp.jobs.shared.ledger import SharedLedger
+from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.programs import RedisServer
@@ -53,18 +55,18 @@ class Replica:
         self.app = app
         self.client = client
         self._heard = 0
-        submitted = app.submits.submitted
+        buy = app.purchases.buy
 
         @asynccontextmanager
-        async def counted(*arguments: Any, **more: Any) -> AsyncGenerator[Submitted]:
+        async def counted(*arguments: Any, **more: Any) -> AsyncGenerator[Bought[Any]]:
             self._heard += 1
             try:
-                async with submitted(*arguments, **more) as answer:
+                async with buy(*arguments, **more) as answer:
                     yield answer
             finally:
                 self._heard -= 1
 
-        monkeypatch.setattr(app.submits, "submitted", counted)
+        monkeypatch.setattr(app.purchases, "buy", counted)
 
     async def try_(self, seconds: float, **arguments: object) -> bool:
         """Calls generate_image and goes away after ``seconds``; whether it answered before.
@@ -198,25 +200,22 @@ async def test_a_request_cancelled_before_it_was_sent_is_sent_for_the_repeat(
     assert sandbox.paid() == 1
 
 
-async def test_a_replica_that_died_with_an_abandoned_submit_is_told_as_unknown_once(
-    shared: Settings, connect: Connect, sandbox: Sandbox, clock: FakeClock
+async def test_a_replica_that_died_with_a_request_in_flight_is_told_as_unknown_once(
+    replicas: tuple[Replica, Replica], sandbox: Sandbox, redis: RedisServer
 ) -> None:
-    dead = App(shared, clock=clock)
-    body = {"model": CALL["model"], "prompt": CALL["prompt"]}
-    promise = Answer("r1", pending=True, since=clock.now())
-    await dead.state.memory.leave(owner_of(KEY), intent_of("image", body), promise, clock.now())
-    await dead.aclose()
-    async with connect(App(shared, clock=clock)) as b, connect(App(shared, clock=clock)) as c:
-        text = await refused(b, "generate_image", **CALL)
-        assert "still under way on another replica" in text
-        assert "Charged: unknown." in text
-        assert "Next: " in text
-        assert sum(clock.slept) < submit.SUBMIT_SECONDS
-        clock.time += PROMISE_SECONDS
-        text = await refused(c, "generate_image", **CALL)
-        assert "never said what came of it" in text
-        assert posts(sandbox) == 0
-        await ok(b, "generate_image", **CALL)
+    a, b = replicas
+    store = Store(redis.url)
+    dead = SharedLedger(store)
+    intent = intent_of("image", {"model": CALL["model"], "prompt": CALL["prompt"]})
+    await dead.put(Mark(Key(owner_of(KEY), intent), "r1", dead.process, dead.process, time.time()))
+    await store.aclose()
+    text = await refused(b.client, "generate_image", **CALL)
+    assert "ended before its answer" in text
+    assert "Charged: unknown." in text
+    assert "Next: " in text
+    assert posts(sandbox) == 0
+    await ok(a.client, "generate_image", **CALL)
+    assert sandbox.paid() == 1
 
 
 async def test_with_the_store_gone_each_replica_is_careful_by_itself(
@@ -266,7 +265,7 @@ async def test_random_trouble_on_two_replicas_never_costs_twice(
     first, second = App(shared, clock=clock), App(shared, clock=clock)
     async with connect(first) as a, connect(second) as b:
         replicas = [Replica(first, a, monkeypatch), Replica(second, b, monkeypatch)]
-        for number in range(150):
+        for number in range(15):
             arguments = {**CALL, "prompt": f"kite {number}"}
             before = sandbox.paid()
             sandbox.fault("images", "no_urls")

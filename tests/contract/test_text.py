@@ -15,7 +15,8 @@ from mcp.client import Client
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport, text, transport
 from evolink_mcp.jobs import progress
-from evolink_mcp.jobs.memory import KEEP_SECONDS
+from evolink_mcp.jobs.ledger import KEEP_SECONDS
+from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import KEY, FakeClock, Sandbox, offered_tools, ok, refused, text_of
@@ -372,7 +373,7 @@ async def test_a_cancel_loses_no_text(client: Client, sandbox: Sandbox, app: App
     sandbox.fault("text", "slow", delay=0.3)
     await cancelled(client, sandbox, **ASK)
     if done:
-        await app.texts.drain(5)
+        await app.purchases.drain(5)
     again = await ok(client, "generate_text", **ASK)
     assert again["text"].startswith("The sandbox read 5 words")
     assert any("identical request" in note for note in again["notes"])
@@ -387,7 +388,7 @@ async def test_an_undelivered_text_is_forgotten_after_ten_minutes(
 ) -> None:
     sandbox.fault("text", "slow", delay=0.1)
     await cancelled(client, sandbox, **ASK)
-    await app.texts.drain(5)
+    await app.purchases.drain(5)
     clock.time += KEEP_SECONDS + 1
     await ok(client, "generate_text", **ASK)
     assert len(posts(sandbox)) == 2
@@ -419,7 +420,7 @@ async def test_a_joined_text_tells_its_length_to_whoever_waits_now(
     """The gateway's stream goes on only as the test lets it."""
     grow, going = anyio.Event(), anyio.Event()
 
-    async def create(caller: Caller, body: object, *, seconds: float, grown: text.Grown | None = None) -> text.Message:
+    async def create(caller: Caller, body: object, *, grown: text.Grown | None = None, **_: Any) -> text.Message:
         assert grown is not None
         grown(5)
         going.set()
@@ -433,7 +434,7 @@ async def test_a_joined_text_tells_its_length_to_whoever_waits_now(
     caller = Caller(app.transport, KEY)
 
     async def first() -> None:
-        async with app.texts.written(caller, BODY, seconds=45, grown=mine.append):
+        async with app.purchases.buy(TextOrder(caller, BODY), on_growth=mine.append):
             raise AssertionError("it was cancelled")
 
     with anyio.fail_after(10):
@@ -443,8 +444,8 @@ async def test_a_joined_text_tells_its_length_to_whoever_waits_now(
             group.cancel_scope.cancel()
 
         async def second() -> None:
-            async with app.texts.written(caller, BODY, seconds=45, grown=again.append) as written:
-                assert written.earlier
+            async with app.purchases.buy(TextOrder(caller, BODY), on_growth=again.append) as bought:
+                assert bought.is_earlier
 
         async with anyio.create_task_group() as group:
             group.start_soon(second)
@@ -458,7 +459,7 @@ async def test_a_text_that_broke_unheard_is_handed_over_with_the_repeat(
 ) -> None:
     sandbox.fault("text", "stall", seconds=0.3)
     await cancelled(client, sandbox, **ASK)
-    await app.texts.drain(5)
+    await app.purchases.drain(5)
     assert "What had come of the text:" in await refused(client, "generate_text", **ASK)
     assert len(posts(sandbox)) == 1
 

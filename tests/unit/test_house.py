@@ -32,7 +32,7 @@ DOWN: dict[str, set[str]] = {
     "sandbox": set(),
     "media": {"gateway", "guard", "errors", "settings"},
     "jobs": {"gateway", "guard", "errors", "settings"},
-    "sdk": {"guard"},
+    "sdk": {"jobs", "guard"},
     "tools": {"sdk", "jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
     "server": {"sdk", "tools", "settings"},
     "transports": {"server", "sdk", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},

@@ -16,12 +16,12 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, Transport, media
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.history import KEEP_SECONDS as HISTORY_SECONDS
-from evolink_mcp.jobs.history import Remembered
-from evolink_mcp.jobs.memory import KEEP_SECONDS, Answer, owner_of
+from evolink_mcp.jobs.history import TaskRecord
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, Key, Mark, owner_of
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.history import SharedHistory
+from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.limits import SharedLimits
-from evolink_mcp.jobs.shared.memory import SharedMemory
 from evolink_mcp.jobs.shared.pauses import SharedPauses
 from evolink_mcp.jobs.shared.polls import SharedPolls
 from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store, key
@@ -48,184 +48,42 @@ async def stores(redis: RedisServer) -> AsyncIterator[list[Store]]:
         await store.aclose()
 
 
-@pytest.fixture
-async def memories(stores: list[Store]) -> AsyncIterator[list[SharedMemory]]:
-    made = [SharedMemory(store) for store in stores]
-    yield made
-    for memory in made:
-        await memory.aclose()
-
-
 def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "REST_SECONDS", 0.05)
 
 
-async def test_a_task_noted_on_one_replica_is_known_on_another_to_its_owner_only(memories: list[SharedMemory]) -> None:
-    a, b, _ = memories
-    await a.note(OWNER, "task-1", NOW)
-    assert await b.knows(OWNER, "task-1", NOW)
-    assert not await b.knows(OWNER, "task-2", NOW)
-    assert not await b.knows(owner_of("sk-other"), "task-1", NOW)
-
-
-async def test_an_answer_left_on_one_replica_is_handed_out_once_by_all_of_them(
-    memories: list[SharedMemory], stores: list[Store]
-) -> None:
-    a, b, c = memories
-    await asyncio.gather(*(store.ask("PING") for store in stores for _ in range(5)))  # all connected: they race
-    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    got = await asyncio.gather(*(memory.take(OWNER, INTENT, NOW) for memory in (a, b, c) for _ in range(5)))
-    assert [answer.task_id for answer in got if answer] == ["task-1"]
-
-
-async def test_answers_are_handed_out_oldest_first_and_to_their_owner_and_intent_only(
-    memories: list[SharedMemory],
-) -> None:
-    a, b, _ = memories
-    await a.leave(OWNER, INTENT, Answer("r2", "second"), NOW + 1)
-    await b.leave(OWNER, INTENT, Answer("r1", "first"), NOW)
-    assert await b.take(owner_of("sk-other"), INTENT, NOW) is None
-    assert await b.take(OWNER, "another", NOW) is None
-    got = [await b.take(OWNER, INTENT, NOW + 2) for _ in range(3)]
-    assert [answer.task_id if answer else None for answer in got] == ["first", "second", None]
-
-
-async def test_an_answer_given_back_is_handed_out_again(memories: list[SharedMemory]) -> None:
-    a, b, c = memories
-    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    taken = await b.take(OWNER, INTENT, NOW)
-    assert taken
-    await b.leave(OWNER, INTENT, taken, NOW)
-    assert await c.take(OWNER, INTENT, NOW)
-    assert await a.take(OWNER, INTENT, NOW) is None
-
-
-async def test_old_answers_are_not_handed_out(memories: list[SharedMemory]) -> None:
-    a, b, _ = memories
-    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    assert await b.take(OWNER, INTENT, NOW + KEEP_SECONDS + 1) is None
-    assert await a.take(OWNER, INTENT, NOW + KEEP_SECONDS + 1) is None
-
-
-async def test_a_promise_is_fulfilled_for_whoever_took_it(memories: list[SharedMemory]) -> None:
-    a, b, c = memories
-    promise = Answer("r1", pending=True, since=NOW)
-    await a.leave(OWNER, INTENT, promise, NOW)
-    assert await b.take(OWNER, INTENT, NOW) == promise
-    assert await b.look_up(OWNER, INTENT, "r1", NOW) == promise
-    await a.settle(OWNER, INTENT, Answer("r1", "task-1", since=NOW), NOW)
-    found = await b.look_up(OWNER, INTENT, "r1", NOW)
-    assert found
-    assert found.task_id == "task-1"
-    assert await a.take(OWNER, INTENT, NOW) is None
-    assert await c.take(OWNER, INTENT, NOW) is None
-
-
-async def test_a_promise_that_comes_late_does_not_hide_its_answer(memories: list[SharedMemory]) -> None:
-    a, b, _ = memories
-    await a.settle(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    await a.leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
-    got = await b.take(OWNER, INTENT, NOW)
-    assert got
-    assert (got.task_id, got.pending) == ("task-1", False)
-
-
-async def test_an_unknown_outcome_is_shared_without_the_gateways_words(
-    memories: list[SharedMemory], stores: list[Store]
-) -> None:
-    a, b, _ = memories
-    await a.leave(OWNER, INTENT, Answer("r1", what="HTTP 500: no to 'a secret cat'", code="x", next_step="Look."), NOW)
-    for name in await stores[0].ask("KEYS", "*"):
-        assert name.startswith(f"evolink:{OWNER}:")
-        assert "secret" not in str(await stores[0].ask("HGETALL", name))
-    got = await b.take(OWNER, INTENT, NOW)
-    assert got
-    assert "no clear answer" in got.what
-    assert (got.code, got.next_step) == ("x", "Look.")
-
-
-async def test_everything_in_the_store_ends_by_itself(
-    memories: list[SharedMemory], stores: list[Store], caller: Caller, sandbox: Sandbox
-) -> None:
+async def test_everything_in_the_store_ends_by_itself(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:
     sandbox.configure(image_seconds=1000)
     clock = FakeClock()
     task = await media.create(caller, "image", IMAGE, seconds=10)
     await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
-    await memories[0].note(OWNER, "task-1", NOW)
-    await memories[0].leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
-    await memories[1].take(OWNER, INTENT, NOW)
+    ledger = SharedLedger(stores[0])
+    await ledger.note_task(OWNER, "task-1")
+    await ledger.put(Mark(Key(OWNER, INTENT), "r1", ledger.process, ledger.process, NOW))
+    await ledger.beat(announced=True)
     pauses = SharedPauses(stores[0], clock)
     pauses.pause(OWNER, "m", 5)
     await pauses.aclose()
     await SharedLimits(stores[0], 5).admit(OWNER, NOW)
     names = await stores[0].ask("KEYS", "*")
-    assert len(names) == 5
+    assert len(names) == 8
     for name in names:
         assert 0 < await stores[0].ask("PTTL", name) <= KEEP_SECONDS * 1000, name
-
-
-async def test_what_the_store_holds_is_not_trusted(memories: list[SharedMemory], stores: list[Store]) -> None:
-    name = store_module.key(OWNER, "left", INTENT)
-    for ref, value in {"a": "{", "b": "[]", "c": "{}", "d": '{"task_id":1}', "e": '{"task_id":"x"}'}.items():
-        await stores[0].ask("HSET", name, ref, value)
-    assert await memories[0].take(OWNER, INTENT, NOW) is None
-    await stores[0].ask("SET", store_module.key(OWNER, "left", "odd"), "not a hash")
-    assert await memories[0].take(OWNER, "odd", NOW) is None
-
-
-async def test_a_store_that_lost_its_memory_does_not_make_us_forget(
-    memories: list[SharedMemory], redis: RedisServer
-) -> None:
-    a, b, _ = memories
-    await a.leave(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    redis.stop()
-    redis.start()
-    assert await b.take(OWNER, INTENT, NOW) is None
-    got = await a.take(OWNER, INTENT, NOW)
-    assert got
-    assert got.task_id == "task-1"
-    assert await a.take(OWNER, INTENT, NOW) is None
-
-
-async def test_without_the_store_answers_are_kept_here_and_handed_in_when_it_is_back(
-    memories: list[SharedMemory], redis: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    no_rest(monkeypatch)
-    a, b, _ = memories
-    redis.stop()
-    await a.leave(OWNER, INTENT, Answer("r1", pending=True), NOW)
-    await a.settle(OWNER, INTENT, Answer("r1", "task-1"), NOW)
-    await a.leave(OWNER, "taken here", Answer("r2", "task-2"), NOW)
-    assert await a.take(OWNER, "taken here", NOW)
-    assert await b.take(OWNER, INTENT, NOW) is None
-    redis.start()
-    got = None
-    with anyio.fail_after(10):
-        while (got := await b.take(OWNER, INTENT, NOW)) is None:
-            await anyio.sleep(0.02)
-    assert got.task_id == "task-1"
-    assert await a.take(OWNER, INTENT, NOW) is None
-    assert await a.take(OWNER, "taken here", NOW) is None
-    with anyio.fail_after(10):
-        while await b.look_up(OWNER, "taken here", "r2", NOW) is None:
-            await anyio.sleep(0.02)
-    await anyio.sleep(0.1)
-    assert await b.take(OWNER, "taken here", NOW) is None
 
 
 async def test_a_hung_store_costs_one_call_half_a_second_and_the_others_nothing(
     stores: list[Store], redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    memory = SharedMemory(stores[0])
-    await memory.note(OWNER, "task-1", NOW)
+    history = SharedHistory(stores[0])
+    await history.find(OWNER, ["task-1"])
     redis.freeze()
     began = time.monotonic()
-    await memory.note(OWNER, "task-2", NOW)
+    await history.find(OWNER, ["task-1"])
     assert time.monotonic() - began < WHOLE_SECONDS + 0.3
     began = time.monotonic()
     for _ in range(100):
-        assert not await memory.knows(OWNER, "task-3", NOW)
+        assert not await history.find(OWNER, ["task-1"])
     assert time.monotonic() - began < 0.2
     assert stores[0].failures == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
@@ -307,7 +165,7 @@ async def test_a_wrong_password_is_no_more_than_an_absent_store(
     redis: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = Store(redis.url.replace("redis://", "redis://user:hunter2@"))
-    assert not await SharedMemory(store).knows(OWNER, "task-1", NOW)
+    assert not await SharedHistory(store).find(OWNER, ["task-1"])
     assert store.failures == 1
     assert "hunter2" not in caplog.text
     await store.aclose()
@@ -316,7 +174,7 @@ async def test_a_wrong_password_is_no_more_than_an_absent_store(
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
 async def test_both_names_of_the_scheme_are_understood(redis: RedisServer, scheme: str) -> None:
     state = state_of(redis.url.replace("redis://", f"{scheme}://"), FakeClock())
-    await state.memory.note(OWNER, "task-1", NOW)
+    await state.ledger.note_task(OWNER, "task-1")
     assert state.failures() == 0
     await state.aclose()
 
@@ -449,9 +307,9 @@ async def test_looks_go_on_without_the_store(
 
 async def test_a_task_submitted_on_one_replica_is_in_the_history_of_all(stores: list[Store]) -> None:
     a, b, _ = [SharedHistory(store) for store in stores]
-    await a.submitted(OWNER, Remembered("t1", "image", "m", "Grüße", NOW))
-    await a.submitted(OWNER, Remembered("t2", "video", "n", "", NOW + 1))
-    assert await b.find(OWNER, ["t1", "t0"]) == {"t1": Remembered("t1", "image", "m", "Grüße", NOW)}
+    await a.add_task(OWNER, TaskRecord("t1", "image", "m", "Grüße", NOW))
+    await a.add_task(OWNER, TaskRecord("t2", "video", "n", "", NOW + 1))
+    assert await b.find(OWNER, ["t1", "t0"]) == {"t1": TaskRecord("t1", "image", "m", "Grüße", NOW)}
     assert [task.task_id for task in await b.recent(OWNER)] == ["t2", "t1"]
     assert [task.task_id for task in await b.recent(OWNER, kind="image")] == ["t1"]
     assert [task.task_id for task in await b.recent(OWNER, model="n")] == ["t2"]
@@ -465,6 +323,6 @@ async def test_a_task_submitted_on_one_replica_is_in_the_history_of_all(stores: 
 async def test_a_history_whose_store_is_gone_is_empty(redis: RedisServer, stores: list[Store]) -> None:
     history = SharedHistory(stores[0])
     redis.stop()
-    await history.submitted(OWNER, Remembered("t1", "image", "m", "", NOW))
+    await history.add_task(OWNER, TaskRecord("t1", "image", "m", "", NOW))
     assert await history.recent(OWNER) == []
     assert await history.find(OWNER, ["t1"]) == {}

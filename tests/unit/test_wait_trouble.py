@@ -8,7 +8,7 @@ import pytest
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs.clock import SystemClock
-from evolink_mcp.jobs.memory import owner_of
+from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.schedule import MAX_FAILURES

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from evolink_mcp.gateway import wire
-from evolink_mcp.jobs.history import KEEP_SECONDS, MOST_RECENT, Remembered
+from evolink_mcp.gateway.values import as_list, as_number, as_text
+from evolink_mcp.jobs.history import KEEP_SECONDS, MAX_RECENT, TaskRecord
 from evolink_mcp.jobs.shared.store import Away, Store, key, loaded
 
 MOST_LISTED = 1_000  # task ids by owner
@@ -32,26 +32,26 @@ class SharedHistory:
         self._store = connection
         self.problem = ""
 
-    async def submitted(self, owner: str, task: Remembered) -> None:
-        value = json.dumps([task.kind, task.model, task.prompt, task.submitted], ensure_ascii=False)
+    async def add_task(self, owner: str, task: TaskRecord) -> None:
+        value = json.dumps([task.kind, task.model, task.prompt, task.at], ensure_ascii=False)
         names = (key(owner, "history", task.task_id), key(owner, "recent"))
-        await self._ask("EVAL", _SUBMITTED, 2, *names, value, task.submitted, task.task_id)
+        await self._ask("EVAL", _SUBMITTED, 2, *names, value, task.at, task.task_id)
 
-    async def saved(self, owner: str, task_id: str, paths: Sequence[str]) -> None:
+    async def add_files(self, owner: str, task_id: str, paths: Sequence[str]) -> None:
         """Nothing is saved on a server's disk."""
 
-    async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, Remembered]:
+    async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
         if not task_ids:
             return {}
         values = await self._ask("MGET", *(key(owner, "history", each) for each in task_ids))
-        found = (_parse(each, value) for each, value in zip(task_ids, wire.as_list(values), strict=False))
+        found = (_parse(each, value) for each, value in zip(task_ids, as_list(values), strict=False))
         return {task.task_id: task for task in found if task is not None}
 
-    async def recent(self, owner: str, *, kind: str = "", model: str = "", since: float = 0.0) -> list[Remembered]:
+    async def recent(self, owner: str, *, kind: str = "", model: str = "", since: float = 0.0) -> list[TaskRecord]:
         names = await self._ask("ZREVRANGEBYSCORE", key(owner, "recent"), "+inf", since, "LIMIT", 0, MOST_LISTED)
-        tasks = (await self.find(owner, [str(name) for name in wire.as_list(names)])).values()
+        tasks = (await self.find(owner, [str(name) for name in as_list(names)])).values()
         fitting = [task for task in tasks if kind in ("", task.kind) and model in ("", task.model)]
-        return fitting[:MOST_RECENT]
+        return fitting[:MAX_RECENT]
 
     async def aclose(self) -> None:
         """The store is closed with the rest of the state."""
@@ -66,11 +66,9 @@ class SharedHistory:
         return answer
 
 
-def _parse(task_id: str, value: object) -> Remembered | None:
-    facts = wire.as_list(loaded(value))
+def _parse(task_id: str, value: object) -> TaskRecord | None:
+    facts = as_list(loaded(value))
     if len(facts) != 4:
         return None
-    kind, model, prompt, submitted = facts
-    return Remembered(
-        task_id, wire.as_text(kind), wire.as_text(model), wire.as_text(prompt), wire.as_number(submitted) or 0.0
-    )
+    kind, model, prompt, at = facts
+    return TaskRecord(task_id, as_text(kind), as_text(model), as_text(prompt), as_number(at) or 0.0)

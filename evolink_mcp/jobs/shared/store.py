@@ -9,6 +9,8 @@ import logging
 import time
 from typing import Any
 
+from evolink_mcp.jobs.ledger import Away
+
 PREFIX = "evolink:"
 CONNECT_SECONDS = 0.25
 READ_SECONDS = 0.25
@@ -18,10 +20,6 @@ LOG_SECONDS = 60.0
 CONNECTIONS = 16
 
 logger = logging.getLogger(__name__)
-
-
-class Away(Exception):
-    """The store did not answer, or is not asked because it just failed to."""
 
 
 class Store:
@@ -52,14 +50,17 @@ class Store:
         self._rests_until = 0.0
         self._logged = -LOG_SECONDS
 
-    async def ask(self, *command: str | int | float) -> Any:
+    async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
         """One command's answer: strings, whole numbers, ``None``, lists and dicts of them.
+
+        Args:
+            insist: Asks also while the store rests after a failure.
 
         Raises:
             Away: There is none. The command may still have been carried out.
         """
         now = time.monotonic()
-        if now < self._rests_until:
+        if now < self._rests_until and not insist:
             raise Away
         resting, self._rests_until = self._rests_until, 0.0
         if resting:

@@ -28,6 +28,7 @@ from evolink_mcp.transports.http import health
 from evolink_mcp.transports.http.allowlists import AllowLists
 from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, no_oauth
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
+from evolink_mcp.transports.http.delivery import serve_call
 from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
@@ -71,6 +72,7 @@ class HttpApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
+            self.app.purchases.start()
             await self._lifespan(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
@@ -119,7 +121,7 @@ class HttpApplication:
                 await body(scope, receive, send)
             elif path == "/mcp" or self.sse is None:
                 with self.stopping.request():
-                    await self._streamable(scope, body, send)
+                    await serve_call(self._streamable, scope, body, send)
             else:
                 await self.sse.post(scope, body, send)
 

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from evolink_mcp.errors import KEYS_PAGE
-from evolink_mcp.jobs.memory import owner_of
+from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.settings import Settings, Token
 from evolink_mcp.settings.placeholders import unfilled
 from evolink_mcp.tools.identity import Credential

@@ -21,9 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from evolink_mcp.jobs.delivery import PROXY_SECONDS
 from evolink_mcp.sdk.discover import serve_streams
+from evolink_mcp.sdk.listeners import Listeners
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.bodies import MAX_BODY
+from evolink_mcp.transports.http.delivery import watch_events
 from evolink_mcp.transports.http.paths import under_prefix
 from evolink_mcp.transports.http.refusals import refusal
 from evolink_mcp.transports.http.sse_backlog import MAX_BACKLOG, MAX_BACKLOGS, Backlog, CountedReads, CountedWrites
@@ -62,11 +65,13 @@ class Sse:
             return
         session = _Session(owner)
         self._sessions.add(session)
+        listeners = Listeners(PROXY_SECONDS)
+        receive, send = watch_events(listeners, receive, session.listen(send))
         try:
-            async with self._transport.connect_sse(scope, receive, session.listen(send)) as (received, sent):
+            async with self._transport.connect_sse(scope, receive, send) as (received, sent):
                 with session.scope:
                     reads, writes = CountedReads(received, session.backlog), CountedWrites(sent, session.backlog)
-                    await serve_streams(self._server, reads, writes)
+                    await serve_streams(self._server, reads, writes, listeners=listeners)
                 await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:

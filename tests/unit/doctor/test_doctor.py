@@ -13,7 +13,8 @@ from evolink_mcp.doctor import local
 from evolink_mcp.install.clients import BY_ID
 from evolink_mcp.install.places import places
 from evolink_mcp.jobs.clock import SystemClock
-from evolink_mcp.jobs.history import LocalHistory, Remembered
+from evolink_mcp.jobs.file.history import LocalHistory
+from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import VARIABLES
 from tests.support import KEY, Sandbox
@@ -152,7 +153,7 @@ async def test_a_history_that_can_be_read_is_counted(tmp_path: Path, monkeypatch
     path = tmp_path / "history.db"
     monkeypatch.setattr(local, "state_file", lambda: path)
     history = LocalHistory("https://a.test", SystemClock(), path)
-    await history.submitted("me", Remembered("t1", "image", "m", "p", SystemClock().now()))
+    await history.add_task("me", TaskRecord("t1", "image", "m", "p", SystemClock().now()))
     assert "remembers 1 tasks" in local.history(Settings()).finding
     await history.aclose()
     assert "remembers 1 tasks" in local.history(Settings()).finding

@@ -1,0 +1,121 @@
+"""How a purchase passes those of other processes: never beside one whose outcome or caller is in doubt."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+from evolink_mcp.errors import OutcomeUnknown, Refused
+from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.delivery import PROXY_SECONDS
+from evolink_mcp.jobs.ledger import Away, Ledger, Mark, Page
+from evolink_mcp.jobs.outcomes import Free, InFlight, Outcome, Unknown
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
+from evolink_mcp.jobs.purchase import Purchase
+
+ASK_SECONDS = 0.2  # between two looks into the ledger
+STRICT_WORDS = "The shared store does not answer, so nobody knows whether the same was bought elsewhere."
+
+
+class Crossing:
+    """Records purchases in a ledger before they are sent.
+
+    Args:
+        strict: Refuses a purchase that cannot be recorded, instead of going on.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Clock, *, strict: bool) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._strict = strict
+
+    async def enter(self, purchase: Purchase) -> Outcome | None:
+        """Returns once the purchase is recorded and may be sent; or the outcome that another process left for it.
+
+        Raises:
+            Refused: Its caller went away, there is no time left to send it, or the store
+                is away and must not be.
+        """
+        passed: set[str] = set()
+        settled_at: float | None = None
+        while True:
+            purchase.check()
+            try:
+                page = await self._ledger.begin(purchase.mark(self._ledger.process), passed)
+                if page is None:
+                    purchase.recorded = True
+                    return None
+                settled_at = page.now + PROXY_SECONDS if settled_at is None else settled_at
+                obstacle = None if page.wait else await self._claim(page, settled_at, passed)
+            except Away:
+                if self._strict:
+                    raise Refused(STRICT_WORDS, code="store_away", next_step="Call again in a few seconds.") from None
+                purchase.may_repeat = purchase.recorded = True  # it will be, with the next beat that arrives
+                return None
+            if obstacle is not None:
+                purchase.become(obstacle)
+                if (outcome := await self._follow(purchase, obstacle)) is not None:
+                    return outcome
+                purchase.detach()
+            elif self._clock.monotonic() + MIN_PURCHASE_SECONDS > purchase.deadline:
+                raise no_time()
+            else:
+                await self._pause()
+
+    async def _claim(self, page: Page, settled_at: float, passed: set[str]) -> Mark | None:
+        """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen."""
+        for mark in page.marks:
+            if not mark.holder or page.is_silent(mark.holder):
+                if await self._ledger.claim(mark):
+                    return mark
+            elif not isinstance(mark.outcome, InFlight) and page.heard_at[mark.holder] >= settled_at:
+                passed.add(mark.ref)
+        return None
+
+    async def _follow(self, purchase: Purchase, mark: Mark) -> Outcome | None:
+        """The outcome of a claimed purchase; ``None`` where it cost nothing.
+
+        Raises:
+            Refused: The caller went away; whoever repeats the request gets the outcome.
+        """
+        while isinstance(mark.outcome, InFlight):
+            with contextlib.suppress(Away):
+                page = await self._ledger.peek(mark.key)
+                current = next((each for each in page.marks if each.ref == mark.ref), None)
+                if current is None and not page.wait:
+                    return None
+                mark = current or mark
+                if isinstance(mark.outcome, InFlight) and not page.wait and page.is_silent(mark.sender):
+                    return await self._lost(purchase)
+            if purchase.abandoned or self._clock.monotonic() + recovery.RECOVERY_SECONDS + 1.0 > purchase.deadline:
+                return await self._give_back(purchase, mark)
+            await self._pause()
+        return mark.outcome
+
+    async def _give_back(self, purchase: Purchase, mark: Mark) -> Free:
+        """Leaves a claimed purchase in flight to the next who repeats the request."""
+        with contextlib.suppress(Away):
+            await self._ledger.put(replace(mark, holder=""))
+        purchase.detach()
+        if purchase.abandoned:
+            return Free(gone())
+        return Free(
+            OutcomeUnknown(
+                "The same request is still under way in another process of this server.",
+                code="busy",
+                next_step=f"{recovery.NEVER_BLINDLY} Make the same call again in a minute: it gets that answer.",
+            )
+        )
+
+    async def _lost(self, purchase: Purchase) -> Unknown:
+        """What can be known of a purchase whose process ended without a word."""
+        error = OutcomeUnknown("The process that sent the same request ended before its answer.", code="lost")
+        seconds = max(min(recovery.RECOVERY_SECONDS, purchase.deadline - self._clock.monotonic() - 1.0), 1.0)
+        age = max(self._clock.now() - purchase.since, 0.0)
+        return Unknown(await purchase.order.explain(error, age=age, seconds=seconds))
+
+    async def _pause(self) -> None:
+        """Lets real time pass: other processes do not live by a clock of ours."""
+        await asyncio.sleep(ASK_SECONDS)

@@ -1,0 +1,174 @@
+"""A small SQLite file, used from a worker thread, for a bounded time, and set aside when it is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import anyio.to_thread
+
+if TYPE_CHECKING:
+    import sqlite3
+    from sqlite3 import Connection
+
+MAX_BUSY_SECONDS = 0.5  # another process holds the file
+MAX_WAIT_SECONDS = 2.0  # for the file, whatever is wrong with it
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS tasks (
+  gateway TEXT NOT NULL, owner TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, model TEXT NOT NULL,
+  prompt TEXT NOT NULL, submitted REAL NOT NULL, saved TEXT NOT NULL DEFAULT '[]',
+  PRIMARY KEY (gateway, owner, id)
+);
+CREATE INDEX IF NOT EXISTS tasks_by_time ON tasks (gateway, owner, submitted);
+CREATE TABLE IF NOT EXISTS purchases (
+  gateway TEXT NOT NULL, owner TEXT NOT NULL, intent TEXT NOT NULL, ref TEXT NOT NULL PRIMARY KEY,
+  sender TEXT NOT NULL, holder TEXT NOT NULL, since REAL NOT NULL, outcome TEXT NOT NULL, at REAL NOT NULL
+);
+CREATE INDEX IF NOT EXISTS purchases_by_key ON purchases (gateway, owner, intent);
+CREATE TABLE IF NOT EXISTS processes (id TEXT NOT NULL PRIMARY KEY, heard_at REAL NOT NULL);
+"""
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Unusable(Exception):
+    """The file cannot be used now."""
+
+
+def state_file() -> Path:
+    """Where the history of this user is kept, as the operating system has it."""
+    import platformdirs
+
+    return platformdirs.user_state_path("evolink-mcp") / "history.db"
+
+
+class Database:
+    """The file, opened at the first use. ``problem`` is why the last attempt failed, "" where it did not."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._open: Connection | None = None
+        self._lock = threading.Lock()
+        self._off = False
+        self._logged = False
+        self.problem = ""
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        """Does ``work`` in one transaction, in a thread, for a bounded time.
+
+        Raises:
+            Unusable: That failed; it was logged if it was the first time.
+        """
+        if self._off:
+            raise Unusable
+        try:
+            with anyio.fail_after(MAX_WAIT_SECONDS):
+                result = await anyio.to_thread.run_sync(self._work, work, abandon_on_cancel=True)
+            self.problem = ""
+            return result
+        except TimeoutError as error:
+            self._off = True  # a thread hangs in the file; no second one is sent after it
+            self._log("the file does not answer; it is off until the next start")
+            raise Unusable from error
+        except Exception as error:  # a broken file is no reason to fail a call
+            self._log(str(error) or type(error).__name__)
+            raise Unusable from error
+
+    async def aclose(self) -> None:
+        """Closes the file."""
+
+        def close() -> None:
+            with self._lock:
+                self._close()
+
+        with contextlib.suppress(Exception), anyio.move_on_after(MAX_WAIT_SECONDS):
+            await anyio.to_thread.run_sync(close, abandon_on_cancel=True)
+
+    def _work(self, work: Callable[[Connection], T]) -> T:
+        import sqlite3
+
+        def try_once() -> T:
+            try:
+                if self._open is None:
+                    self._open = self._connect()
+                with self._open:
+                    return work(self._open)
+            except sqlite3.Error:
+                self._close()
+                raise
+
+        with self._lock:
+            try:
+                return try_once()
+            except sqlite3.DatabaseError as error:
+                if not _is_corrupt(error):
+                    raise
+                self._set_aside()
+                return try_once()
+
+    def _close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _set_aside(self) -> None:
+        """Renames a file that is no database any more, with what belongs to it, unless another process did."""
+        import sqlite3
+
+        path = self._path or state_file()
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                    return
+        except sqlite3.DatabaseError as error:
+            if not _is_corrupt(error):
+                raise
+        broken = path.with_name(f"{path.name}.broken")
+        for end in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{path}{end}", f"{broken}{end}")
+        logger.warning("The history of tasks was damaged. It is now %s, and a new one was begun.", broken)
+
+    def _connect(self) -> Connection:
+        import sqlite3
+
+        path = self._path or state_file()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        connection = sqlite3.connect(path, timeout=MAX_BUSY_SECONDS, check_same_thread=False)
+        try:
+            connection.text_factory = _text
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA cache_size=-256")  # kB; left alone it takes 2 MB of a process that works
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _log(self, why: str) -> None:
+        self.problem = why
+        if not self._logged:
+            self._logged = True
+            logger.warning("The history of tasks cannot be used (%s). Nothing else is harmed by that.", why)
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode("utf-8", "replace")
+
+
+def _is_corrupt(error: sqlite3.Error) -> bool:
+    """Whether a file is no database, or a damaged one."""
+    import sqlite3
+
+    code = getattr(error, "sqlite_errorcode", 0)  # extended: the kind is in its last byte
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

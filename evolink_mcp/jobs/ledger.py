@@ -1,0 +1,159 @@
+"""Where purchases are recorded, so that other processes meet them: one interface, three backings.
+
+A mark is made before the POST, so that no process sends an identical request
+past another. It names who sends and whose caller listens; a process that has
+not been heard of for a few seconds has died, and what it held is unclaimed.
+
+:class:`Alone` is the backing of a process by itself. The history file's is
+:class:`evolink_mcp.jobs.file.ledger.FileLedger`, the shared store's
+:class:`evolink_mcp.jobs.shared.ledger.SharedLedger`.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from evolink_mcp.guard.secrets import fingerprint
+from evolink_mcp.jobs.outcomes import InFlight, Outcome
+
+KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
+SILENT_SECONDS = 2.5  # without a beat, after which a process counts as dead
+BEAT_SECONDS = 0.5
+MAX_TASKS = 10_000
+
+
+class Away(Exception):
+    """The ledger does not answer. What was asked of it may still happen."""
+
+
+class Key(NamedTuple):
+    """What makes two purchases identical: who buys, and what (both hashed)."""
+
+    owner: str
+    intent: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A purchase as a ledger has it.
+
+    ``sender`` is the process that sends the request, ``holder`` the one whose
+    caller listens; no holder is an unclaimed answer.
+    """
+
+    key: Key
+    ref: str
+    sender: str
+    holder: str
+    since: float
+    outcome: Outcome = field(default_factory=InFlight)
+
+
+@dataclass(frozen=True)
+class Page:
+    """All marks of one key, and when each process was last heard of, in the ledger's own seconds.
+
+    ``wait``: nothing can be decided yet, for some process may have more to say.
+    """
+
+    now: float
+    marks: tuple[Mark, ...] = ()
+    heard_at: Mapping[str, float] = field(default_factory=dict[str, float])
+    wait: bool = False
+
+    def is_silent(self, process: str) -> bool:
+        """Whether a process has died, as far as the ledger can tell."""
+        return not 0.0 <= self.now - self.heard_at.get(process, -math.inf) <= SILENT_SECONDS
+
+
+class Ledger(Protocol):
+    """Purchases by key. Every method may raise :class:`Away`."""
+
+    process: str
+    always_beat: bool
+
+    async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
+        """Records a purchase, unless others than ``passed`` are there: then those, and nothing is recorded."""
+        ...
+
+    async def peek(self, key: Key) -> Page:
+        """What is recorded, without changing it."""
+        ...
+
+    async def put(self, mark: Mark) -> None:
+        """Records an outcome, or that nobody listens any more, or all of it again. A claim by others stays."""
+        ...
+
+    async def claim(self, mark: Mark) -> bool:
+        """Makes this process the holder, if the holder still is that of ``mark``. One of several claims succeeds."""
+        ...
+
+    async def forget(self, mark: Mark, *, free: bool) -> None:
+        """Removes a purchase that was ``free``, or that was delivered unless others claimed it."""
+        ...
+
+    async def beat(self, *, announced: bool) -> bool:
+        """Says that this process lives. False: the ledger may lack marks of it, which are to be ``put`` first."""
+        ...
+
+    async def note_task(self, account: str, task_id: str) -> None:
+        """Remembers for ten minutes that a task's id was received."""
+        ...
+
+    async def has_task(self, account: str, task_id: str) -> bool:
+        """Whether that was so."""
+        ...
+
+    async def aclose(self) -> None:
+        """Says goodbye: this process sends and holds nothing any more."""
+        ...
+
+
+def new_ref() -> str:
+    """A name for one purchase or process, the same nowhere else."""
+    return secrets.token_hex(8)
+
+
+def owner_of(key: str) -> str:
+    """Who a key is, without the key."""
+    return fingerprint(key)
+
+
+class Alone:
+    """The ledger of a process that shares nothing: its own purchases are in its memory anyway."""
+
+    always_beat = False
+
+    def __init__(self) -> None:
+        self.process = new_ref()
+        self._tasks: dict[str, None] = {}  # oldest first; one flat string a task, for there may be thousands
+
+    async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
+        return None
+
+    async def peek(self, key: Key) -> Page:
+        return Page(0.0)
+
+    async def put(self, mark: Mark) -> None: ...
+
+    async def claim(self, mark: Mark) -> bool:
+        return True
+
+    async def forget(self, mark: Mark, *, free: bool) -> None: ...
+
+    async def beat(self, *, announced: bool) -> bool:
+        return True
+
+    async def note_task(self, account: str, task_id: str) -> None:
+        self._tasks[f"{account} {task_id}"] = None
+        while len(self._tasks) > MAX_TASKS:
+            del self._tasks[next(iter(self._tasks))]
+
+    async def has_task(self, account: str, task_id: str) -> bool:
+        return f"{account} {task_id}" in self._tasks
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,148 @@
+"""What can be bought: a media task or a text, and how each is sent, remembered, looked up and explained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown
+from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.history import History, task_record
+from evolink_mcp.jobs.ledger import Away, Key, Ledger
+from evolink_mcp.jobs.outcomes import Created
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Sending(Protocol):
+    """The request under way, as those who send it see it."""
+
+    def check(self) -> None:
+        """Raises where nobody listens any more, so that nothing is to be sent."""
+        ...
+
+    def depart(self) -> None:
+        """The same, right before the first byte goes out; from here on the request may arrive."""
+        ...
+
+    def grow(self, size: int) -> None:
+        """Hears how much of an answer that comes in parts is there."""
+        ...
+
+
+class Order(Protocol[T_co]):
+    """One thing to be bought. Equal orders of one owner have equal keys."""
+
+    @property
+    def caller(self) -> Caller: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def key(self) -> Key: ...
+
+    async def send(self, seconds: float, sending: Sending) -> Created:
+        """Sends the paid POST, once.
+
+        Raises:
+            Unreachable, GatewayRefused: Nothing was charged.
+            OutcomeUnknown: It may have been.
+        """
+        ...
+
+    async def remember(self, created: Created) -> None:
+        """Notes what was bought, before anybody hears of it."""
+        ...
+
+    async def explain(self, error: OutcomeUnknown, *, age: float, seconds: float) -> OutcomeUnknown:
+        """An unknown outcome with what can be found out about it within ``seconds``; ``age`` is the purchase's."""
+        ...
+
+    async def reread(self, created: Created) -> T_co:
+        """What was bought earlier, as it is now.
+
+        Raises:
+            OutcomeUnknown: It cannot be handed out any more.
+        """
+        ...
+
+
+def intent_of(kind: str, body: Mapping[str, object]) -> str:
+    """What a request asks for: equal for equal requests, whatever the order of their keys."""
+    content = json.dumps([kind, body], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Records:
+    """Where a new task is written down."""
+
+    ledger: Ledger
+    history: History
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class MediaOrder:
+    """An image or a film.
+
+    Args:
+        body: What is sent.
+        intent: What makes two requests equal, where that is not ``body``: a local file
+            may have another link after each upload.
+        note: Keeps what was asked for beside the results.
+    """
+
+    caller: Caller
+    kind: media.Media
+    body: Mapping[str, object]
+    records: Records
+    intent: Mapping[str, object] | None = None
+    note: Callable[[wire.Task], Awaitable[None]] | None = None
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model", ""))
+
+    @property
+    def key(self) -> Key:
+        return Key(self.caller.owner, intent_of(self.kind, self.body if self.intent is None else self.intent))
+
+    async def send(self, seconds: float, sending: Sending) -> Created:
+        task = await media.create(self.caller, self.kind, self.body, seconds=seconds, depart=sending.depart)
+        return Created(task.id, task)
+
+    async def remember(self, created: Created) -> None:
+        records, now = self.records, self.records.clock.now()
+        # By account: whoever looks an unknown outcome up in the account's list must not take this task for theirs.
+        try:
+            await records.ledger.note_task(self.caller.account, created.id)
+        except Away:
+            pass
+        await records.history.add_task(self.caller.owner, task_record(created.id, self.kind, self.body, now))
+        if self.note is not None and isinstance(created.product, wire.Task):
+            await self.note(created.product)
+
+    async def explain(self, error: OutcomeUnknown, *, age: float, seconds: float) -> OutcomeUnknown:
+        return await recovery.explain(error, self.caller, self.model, self._is_known, seconds_ago=age, seconds=seconds)
+
+    async def _is_known(self, task_id: str) -> bool:
+        """Whether a task is that of another request, whose id was received."""
+        try:
+            return await self.records.ledger.has_task(self.caller.account, task_id)
+        except Away:
+            return False
+
+    async def reread(self, created: Created) -> wire.Task:
+        try:
+            return await media.read(self.caller, created.id)
+        except EvolinkError:
+            if isinstance(created.product, wire.Task):
+                return created.product
+            return wire.Task(id=created.id, status="pending", kind=self.kind, model=self.model)

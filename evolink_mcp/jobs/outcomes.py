@@ -1,0 +1,60 @@
+"""What is known of a purchase: in flight, created, free or unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown
+
+LOST_WORDS = "The same request, sent a while ago, got no clear answer. Whether a task was created is unknown."
+
+
+@dataclass(frozen=True)
+class InFlight:
+    """No outcome yet."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """Paid for. ``product`` is what the gateway answered, where this process has it."""
+
+    id: str
+    product: object = None
+
+
+@dataclass(frozen=True)
+class Free:
+    """Nothing was charged; ``error`` says why."""
+
+    error: EvolinkError
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It may have been charged; ``error`` says what can be known."""
+
+    error: OutcomeUnknown
+
+
+Outcome = InFlight | Created | Free | Unknown
+
+
+def outcome_to_json(outcome: Outcome) -> dict[str, str]:
+    """An outcome as a ledger holds it: without the gateway's words, which may quote a prompt."""
+    match outcome:
+        case Created(id):
+            return {"id": id}
+        case Unknown(error):
+            return {"code": error.code, "next": error.next_step}
+        case _:
+            return {}
+
+
+def outcome_from_json(value: Mapping[str, object]) -> Outcome:
+    """The outcome in a ledger."""
+    if isinstance(task_id := value.get("id"), str) and task_id:
+        return Created(task_id)
+    if isinstance(code := value.get("code"), str):
+        return Unknown(OutcomeUnknown(LOST_WORDS, code=code, next_step=str(value.get("next") or "")))
+    return InFlight()

@@ -1,0 +1,68 @@
+"""One paid POST that arrives: sent again only where that provably costs nothing more."""
+
+from __future__ import annotations
+
+from evolink_mcp.errors import GatewayRefused, OutcomeUnknown, Refused, Unreachable
+from evolink_mcp.gateway.problems import NEVER_RETRIED
+from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.orders import Order, Sending
+from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.pauses import PAUSE_SECONDS, Pauses
+
+MAX_UNREACHED = 3
+UNREACHED_PAUSE_SECONDS = 0.5
+MIN_SECONDS = 10.0  # a paid request is not sent with less time than this to answer
+MIN_PURCHASE_SECONDS = MIN_SECONDS + recovery.RECOVERY_SECONDS + 1.0
+
+
+async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Clock, *, deadline: float) -> Created:
+    """Sends an order's POST, again only if it never arrived, or once if it came too fast.
+
+    Args:
+        deadline: By ``clock.monotonic()``, the look-up after an unknown outcome included.
+        sending: Asked before each try whether the request is still wanted.
+
+    Raises:
+        Refused, Unreachable, GatewayRefused: Nothing was charged.
+        OutcomeUnknown: It may have been; what could be found out is in it.
+    """
+    start, last = clock.monotonic(), deadline - 1.0
+    end = last - recovery.RECOVERY_SECONDS
+    account, unreached, too_fast = order.caller.account, 0, False
+    while True:
+        await pauses.pass_through(account, order.model, seconds=max(end - clock.monotonic(), 0.0))
+        sending.check()
+        try:
+            return await order.send(max(end - clock.monotonic(), 1.0), sending)
+        except Unreachable:
+            unreached += 1
+            pause = UNREACHED_PAUSE_SECONDS * unreached
+            if unreached >= MAX_UNREACHED or clock.monotonic() + pause > end:
+                raise
+            await clock.sleep(pause)
+        except GatewayRefused as error:
+            if error.status != 429 or error.code in NEVER_RETRIED:
+                raise
+            pause = PAUSE_SECONDS if error.retry_after is None else error.retry_after
+            pauses.pause(account, order.model, pause)
+            if too_fast or clock.monotonic() + pause + MIN_SECONDS > end:
+                raise
+            too_fast = True
+        except OutcomeUnknown as error:
+            seconds = max(min(recovery.RECOVERY_SECONDS, last - clock.monotonic()), 1.0)
+            raise await order.explain(error, age=clock.monotonic() - start, seconds=seconds) from error.__cause__
+
+
+def no_time() -> Refused:
+    """An identical request was in the way until there was no time left to send this one."""
+    return Refused(
+        "An identical request of yours is still under way, and no time is left to send another one.",
+        code="busy",
+        next_step="Nothing was sent for this call. Call again if you still want another one.",
+    )
+
+
+def gone() -> Refused:
+    """The caller went away before anything was sent."""
+    return Refused("The call was cancelled before anything was sent.", code="cancelled")

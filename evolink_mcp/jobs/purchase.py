@@ -1,0 +1,92 @@
+"""One paid request, from before its POST until its answer is delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.jobs.ledger import Key, Mark, new_ref
+from evolink_mcp.jobs.orders import Order
+from evolink_mcp.jobs.outcomes import InFlight, Outcome
+from evolink_mcp.jobs.posting import gone
+
+Growth = Callable[[int], None]
+
+
+@dataclass
+class Buyer:
+    """A call that wants a purchase. ``deadline`` is by the monotonic clock, ``on_growth`` hears of a growing text."""
+
+    listener: Listener
+    deadline: float
+    on_growth: Growth | None = None
+
+
+class Purchase:
+    """A purchase, its outcome so far, and the buyer who listens; without a buyer it is abandoned.
+
+    Attributes:
+        done: Set once the outcome is there and has been noted.
+        is_earlier: The buyer gets what was bought for somebody who is gone.
+        may_repeat: It could not be recorded before it was sent, so another process may have bought the same.
+        answered: The buyer's tool has returned the outcome.
+        recorded: The ledger has to know of it.
+    """
+
+    def __init__(self, order: Order[object], buyer: Buyer, since: float) -> None:
+        self.order = order
+        self.key: Key = order.key
+        self.buyer: Buyer | None = buyer
+        self.deadline = buyer.deadline
+        self.since = since
+        self.ref = new_ref()
+        self.sender = ""
+        self.outcome: Outcome = InFlight()
+        self.done = asyncio.Event()
+        self.is_earlier = False
+        self.may_repeat = False
+        self.answered = False
+        self.recorded = False
+        self.departed = False
+        self.parked_at = 0.0
+        self.writes: asyncio.Task[bool] | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody listens."""
+        return self.buyer is None
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether nobody knows yet what becomes of it."""
+        return isinstance(self.outcome, InFlight)
+
+    def mark(self, process: str) -> Mark:
+        """What a ledger has to hold of it."""
+        return Mark(
+            self.key, self.ref, self.sender or process, "" if self.abandoned else process, self.since, self.outcome
+        )
+
+    def become(self, mark: Mark) -> None:
+        """Makes it the purchase that another process recorded, and that this one has claimed."""
+        self.ref, self.sender, self.since = mark.ref, mark.sender, mark.since
+        self.is_earlier = self.recorded = True
+
+    def detach(self) -> None:
+        """Makes it a purchase of its own again."""
+        self.ref, self.sender = new_ref(), ""
+        self.is_earlier = self.recorded = False
+
+    def check(self) -> None:
+        if self.abandoned:
+            raise gone()
+
+    def depart(self) -> None:
+        self.check()
+        self.departed = True
+
+    def grow(self, size: int) -> None:
+        if self.buyer is not None and self.buyer.on_growth is not None:
+            self.buyer.on_growth(size)

@@ -1,0 +1,346 @@
+"""Money is spent once, on purpose: one POST, an honest word about it, and no answer lost.
+
+A purchase runs in a task of its own, so that a client that cancels or goes away
+does not tear it down half-way. It is over when its answer was *delivered*; one
+whose caller has gone before is *abandoned*, and the next identical request of
+the same owner gets it. While a purchase is in flight, or its caller might have
+gone, no identical request is sent past it:
+
+* in flight: an identical request waits for the outcome, or takes over if the caller goes;
+* with an outcome, its caller still there: the next one is sent as soon as it is known
+  that the caller had not gone when that request came;
+* abandoned: the next identical request gets it, once.
+
+The same holds between processes, by marks in a ledger (:mod:`evolink_mcp.jobs.ledger`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
+from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.crossing import Crossing
+from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
+from evolink_mcp.jobs.delivery import current_listener
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Ledger
+from evolink_mcp.jobs.lines import Lines
+from evolink_mcp.jobs.orders import Order
+from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time, post
+from evolink_mcp.jobs.purchase import Buyer, Growth, Purchase
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bought(Generic[T]):
+    """What was bought.
+
+    Attributes:
+        is_earlier: It is that of an earlier identical request, and nothing was paid for again.
+        may_repeat: Another process may have bought the same: the store could not be asked.
+    """
+
+    product: T
+    is_earlier: bool = False
+    may_repeat: bool = False
+
+
+class Purchases:
+    """The purchases of one process.
+
+    Args:
+        strict: Refuses a purchase that cannot be recorded in the ledger.
+    """
+
+    def __init__(self, ledger: Ledger, pauses: Pauses, clock: Clock, *, strict: bool = False) -> None:
+        self._ledger = ledger
+        self._pauses = pauses
+        self._clock = clock
+        self._crossing = Crossing(ledger, clock, strict=strict)
+        self._lines = Lines(clock)
+        self._work: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[bool]] = set()
+        self._beating: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def buy(
+        self,
+        order: Order[T],
+        *,
+        seconds: float = SUBMIT_SECONDS,
+        on_growth: Growth | None = None,
+    ) -> AsyncGenerator[Bought[T]]:
+        """Buys ``order`` with one paid POST within ``seconds``; the block hands the answer to the caller.
+
+        If the block does not end well, or the request's listener goes before the
+        answer is written, the purchase is abandoned and kept for ten minutes.
+
+        Args:
+            on_growth: Hears how much of the answer is there, where it comes in parts.
+
+        Raises:
+            Refused, Unreachable, GatewayRefused: Nothing was charged.
+            OutcomeUnknown: It may have been charged.
+        """
+        listener = current_listener()
+        buyer = Buyer(listener, self._clock.monotonic() + seconds, on_growth)
+        purchase, failure = await self._take(order, buyer), None
+        try:
+            match purchase.outcome:
+                case Created(product=product) as created:
+                    if product is None or purchase.parked_at:
+                        product = await order.reread(created)
+                    yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat)
+                case Free(error) | Unknown(error):
+                    failure = error
+                case InFlight():
+                    raise AssertionError("a purchase that is done has an outcome")
+        except BaseException:
+            self._abandon(purchase, buyer)
+            raise
+        purchase.answered = purchase.buyer is buyer
+        if not listener.transport:
+            listener.deliver()
+        if failure is not None:
+            raise failure
+
+    def start(self) -> None:
+        """Lets other processes know of this one, where the ledger wants that from the beginning."""
+        if self._ledger.always_beat:
+            self._beat()
+
+    async def drain(self, seconds: float) -> None:
+        """Waits, however the process is being ended, until nothing is in flight; gives up after ``seconds``.
+
+        What was not delivered by then is left in the ledger as unclaimed.
+        """
+        with anyio.CancelScope(shield=True):
+            if self._work:
+                _, late = await asyncio.wait(list(self._work), timeout=seconds)
+                for work in late:
+                    work.cancel()
+                if late:
+                    await asyncio.wait(late, timeout=1)
+            for purchase in self._lines:
+                if purchase.buyer is not None:
+                    self._abandon(purchase, purchase.buyer)
+            if self._beating is not None:
+                self._beating.cancel()
+                await asyncio.wait([self._beating], timeout=1)
+            if self._writes:
+                await asyncio.wait(list(self._writes), timeout=2)
+
+    async def _take(self, order: Order[T], buyer: Buyer) -> Purchase:
+        """A purchase with an outcome that this buyer listens to.
+
+        Raises:
+            Refused: The caller went away, or there is no time left to send anything.
+        """
+        while True:
+            purchase = await self._join(order, buyer)
+            try:
+                await purchase.done.wait()
+            except BaseException:
+                self._abandon(purchase, buyer)
+                raise
+            match purchase.outcome:
+                case Free(Refused(code="cancelled")) if not buyer.listener.abandoned:
+                    continue  # it was stopped for the sake of a caller who is gone
+                case _:
+                    return purchase
+
+    async def _join(self, order: Order[T], buyer: Buyer) -> Purchase:
+        """A purchase for this buyer: an abandoned one, or a new one once nothing is in its way."""
+        settled = waited = False
+        while True:
+            left = buyer.deadline - MIN_PURCHASE_SECONDS - self._clock.monotonic()
+            if buyer.listener.abandoned:
+                raise gone()
+            line = self._lines.line(order.key)
+            if abandoned := next((each for each in line.purchases if each.abandoned), None):
+                if await self._adopt(abandoned, buyer):
+                    return abandoned
+            elif waited and left <= 0:
+                raise no_time()
+            elif any(each.in_flight for each in line.purchases):
+                waited = True
+                with anyio.move_on_after(max(left, 0.0)):
+                    await line.change()
+            elif line.purchases and not settled:
+                waited = settled = True
+                await buyer.listener.settle()
+            else:
+                return self._begin(order, buyer)
+
+    def _begin(self, order: Order[T], buyer: Buyer) -> Purchase:
+        purchase = Purchase(cast("Order[object]", order), buyer, self._clock.now())
+        self._lines.add(purchase)
+        self._watch(purchase, buyer)
+        self._spawn(self._run(purchase), self._work)
+        self._beat()
+        return purchase
+
+    async def _adopt(self, purchase: Purchase, buyer: Buyer) -> bool:
+        """Makes ``buyer`` the one who listens to an abandoned purchase; false where another process did."""
+        purchase.buyer, purchase.is_earlier = buyer, True
+        self._lines.unpark(purchase)
+        self._watch(purchase, buyer)
+        mark = purchase.mark(self._ledger.process)
+        try:
+            ours = await asyncio.shield(self._write(purchase, lambda: self._ledger.claim(mark)))
+        except BaseException:
+            self._abandon(purchase, buyer)
+            raise
+        if not ours:
+            purchase.buyer = None
+            self._lines.remove(purchase)
+        return ours
+
+    def _watch(self, purchase: Purchase, buyer: Buyer) -> None:
+        def end() -> None:
+            if purchase.buyer is not buyer:
+                return
+            if buyer.listener.delivered and purchase.answered:
+                self._forget(purchase)
+            else:
+                self._abandon(purchase, buyer)
+
+        buyer.listener.watch(end)
+
+    def _abandon(self, purchase: Purchase, buyer: Buyer) -> None:
+        """Nobody listens to a purchase any more; whoever repeats the request gets it."""
+        if purchase.buyer is not buyer:
+            return
+        purchase.buyer, purchase.answered = None, False
+        if isinstance(purchase.outcome, Free):
+            self._lines.remove(purchase)
+            return
+        self._park(purchase)
+        self._put(purchase)
+        self._lines.change(purchase)
+
+    def _park(self, purchase: Purchase) -> None:
+        match purchase.outcome:
+            case Created(id) | Unknown(OutcomeUnknown(code=id)):
+                # Never the words of an error: they may quote a prompt.
+                logger.warning("A paid request's caller was gone before its answer: %s", id)
+                self._lines.park(purchase)
+            case _:
+                pass
+
+    def _forget(self, purchase: Purchase) -> None:
+        """Its answer was delivered, or there is nothing to keep."""
+        mark, free = purchase.mark(self._ledger.process), isinstance(purchase.outcome, Free)
+        self._lines.remove(purchase)
+        self._write(purchase, lambda: self._ledger.forget(mark, free=free))
+
+    async def _run(self, purchase: Purchase) -> None:
+        """Everything from before the POST until the outcome is noted."""
+        try:
+            purchase.outcome = await self._outcome(purchase)
+            self._lines.change(purchase)
+            if isinstance(purchase.outcome, Created | Unknown):
+                await asyncio.wait([self._put(purchase)])
+            if isinstance(purchase.outcome, Created) and not purchase.sender:
+                await self._remember(purchase, purchase.outcome)
+        except asyncio.CancelledError:
+            if purchase.in_flight:
+                words = "The server was stopped while the request was under way."
+                purchase.outcome = Unknown(OutcomeUnknown(words, code="stopped"))
+                self._put(purchase)
+            raise
+        finally:
+            if isinstance(purchase.outcome, Free):
+                self._forget(purchase)
+            elif purchase.abandoned:
+                self._park(purchase)
+            purchase.done.set()
+            self._lines.change(purchase)
+
+    async def _outcome(self, purchase: Purchase) -> Outcome:
+        try:
+            return await self._crossing.enter(purchase) or await post(
+                purchase.order, purchase, self._pauses, self._clock, deadline=purchase.deadline
+            )
+        except OutcomeUnknown as error:
+            return Unknown(error)
+        except EvolinkError as error:
+            return Free(error)
+        except Exception:
+            logger.exception("A paid request failed inside this server")
+            return self._broken(purchase)
+
+    def _broken(self, purchase: Purchase) -> Outcome:
+        advice = "Tell the user; the server's log has the details."
+        if not purchase.departed:
+            words = "This server failed before the request was sent."
+            return Free(Refused(words, code="internal_error", next_step=advice))
+        words = "This server failed while the paid request was under way."
+        return Unknown(OutcomeUnknown(words, code="internal_error", next_step=f"{recovery.NEVER_BLINDLY} {advice}"))
+
+    async def _remember(self, purchase: Purchase, created: Created) -> None:
+        try:
+            await purchase.order.remember(created)
+        except Exception:
+            logger.exception("Task %s was created, and could not be noted", created.id)
+
+    def _put(self, purchase: Purchase) -> asyncio.Task[bool]:
+        """Has the ledger say what is known of a purchase now."""
+        mark, recorded = purchase.mark(self._ledger.process), purchase.recorded
+
+        async def put() -> None:
+            if recorded:
+                await self._ledger.put(mark)
+
+        return self._write(purchase, put)
+
+    def _write(self, purchase: Purchase, change: Callable[[], Coroutine[Any, Any, bool | None]]) -> asyncio.Task[bool]:
+        """Writes to the ledger, one change of a purchase after the other. True where it is away: told twice is
+        better than paid twice."""
+        before = purchase.writes
+
+        async def write() -> bool:
+            if before is not None:
+                await asyncio.wait([before])
+            with contextlib.suppress(Away):
+                return await change() is not False
+            return True
+
+        purchase.writes = self._spawn(write(), self._writes)
+        return purchase.writes
+
+    def _spawn(self, work: Coroutine[Any, Any, T], group: set[asyncio.Task[T]]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        group.add(task)
+        task.add_done_callback(group.discard)
+        return task
+
+    def _beat(self) -> None:
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._keep_beating())
+
+    async def _keep_beating(self) -> None:
+        """Tells other processes that this one lives, for as long as they might have to know."""
+        while self._ledger.always_beat or any(each.in_flight or not each.abandoned for each in self._lines):
+            with contextlib.suppress(Away):
+                if self._writes:
+                    await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
+                if not await self._ledger.beat(announced=False):
+                    for purchase in self._lines:
+                        if purchase.recorded:
+                            await self._ledger.put(purchase.mark(self._ledger.process))
+                    await self._ledger.beat(announced=True)
+            await asyncio.sleep(BEAT_SECONDS)

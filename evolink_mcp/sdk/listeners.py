@@ -1,0 +1,112 @@
+"""Who listens to the requests of one connection: cancels count from when they are read, answers from when they are out.
+
+The SDK tells a tool of a cancel some turns of the event loop later, and of the fate of its answer never. So the relay
+shows every message to :class:`Listeners` in the order of the wire, and the transport every message that it has written.
+Unnecessary once the SDK reports, per request, that its response was written (no issue yet, mcp 2.3).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import anyio
+from mcp.server import stdio
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest
+
+from evolink_mcp.jobs.delivery import Listener
+
+# The beginning of an answer as the SDK writes it, on a line or in an event.
+_ANSWER = re.compile(
+    rb'(?:^|^data: ?){"jsonrpc": ?"2\.0", ?"id": ?("(?:[^"\\]|\\.)*"|-?\d+), ?"(?:result|error)"', re.M
+)
+_SCAN_BYTES = 2_000  # where the beginning of an answer is looked for
+
+
+def answer_id(content: bytes) -> str | None:
+    """The id of the request that a line, a body or an event answers; ``None`` for anything else."""
+    match = _ANSWER.search(content[:_SCAN_BYTES])
+    return str(json.loads(match[1])) if match else None
+
+
+class Listeners:
+    """The open tool calls of one connection, by JSON-RPC id.
+
+    Args:
+        settle_seconds: See :class:`evolink_mcp.jobs.delivery.Listener`.
+    """
+
+    def __init__(self, settle_seconds: float = 0.0) -> None:
+        self._settle_seconds = settle_seconds
+        self._listeners: dict[str, Listener] = {}
+
+    def read(self, message: SessionMessage | Exception) -> Listener | None:
+        """Takes in a message of the client; the listener of the tool call that it is."""
+        match message.message if isinstance(message, SessionMessage) else None:
+            case JSONRPCRequest(method="tools/call", id=request_id):
+                self._abandon(request_id)  # an id that is used again answers only once
+                listener = self._listeners[str(request_id)] = Listener(settle_seconds=self._settle_seconds)
+                return listener
+            case JSONRPCNotification(method="notifications/cancelled", params=params):
+                self._abandon((params or {}).get("requestId"))
+            case _:
+                pass
+        return None
+
+    def answering(self, content: bytes) -> Listener | None:
+        """The listener whose answer is about to be written."""
+        request_id = answer_id(content)
+        return None if request_id is None else self._listeners.get(request_id)
+
+    def wrote(self, content: bytes) -> None:
+        """Takes in what was written to the client."""
+        request_id = answer_id(content)
+        if request_id is not None and (listener := self._listeners.pop(request_id, None)):
+            listener.deliver()
+
+    def hang_up(self) -> None:
+        """The client is gone, with every call that has no answer yet."""
+        for request_id in list(self._listeners):
+            self._abandon(request_id)
+
+    def _abandon(self, request_id: object) -> None:
+        listener = self._listeners.pop(str(request_id), None)
+        if listener is not None:
+            listener.abandon()
+
+
+class _Stdout:
+    """stdout as the SDK's writer uses it: one write and one flush a message."""
+
+    def __init__(self, file: anyio.AsyncFile[str], listeners: Listeners) -> None:
+        self._file = file
+        self._listeners = listeners
+        self._unflushed = ""
+
+    async def write(self, text: str) -> None:
+        self._unflushed = text
+        await self._file.write(text)
+
+    async def flush(self) -> None:
+        await self._file.flush()
+        self._listeners.wrote(self._unflushed[:_SCAN_BYTES].encode())
+
+
+@contextmanager
+def claimed_stdout(listeners: Listeners) -> Generator[anyio.AsyncFile[str]]:
+    """The process's stdout, claimed as the SDK claims it; tells ``listeners`` of what was flushed."""
+    claim: Callable[..., Any] = stdio._claim_fd  # pyright: ignore[reportPrivateUsage]
+    diversion = stdio._open_stdout_diversion  # pyright: ignore[reportPrivateUsage]
+    wrapper = stdio._UnownedTextWrapper  # pyright: ignore[reportPrivateUsage]
+    buffer, restore = claim(1, sys.stdout, "wb", diversion)
+    try:
+        file = anyio.wrap_file(wrapper(buffer, encoding="utf-8"))
+        yield cast("anyio.AsyncFile[str]", _Stdout(file, listeners))
+    finally:
+        if restore is not None:
+            restore()
