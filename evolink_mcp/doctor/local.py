@@ -134,6 +134,11 @@ def history(settings: Settings) -> Check:
     except (OSError, RuntimeError) as error:
         return Check("history", "note", f"nothing is remembered: {error}", "Set HOME or XDG_STATE_HOME to have it.")
     if not os.path.exists(path):
+        existing = next(place for place in path.parents if os.path.exists(place))
+        if not os.access(existing, os.W_OK | os.X_OK):
+            return Check(
+                "history", "note", f"nothing is remembered: {existing} cannot be written", f"Make {path.parent}."
+            )
         return Check("history", "ok", f"{path} is made with the first task")
     import sqlite3
 

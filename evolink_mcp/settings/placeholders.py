@@ -30,8 +30,8 @@ STAND_INS = re.compile(
 BRACES = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}")
 HOME_NAMES = frozenset({"home", "userprofile", "userhome"})
 USER_NAMES = frozenset(
-    "appdata localappdata programdata user username logname temp tmp tmpdir xdg_data_home xdg_config_home "
-    "xdg_state_home xdg_cache_home xdg_pictures_dir xdg_videos_dir xdg_download_dir".split()
+    "appdata localappdata programdata homedrive homepath onedrive user username logname temp tmp tmpdir xdg_data_home "
+    "xdg_config_home xdg_state_home xdg_cache_home xdg_pictures_dir xdg_videos_dir xdg_download_dir".split()
 )
 SEPARATOR_NAMES = frozenset({"/", "pathseparator"})  # of editors
 

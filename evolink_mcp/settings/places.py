@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 
 from evolink_mcp.settings.placeholders import Unfilled, fill_in, unfilled
 
+QUOTES = "\"'`“”„‘’«»"
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
 WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
 
@@ -40,6 +41,8 @@ def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name
     """
     text = _local(value)
     filled = fill_in(text, environ, home_folder())
+    if (filled[0] in QUOTES or filled[-1] in QUOTES) and not os.path.lexists(filled):
+        raise ValueError(f"has a quotation mark at one end: {value[:60]!r}.")
     placeholder = unfilled(filled)
     if placeholder and not os.path.lexists(filled):
         raise Unfilled(placeholder)

@@ -24,6 +24,11 @@ LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Toolset = Literal["media", "text", "account"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 ALL = "all"
+TOOLSET_SYNONYMS: Mapping[str, str] = {
+    **dict.fromkeys(("image", "images", "video", "videos", "default"), "media"),
+    **dict.fromkeys(("texts", "chat"), "text"),
+    **dict.fromkeys(("accounts", "billing"), "account"),
+}
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
 VERSION_PATH = re.compile(r"(?:/api)?/v1/*$")  # gateway/ adds it itself; other clients of the gateway want it written
@@ -125,7 +130,7 @@ def parse_toolsets(text: str) -> tuple[Toolset, ...]:
     Raises:
         Partial: A name is none of them, or there is no name; the message lists them.
     """
-    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    names = [TOOLSET_SYNONYMS.get(name, name) for name in re.split(r"[,;\s]+", text.lower()) if name]
     toolsets: tuple[Toolset, ...] = tuple(each for each in TOOLSETS if each in names or ALL in names)
     if not names or any(name not in (*TOOLSETS, ALL) for name in names):
         words = ", ".join((*TOOLSETS, ALL))

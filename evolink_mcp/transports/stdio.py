@@ -9,7 +9,6 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from typing import cast
 
 import anyio
@@ -29,6 +28,7 @@ from evolink_mcp.tools.app import App
 from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals, finish_calls
 
 SANDBOX_KEY = "sk-sandbox"
+WRITE_SECONDS = 3.0  # after the last call has ended, for its answer to be taken
 
 logger = logging.getLogger(__name__)
 
@@ -57,21 +57,35 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
         try:
-            await _serve(app)
+            await _serve(app, stack)
         except* (BrokenPipeError, ConnectionResetError):
             logger.info("The client is gone")
     await abandon_hung_threads()
 
 
-async def _serve(app: App) -> None:
+async def _serve(app: App, stack: AsyncExitStack) -> None:
+    async def finish() -> None:
+        await finish_calls(app)
+        group.start_soon(_leave_unread, stack)
+
     async with anyio.create_task_group() as group:
-        with claimed_stdin(partial(finish_calls, app)) as stdin, end_signals() as signals:
+        with claimed_stdin(finish) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
             listeners = Listeners()
             with claimed_stdout(listeners) as stdout:
                 async with stdio_server(as_file(stdin), stdout) as (received, sent):
                     await serve_streams(create_server(app), received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
+
+
+async def _leave_unread(stack: AsyncExitStack) -> None:
+    """Ends the process where a client that reads nothing holds up the writer of stdout, which cannot be cancelled."""
+    await anyio.sleep(WRITE_SECONDS)
+    logger.warning("The client does not read its answers")
+    with anyio.CancelScope(shield=True):
+        await stack.pop_all().aclose()
+    logging.shutdown()
+    os._exit(0)
 
 
 def unreadable(error: Exception) -> SessionMessage | None:

@@ -186,3 +186,16 @@ def test_a_client_that_is_gone_leaves_no_traceback(sandbox: Sandbox) -> None:
         assert process.wait(30) == 0
     assert b"Traceback" not in log
     assert len(sandbox.ledger()["tasks"]) == 1
+
+
+async def test_a_client_that_reads_nothing_does_not_hold_the_end_up() -> None:
+    async with await anyio.open_process(
+        [sys.executable, "-m", "evolink_mcp"], env=environment(), stdout=subprocess.PIPE, stderr=None
+    ) as process:
+        host = RawHost(process)
+        with anyio.fail_after(30):
+            await host.initialize()
+            for number in range(100, 400):  # more than a pipe and its reader's buffer hold
+                await host.send(f'{{"jsonrpc": "2.0", "id": {number}, "method": "tools/list"}}')
+            process.send_signal(signal.SIGTERM)
+            await process.wait()

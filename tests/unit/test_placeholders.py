@@ -90,6 +90,11 @@ def test_a_path_of_windows_is_a_folder_on_windows_alone(value: str) -> None:
         read_path(value, {}, windows=False)
 
 
+@pytest.mark.parametrize("value", ['"/tmp/pictures', "/tmp/pictures'", "“/tmp/pictures”"])
+def test_a_quotation_mark_is_not_made_part_of_a_folder(value: str) -> None:
+    assert "quotation mark" in read_settings({"EVOLINK_OUTPUT_DIR": value}).why_ignored("EVOLINK_OUTPUT_DIR")
+
+
 def test_a_folder_that_is_there_by_that_very_name_is_taken(tmp_path: Path) -> None:
     (tmp_path / "a$b").mkdir()
     assert read_settings({"EVOLINK_OUTPUT_DIR": f"{tmp_path}/a$b"}).output_dir == tmp_path / "a$b"

@@ -185,7 +185,7 @@ def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operat
         ("SANDBOX", ["1", "True", "YES", "enabled", "'on'"], True),
         ("RESULT_LINKS", ["On", "1"], True),
         ("STATE_STRICT", ["1", "true"], True),
-        ("TOOLSETS", ["Media, TEXT", "text,media,"], ("media", "text")),
+        ("TOOLSETS", ["Media, TEXT", "text,media,", "image;texts", "video text"], ("media", "text")),
     ],
 )
 def test_values_are_read_in_any_case_and_by_common_synonyms(name: str, values: list[str], expected: object) -> None:
