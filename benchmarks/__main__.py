@@ -35,7 +35,7 @@ def _checked(name: str) -> dict[str, dict[str, float]]:
     return cast("dict[str, dict[str, float]]", import_module(f"benchmarks.{name}").checked())
 
 
-def say(text: str) -> None:
+def write_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -47,8 +47,8 @@ def bench(names: list[str], *, quick: bool, keep: bool) -> None:
         began, started = page.stamp(), time.monotonic()
         found = measure(name, quick=quick)
         for section in found.values():
-            say(f"\n## {section.title}\n\n{table(section.head, section.rows)}\n\n{section.said}")
-        say(f"\n({name}: {time.monotonic() - started:.0f} s)")
+            write_line(f"\n## {section.title}\n\n{table(section.head, section.rows)}\n\n{section.comment}")
+        write_line(f"\n({name}: {time.monotonic() - started:.0f} s)")
         if keep:
             page.save(found, began, order)
 
@@ -73,9 +73,9 @@ def check() -> int:
         if not failed:
             break
         if attempt < ATTEMPTS:
-            say("Once more, for a busy machine: " + ", ".join(each.what for each in failed))
+            write_line("Once more, for a busy machine: " + ", ".join(each.what for each in failed))
     for each in budgets.BUDGETS:
-        say(each.told(figures[each.figure]) if each.figure in figures else f"UNKNOWN {each.what}")
+        write_line(each.verdict(figures[each.figure]) if each.figure in figures else f"UNKNOWN {each.what}")
     return len(failed)
 
 

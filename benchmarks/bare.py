@@ -11,11 +11,11 @@ for line in sys.stdin:
     if "id" not in message:
         continue
     if message["method"] == "initialize":
-        told: dict[str, object] = {
+        capabilities: dict[str, object] = {
             "protocolVersion": message["params"]["protocolVersion"],
             "capabilities": {"tools": {}},
         }
-        result: dict[str, object] = {**told, "serverInfo": {"name": "bare", "version": "1"}}
+        result: dict[str, object] = {**capabilities, "serverInfo": {"name": "bare", "version": "1"}}
     elif message["method"] == "tools/list":
         result = {"tools": TOOLS}
     else:

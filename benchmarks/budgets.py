@@ -18,10 +18,10 @@ class Budget:
     def holds(self, value: float) -> bool:
         return value >= self.limit if self.least else value <= self.limit
 
-    def told(self, value: float) -> str:
+    def verdict(self, value: float) -> str:
         """One line: the figure, the limit, and whether it holds."""
-        sign, verdict = ("≥" if self.least else "≤"), ("holds" if self.holds(value) else "BROKEN")
-        return f"{verdict:6}  {self.what}: {value:,.2f} {sign} {self.limit:,g}"
+        sign, outcome = ("≥" if self.least else "≤"), ("holds" if self.holds(value) else "BROKEN")
+        return f"{outcome:6}  {self.what}: {value:,.2f} {sign} {self.limit:,g}"
 
 
 BUDGETS = (

@@ -13,7 +13,7 @@ import anyio
 from mcp.client import Client
 
 from benchmarks.contenders import KEY
-from benchmarks.figures import Section, ratio, told
+from benchmarks.figures import Section, ratio, summary
 from benchmarks.floor_calls import asking
 from benchmarks.gateway import gateway
 from evolink_mcp.server import create_server
@@ -56,19 +56,19 @@ async def block(client: Client, tool: str, calls: int, in_flight: int) -> tuple[
     return (time.perf_counter() - wall) / calls, (time.process_time() - processor) / calls
 
 
-async def measured(
+async def measure(
     url: str, tool: str, in_flight: int, calls: int, rounds: int
 ) -> dict[str, tuple[list[float], list[float]]]:
     """Wall and processor seconds per call by server, block by block in turn; the first of each does not count."""
-    found: dict[str, tuple[list[float], list[float]]] = {"ours": ([], []), "floor": ([], [])}
+    times: dict[str, tuple[list[float], list[float]]] = {"ours": ([], []), "floor": ([], [])}
     async with connected(url) as clients:
         for turn in range(rounds + 1):
             for name, client in clients.items():
                 wall, processor = await block(client, tool, calls, in_flight)
                 if turn:
-                    found[name][0].append(wall)
-                    found[name][1].append(processor)
-    return found
+                    times[name][0].append(wall)
+                    times[name][1].append(processor)
+    return times
 
 
 def sections(*, quick: bool = False) -> dict[str, Section]:
@@ -78,16 +78,16 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
     for latency, in_flight, calls in SHAPES:
         with gateway(latency) as url:
             for tool in TOOLS:
-                found = anyio.run(measured, url, tool, in_flight, calls, rounds)
-                (ours, ours_cpu), (floor, floor_cpu) = found["ours"], found["floor"]
+                times = anyio.run(measure, url, tool, in_flight, calls, rounds)
+                (ours, ours_cpu), (floor, floor_cpu) = times["ours"], times["floor"]
                 share = ratio(floor, ours)
                 if not latency:
                     ratios.append(share)
                 rows.append(
                     [
                         f"{tool}, {in_flight} in flight, gateway {latency * 1000:.0f} ms",
-                        told([1 / each for each in ours]),
-                        told([1 / each for each in floor]),
+                        summary([1 / each for each in ours]),
+                        summary([1 / each for each in floor]),
                         f"{share:.2f}",
                         f"{median(ours_cpu) * 1000:.2f}",
                         f"{median(floor_cpu) * 1000:.2f}",
@@ -113,6 +113,6 @@ def checked() -> dict[str, dict[str, float]]:
         for latency, in_flight, calls in SHAPES:
             if not latency:
                 for tool in TOOLS:
-                    found = anyio.run(measured, url, tool, in_flight, calls // 2, 7)
-                    ratios.append(ratio(found["floor"][0], found["ours"][0]))
+                    times = anyio.run(measure, url, tool, in_flight, calls // 2, 7)
+                    ratios.append(ratio(times["floor"][0], times["ours"][0]))
     return {"calls": {"ratio": median(ratios)}}

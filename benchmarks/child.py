@@ -60,14 +60,14 @@ class Child:
     def _answers(self, count: int) -> list[dict[str, Any]]:
         """The next ``count`` answers, in any order; notifications are passed over."""
         assert self.process.stdout is not None
-        found: list[dict[str, Any]] = []
-        while len(found) < count:
+        answers: list[dict[str, Any]] = []
+        while len(answers) < count:
             line = self.process.stdout.readline()
             if not line:
                 raise self._dead()
             if line.startswith(b"{") and "id" in (message := json.loads(line)) and "method" not in message:
-                found.append(message)
-        return found
+                answers.append(message)
+        return answers
 
     def _dead(self) -> DidNotStart:
         self.process.wait(QUIET_SECONDS)
@@ -115,11 +115,11 @@ class Child:
 
 def tree(pid: int) -> list[int]:
     """A process and all below it (Linux: /proc)."""
-    found = [pid]
-    for each in found:
+    answers = [pid]
+    for each in answers:
         for children in Path(f"/proc/{each}/task").glob("*/children"):
-            found += map(int, children.read_text(encoding="ascii").split())
-    return found
+            answers += map(int, children.read_text(encoding="ascii").split())
+    return answers
 
 
 def resident(pid: int) -> float:

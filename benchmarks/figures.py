@@ -17,11 +17,11 @@ class Section:
     title: str
     head: list[str]
     rows: list[list[str]]
-    said: str
+    comment: str
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
-def told(values: Sequence[float], digits: int = 0, *, scale: float = 1.0) -> str:
+def summary(values: Sequence[float], digits: int = 0, *, scale: float = 1.0) -> str:
     """The median with the least and the most: ``612 (598–655)``."""
     low, middle, high = (value * scale for value in (min(values), median(values), max(values)))
     return f"{middle:,.{digits}f} ({low:,.{digits}f}–{high:,.{digits}f})"

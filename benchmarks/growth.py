@@ -21,7 +21,7 @@ def job(child: Child, calls: int) -> None:
     child.calls("list_models", [{"query": "veo"}] * (calls - 2 * third))
 
 
-def grown(contender: Contender, url: str) -> tuple[float, float, float]:
+def measure(contender: Contender, url: str) -> tuple[float, float, float]:
     """Bytes after the warm-up, bytes after 10,000 calls more, and calls/s."""
     env = {name: url for name in contender.env if name.startswith("EVOLINK_") and name.endswith("_URL")}
     with spawned(contender, env=env) as child:
@@ -44,7 +44,7 @@ def grown(contender: Contender, url: str) -> tuple[float, float, float]:
 def checked() -> dict[str, dict[str, float]]:
     """What the budget needs: ours alone."""
     with gateway() as url:
-        before, after, _ = grown(OURS, url)
+        before, after, _ = measure(OURS, url)
     return {"growth": {"mb": (after - before) / MB}}
 
 
@@ -55,7 +55,7 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
     with gateway() as url:
         for contender in who:
             try:
-                before, after, rate = grown(contender, url)
+                before, after, rate = measure(contender, url)
             except (DidNotStart, OSError) as error:
                 rows.append([contender.name, contender.missing or f"does not start: {error}", "–", "–"])
                 continue

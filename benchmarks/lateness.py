@@ -80,7 +80,7 @@ async def ours(kind: str, durations: list[float], usual: float | None) -> list[t
     gateway = Gateway(clock, kind, usual)
     app = App(Settings(api_key=KEY, base_url=URL, files_url=URL, text_url=URL), clock=clock)
     app.transport = Transport(URL, URL, over=httpx2.MockTransport(gateway.answer))
-    found: list[tuple[float, int]] = []
+    outcomes: list[tuple[float, int]] = []
     async with Client(create_server(app)) as client:
         for seconds in durations:
             gateway.seconds, gateway.reads = seconds, 0
@@ -89,9 +89,9 @@ async def ours(kind: str, durations: list[float], usual: float | None) -> list[t
             while not made.is_error and made.structured_content["status"] != "completed":
                 made = await client.call_tool("check_task", {"task_id": "task-unified-1-a", "wait_seconds": 45})
             assert not made.is_error, made.content
-            found.append((clock.time - gateway.began - seconds, gateway.reads))
+            outcomes.append((clock.time - gateway.began - seconds, gateway.reads))
     await app.aclose()
-    return found
+    return outcomes
 
 
 def seeds_loop(seconds: float) -> tuple[float, int]:
@@ -113,14 +113,17 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
             without = anyio.run(ours, kind, durations, None)
             estimated = anyio.run(ours, kind, durations, float(usual))
             seeds = [seeds_loop(each) for each in durations]
-            for name, found in zip(everything, (without, estimated, seeds), strict=True):
-                everything[name] += found
+            for name, outcomes in zip(everything, (without, estimated, seeds), strict=True):
+                everything[name] += outcomes
             rows.append([f"{kind}, {usual} s ± 25 %", *map(_cell, (without, estimated, seeds)), "0.0 s, 1"])
         rows.append([f"all {kind}s", *map(_cell, everything.values()), "0.0 s, 1"])
         figures[kind] = {
             "limit": pace.longest / 2 + 0.5,
-            **{name: median(late for late, _ in found) for name, found in everything.items()},
-            **{f"{name}_reads": sum(reads for _, reads in found) / len(found) for name, found in everything.items()},
+            **{name: median(late for late, _ in outcomes) for name, outcomes in everything.items()},
+            **{
+                f"{name}_reads": sum(reads for _, reads in outcomes) / len(outcomes)
+                for name, outcomes in everything.items()
+            },
         }
     return {
         "late": Section(
@@ -135,5 +138,5 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
     }
 
 
-def _cell(found: list[tuple[float, int]]) -> str:
-    return f"{median(late for late, _ in found):.1f} s, {sum(reads for _, reads in found) / len(found):.1f}"
+def _cell(outcomes: list[tuple[float, int]]) -> str:
+    return f"{median(late for late, _ in outcomes):.1f} s, {sum(reads for _, reads in outcomes) / len(outcomes):.1f}"

@@ -8,22 +8,22 @@ import time
 from collections.abc import Callable
 
 from benchmarks.contenders import REPOSITORY
-from benchmarks.figures import Section, told
+from benchmarks.figures import Section, summary
 from evolink_mcp.registry import load
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.models import models_view
 
 
-def timed(work: Callable[[], object], times: int, rounds: int) -> list[float]:
+def time_rounds(work: Callable[[], object], times: int, rounds: int) -> list[float]:
     """Seconds for one ``work``, by round."""
-    found: list[float] = []
+    seconds: list[float] = []
     for _ in range(rounds):
         started = time.perf_counter()
         for _ in range(times):
             work()
-        found.append((time.perf_counter() - started) / times)
-    return found
+        seconds.append((time.perf_counter() - started) / times)
+    return seconds
 
 
 LOAD = """
@@ -52,16 +52,16 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
     model = registry.defaults["image"]
     _ = app.registry
     rows = [
-        ["load, once a process, at the first call that needs it", told(loads(rounds), 1, scale=1e3), "ms"],
+        ["load, once a process, at the first call that needs it", summary(loads(rounds), 1, scale=1e3), "ms"],
         [
             "check one call",
-            told(timed(lambda: registry.check("image", model, wanted), 500, rounds), 0, scale=1e6),
+            summary(time_rounds(lambda: registry.check("image", model, wanted), 500, rounds), 0, scale=1e6),
             "µs",
         ],
-        ["list_models, all", told(timed(lambda: models_view(app).as_text(), 50, rounds), 0, scale=1e6), "µs"],
+        ["list_models, all", summary(time_rounds(lambda: models_view(app).as_text(), 50, rounds), 0, scale=1e6), "µs"],
         [
             "list_models, one in full",
-            told(timed(lambda: models_view(app, model=model).as_text(), 50, rounds), 0, scale=1e6),
+            summary(time_rounds(lambda: models_view(app, model=model).as_text(), 50, rounds), 0, scale=1e6),
             "µs",
         ],
     ]

@@ -42,10 +42,10 @@ def read_results() -> dict[str, Any]:
     return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"sections": {}}
 
 
-def save(found: dict[str, Section], began: dict[str, Any], order: list[str]) -> None:
+def save(new: dict[str, Section], began: dict[str, Any], order: list[str]) -> None:
     """Adds sections to the figures, in their order, and writes both files."""
     results: dict[str, Any] = {**read_results(), **machine()}
-    sections = results["sections"] | {name: {**began, **asdict(section)} for name, section in found.items()}
+    sections = results["sections"] | {name: {**began, **asdict(section)} for name, section in new.items()}
     results["sections"] = {name: sections[name] for name in order if name in sections}
     RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else f"# Performance\n\n{BEGIN}\n{END}\n"
@@ -64,6 +64,6 @@ def figures(results: dict[str, Any]) -> str:
     for section in results["sections"].values():
         when = f"{section['date']}, load {section['load']:.1f} when it began"
         parts.append(
-            f"### {section['title']}\n\n{table(section['head'], section['rows'])}\n\n{section['said']} ({when})\n"
+            f"### {section['title']}\n\n{table(section['head'], section['rows'])}\n\n{section['comment']} ({when})\n"
         )
     return "\n".join(parts)

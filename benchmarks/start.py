@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.child import DidNotStart, spawned
 from benchmarks.contenders import FLOOR, OURS, Contender, contenders
-from benchmarks.figures import MB, Section, ratio, told
+from benchmarks.figures import MB, Section, ratio, summary
 
 
 @dataclass
@@ -27,10 +27,10 @@ class Runs:
 
 def interleaved(who: Sequence[Contender], rounds: int) -> dict[str, Runs]:
     """Starts each in turn, ``rounds`` times after one that does not count: A B C A B C …"""
-    found: dict[str, Runs] = defaultdict(Runs)
+    runs_of: dict[str, Runs] = defaultdict(Runs)
     for turn in range(rounds + 1):
         for contender in who:
-            runs = found[contender.name]
+            runs = runs_of[contender.name]
             runs.failed = runs.failed or contender.missing
             if runs.failed:
                 continue
@@ -46,7 +46,7 @@ def interleaved(who: Sequence[Contender], rounds: int) -> dict[str, Runs]:
                 runs.listed.append(started.listed)
                 runs.resident.append(resident)
                 runs.tools = started.tools
-    return found
+    return runs_of
 
 
 def compact(value: object) -> int:
@@ -91,8 +91,8 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
                 rows.append([contender.name, each.failed, "–", "–"])
             continue
         share = f"{ratio(each.listed, floor.listed):.2f}" if len(each.listed) == len(floor.listed) else "–"
-        times.append([contender.name, told(each.initialize, scale=1000), told(each.listed, scale=1000), share])
-        memory.append([contender.name, told(each.resident, 1, scale=1 / MB)])
+        times.append([contender.name, summary(each.initialize, scale=1000), summary(each.listed, scale=1000), share])
+        memory.append([contender.name, summary(each.resident, 1, scale=1 / MB)])
         full, small = compact(each.tools), compact(without_output(each.tools))
         sizes.append([contender.name, str(len(each.tools)), f"{full:,}", f"{small:,} (≈ {small // 4:,} tokens)"])
     return {

@@ -5,21 +5,21 @@ from __future__ import annotations
 from statistics import median
 
 from benchmarks import files
-from benchmarks.figures import MB, Section, told
+from benchmarks.figures import MB, Section, summary
 
 
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """All four in turn, several times."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in files.RUNS}
+    runs_of: dict[str, list[tuple[float, float]]] = {name: [] for name in files.RUNS}
     with files.hosted() as url:
         for _ in range(2 if quick else 7):
             for name in files.RUNS:
-                found[name].append(files.run(name, url, 100 * MB))
+                runs_of[name].append(files.run(name, url, 100 * MB))
     rows = [
-        [name, told([rise for rise, _ in runs], 1), told([100 / seconds for _, seconds in runs])]
-        for name, runs in found.items()
+        [name, summary([rise for rise, _ in runs], 1), summary([100 / seconds for _, seconds in runs])]
+        for name, runs in runs_of.items()
     ]
-    rise = max(median(each for each, _ in runs) for name, runs in found.items() if "httpx2" not in name)
+    rise = max(median(each for each, _ in runs) for name, runs in runs_of.items() if "httpx2" not in name)
     return {
         "files": Section(
             "100 MB up and down",

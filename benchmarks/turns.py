@@ -99,32 +99,32 @@ def peer(kinds: tuple[str, ...], pictures: int) -> tuple[int, int]:
     return calls, size
 
 
-async def measured(url: str, folder: Path) -> dict[str, Agent]:
+async def measure(url: str, folder: Path) -> dict[str, Agent]:
     """Every flow, on the sandbox with a clock that does not wait; results are saved."""
-    found: dict[str, Agent] = {}
+    agents: dict[str, Agent] = {}
     sandbox = Sandbox(url)
     settings = Settings(api_key=KEY, base_url=url, files_url=url, text_url=url, output_dir=folder)
     for name, (flow, _) in FLOWS.items():
         app = App(settings, clock=FakeClock(sandbox))
         async with Client(create_server(app)) as client:
-            found[name] = Agent(client)
-            await flow(found[name])
-        saved = [result.get("saved_path") for result in found[name].last["results"]]
+            agents[name] = Agent(client)
+            await flow(agents[name])
+        saved = [result.get("saved_path") for result in agents[name].last["results"]]
         assert all(saved), f"{name}: not saved"
         await app.aclose()
     sandbox.close()
-    return found
+    return agents
 
 
 def sections(*, quick: bool = False) -> dict[str, Section]:
     """Counts, not times: one run each."""
     config = SandboxConfig(image_seconds=IMAGE_SECONDS, video_seconds=VIDEO_SECONDS)
     with tempfile.TemporaryDirectory(prefix="evolink-bench-") as folder, ThreadedSandbox(config) as sandbox:
-        found = anyio.run(measured, sandbox.url, Path(folder))
+        agents = anyio.run(measure, sandbox.url, Path(folder))
     rows, figures = list[list[str]](), dict[str, Any]()
     for name, (_, kinds) in FLOWS.items():
         calls, size = peer(kinds, 4 if "four" in name else 1)
-        agent = found[name]
+        agent = agents[name]
         figures[name] = {"calls": agent.calls, "bytes": agent.size}
         rows.append([name, f"{agent.calls}", f"{agent.size:,}", f"{calls}", f"{size:,}"])
     return {

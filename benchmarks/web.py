@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.child import resident
 from benchmarks.contenders import KEY
-from benchmarks.figures import MB, Section, percentile, ratio, told
+from benchmarks.figures import MB, Section, percentile, ratio, summary
 from benchmarks.gateway import gateway
 from benchmarks.raw_http import Sse, Streamable
 
@@ -143,6 +143,6 @@ def _said(shares: Mapping[str, float]) -> str:
     )
 
 
-def _cells(found: Load) -> list[str]:
-    times = " / ".join(f"{percentile(found.seconds, percent) * 1000:.1f}" for percent in (50, 99))
-    return [told(found.rates), times]
+def _cells(outcome: Load) -> list[str]:
+    times = " / ".join(f"{percentile(outcome.seconds, percent) * 1000:.1f}" for percent in (50, 99))
+    return [summary(outcome.rates), times]

@@ -45,7 +45,7 @@ def server_json() -> dict[str, Any]:
 
 
 def _variable(variable: Variable) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    entry: dict[str, Any] = {
         "name": variable.name,
         "description": KEY_HELP if variable.name == API_KEY else variable.plain,
         "format": "filepath" if variable.is_file else "string",
@@ -53,10 +53,10 @@ def _variable(variable: Variable) -> dict[str, Any]:
         "isSecret": variable.secret,
     }
     if variable.default:
-        told["default"] = variable.default
+        entry["default"] = variable.default
     if variable.choices:
-        told["choices"] = list(variable.choices)
-    return told
+        entry["choices"] = list(variable.choices)
+    return entry
 
 
 def _remote(transport: str, path: str) -> dict[str, Any]:

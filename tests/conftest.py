@@ -131,3 +131,14 @@ async def either(
     """A client of each protocol era."""
     async with connect(App(settings, clock=clock), request.param) as client:
         yield client
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own: no user's files are read or touched."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
+    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "VSCODE_PORTABLE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path

@@ -13,7 +13,7 @@ from benchmarks import budgets, page
 from benchmarks.__main__ import CHECKED, ROWS
 from benchmarks.budgets import BUDGETS, Budget
 from benchmarks.contenders import OURS
-from benchmarks.figures import percentile, ratio, table, told
+from benchmarks.figures import percentile, ratio, summary, table
 from benchmarks.lateness import seeds_loop
 from benchmarks.start import compact, without_output
 from benchmarks.turns import peer
@@ -29,7 +29,7 @@ def test_a_budget_holds_at_its_limit() -> None:
 def test_a_budget_breaks_just_beyond_its_limit(budget: Budget) -> None:
     beyond = budget.limit * (0.99 if budget.least else 1.01)
     assert budgets.broken({**GOOD, budget.figure: beyond}) == [budget]
-    assert budget.told(beyond).startswith("BROKEN")
+    assert budget.verdict(beyond).startswith("BROKEN")
 
 
 def test_what_was_not_measured_does_not_hold() -> None:
@@ -47,7 +47,7 @@ def test_a_ratio_is_the_median_over_pairs() -> None:
 
 
 def test_figures_are_told_with_their_spread() -> None:
-    assert told([0.3, 0.1, 0.2], scale=1000) == "200 (100–300)"
+    assert summary([0.3, 0.1, 0.2], scale=1000) == "200 (100–300)"
     assert percentile([float(each) for each in range(100)], 99) == 99
     assert table(["a", "b"], [["1|2", "3"]]) == "| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
 
@@ -99,8 +99,8 @@ def measuring(monkeypatch: pytest.MonkeyPatch, **changes: Sequence[float]) -> li
         for figure, value in good.items():
             section, _, key = figure.partition(".")
             if section in runner.ROWS[name]:
-                told = changes.get(figure.replace(".", "_"))
-                sections.setdefault(section, {})[key] = told[min(turn, len(told) - 1)] if told else value
+                summary = changes.get(figure.replace(".", "_"))
+                sections.setdefault(section, {})[key] = summary[min(turn, len(summary) - 1)] if summary else value
         return sections
 
     monkeypatch.setattr(runner, "_checked", checked)

@@ -37,13 +37,17 @@ def public_names(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield from ((target.id, node.lineno) for target in node.targets if isinstance(target, ast.Name))
 
 
+PACKAGE = sorted(path for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists())
+ROOMS = [*PACKAGE, ROOT.parent / "benchmarks", ROOT.parent / "manifests"]
+
+
 @pytest.mark.parametrize(
-    "room", sorted(path.name for path in ROOT.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists())
+    "room", [*ROOMS, ROOT.parent / "benchmarks", ROOT.parent / "manifests"], ids=lambda room: room.name
 )
-def test_public_names_are_nouns_and_infinitives(room: str) -> None:
-    files = [ROOT / room] if room.endswith(".py") else sorted((ROOT / room).rglob("*.py"))
+def test_public_names_are_nouns_and_infinitives(room: Path) -> None:
+    files = sorted(room.rglob("*.py")) or [room]
     offenders = [
-        f"{path.relative_to(ROOT)}:{line} {name}"
+        f"{path.relative_to(ROOT.parent)}:{line} {name}"
         for path in files
         for name, line in public_names(ast.parse(path.read_text(encoding="utf-8")))
         if not name.startswith("_") and name not in ALLOWED and BANNED & set(name.lower().split("_"))

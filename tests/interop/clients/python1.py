@@ -1,29 +1,12 @@
 """The whole job by mcp 1.x, in an environment of its own. Takes a job as JSON, prints what became of it."""
 
 import asyncio
-import contextlib
 import json
 import sys
 from datetime import timedelta
 
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.sse import sse_client
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamablehttp_client
-
-
-@contextlib.asynccontextmanager
-async def streams(job):
-    if job["transport"] == "stdio":
-        command, *args = job["command"]
-        async with stdio_client(StdioServerParameters(command=command, args=args, env=job["env"])) as pair:
-            yield pair
-    elif job["transport"] == "http":
-        async with streamablehttp_client(job["url"] + "/mcp", headers=job["headers"]) as (read, write, _):
-            yield read, write
-    else:
-        async with sse_client(job["url"] + "/sse", headers=job["headers"]) as pair:
-            yield pair
+from mcp import ClientSession
+from streams1 import streams
 
 
 async def main(job):

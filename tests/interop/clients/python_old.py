@@ -1,30 +1,12 @@
 """The whole job by mcp 1.6 to 1.9, which know no structured content. Takes a job as JSON, prints what became of it."""
 
 import asyncio
-import contextlib
 import json
 import re
 import sys
 
-from mcp import ClientSession, StdioServerParameters
-from mcp.client.sse import sse_client
-from mcp.client.stdio import stdio_client
-
-
-@contextlib.asynccontextmanager
-async def streams(job):
-    if job["transport"] == "stdio":
-        command, *args = job["command"]
-        async with stdio_client(StdioServerParameters(command=command, args=args, env=job["env"])) as pair:
-            yield pair
-    elif job["transport"] == "http":
-        from mcp.client.streamable_http import streamablehttp_client  # since 1.8
-
-        async with streamablehttp_client(job["url"] + "/mcp", headers=job["headers"]) as (read, write, _):
-            yield read, write
-    else:
-        async with sse_client(job["url"] + "/sse", headers=job["headers"]) as pair:
-            yield pair
+from mcp import ClientSession
+from streams1 import streams
 
 
 def task(result):

@@ -30,14 +30,8 @@ def run(*arguments: str) -> int:
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nobody's own files are touched."""
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(tmp_path))
-    monkeypatch.setenv("APPDATA", str(tmp_path / "AppData" / "Roaming"))
-    for name in ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "XDG_CONFIG_HOME", "LOCALAPPDATA", "VSCODE_PORTABLE"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+def home(own_home: Path) -> Path:
+    return own_home
 
 
 def entry_in(client: str, text: str) -> dict[str, Any]:
