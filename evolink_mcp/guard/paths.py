@@ -24,9 +24,39 @@ _DRIVE = re.compile(r"/*([A-Za-z])[:|](?=[/\\]|$)")
 WINDOWS = os.name == "nt"
 
 
+class SteadyFile(io.FileIO):
+    """An open file that has to stay as it is: a read after a change raises instead of handing on a mixture.
+
+    It has no buffer, so that a process that gets it as its input and this one agree where in it they are.
+    """
+
+    def __init__(self, handle: int) -> None:
+        super().__init__(handle, "rb")
+        self.identity = self._look()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file.
+
+        Raises:
+            Refused: The file is not what it was when it was opened.
+        """
+        content = super().read(-1 if size is None else size)
+        if self._look() != self.identity:
+            raise Refused(
+                "The file changed while it was being uploaded.",
+                code="file_changed",
+                next_step="Call again once no program writes to it.",
+            )
+        return content
+
+    def _look(self) -> tuple[int, ...]:
+        facts = os.fstat(self.fileno())
+        return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
 def open_allowed(
     path: str, folders: Sequence[Path], *, max_bytes: int, name: str = "file_path"
-) -> tuple[io.FileIO, Path, int]:
+) -> tuple[SteadyFile, Path, int]:
     """Opens a file that lies under one of ``folders``: (file, real path, size in bytes).
 
     Links are followed first, and the place they lead to is what counts. The file
@@ -77,7 +107,7 @@ def open_allowed(
     if problem:
         os.close(handle)
         raise _refused(f"{name}: {shown} {problem}.", folders)
-    return io.FileIO(handle, "rb"), real, about.st_size
+    return SteadyFile(handle), real, about.st_size
 
 
 def as_path(text: str) -> str | None:

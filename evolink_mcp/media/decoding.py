@@ -55,7 +55,7 @@ async def decode(task: Literal["preview", "probe"], file: BinaryIO, kind: str) -
 
 
 async def _run(command: list[str], file: BinaryIO) -> bytes:
-    file.seek(0)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # the decoder reads on where the handle stands, whatever is buffered here
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # Where the libraries are found is this process's own business: a bundle brings them in its own folders.
     environment |= {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "MALLOC_ARENA_MAX": "1"}

@@ -18,7 +18,7 @@ from pathlib import Path
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
-from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff
+from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff_file
 
 MAX_RESULT_BYTES = 2 * 1024**3
 MAX_DOWNLOADS = 4
@@ -115,8 +115,10 @@ class Saver:
                 file.write(chunk)
                 self._running[stem].size += len(chunk)
 
-            mime_type = sniff(await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES))
+            await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES)
             file.close()
+            with folder.open_file(partial) as whole:
+                mime_type = sniff_file(whole)
             if mime_type is None:
                 raise NotFetched("what its link holds is no image, video or audio")
             final = f"{stem}.{EXTENSIONS[mime_type]}"

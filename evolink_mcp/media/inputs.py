@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import anyio
 
@@ -21,6 +21,7 @@ from evolink_mcp.media.uploads import LocalFile, Upload
 MAX_LOCAL_FILES = 20
 MAX_UPLOADS = 3
 MAX_PATH_LENGTH = 4096
+MAX_PROBE_SECONDS = 8.0
 # Nothing answers here (RFC 6761): it stands for a local file until that is uploaded.
 _STAND_IN = "https://local.invalid/"
 
@@ -71,6 +72,24 @@ class LocalInputs:
     def names(self) -> str:
         """The files, for people."""
         return ", ".join(file.name for _, file in self._files.values())
+
+    @property
+    def files(self) -> Mapping[str, LocalFile]:
+        """The files by their stand-ins."""
+        return {stand_in: file for stand_in, (_, file) in self._files.items()}
+
+    async def probe(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the decoder can tell of the files, by their stand-ins, within ``MAX_PROBE_SECONDS``."""
+        facts: dict[str, Mapping[str, Any]] = {}
+
+        async def one(stand_in: str, file: LocalFile) -> None:
+            facts[stand_in] = await file.probe()
+
+        with anyio.move_on_after(MAX_PROBE_SECONDS):
+            async with anyio.create_task_group() as group:
+                for stand_in, file in self.files.items():
+                    group.start_soon(one, stand_in, file)
+        return facts
 
     def is_stand_in(self, link: str) -> bool:
         """Whether a link only stands for a local file."""

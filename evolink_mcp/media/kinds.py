@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import BinaryIO
 
 SNIFF_BYTES = 32
+MAX_BOXES = 64  # of an MP4, passed in search of its index
+MAX_INDEX_BYTES = 8 * 1024 * 1024
+_HANDLER = re.compile(rb"hdlr.{8}(soun|vide)", re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 EXTENSIONS: dict[str, str] = {
     "image/png": "png",
@@ -17,6 +21,7 @@ EXTENSIONS: dict[str, str] = {
     "video/webm": "webm",
     "audio/mpeg": "mp3",
     "audio/wav": "wav",
+    "audio/mp4": "m4a",
 }
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # S1
 
@@ -25,6 +30,7 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # S1
 _BRANDS: dict[bytes, str | None] = {
     b"qt  ": "video/quicktime",
     b"avif": "image/avif",
+    **dict.fromkeys((b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "), "audio/mp4"),
     **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")),
 }
 
@@ -46,6 +52,35 @@ def sniff(head: bytes) -> str | None:
     if head.startswith(b"ID3") or (len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2):
         return "audio/mpeg"
     return None
+
+
+def sniff_file(file: BinaryIO) -> str | None:
+    """The MIME type of an open file. Recorders of voices often call their MP4 a film: what is in it counts."""
+    file.seek(0)
+    mime_type = sniff(file.read(SNIFF_BYTES))
+    if mime_type == "video/mp4" and _has_only_sound(file):
+        mime_type = "audio/mp4"
+    file.seek(0)
+    return mime_type
+
+
+def _has_only_sound(file: BinaryIO) -> bool:
+    """Whether the index of an MP4 names tracks of sound and none of pictures."""
+    at = 0
+    for _ in range(MAX_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4])
+        if size == 1:
+            size = int.from_bytes(head[8:])
+        if head[4:8] == b"moov":
+            file.seek(at)
+            handlers = set(_HANDLER.findall(file.read(min(size or MAX_INDEX_BYTES, MAX_INDEX_BYTES))))
+            return b"soun" in handlers and b"vide" not in handlers
+        if size < 8 or len(head) < 8:
+            break
+        at += size
+    return False
 
 
 def guess_from_link(url: str, kind: str | None) -> str | None:

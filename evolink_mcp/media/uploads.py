@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
-import os
+import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import Self
+from typing import Any, Self
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
-from evolink_mcp.guard.paths import open_allowed
+from evolink_mcp.guard.paths import SteadyFile, open_allowed
 from evolink_mcp.guard.urls import Unresolved, UrlGuard
-from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff
+from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
+from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME_LENGTH = 255
@@ -47,33 +47,6 @@ class Upload:
         )
 
 
-class SteadyFile(io.BufferedReader):
-    """An open file that has to stay as it is: a read after a change raises instead of handing on a mixture."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        super().__init__(raw)
-        self.identity = self._look()
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """As of any file.
-
-        Raises:
-            Refused: The file is not what it was when it was opened.
-        """
-        content = super().read(size)
-        if self._look() != self.identity:
-            raise Refused(
-                "The file changed while it was being uploaded.",
-                code="file_changed",
-                next_step="Call again once no program writes to it.",
-            )
-        return content
-
-    def _look(self) -> tuple[int, ...]:
-        facts = os.fstat(self.fileno())
-        return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
-
-
 @dataclass(frozen=True)
 class LocalFile:
     """An open local file that may be uploaded: checked, and from here on read through this one handle."""
@@ -90,10 +63,9 @@ class LocalFile:
         Raises:
             Refused: It may not be read, or is no such file.
         """
-        raw, real, size = open_allowed(path, folders, max_bytes=MAX_UPLOAD_BYTES, name=name)
-        handle = SteadyFile(raw)
+        handle, real, size = open_allowed(path, folders, max_bytes=MAX_UPLOAD_BYTES, name=name)
         try:
-            mime_type = _known_type(handle.read(SNIFF_BYTES), name)
+            mime_type = _known_type(sniff_file(handle), name)
         except BaseException:
             handle.close()
             raise
@@ -110,6 +82,13 @@ class LocalFile:
         """Its name, in characters that can be sent and shown."""
         name = self.path.name
         return name if _plain(name) else safe(name)
+
+    async def probe(self) -> dict[str, Any]:
+        """What the decoder can tell of it (``decoder.py`` lists the names); nothing where it cannot."""
+        try:
+            return json.loads(await decode("probe", self.handle, self.mime_type))
+        except (NoDecoder, Undecodable, ValueError):
+            return {}
 
     @property
     def seconds(self) -> float:
@@ -188,13 +167,12 @@ def _unrepeated() -> Generator[None]:
         raise error.replace(next_step=step) from error.__cause__
 
 
-def _known_type(head: bytes, name: str) -> str:
-    mime_type = sniff(head)
+def _known_type(mime_type: str | None, name: str) -> str:
     if mime_type is None:
         raise Refused(
             f"{name}: the content is no image, video or audio that EvoLink stores, whatever its name says.",
             code="file_refused",
-            next_step="Use a JPEG, PNG, GIF or WebP (or an MP4, MOV, WebM, MP3 or WAV).",
+            next_step="Use a JPEG, PNG, GIF or WebP (or an MP4, MOV, WebM, MP3, WAV or M4A).",
         )
     return mime_type
 
@@ -221,7 +199,7 @@ def _inspect_base64(data: str) -> tuple[int, str]:
         raise _bad_base64("the data is not valid base64") from None
     if not head:
         raise _bad_base64("there is no data")
-    return size, _known_type(head, "base64_data")
+    return size, _known_type(sniff(head), "base64_data")
 
 
 def _bad_base64(what: str) -> Refused:

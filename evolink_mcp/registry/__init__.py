@@ -13,14 +13,16 @@ from pathlib import Path
 
 from evolink_mcp.registry.build import Models
 from evolink_mcp.registry.describe import describe, describe_text
+from evolink_mcp.registry.files import judges_shape
 from evolink_mcp.registry.overlay import load_overlay
 from evolink_mcp.registry.reading import DataError, Files
 from evolink_mcp.registry.registry import Registry
-from evolink_mcp.registry.spec import Checked, Model, Parameter, Problem, Rule
+from evolink_mcp.registry.spec import Checked, FileFacts, Model, Parameter, Problem, Rule
 
 __all__ = [
     "Checked",
     "DataError",
+    "FileFacts",
     "Model",
     "Parameter",
     "Problem",
@@ -28,6 +30,7 @@ __all__ = [
     "Rule",
     "describe",
     "describe_text",
+    "judges_shape",
     "load",
 ]
 

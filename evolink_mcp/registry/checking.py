@@ -8,7 +8,7 @@ from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.report import MAX_UNKNOWN, Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
-from evolink_mcp.registry.spec import AnyEndpoint, Checked, Model, Problem, Spelling
+from evolink_mcp.registry.spec import AnyEndpoint, Checked, FileFacts, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, quote
 from evolink_mcp.registry.values import check_all, switch
 
@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 _MAKES = {"image": "images", "video": "videos", "audio": "sound"}
 
 
-def check(registry: "Registry", endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
+def check(
+    registry: "Registry",
+    endpoint: AnyEndpoint,
+    name: str,
+    params: Mapping[str, object],
+    files: Mapping[str, FileFacts],
+) -> Checked:
     """What `Registry.check` promises."""
     call = {key: value for key, value in params.items() if value is not None}
     model = registry.get(name)
@@ -28,7 +34,7 @@ def check(registry: "Registry", endpoint: AnyEndpoint, name: str, params: Mappin
     refusal = _not_callable(model, endpoint, name)
     if refusal:
         return Checked(model, call, (refusal,))
-    report = Report(name, call)
+    report = Report(name, call, files)
     _respell(registry, model, call, report)
     sent = check_all(model.parameters, call, "", report)
     unknown = [key for key in sent if key not in model.parameters]

@@ -153,7 +153,7 @@ def _mark(held: Parameter | Rule) -> str:
 
 
 def advice(parameter: Parameter) -> str:
-    """What a linked file should be like, in words; nothing of it is refused."""
+    """What a linked file should be like, in words."""
     return f"each best {', '.join(_fact(name, value) for name, value in parameter.item.items())}"
 
 

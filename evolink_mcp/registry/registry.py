@@ -7,7 +7,7 @@ from typing import cast
 from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
-from evolink_mcp.registry.spec import ENDPOINTS, AnyEndpoint, Checked, Model, Parameter
+from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, AnyEndpoint, Checked, FileFacts, Model, Parameter
 
 SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
 """The documents this project was written from, as sources of models."""
@@ -101,13 +101,21 @@ class Registry:
             return list(model.replacements[:count])
         return search.alternatives(self.models.values(), model, count)
 
-    def check(self, endpoint: AnyEndpoint, name: str, params: Mapping[str, object]) -> Checked:
+    def check(
+        self,
+        endpoint: AnyEndpoint,
+        name: str,
+        params: Mapping[str, object],
+        files: Mapping[str, FileFacts] = EMPTY,
+    ) -> Checked:
         """A call held against the model of that id or alias, before it is sent.
+
+        ``files`` holds, by link, what is known of local files that will be uploaded in its place.
 
         Answers with every problem at once, and with the parameters to send: those given, normalised where the
         document says so, None left out, nothing added.
         """
-        return checking.check(self, endpoint, name, params)
+        return checking.check(self, endpoint, name, params, files)
 
 
 def _link_names(parameters: Mapping[str, Parameter]) -> Iterator[str]:

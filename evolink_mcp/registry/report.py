@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 
-from evolink_mcp.registry.spec import Hold, Problem
+from evolink_mcp.registry.spec import EMPTY, FileFacts, Hold, Problem
 
 MAX_UNKNOWN = 50  # names of one call that are compared with those there are: each comparison takes a while
 MAX_NAME = 80  # characters of a caller's own name that are shown
 
 
 class Report:
-    """Collects problems and notes about one call. `params` is the call as the caller gave it."""
+    """Collects problems and notes about one call. ``params`` is the call as the caller gave it, ``files`` what is known
+    of the local files behind some of its links."""
 
-    def __init__(self, name: str, params: Mapping[str, object]) -> None:
+    def __init__(self, name: str, params: Mapping[str, object], files: Mapping[str, FileFacts] = EMPTY) -> None:
         self.name = name
         self.params = params
+        self.files = files
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 

@@ -94,6 +94,24 @@ Condition = tuple[tuple[str, Test], ...]
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What is known of a local file that stands in a link's place. ``size`` is in bytes; ``None`` is unknown."""
+
+    mime_type: str
+    size: int
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    frame_rate: float | None = None
+    has_alpha: bool | None = None
+
+    @property
+    def kind(self) -> str:
+        """``image``, ``video`` or ``audio``."""
+        return self.mime_type.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Required:
     hold: Hold = "refuse"
     when: Condition = ()
@@ -139,7 +157,7 @@ class Parameter:
     """A note added whenever the parameter is sent."""
     note: str = ""
     item: Mapping[str, object] = field(default_factory=_empty)
-    """What a linked file should be like. Shown, never refused: nothing here is known before the file is fetched."""
+    """What a linked file should be like: judged of local files (``files.py``), only shown of others."""
     properties: Mapping[str, "Parameter"] = field(default_factory=_empty)
     pattern: str = ""
     keys: str = ""

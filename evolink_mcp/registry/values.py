@@ -8,6 +8,7 @@ from typing import cast
 
 from evolink_mcp.registry.choices import check_choice, choices
 from evolink_mcp.registry.conditions import meets, present
+from evolink_mcp.registry.files import check_file, check_total
 from evolink_mcp.registry.report import MAX_UNKNOWN, Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
@@ -121,6 +122,9 @@ def _check_list(parameter: Parameter, kind: str, items: list[object], path: str,
         elif kind in ("integer-list", "number-list"):
             item = _check_number(parameter, kind.removesuffix("-list"), item, where, report)
         checked.append(item)
+    if kind == "url-list" and report.files:
+        files = [report.files[item] for item in cast(list[str], items) if item in report.files]
+        check_total(parameter, files, path, report)
     return checked
 
 
@@ -163,6 +167,8 @@ def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> 
     fault = link_fault(value, parameter.forms, callback=parameter.callback)
     if fault:
         report.fault(("refuse", parameter.source), path, f"{quote(value)} {fault}", value=quote(value), allowed=fault)
+    if facts := report.files.get(value):
+        check_file(parameter, facts, path, report)
 
 
 def _check_span(parameter: Parameter, limit: str, size: int, value: object, path: str, report: Report) -> None:

@@ -13,8 +13,9 @@ from evolink_mcp.sandbox.wire import MIB, Json, Refusal
 MAX_FILE_BYTES = 100 * MIB  # S1
 HEAD_BYTES = 64  # of a file are enough to tell what it is
 
-# `ftyp` brands that are stills or sound in the same container as MP4.
-_NOT_FILMS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"M4A ", b"M4B ")
+# `ftyp` brands that are stills in the same container as MP4, and those that are sound.
+_STILLS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+_SOUNDS = (b"M4A ", b"M4B ")
 
 
 def too_large() -> Refusal:
@@ -24,7 +25,7 @@ def too_large() -> Refusal:
 def sniff(head: bytes) -> str | None:
     """The media type of a file by its first bytes; None for anything the files API does not take.
 
-    Pictures as in S1, films as in S2, and MP3 and WAV, which the gateway's own clients send.
+    Pictures as in S1, films as in S2, MP3 and WAV, which the gateway's own clients send, and M4A, which models take.
     """
     starts = {
         b"\xff\xd8\xff": "image/jpeg",
@@ -38,7 +39,9 @@ def sniff(head: bytes) -> str | None:
             return mime
     if head[:4] == b"RIFF":
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12])
-    if head[4:8] == b"ftyp" and head[8:12] not in _NOT_FILMS:
+    if head[4:8] == b"ftyp" and head[8:12] in _SOUNDS:
+        return "audio/mp4"
+    if head[4:8] == b"ftyp" and head[8:12] not in _STILLS:
         return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
     if head[:4] == b"\x1a\x45\xdf\xa3" and b"webm" in head[:HEAD_BYTES]:
         return "video/webm"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -198,7 +198,7 @@ async def _generate(
     async with AsyncExitStack() as stack:
         with _before_payment():
             local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
-            checked = _check(call, kind, model, local)
+            checked = await _check(call, kind, model, local)
             notes = [
                 *map(local.name_files, checked.notes),
                 *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
@@ -263,13 +263,25 @@ def _model_id(value: object) -> str:
     )
 
 
-def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
+async def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
     """The parameters as they may be sent.
 
     Raises:
         Refused: With every problem at once.
     """
-    checked = call.app.registry.check(kind, model, local.params)
+    from evolink_mcp.registry import FileFacts, judges_shape
+
+    registry = call.app.registry
+    # A process of its own tells the shape of a file: it is started only where a limit asks for it.
+    shapes: Mapping[str, Mapping[str, Any]] = {}
+    if local.files and judges_shape(registry.get(model)):
+        shapes = await local.probe()
+    names = ("width", "height", "seconds", "frame_rate", "has_alpha")
+    files = {
+        link: FileFacts(file.mime_type, file.size, **{name: shapes.get(link, {}).get(name) for name in names})
+        for link, file in local.files.items()
+    }
+    checked = registry.check(kind, model, local.params, files)
     if checked.problems:
         raise Refused(
             local.name_files("\n".join(first_of([problem.message for problem in checked.problems]))),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.media.uploads import SteadyFile
+from evolink_mcp.guard.paths import SteadyFile
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import Sandbox, png, refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.media import uploads
-from evolink_mcp.media.kinds import EXTENSIONS, guess_from_link, sniff
+from evolink_mcp.media.kinds import EXTENSIONS, guess_from_link, sniff, sniff_file
 from evolink_mcp.settings import Settings
 from tests.support import Sandbox, ok, png, refused, text_of
 
@@ -170,6 +171,9 @@ async def test_a_file_already_gone_is_told_and_no_error(client: Client) -> None:
         (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
         (b"RIFF\0\0\0\0AVI ", None),
         (b"\0\0\0\x20ftypisom", "video/mp4"),
+        (b"\0\0\0\x20ftypM4A ", "audio/mp4"),
+        (b"\0\0\0\x20ftypM4B ", "audio/mp4"),
+        (b"\0\0\0\x20ftypM4V ", "video/mp4"),
         (b"\0\0\0\x14ftypqt  ", "video/quicktime"),
         (b"\0\0\0\x18ftypheic", None),
         (b"\0\0\0\x18ftypmif1", None),
@@ -192,3 +196,33 @@ def test_types_of_links_are_guessed() -> None:
     assert guess_from_link("https://a/b.JPEG?x=1.png", "image") == "image/jpeg"
     assert guess_from_link("https://a/b", "video") == "video/mp4"
     assert guess_from_link("https://a/b", None) is None
+
+
+def mp4(*handlers: bytes, brand: bytes = b"mp42", before: int = 0) -> bytes:
+    """An MP4 whose index names tracks of these kinds, ``before`` bytes of pictures and sound in front of it."""
+    index = b"".join(b"\0\0\0\x21hdlr" + b"\0" * 8 + handler + b"\0" * 13 for handler in handlers)
+    data = (16 + before).to_bytes(4) + b"mdat" + b"\0" * (8 + before) if before else b""
+    return b"\0\0\0\x18ftyp" + brand + b"\0" * 12 + data + (8 + len(index)).to_bytes(4) + b"moov" + index
+
+
+@pytest.mark.parametrize(
+    ("content", "mime_type"),
+    [
+        (mp4(b"soun"), "audio/mp4"),
+        (mp4(b"soun", brand=b"isom", before=1_000_000), "audio/mp4"),
+        (mp4(b"vide", b"soun"), "video/mp4"),
+        (mp4(b"vide", before=5000), "video/mp4"),
+        (mp4(), "video/mp4"),
+        (mp4(b"soun")[:40], "video/mp4"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 100, "video/mp4"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 12 + b"\0\0\0\x08free" * 10_000, "video/mp4"),
+    ],
+)
+def test_an_mp4_without_pictures_is_a_sound(content: bytes, mime_type: str) -> None:
+    assert sniff_file(io.BytesIO(content)) == mime_type
+
+
+async def test_a_voice_memo_is_uploaded_as_a_sound(client: Client, sandbox: Sandbox, settings: Settings) -> None:
+    path = settings.upload_dirs[0] / "memo.m4a"
+    path.write_bytes(mp4(b"soun", brand=b"M4A "))
+    assert (await ok(client, "upload_file", file_path=str(path)))["mime_type"] == "audio/mp4"
