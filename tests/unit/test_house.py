@@ -185,3 +185,20 @@ def test_links_between_documents_lead_somewhere() -> None:
     for document in (*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_documents_name_files_and_tests_that_exist() -> None:
+    """The changelog may name what is gone."""
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / ".github").rglob("*.md")]
+    tests = {path.name for path in (REPOSITORY / "tests").rglob("*.py")}
+    rooms = "|".join(sorted({room_of(path) for path in ROOT.rglob("*.py")} - {"__init__", "__main__"}))
+    for document in documents:
+        if document.name == "CHANGELOG.md":
+            continue
+        text = document.read_text(encoding="utf-8")
+        for name in re.findall(rf"`((?:{rooms})/(?:[\w/]+\.py)?)`", text):
+            assert (ROOT / name).exists(), f"{document.name}: {name}"
+        for name in re.findall(r"`((?:evolink_mcp|tests|manifests|benchmarks|docs)/[\w./-]+)`", text):
+            assert (REPOSITORY / name).exists(), f"{document.name}: {name}"
+        for name in re.findall(r"`(test_\w+\.py)", text):
+            assert name in tests, f"{document.name}: {name}"
