@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import anyio
@@ -14,7 +15,9 @@ from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.gateway.transport import error_from
-from evolink_mcp.settings import Settings
+from evolink_mcp.guard.addresses import Address, is_fake
+from evolink_mcp.guard.urls import system_resolver
+from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.settings.table import BASE_URL, BY_NAME, FILES_URL, TEXT_URL
 
 QUESTION_SECONDS = 6.0
@@ -48,14 +51,35 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[st
     async def try_key(key: str) -> None:
         answers["key"] = await _key(Caller(transport, key))
 
+    async def look_up() -> None:
+        if check := await _names(settings, urls):
+            answers["names"] = check
+
     try:
         async with anyio.create_task_group() as group:
             for url, variable in urls.items():
                 group.start_soon(reach, url, variable)
             if settings.api_key:
                 group.start_soon(try_key, settings.api_key)
+            group.start_soon(look_up)
     finally:
         await transport.aclose()
+
+
+async def _names(settings: Settings, urls: Iterable[str]) -> Check | None:
+    """What to say where a local proxy answers for names; nothing where none does."""
+    hosts = {urlsplit(url).hostname or "" for url in urls}
+    addresses: list[Address] = []
+    for host in hosts:
+        with suppress(OSError, UnicodeError):
+            addresses += [] if is_loopback(host) else await system_resolver(host)
+    if not any(map(is_fake, addresses)):
+        return None
+    text = "a local proxy in fake-IP mode answers for names with addresses of 198.18.0.0/15"
+    if settings.fake_ip:
+        return Check("names", "ok", f"{text}; EVOLINK_FAKE_IP lets results be fetched through it")
+    advice = "To save and preview results, set EVOLINK_FAKE_IP=1, or name the proxy in HTTPS_PROXY."
+    return Check("names", "note", text, advice)
 
 
 async def _reach(transport: Transport, url: str, variable: str) -> Check:

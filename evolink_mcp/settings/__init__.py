@@ -82,6 +82,7 @@ class Settings:
     read_only: bool = False
     history: bool | None = None
     result_links: bool = False
+    fake_ip: bool = False
     sandbox: bool = False
     state_url: str | None = field(default=None, repr=False)  # may hold a password
     state_strict: bool = False

@@ -187,6 +187,15 @@ VARIABLES = (
         choices=("refuse", "allow"),
     ),
     Variable(
+        "EVOLINK_FAKE_IP",
+        "fake_ip",
+        one_of(SWITCH, "1", "0"),
+        "`1` fetches results through a local proxy in fake-IP mode (Clash, Surge, sing-box), which answers names with "
+        "addresses of 198.18.0.0/15 ([docs/files.md](docs/files.md))",
+        default="0",
+        choices=("0", "1"),
+    ),
+    Variable(
         "EVOLINK_SANDBOX",
         "sandbox",
         one_of(SWITCH, "1", "0"),

@@ -82,7 +82,7 @@ class App:
 
     @cached_property
     def urls(self) -> UrlGuard:
-        return UrlGuard(allow_loopback=self.settings.allow_loopback, resolve=self.resolve)
+        return UrlGuard(self.settings.allow_loopback, self.settings.fake_ip, self.resolve)
 
     @cached_property
     def fetcher(self) -> Fetcher:

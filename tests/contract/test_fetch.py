@@ -13,6 +13,8 @@ import trustme
 from evolink_mcp.guard import addresses, urls
 from evolink_mcp.guard.addresses import Address
 from evolink_mcp.media import fetch
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
 from tests.contract.fetching import fetched, refused
 from tests.contract.servers import PNG, Host, answer, context_of, moved, names, serving, trusting
 
@@ -238,3 +240,8 @@ async def test_the_environments_proxy_is_asked_for_names_behind_fake_addresses(
         monkeypatch.setenv("https_proxy", proxy.url(path=""))
         await refused("https://a.example/", names({"a.example": [["198.18.0.7"]]}))
         assert [line for line, _ in proxy.asked] == ["CONNECT a.example:443 HTTP/1.1"]
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_the_setting_decides_on_fake_addresses(allowed: bool) -> None:
+    assert App(Settings(fake_ip=allowed)).urls.allow_fake is allowed

@@ -79,3 +79,22 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
     assert run.code == 1
     assert "cannot be reached: no answer" in run.only("host")[1]
     assert run.only("key accepted")[0] == "ok"
+
+
+@pytest.mark.parametrize(("allowed", "level"), [("0", "note"), ("1", "ok")])
+def test_a_proxy_in_fake_ip_mode_is_told_with_the_setting_for_it(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: str, level: str
+) -> None:
+    real = socket.getaddrinfo
+
+    def fake(host: str | bytes, *rest: object, **more: object) -> object:
+        name = host.decode() if isinstance(host, bytes) else host
+        return real("198.18.0.7" if name == "files.example.com" else host, *rest, **more)  # pyright: ignore
+
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+    monkeypatch.setattr("evolink_mcp.doctor.network.QUESTION_SECONDS", 0.3)
+    monkeypatch.setenv("EVOLINK_FILES_URL", "https://files.example.com")
+    monkeypatch.setenv("EVOLINK_FAKE_IP", allowed)
+    run = Run(capsys)
+    assert run.only("names")[0] == level
+    assert "EVOLINK_FAKE_IP" in run.text
