@@ -339,8 +339,7 @@ class Purchases:
                 if self._writes:
                     await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
                 if not await self._ledger.beat(announced=False):
-                    for purchase in self._lines:
-                        if purchase.recorded:
-                            await self._ledger.put(purchase.mark(self._ledger.process))
+                    if puts := [self._put(purchase) for purchase in self._lines]:
+                        await asyncio.wait(puts)
                     await self._ledger.beat(announced=True)
             await asyncio.sleep(BEAT_SECONDS)

@@ -38,12 +38,7 @@ async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         stores = [Store(request.getfixturevalue("redis").url) for _ in range(3)]
         ledgers = [SharedLedger(each) for each in stores]
         closing = [each.aclose for each in stores]
-    for ledger in ledgers:
-        await ledger.beat(announced=True)
-    while (await ledgers[0].peek(KEY)).wait:
-        for ledger in ledgers:
-            await ledger.beat(announced=True)
-        await asyncio.sleep(0.2)
+    await _settled(*ledgers)
     yield ledgers
     for close in closing:
         await close()  # type: ignore[misc]
@@ -149,10 +144,7 @@ async def test_a_process_that_says_goodbye_or_nothing_counts_as_dead(ledgers: li
     page = await b.peek(KEY)
     assert page.is_silent(a.process)
     assert not page.is_silent(b.process)
-    end = time.monotonic() + SILENT_SECONDS + 0.3
-    while time.monotonic() < end:
-        await b.beat(announced=True)
-        await asyncio.sleep(0.2)
+    await _beat(SILENT_SECONDS + 0.3, b)
     assert (await b.peek(KEY)).is_silent(c.process)
 
 
@@ -162,6 +154,16 @@ async def test_a_task_noted_by_one_is_known_to_itself(ledgers: list[Ledger]) -> 
     assert await a.has_task("account", "task-1")
     assert not await a.has_task("account", "task-2")
     assert not await a.has_task("another", "task-1")
+
+
+async def test_what_was_free_is_not_brought_back_by_whoever_had_claimed_it(ledgers: list[Ledger]) -> None:
+    a, b, _ = ledgers
+    await a.begin(mark(a))
+    await a.put(Mark(KEY, "r1", a.process, "", 1.0))
+    assert await b.claim(Mark(KEY, "r1", a.process, "", 1.0))
+    await a.forget(mark(a), free=True)
+    await b.put(Mark(KEY, "r1", a.process, "", 1.0))
+    assert (await b.peek(KEY)).marks == ()
 
 
 @pytest.fixture
@@ -176,8 +178,7 @@ async def test_nothing_is_decided_in_a_new_store_before_everybody_has_spoken(
     stores: list[Store], redis: RedisServer
 ) -> None:
     a, b = map(SharedLedger, stores)
-    assert await a.beat(announced=False) is False
-    assert await a.beat(announced=True)
+    await _beat(0.1, a)
     page = await a.begin(mark(a))
     assert page is not None
     assert page.wait
@@ -246,15 +247,16 @@ async def test_what_the_store_holds_is_not_trusted(stores: list[Store]) -> None:
     assert (await a.peek(KEY)).marks == ()
 
 
-async def _beat(seconds: float, *ledgers: SharedLedger) -> None:
+async def _beat(seconds: float, *ledgers: Ledger) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for ledger in ledgers:
-            await ledger.beat(announced=True)
+            if not await ledger.beat(announced=False):
+                await ledger.beat(announced=True)
         await asyncio.sleep(0.2)
 
 
-async def _settled(*ledgers: SharedLedger) -> None:
+async def _settled(*ledgers: Ledger) -> None:
     """Keeps everybody alive until decisions are made again."""
     await _beat(0.1, *ledgers)
     while (await ledgers[0].peek(KEY)).wait:

@@ -60,6 +60,7 @@ async def test_everything_in_the_store_ends_by_itself(stores: list[Store], calle
     ledger = SharedLedger(stores[0])
     await ledger.note_task(OWNER, "task-1")
     await ledger.put(Mark(Key(OWNER, INTENT), "r1", ledger.process, ledger.process, NOW))
+    await ledger.beat(announced=False)
     await ledger.beat(announced=True)
     pauses = SharedPauses(stores[0], clock)
     pauses.pause(OWNER, "m", 5)

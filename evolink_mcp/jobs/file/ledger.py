@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, SILENT_SECONDS, Alone, Away, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -100,9 +100,14 @@ class FileLedger(Alone):
         connection.execute("DELETE FROM processes WHERE heard_at > ? OR heard_at < ?", (now, silent))
 
     def _put(self, connection: Connection, mark: Mark) -> None:
+        if mark.sender != self.process and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
+            return  # another's purchase that is not here any more was free
         outcome = json.dumps(outcome_to_json(mark.outcome))
         row = (self._gateway, *mark.key, mark.ref, mark.sender, mark.holder, mark.since, outcome, time.monotonic())
         connection.execute(_PUT, (*row, self.process))
+
+    def _has(self, connection: Connection, ref: str) -> bool:
+        return connection.execute("SELECT 1 FROM purchases WHERE ref = ?", (ref,)).fetchone() is not None
 
     def _page(self, connection: Connection, key: Key) -> Page:
         rows = connection.execute(

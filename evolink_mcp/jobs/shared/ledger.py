@@ -19,7 +19,7 @@ from typing import cast
 
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, KEEP_SECONDS, SILENT_SECONDS, Alone, Away, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 
 ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
@@ -37,8 +37,12 @@ local function unsure()
   local info = redis.pcall('INFO', 'server')
   local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unnamed'
   local silent = redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - {SILENT_SECONDS})
-  if redis.call('GET', KEYS[2]) ~= run or silent > 0 then
+  if redis.call('GET', KEYS[2]) ~= run then
     redis.call('SET', KEYS[2], run)
+    redis.call('DEL', KEYS[1])
+    silent = 1
+  end
+  if silent > 0 then
     redis.call('SET', KEYS[3], '1', 'PX', {int(ANNOUNCE_SECONDS * 1000)})
   end
   return redis.call('EXISTS', KEYS[3]) == 1 or not redis.call('ZSCORE', KEYS[1], ARGV[1])
@@ -73,13 +77,15 @@ redis.call('HSET', KEYS[4], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
 return 1
 """
-# ARGV: replica, ref, mark. An outcome stays, and so does a holder who is somebody else.
+# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
 _PUT = f"""
 local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
 if raw then
   local old = cjson.decode(raw)
   if old.holder ~= ARGV[1] then mark.holder = old.holder end
   if next(mark.outcome) == nil then mark.outcome = old.outcome end
+elseif ARGV[4] == '0' then
+  return 0
 end
 redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[1], {KEEP_MS})
@@ -129,7 +135,9 @@ class SharedLedger(Alone):
         return _page(key, await self._eval(_PEEK, key))
 
     async def put(self, mark: Mark) -> None:
-        await self._change(_PUT, mark, _dump(mark))
+        # Another's purchase that is not here any more was free: only its sender could have it in flight again.
+        new = mark.sender == self.process or not isinstance(mark.outcome, InFlight)
+        await self._change(_PUT, mark, _dump(mark), str(int(new)))
 
     async def claim(self, mark: Mark) -> bool:
         end = time.monotonic() + 2 * ANNOUNCE_SECONDS
@@ -148,8 +156,10 @@ class SharedLedger(Alone):
         if announced:
             for mark, free in list(self._forgotten.values()):
                 await self.forget(mark, free=free)
+            if self._owes:
+                raise Away
+        elif self._owes:
             self._owes = False
-        if self._owes:
             return False
         names = (REPLICAS, RUN, UNSURE)
         return await self._insist("EVAL", _BEAT, 3, *names, self.process, str(int(announced))) == 1
