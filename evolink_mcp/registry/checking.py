@@ -1,11 +1,14 @@
 """A whole call against a model: every problem at once, and what to send."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
+from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS, MAX_UNKNOWN, excess
 from evolink_mcp.registry.choices import fits
-from evolink_mcp.registry.report import MAX_UNKNOWN, Report
+from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
 from evolink_mcp.registry.spec import AnyEndpoint, Checked, FileFacts, Model, Problem, Spelling
@@ -27,22 +30,26 @@ def check(
     files: Mapping[str, FileFacts],
 ) -> Checked:
     """What `Registry.check` promises."""
-    call = {key: value for key, value in params.items() if value is not None}
     model = registry.get(name)
+    known = set(model.parameters if model else registry.common)
+    known.update(registry.spellings, model.spellings if model else ())
+    call, more = _bounded(params, known)
+    report = Report(name, call, files)
+    for key, value in call.items():
+        if why := excess(value):
+            report.fault(("refuse", ""), key, why)
+    if report.problems or (model is None and more):
+        return Checked(model, call, (*report.problems, *_too_many(name, more)))
     if model is None:
         return _unlisted(registry, endpoint, name, call)
     refusal = _not_callable(model, endpoint, name)
     if refusal:
         return Checked(model, call, (refusal,))
-    report = Report(name, call, files)
     _respell(registry, model, call, report)
     sent = check_all(model.parameters, call, "", report)
-    unknown = [key for key in sent if key not in model.parameters]
-    for key in unknown[:MAX_UNKNOWN]:
+    for key in [key for key in sent if key not in model.parameters]:
         _unknown(registry, model, key, sent[key], report)
-    if len(unknown) > MAX_UNKNOWN:
-        text = f"{report.name} has no such parameter, nor {len(unknown) - MAX_UNKNOWN - 1} more of those given"
-        report.fault(("refuse", ", ".join(model.sources)), unknown[MAX_UNKNOWN], text)
+    report.problems += _too_many(name, more)
     wrong = {problem.parameter for problem in report.problems}
     for rule in model.rules:
         where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]
@@ -52,6 +59,19 @@ def check(
             text = f"{rule.message}; {against}"
             report.fault((rule.hold, rule.source), where, text, value=against, allowed=rule.message)
     return Checked(model, sent, tuple(report.problems), tuple(report.notes))
+
+
+def _too_many(name: str, more: int) -> Iterator[Problem]:
+    if more:
+        yield Problem("…", f"…: {more:,} more names that {name} does not take.")
+
+
+def _bounded(params: Mapping[str, object], known: set[str]) -> tuple[dict[str, object], int]:
+    """What is given of the known names and the first of the others; how many more others there are."""
+    others = islice((key for key, value in params.items() if key not in known and value is not None), MAX_UNKNOWN)
+    names = {*others, *(key for key in known if params.get(key) is not None)}
+    call = {key: value for key, value in params.items() if key in names}
+    return call, sum(1 for value in params.values() if value is not None) - len(call) if len(call) < len(params) else 0
 
 
 def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, call: dict[str, object]) -> Checked:
@@ -118,9 +138,9 @@ def _wire_values(spelling: Spelling, value: object) -> dict[str, object]:
 
 
 def _unknown(registry: "Registry", model: Model, key: str, value: object, report: Report) -> None:
-    near = get_close_matches(key, model.parameters, 1, 0.75)
+    near = get_close_matches(key[:MAX_NAME_CHARACTERS], model.parameters, 1, 0.75)
     inside = _inside(model, key)
-    takers = [one.id for one in registry.models.values() if one.endpoint == model.endpoint and _takes(one, key)]
+    takers = registry.takers(model.endpoint, key)
     if model.open and key not in registry.closed and not inside and (takers or not near):
         report.note(f"{key}: not known to be taken by {report.name}, whose page is not fully known; sent as given")
         return
@@ -132,9 +152,9 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, report
     else:
         parts += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
     if takers and not inside:
-        takers.sort(key=lambda name: -likeness(model.id, name))
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
-        parts.append(f"Taken by {', '.join(takers[:3])}{more}.")
+        nearest = nsmallest(3, takers, key=lambda name: -likeness(model.id, name))
+        parts.append(f"Taken by {', '.join(nearest)}{more}.")
     allowed = ", ".join(model.parameters)
     parts.append(f"It takes {allowed}")
     report.fault(("refuse", ", ".join(model.sources)), key, " ".join(parts), value=quote(value), allowed=allowed)
@@ -143,7 +163,3 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, report
 def _inside(model: Model, key: str) -> str:
     """The parameter whose object holds one of this name, empty where none does."""
     return next((name for name, one in model.parameters.items() if key in one.properties), "")
-
-
-def _takes(model: Model, key: str) -> bool:
-    return key in model.parameters or bool(_inside(model, key))

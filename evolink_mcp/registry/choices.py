@@ -101,7 +101,7 @@ def closest(parameter: Parameter, value: object) -> str | None:
         return words(min(ratios, key=lambda one: abs(_slant(one) - _slant(value)))) if ratios else None
     if isinstance(value, str):
         texts = {one.lower(): one for one in parameter.allowed if isinstance(one, str)}
-        near = get_close_matches(value.lower()[:80], texts, 1, 0.5)
+        near = get_close_matches(value[:80].lower(), texts, 1, 0.5)
         return texts[near[0]] if near else None
     numbers = [one for one in parameter.allowed if isinstance(one, int | float)]
     if isinstance(value, int | float) and len(numbers) > 1:

@@ -1,6 +1,6 @@
 """The registry: models by name, and a call checked against one of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import cast
 
@@ -47,6 +47,19 @@ class Registry:
     @cached_property
     def _aliases(self) -> Mapping[str, str]:
         return {alias: model.id for model in self.models.values() for alias in model.aliases}
+
+    @cached_property
+    def _takers(self) -> Mapping[tuple[str, str], list[str]]:
+        takers: dict[tuple[str, str], list[str]] = {}
+        for model in self.models.values():
+            inside = (inner for one in model.parameters.values() for inner in one.properties)
+            for name in {*model.parameters, *inside}:
+                takers.setdefault((model.endpoint, name), []).append(model.id)
+        return takers
+
+    def takers(self, endpoint: AnyEndpoint, parameter: str) -> Sequence[str]:
+        """The models of an endpoint that take a parameter, at the top or inside another."""
+        return self._takers.get((endpoint, parameter), ())
 
     def link_names(self, name: str) -> frozenset[str]:
         """Every parameter of a model that holds links to files, nested ones and friendly spellings included.

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
+from evolink_mcp.registry.bounds import MAX_FINDINGS, MAX_NAME_CHARACTERS
 from evolink_mcp.registry.spec import EMPTY, FileFacts, Hold, Problem
-
-MAX_UNKNOWN = 50  # names of one call that are compared with those there are: each comparison takes a while
-MAX_NAME = 80  # characters of a caller's own name that are shown
 
 
 class Report:
@@ -22,15 +20,22 @@ class Report:
     def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, value: str = "", allowed: str = "") -> None:
         """A broken limit: a problem where it is refused, a note where it is warned of. ``value`` is short."""
         hold, source = held
-        parameter = parameter[:MAX_NAME]
+        parameter = parameter[:MAX_NAME_CHARACTERS]
         message = _on_one_line(f"{parameter}: {text}") + (f" ({source})" if source else "")
         if hold == "warn":
             self.note(f"{message}; sent as given")
             return
-        self.problems.append(Problem(parameter, f"{message}.", value, allowed, source))
+        if not self.full:
+            self.problems.append(Problem(parameter, f"{message}.", value, allowed, source))
 
     def note(self, text: str) -> None:
-        self.notes.append(_on_one_line(text))
+        if len(self.notes) < MAX_FINDINGS:
+            self.notes.append(_on_one_line(text))
+
+    @property
+    def full(self) -> bool:
+        """Whether there are so many problems that one more says nothing."""
+        return len(self.problems) >= MAX_FINDINGS
 
 
 def _on_one_line(text: str) -> str:

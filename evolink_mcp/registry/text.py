@@ -1,7 +1,11 @@
 """How values are written in messages, and when two of them are the same."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import cast
+
+from evolink_mcp.registry.bounds import MAX_NUMBER
 
 SHORT = 60
 
@@ -15,11 +19,22 @@ def quote(value: object, width: int = SHORT) -> str:
     """A value as JSON, cut to `width` characters; `not given` for None."""
     if value is None:
         return "not given"
-    # Cut before encoding: a text of megabytes is not worth escaping for its first line.
-    if isinstance(value, str):
-        value = value[: width + 1]
-    text = " ".join(json.dumps(value, ensure_ascii=False, default=str).split())
+    text = " ".join(json.dumps(_beginning(value, width), ensure_ascii=False, default=str).split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def _beginning(value: object, width: int) -> object:
+    """As much of a value as shows within ``width`` characters: megabytes need no encoding for their first line."""
+    if isinstance(value, str):
+        return value[: width + 1]
+    if isinstance(value, list):
+        return [_beginning(each, width) for each in islice(cast(list[object], value), width // 2)]
+    if isinstance(value, Mapping):
+        items = islice(cast(Mapping[object, object], value).items(), width // 2)
+        return {str(key)[: width + 1]: _beginning(each, width) for key, each in items}
+    if isinstance(value, int) and abs(value) >= MAX_NUMBER:
+        return f"a whole number of {value.bit_length()} bits"
+    return value
 
 
 def listed(items: Iterable[object], last: str = "and") -> str:

@@ -3,6 +3,8 @@
 import re
 from urllib.parse import urlsplit
 
+from evolink_mcp.registry.bounds import MAX_LINK_CHARACTERS
+
 _SPACE = re.compile(r"\s")
 
 
@@ -13,6 +15,8 @@ def link_fault(value: str, forms: tuple[str, ...] = ("url",), *, callback: bool 
     """
     if "base64" in forms or ("data" in forms and value[:5].lower() == "data:"):
         return None
+    if len(value) > MAX_LINK_CHARACTERS:
+        return f"must be a link of at most {MAX_LINK_CHARACTERS:,} characters"
     schemes = ("https",) if callback else ("http", "https")
     if _scheme(value) in schemes and not _SPACE.search(value):
         return None

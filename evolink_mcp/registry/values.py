@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import cast
 
+from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_UNKNOWN, MAX_WORD_CHARACTERS
 from evolink_mcp.registry.choices import check_choice, choices
 from evolink_mcp.registry.conditions import meets, present
 from evolink_mcp.registry.files import check_file, check_total
-from evolink_mcp.registry.report import MAX_UNKNOWN, Report
+from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
 from evolink_mcp.registry.text import listed, quote, same
@@ -68,7 +69,7 @@ def _is(kind: str, value: object) -> bool:
     if isinstance(value, str):
         return kind in ("string", "url", "task")
     if isinstance(value, int):
-        return kind in ("integer", "number")
+        return kind in ("integer", "number") and abs(value) < MAX_NUMBER
     if isinstance(value, float):
         return math.isfinite(value) and (kind == "number" or (kind == "integer" and value.is_integer()))
     if isinstance(value, Mapping):
@@ -81,7 +82,7 @@ def _is(kind: str, value: object) -> bool:
 
 def switch(parameter: Parameter, value: object) -> object:
     """true, false, on and off as the parameter writes them; any other value as it is."""
-    turned = _SWITCHES.get(value.lower()) if isinstance(value, str) else value
+    turned = _SWITCHES.get(value[:6].lower()) if isinstance(value, str) else value
     if not isinstance(turned, bool):
         return value
     if parameter.types == ("boolean",):
@@ -114,6 +115,8 @@ def _check_list(parameter: Parameter, kind: str, items: list[object], path: str,
     _check_span(parameter, "count", len(items), items, path, report)
     checked: list[object] = []
     for index, item in enumerate(items):
+        if report.full:
+            break
         where = f"{path}[{index}]"
         if kind == "object-list":
             item = check_object(parameter, cast(Mapping[str, object], item), where, report)
@@ -152,6 +155,8 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
 
 def _normal(parameter: Parameter, value: str) -> str:
     """The one allowed value this is another writing of: letters in another case, `×` or `X` for `x`."""
+    if len(value) > MAX_WORD_CHARACTERS:
+        return value
     tolerated = parameter.tolerate.allowed if parameter.tolerate else ()
     for known in (parameter.allowed, tolerated):
         alike = {one for one in known if isinstance(one, str) and one.lower() == value.lower().replace("×", "x")}
@@ -231,7 +236,7 @@ def check_object(parameter: Parameter, value: Mapping[str, object], path: str, r
         if parameter.values and re.fullmatch(parameter.keys, name):
             sent[name] = check_value(parameter.values, sent[name], f"{path}.{name}", report)
         elif closed:
-            near = get_close_matches(name, parameter.properties, 1)
+            near = get_close_matches(name[:MAX_NAME_CHARACTERS], parameter.properties, 1)
             hint = f" Did you mean {near[0]}?" if near else ""
             allowed = ", ".join(parameter.properties) or parameter.keys
             text = f"{report.name} has no such parameter.{hint} In {path} it takes {allowed}"

@@ -34,7 +34,7 @@ def test_of_many_unknown_names_the_first_are_looked_into() -> None:
     problems = check("gpt-4o-image", P | many).problems
     assert len(problems) == 51
     assert "Did you mean image_urls?" in problems[0].message
-    assert "nor 19949 more" in problems[-1].message
+    assert "19,950 more names" in problems[-1].message
     (problem,) = check("gpt-4o-image", P | {"x" * 1_000_000: 1}).problems
     assert len(problem.parameter) == 80
     assert len(problem.message) < 500

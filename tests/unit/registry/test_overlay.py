@@ -163,9 +163,9 @@ def test_a_bad_file_is_reported_and_the_built_in_models_keep_working(
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    for path in (tmp_path / "nowhere.toml", tmp_path):
+    for path, why in ((tmp_path / "nowhere.toml", "cannot be read"), (tmp_path, "is no ordinary file")):
         (problem,) = load(path).overlay_problems
-        assert "cannot be read" in problem
+        assert why in problem
 
 
 def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
