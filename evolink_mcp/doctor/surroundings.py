@@ -12,7 +12,7 @@ from evolink_mcp.gateway import certificates
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 HTTP_SCHEMES = ("http", "https")
 SOCKS_SCHEMES = ("socks5", "socks5h")
-IGNORED_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")  # of other programs
+IGNORED_BUNDLES = ("NODE_EXTRA_CA_CERTS",)  # of other programs
 
 
 def certificate_checks(env: Mapping[str, str]) -> Iterator[Check]:
@@ -26,7 +26,7 @@ def certificate_checks(env: Mapping[str, str]) -> Iterator[Check]:
     if name:
         yield Check("certificates", "ok", f"those of {name}: {env[name]}")
     elif other:
-        text = f"{other} is set, and only SSL_CERT_FILE and SSL_CERT_DIR are read here"
+        text = f"{other} is set, and only {', '.join(certificates.VARIABLES)} are read here"
         yield Check("certificates", "note", text, f"If hosts cannot be reached, set SSL_CERT_FILE to {env[other]}.")
 
 

@@ -3,25 +3,54 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
-# The HTTP client reads the first of these that is set. Each replaces the system's certificates.
-VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+# The first of these that is set replaces the system's certificates. The HTTP client reads those of OpenSSL itself; the
+# others are what requests and curl read, and what companies tell people to set.
+OPENSSL = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+VARIABLES = (*OPENSSL, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_HASHED = re.compile(r"[0-9a-fA-F]{8}\.\d+")  # how OpenSSL finds a certificate in a folder
 
 
 def certificate_problem(environ: Mapping[str, str] = os.environ) -> str:
     """A sentence that names the variable by which no certificate can be loaded; "" where all is well."""
-    name = next((each for each in VARIABLES if environ.get(each)), "")
-    value = environ.get(name, "")
-    if name == "SSL_CERT_DIR":
-        return "" if os.path.isdir(value) else f"SSL_CERT_DIR names {value[:200]}, which is no folder."
+    name = _variable(environ)
     if not name:
         return ""
+    value = environ[name]
+    shown = f"{name} names {value[:200]}"
     try:
+        if name == "SSL_CERT_DIR" or (name not in OPENSSL and Path(value).is_dir()):
+            hashed = any(_HASHED.fullmatch(file) for file in os.listdir(value))
+            return "" if hashed else f"{shown}, which holds no certificates under their hashes (see openssl rehash)."
         ssl.create_default_context(cafile=value)
     except ssl.SSLError:
-        return f"SSL_CERT_FILE names {value[:200]}, which holds no certificates."
-    except OSError as error:
-        return f"SSL_CERT_FILE names {value[:200]}, which cannot be read ({error.strerror})."
+        return f"{shown}, which holds no certificates."
+    except (OSError, ValueError) as error:
+        return f"{shown}, which cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})."
     return ""
+
+
+def trusted(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:
+    """What the HTTP client takes as ``verify``; true where it finds the certificates by itself."""
+    name = _variable(environ)
+    if not name or name in OPENSSL:
+        return True
+    path = environ[name]
+    folder = Path(path).is_dir()
+    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
+
+
+def advice(environ: Mapping[str, str] = os.environ) -> str:
+    """What to do where a certificate is not trusted."""
+    name = _variable(environ)
+    if name:
+        return f"{name} names {environ[name][:200]}: it has to hold the certificate of that network's proxy too."
+    return "If so, set SSL_CERT_FILE to a file with its certificate in this server's environment."
+
+
+def _variable(environ: Mapping[str, str]) -> str:
+    return next((name for name in VARIABLES if environ.get(name)), "")

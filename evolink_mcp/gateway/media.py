@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, before_sending, error_from
+from evolink_mcp.gateway.transport import Caller, error_from
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
 
@@ -35,7 +35,7 @@ async def create(
         OutcomeUnknown: A task may exist and be paid for.
     """
     url = caller.transport.api_url + routes.GENERATIONS[media]
-    reply = await caller.ask("POST", url, seconds=seconds, json=dict(body), **before_sending(depart))
+    reply = await caller.ask("POST", url, seconds=seconds, json=dict(body), depart=depart)
     if not reply.ok:
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
     task = wire.parse_task(reply.body, reply.date)

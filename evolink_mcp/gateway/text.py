@@ -15,7 +15,7 @@ from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, before_sending, error_from
+from evolink_mcp.gateway.transport import Caller, error_from
 from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
 from evolink_mcp.guard.text import clean_text
 
@@ -65,7 +65,7 @@ async def create(
     url = f"{caller.transport.text_url}{routes.MESSAGES}"
     try:
         reply = await caller.ask(
-            "POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True}, **before_sending(depart)
+            "POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True}, depart=depart
         )
     except OutcomeUnknown as error:
         raise stream.broken(error) from error.__cause__

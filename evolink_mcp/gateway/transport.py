@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,8 @@ import httpx2
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from evolink_mcp import __version__
-from evolink_mcp.errors import OutcomeUnknown, Unreachable
+from evolink_mcp.errors import EvolinkError, GatewayError, OutcomeUnknown, Unreachable
+from evolink_mcp.gateway import certificates
 from evolink_mcp.gateway.bodies import pieces
 from evolink_mcp.gateway.replies import Reply, error_from, reply_from, request_id_in
 from evolink_mcp.guard.secrets import fingerprint
@@ -59,26 +60,44 @@ class Transport:
         self.api_url = api_url
         self.files_url = files_url
         self.text_url = text_url or api_url
-        self._over = over
+        self.over = over
         self._client: httpx2.AsyncClient | None = None
 
     @property
     def client(self) -> httpx2.AsyncClient:
-        """The HTTP client, made at the first use. It carries no credentials of its own."""
+        """The HTTP client, made at the first use. It carries no credentials of its own.
+
+        Raises:
+            Unreachable: The certificates or the proxy that the environment names cannot be used.
+        """
         if self._client is None:
-            self._client = httpx2.AsyncClient(
-                timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-                limits=POOL,
-                transport=self._over,
-                mounts=None if self._over else self._direct(),
-                follow_redirects=False,
-                headers={
-                    "user-agent": f"evolink-mcp/{__version__}",
-                    "accept": "application/json",
-                    "accept-encoding": "identity",
-                },
-            )
+            if problem := certificates.certificate_problem():
+                step = f"Ask the user to correct {problem.split()[0]} in this server's environment, or to unset it."
+                raise Unreachable(problem, code="bad_certificates", next_step=step)
+            try:
+                self._client = self._connect()
+            except (OSError, ValueError, httpx2.InvalidURL) as error:
+                raise Unreachable(
+                    f"The proxy that the environment names cannot be used ({_cause(error)}).",
+                    code="bad_proxy",
+                    next_step="Ask the user to correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, whichever is set.",
+                ) from error
         return self._client
+
+    def _connect(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+            limits=POOL,
+            verify=certificates.trusted(),
+            transport=self.over,
+            mounts=None if self.over else self._direct(),
+            follow_redirects=False,
+            headers={
+                "user-agent": f"evolink-mcp/{__version__}",
+                "accept": "application/json",
+                "accept-encoding": "identity",
+            },
+        )
 
     def _direct(self) -> dict[str, None]:
         """The hosts on this machine: no request to one goes through a proxy, whatever the environment says."""
@@ -126,12 +145,20 @@ class Caller:
         return self.who or self.account
 
     async def ask(
-        self, method: str, url: str, *, seconds: float, feed: Callable[[bytes], bool] | None = None, **content: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        seconds: float,
+        feed: Callable[[bytes], bool] | None = None,
+        depart: Callable[[], None] | None = None,
+        **content: Any,
     ) -> Reply:
         """Sends one request, once, and reads its answer within ``seconds``.
 
         Args:
             feed: Asks for an event stream, and gets its parts as they come until it says true.
+            depart: Called once the request has a connection, before its first byte is sent; may raise to stop it.
             content: ``json``, ``data``, ``files`` or ``params``, as httpx takes them.
 
         Raises:
@@ -140,32 +167,20 @@ class Caller:
         """
         host = urlsplit(url).netloc
         started, reply = time.monotonic(), None
+        departure = Departure(depart, unseen=self.transport.over is not None)
+        content["extensions"] = {"trace": departure.trace}
         try:
-            client = self.transport.client  # a SOCKS proxy needs a package of its own
-        except (
-            ImportError,
-            ValueError,
-            httpx2.InvalidURL,
-        ) as error:
-            raise Unreachable(
-                "The proxy that the environment names cannot be used.",
-                code="bad_proxy",
-                next_step=f"The user can install httpx2[socks] or unset the proxy variable ({_cause(error)}).",
-            ) from error
-        try:
+            client = self.transport.client
             with anyio.fail_after(seconds):
-                reply = await self._send(client, method, url, host, feed, content)
+                reply = await self._send(client, method, url, feed, content)
                 return reply
-        except NEVER_ARRIVED as error:
-            raise Unreachable(
-                f"{host} could not be reached ({_cause(error)}).",
-                code="unreachable",
-                next_step="Check the network, then call again; who runs this server can also check EVOLINK_BASE_URL.",
-            ) from error
-        except TimeoutError as error:
-            raise _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout") from error
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).") from error
+        except EvolinkError:
+            raise
+        except Exception as error:
+            failure = _failure(error, host, seconds, departed=departure.happened)
+            if failure is None:
+                raise
+            raise failure from error
         finally:
             if self.watch is not None:
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
@@ -177,10 +192,10 @@ class Caller:
         client: httpx2.AsyncClient,
         method: str,
         url: str,
-        host: str,
         feed: Callable[[bytes], bool] | None,
         content: dict[str, Any],
     ) -> Reply:
+        host = urlsplit(url).netloc
         headers = {"authorization": f"Bearer {self.key}"}
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
@@ -206,16 +221,39 @@ class Caller:
         return reply
 
 
-def before_sending(call: Callable[[], None] | None) -> dict[str, Any]:
-    """What makes :meth:`Caller.ask` call a function once its request has a connection, and before a byte is sent."""
-    if call is None:
-        return {}
+class Departure:
+    """Whether a request has begun to leave this machine. Before that it costs nothing, whatever happens.
 
-    async def trace(event: str, _: object) -> None:
-        if event.endswith(".send_request_headers.started"):
-            call()
+    ``depart`` is called right before, and may raise to stop it. A network that is
+    replaced shows nothing of it (``unseen``): then it counts as gone from the start.
+    """
 
-    return {"extensions": {"trace": trace}}
+    def __init__(self, depart: Callable[[], None] | None, *, unseen: bool) -> None:
+        self.happened = unseen
+        self._depart = depart
+
+    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """What the HTTP client calls at every step of a request."""
+        if not event.endswith(".send_request_headers.started") or info["request"].method == b"CONNECT":
+            return  # CONNECT asks a proxy for a way, and pays for nothing
+        if self._depart is not None:
+            self._depart()
+        self.happened = True
+
+
+def _failure(error: Exception, host: str, seconds: float, *, departed: bool) -> GatewayError | None:
+    """What became of a request that failed like this; ``None`` where that is nobody's fault but ours."""
+    if isinstance(error, NEVER_ARRIVED) or not departed:
+        step = "Check the network, then call again; who runs this server can also check EVOLINK_BASE_URL."
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            step = f"The network may replace certificates by its own. {certificates.advice()}"
+        reason = "no connection in time" if isinstance(error, TimeoutError) else _cause(error)
+        return Unreachable(f"{host} could not be reached ({reason}).", code="unreachable", next_step=step)
+    if isinstance(error, TimeoutError):
+        return _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout")
+    if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
+        return _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).")
+    return None
 
 
 def _unknown(what: str, code: str = "connection_lost", request_id: str = "") -> OutcomeUnknown:

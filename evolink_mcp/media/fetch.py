@@ -16,6 +16,7 @@ import httpx2
 
 from evolink_mcp import __version__
 from evolink_mcp.errors import Refused
+from evolink_mcp.gateway.certificates import trusted
 from evolink_mcp.gateway.values import as_whole
 from evolink_mcp.guard.addresses import Address
 from evolink_mcp.guard.text import one_line
@@ -45,7 +46,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, guard: UrlGuard) -> None:
         self._guard = guard
-        self._direct = httpx2.AsyncHTTPTransport(limits=LIMITS)
+        self._direct = httpx2.AsyncHTTPTransport(limits=LIMITS, verify=trusted())
         self._proxies: dict[str, httpx2.AsyncHTTPTransport] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -78,7 +79,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     def _through(self, proxy: str) -> httpx2.AsyncHTTPTransport:
         if proxy not in self._proxies:
             try:
-                self._proxies[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy)
+                self._proxies[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy, verify=trusted())
             except (ImportError, ValueError, httpx2.InvalidURL):  # SOCKS without its package; no proxy's address
                 raise NotFetched("the proxy that the environment names is of a kind that cannot be used here") from None
         return self._proxies[proxy]

@@ -37,9 +37,13 @@ def test_certificates_that_can_be_loaded_are_told(tmp_path: Path) -> None:
     trustme.CA().cert_pem.write_to_path(str(file))
     (check,) = certificate_checks({"SSL_CERT_FILE": str(file)})
     assert (check.level, check.finding) == ("ok", f"those of SSL_CERT_FILE: {file}")
+    assert "SSL_CERT_DIR" in certificate_problem({"SSL_CERT_DIR": str(tmp_path)})
+    (tmp_path / "0a1b2c3d.0").write_bytes(file.read_bytes())
     assert certificate_problem({"SSL_CERT_DIR": str(tmp_path)}) == ""
     assert "SSL_CERT_DIR" in certificate_problem({"SSL_CERT_DIR": str(file)})
     (check,) = certificate_checks({"REQUESTS_CA_BUNDLE": str(file)})
+    assert (check.level, check.finding) == ("ok", f"those of REQUESTS_CA_BUNDLE: {file}")
+    (check,) = certificate_checks({"NODE_EXTRA_CA_CERTS": str(file)})
     assert (check.level, str(file) in check.next_step) == ("note", True)
     assert list(certificate_checks({"SSL_CERT_FILE": ""})) == []
 
