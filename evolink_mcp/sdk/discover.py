@@ -56,6 +56,7 @@ async def serve_streams(
         elif isinstance(message, SessionMessage) and isinstance(message.message, JSONRPCRequest):
             first.append(message)
             break
+    message = None  # it may be large, and the connection lasts
     relay, connection = anyio.create_memory_object_stream[tuple[Context, Incoming]]()
     async with anyio.create_task_group() as group:
         group.start_soon(_relay, first, incoming, relay, outgoing, refusal, listeners)
@@ -109,8 +110,8 @@ async def _relay(
 
     async with connection:
         try:
-            for message in first:
-                await pass_on(message)
+            while first:
+                await pass_on(first.pop())
             async for message in incoming:
                 if not await _refuse(message, outgoing, refusal):
                     await pass_on(message)

@@ -57,10 +57,10 @@ class Bodies:
                 message = await receive()
                 if message["type"] != "http.request":
                     return Response(status_code=400)  # nobody reads this: the client is gone
-                body.add(message)
-                if len(body.content) > MAX_BODY:
+                grown = body.add(message)
+                if body.size > MAX_BODY:
                     return too_large()
-                if answer := self._over_share(body):
+                if grown and (answer := self._over_share(body)):
                     return answer
         if not body.complete:
             return body.refusal or _too_slow()
@@ -106,10 +106,13 @@ class _Body:
         """Whether it is still arriving."""
         return not self.complete and self.refusal is None
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message) -> bool:
+        """Adds what has arrived; whether it counts for so much more that the bounds are to be looked at again."""
+        steps = self.size // MIN_CHARGE
         self.content += message.get("body", b"")
         self.size = len(self.content)
         self.complete = not message.get("more_body", False)
+        return self.complete or self.size // MIN_CHARGE > steps
 
     def give_up(self, answer: Response) -> None:
         """Ends its arrival with ``answer``."""

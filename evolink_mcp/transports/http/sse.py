@@ -29,7 +29,14 @@ from evolink_mcp.transports.http.bodies import MAX_BODY
 from evolink_mcp.transports.http.delivery import watch_events
 from evolink_mcp.transports.http.paths import under_prefix
 from evolink_mcp.transports.http.refusals import refusal
-from evolink_mcp.transports.http.sse_backlog import MAX_BACKLOG, MAX_BACKLOGS, Backlog, CountedReads, CountedWrites
+from evolink_mcp.transports.http.sse_backlog import (
+    MAX_BACKLOG,
+    MAX_BACKLOGS,
+    MIN_CHARGE,
+    Backlog,
+    CountedReads,
+    CountedWrites,
+)
 from evolink_mcp.transports.http.streamable import NO_SECOND_CHECK
 
 logger = logging.getLogger(__name__)
@@ -54,7 +61,7 @@ class Sse:
 
     @property
     def backlog(self) -> int:
-        """Bytes of messages that were accepted and are not answered yet."""
+        """Bytes of messages that are kept for them."""
         return sum(session.backlog.size for session in self._sessions)
 
     async def connect(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,9 +87,9 @@ class Sse:
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes a message for a session that is open."""
         message = await receive()
-        body = message.get("body", b"")
+        charge = max(len(message.get("body", b"")), MIN_CHARGE)
         session = self._session_of(scope)
-        if session is not None and (answer := self._full(session, len(body))):
+        if session is not None and (answer := self._full(session, charge)):
             await answer(scope, receive, send)
             return
 
@@ -92,7 +99,7 @@ class Sse:
         messages = [message]
         with contextlib.ExitStack() as stack:
             if session is not None:
-                stack.enter_context(session.backlog.arrival(scope, body))
+                stack.enter_context(session.backlog.arrival(scope, charge))
             # The SDK accepts a message before it hands it on; by then its connection may be gone.
             stack.enter_context(contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError))
             await self._transport.handle_post_message(scope, replay, send)
@@ -123,9 +130,9 @@ class Sse:
         next_step = f"Try again in a moment, or use Streamable HTTP at {path}, which keeps no connection open."
         return refusal(status, "too_many_connections", message, next_step=next_step, retry_after=15)
 
-    def _full(self, session: _Session, size: int) -> Response | None:
+    def _full(self, session: _Session, charge: int) -> Response | None:
         """The answer to a message that is too much; where all sessions hold too much, the largest is closed."""
-        if session.backlog.size + size > MAX_BACKLOG:
+        if session.backlog.size + charge > MAX_BACKLOG:
             return refusal(
                 429,
                 "unread_answers",
@@ -133,7 +140,7 @@ class Sse:
                 next_step="Read the answers from the event stream, then send this again.",
                 retry_after=5,
             )
-        if self.backlog + size > MAX_BACKLOGS:
+        if self.backlog + charge > MAX_BACKLOGS:
             largest = max(self._sessions, key=lambda each: each.backlog.size)
             logger.warning("Closing an SSE session: its unanswered messages hold the most of %d bytes", self.backlog)
             largest.scope.cancel()

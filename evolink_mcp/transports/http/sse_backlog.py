@@ -1,4 +1,4 @@
-"""What one SSE session has sent and not been answered yet, in bytes.
+"""What one SSE session makes this process keep, in bytes.
 
 A message is accepted (202) before it is answered, and its answer waits until
 the client reads the stream. Without a bound a client that never reads would
@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator
 from contextlib import contextmanager
+from contextvars import Context
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from starlette.requests import Request
 
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 MAX_BACKLOG = 8 * MIB  # of one session
-MAX_BACKLOGS = 64 * MIB  # of all sessions
+MAX_BACKLOGS = 32 * MIB  # of all sessions
 MIN_CHARGE = 4096  # what a message counts for at least: even an empty one takes room
 CHARGE = "evolink.charge"  # where the scope of a POST has what its message counts for
 
@@ -30,41 +33,53 @@ Received = SessionMessage | Exception
 
 
 class Backlog:
-    """The unanswered messages of one session."""
+    """The messages that one session keeps: those without an answer, the last one, and the one that opened it."""
 
     def __init__(self) -> None:
-        self.size = 0
+        self._held = 0
+        self._kept = 0  # the SDK holds on to the last message until the next
         self._requests: defaultdict[object, list[int]] = defaultdict(list)
 
+    @property
+    def size(self) -> int:
+        """Bytes, those of Python's objects not counted."""
+        return self._held + self._kept
+
     @contextmanager
-    def arrival(self, scope: Scope, body: bytes) -> Generator[None]:
+    def arrival(self, scope: Scope, charge: int) -> Generator[None]:
         """Counts a message for as long as it is on its way to the session."""
-        charge = scope[CHARGE] = max(len(body), MIN_CHARGE)
-        self.size += charge
+        scope[CHARGE] = charge
+        self._held += charge
         try:
             yield
         finally:
-            self.size -= charge
+            self._held -= charge
 
-    def take(self, message: Received) -> None:
-        """Counts a request from here on, and forgets one that its client cancels."""
-        if not isinstance(message, SessionMessage):
-            return
+    def take(self, message: Received) -> Received:
+        """Counts a message from here on, and forgets one that its client cancels. Its body is given up."""
+        if not isinstance(message, SessionMessage) or not isinstance(message.metadata, ServerMessageMetadata):
+            return message
+        scope: Scope = message.metadata.request_context.scope
+        charge = scope.get(CHARGE, MIN_CHARGE)
+        self._kept = 0
         match message.message:
+            case JSONRPCRequest(method="initialize"):
+                self._held += charge  # the session keeps what the client said of itself
             case JSONRPCRequest(id=request_id):
-                charge = _charge_of(message)
                 self._requests[request_id].append(charge)
-                self.size += charge
+                self._held += charge
             case JSONRPCNotification(method="notifications/cancelled", params=params):
                 self.forget((params or {}).get("requestId"))
             case _:
-                pass
+                self._kept = charge
+        return SessionMessage(message.message, replace(message.metadata, request_context=Request(scope)))
 
     def forget(self, request_id: object) -> None:
-        """Counts one request of that id no longer."""
+        """Counts one request of that id as over."""
         charges = self._requests.get(request_id) if isinstance(request_id, int | str) else None
         if charges:
-            self.size -= charges.pop()
+            self._kept = max(self._kept, charges[-1])
+            self._held -= charges.pop()
         if charges == []:
             del self._requests[request_id]
 
@@ -76,10 +91,13 @@ class CountedReads:
         self._stream = stream
         self._backlog = backlog
 
+    @property
+    def last_context(self) -> Context | None:
+        """The context in which the last message was posted."""
+        return getattr(self._stream, "last_context", None)
+
     async def receive(self) -> Received:
-        message = await self._stream.receive()
-        self._backlog.take(message)
-        return message
+        return self._backlog.take(await self._stream.receive())
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -88,9 +106,7 @@ class CountedReads:
         return self
 
     async def __anext__(self) -> Received:
-        message = await anext(self._stream)
-        self._backlog.take(message)
-        return message
+        return self._backlog.take(await anext(self._stream))
 
     async def __aenter__(self) -> Self:
         return self
@@ -123,9 +139,3 @@ class CountedWrites:
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _charge_of(message: SessionMessage) -> int:
-    metadata = message.metadata
-    request = metadata.request_context if isinstance(metadata, ServerMessageMetadata) else None
-    return getattr(request, "scope", {}).get(CHARGE, MIN_CHARGE)

@@ -107,6 +107,7 @@ class Reading:
 
 async def test_one_callers_bodies_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_BODIES_OF_CALLER", 3000)
+    monkeypatch.setattr(bodies, "MIN_CHARGE", 1)
     reading, senders = Reading(), [Sender() for _ in range(3)]
     async with anyio.create_task_group() as group:
         for sender in senders[:2]:
@@ -129,6 +130,7 @@ async def test_the_body_that_arrives_for_longest_makes_room_for_those_of_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bodies, "MAX_BODIES", 3000)
+    monkeypatch.setattr(bodies, "MIN_CHARGE", 1)
     reading, slow, next_slow, quick = Reading(), Sender(), Sender(), Sender()
     async with anyio.create_task_group() as group:
         for sender, owner in ((slow, "made up 1"), (next_slow, "made up 2")):
@@ -146,6 +148,7 @@ async def test_the_body_that_arrives_for_longest_makes_room_for_those_of_others(
 
 async def test_a_body_is_refused_where_whole_ones_hold_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "MAX_BODIES", 3000)
+    monkeypatch.setattr(bodies, "MIN_CHARGE", 1)
     reading, whole, late = Reading(), Sender(), Sender()
     await whole.piece(3000, last=True)
     async with reading.bodies.read(whole.receive, "alice") as body:

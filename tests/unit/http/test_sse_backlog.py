@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -11,9 +12,13 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest
+from starlette.requests import Request
 
 from evolink_mcp.transports.http import sse
 from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.sse_backlog import CHARGE, MIN_CHARGE, Backlog
 from tests.serving import bearer, serving
 from tests.unit.http.asking import KEY, OFFLINE, reason
 
@@ -72,7 +77,7 @@ async def test_notifications_before_the_first_request_are_not_kept() -> None:
             assert (await session.post("notifications/x", text="x" * 1_000_000)).status_code == 202
         await session.post("initialize", 1, **INITIALIZE)
         assert (await session.answer())["id"] == 1
-        assert sessions_of(served.application).backlog == 0
+        assert sessions_of(served.application).backlog <= 3 * MIN_CHARGE
 
 
 async def test_a_session_that_reads_no_answers_is_told_to_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,21 +99,61 @@ async def test_a_session_that_reads_no_answers_is_told_to_read_them(monkeypatch:
         with anyio.fail_after(20):
             for _ in range(taken):
                 await session.answer()
-        assert sessions_of(served.application).backlog == 0
+        assert sessions_of(served.application).backlog < 110_000, "the last message"
         assert (await session.post("ping", 5000)).status_code == 202, "who has read goes on"
 
 
-async def test_a_cancelled_request_counts_no_longer() -> None:
+def message(size: int, method: str, number: int | None = None, **params: Any) -> SessionMessage:
+    """A message as the SDK hands it on, of a body of ``size`` bytes."""
+    metadata = ServerMessageMetadata(request_context=Request({"type": "http", CHARGE: size}))
+    if number is None:
+        return SessionMessage(JSONRPCNotification(jsonrpc="2.0", method=method, params=params), metadata)
+    return SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method, params=params), metadata)
+
+
+def test_a_request_counts_until_its_answer_and_the_last_message_until_the_next() -> None:
+    backlog, scope = Backlog(), {"type": "http"}
+    with backlog.arrival(scope, 5000):
+        assert backlog.size == scope[CHARGE] == 5000
+    assert backlog.size == 0
+    backlog.take(message(1000, "tools/call", 1))
+    backlog.take(message(2000, "tools/call", 2))
+    assert backlog.size == 3000
+    backlog.forget(1)
+    assert backlog.size == 3000, "the SDK may still hold the answered one"
+    backlog.take(message(100, "notifications/x"))
+    assert backlog.size == 2100
+    backlog.take(message(10, "notifications/cancelled", requestId=2))
+    backlog.take(message(10, "notifications/progress"))
+    assert backlog.size == 10, "a request that is cancelled gets no answer"
+    backlog.forget(2)
+    assert backlog.size == 10
+
+
+def test_two_requests_of_one_number_count_twice_and_what_opened_the_session_for_good() -> None:
+    backlog = Backlog()
+    backlog.take(message(50, "initialize", 0))
+    for _ in range(2):
+        backlog.take(message(1000, "ping", 1))
+    assert backlog.size == 2050
+    for _ in range(3):
+        backlog.forget(1)
+    backlog.take(message(1, "notifications/x"))
+    assert backlog.size == 51
+
+
+async def test_answered_messages_of_open_sessions_are_not_kept() -> None:
     async with serving(OFFLINE) as served, opened(served.url) as session:
         await session.post("initialize", 0, **INITIALIZE)
         await session.answer()
-        backlog = next(iter(sessions_of(served.application)._sessions)).backlog  # pyright: ignore[reportPrivateUsage]
-        backlog.size += 4096
-        backlog._requests["a"].append(4096)  # pyright: ignore[reportPrivateUsage]
-        await session.post("notifications/cancelled", requestId="a")
-        await session.post("ping", 1)
-        await session.answer()
-        assert backlog.size == 0
+        for number in range(1, 6):
+            await session.post("ping", number, _meta={"text": "x" * 1_000_000})
+            await session.answer()
+        gc.collect()
+        requests: list[Any] = [each for each in gc.get_objects() if isinstance(each, Request)]
+        assert not any(len(getattr(each, "_body", b"")) > 100 for each in requests)
+        pings = [each for each in gc.get_objects() if isinstance(each, JSONRPCRequest) and each.method == "ping"]
+        assert len(pings) <= 1
 
 
 async def test_where_all_sessions_hold_too_much_the_largest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +168,7 @@ async def test_where_all_sessions_hold_too_much_the_largest_is_closed(monkeypatc
                 for each in sessions._sessions  # pyright: ignore[reportPrivateUsage]
                 if each.number in hostile.endpoint
             )
-            largest.backlog.size = 100_000
+            largest.backlog.take(message(100_000, "ping", 1))
             assert (await session.post("ping", 1)).status_code == 202
             assert (await session.answer())["id"] == 1
             with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
