@@ -152,12 +152,12 @@ async def test_one_caller_cannot_hold_more_waits_than_allowed(sandbox: Sandbox) 
                     while not served.application.app.waits.tasks:
                         await anyio.sleep(0.01)
                 text = await refused(client, "check_task", task_id=made["task_id"], wait_seconds=10)
-                assert "1 waits of yours" in text
+                assert "1 waits under way" in text
                 assert (await ok(client, "check_task", task_id=made["task_id"], wait_seconds=0))[
                     "status"
                 ] != "completed"
                 theirs = await ok(other, "generate_image", prompt="y", wait_seconds=1)
-                assert not any("waits of yours" in note for note in theirs.get("notes", []))
+                assert not any("waits under way" in note for note in theirs.get("notes", []))
                 group.cancel_scope.cancel()
 
 
