@@ -22,13 +22,13 @@ NOT_OFFERED = frozenset({404, 405, 501})
 class Page:
     """One page of the tasks that fit, newest first and without links.
 
-    ``total``: how many there are in all, where told; ``sent``: how many the
+    ``total``: how many there are in all, where told; ``size``: how many the
     gateway sent, fitting or not.
     """
 
     tasks: tuple[wire.Task, ...]
     total: int | None
-    sent: int
+    size: int
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """What the gateway's error codes mean and what to do about them.
 
 The tables merge S1's and S2's: HTTP statuses, codes of failed tasks, codes of
-the files API. Resolutions are ours. ``retryable`` follows them, except
-that an empty account is never retried by itself (S1 calls it retryable, yet it
-needs a top-up).
+the files API. Resolutions are ours. Whether a failed task may be tried again follows
+them, except that an empty account needs a top-up first (S1 calls it retryable).
 """
 
 from __future__ import annotations
@@ -14,7 +13,14 @@ from evolink_mcp.errors import BILLING_PAGE, KEYS_PAGE
 
 
 class Advice(NamedTuple):
-    """One row: what it means, whether the same call may succeed later, what to do."""
+    """What a code means, and what to do."""
+
+    meaning: str
+    resolution: str
+
+
+class TaskAdvice(NamedTuple):
+    """What the code of a failed task means, whether the same call may succeed later, and what to do."""
 
     meaning: str
     retryable: bool
@@ -26,62 +32,64 @@ _TOP_UP = f"Ask the user to top up at {BILLING_PAGE}."
 _LATER = "Wait about a minute, then submit again."
 
 HTTP_ADVICE: dict[int, Advice] = {
-    400: Advice("the gateway refused the request", False, "Correct what the message names, then call again."),
-    401: Advice("the API key is missing or not valid", False, f"Ask the user to check the key at {KEYS_PAGE}."),
-    402: Advice("the account has too few credits", False, _TOP_UP),
-    403: Advice("the key may not do this", False, "Ask the user to check the permissions of the account and the key."),
-    404: Advice("there is no such thing, or it has expired", False, "Check the id."),
-    409: Advice("the gateway saw a conflict with an earlier request", False, "Look for the task before anything else."),
-    413: Advice("the request is too large", False, "Use smaller inputs, or upload them and pass their links."),
-    429: Advice("too many requests", True, "Wait 30 to 60 seconds, then call again."),
-    500: Advice("the gateway failed", True, "Wait a minute, then call again."),
-    502: Advice("the gateway's provider did not answer", True, "Wait a minute, then call again."),
-    503: Advice("the gateway is not available now", True, "Wait one or two minutes, then call again."),
+    400: Advice("the gateway refused the request", "Correct what the message names, then call again."),
+    401: Advice("the API key is missing or not valid", f"Ask the user to check the key at {KEYS_PAGE}."),
+    402: Advice("the account has too few credits", _TOP_UP),
+    403: Advice("the key may not do this", "Ask the user to check the permissions of the account and the key."),
+    404: Advice("there is no such thing, or it has expired", "Check the id."),
+    409: Advice("the gateway saw a conflict with an earlier request", "Look for the task before anything else."),
+    413: Advice("the request is too large", "Use smaller inputs, or upload them and pass their links."),
+    429: Advice("too many requests", "Wait 30 to 60 seconds, then call again."),
+    500: Advice("the gateway failed", "Wait a minute, then call again."),
+    502: Advice("the gateway's provider did not answer", "Wait a minute, then call again."),
+    503: Advice("the gateway is not available now", "Wait one or two minutes, then call again."),
 }
 
-TASK_ADVICE: dict[str, Advice] = {
-    "content_policy_violation": Advice("blocked by the safety filter", False, _REWORD),
-    "invalid_parameters": Advice(
+TASK_ADVICE: dict[str, TaskAdvice] = {
+    "content_policy_violation": TaskAdvice("blocked by the safety filter", False, _REWORD),
+    "invalid_parameters": TaskAdvice(
         "a parameter was not accepted",
         False,
         "Look the model up with list_models(model=…), correct the call and submit again.",
     ),
-    "image_dimension_mismatch": Advice(
+    "image_dimension_mismatch": TaskAdvice(
         "the input image does not fit the size asked for",
         False,
         "Resize the image to the aspect ratio asked for, or ask for the image's.",
     ),
-    "image_processing_error": Advice(
+    "image_processing_error": TaskAdvice(
         "the input image could not be used",
         False,
         "Check that the link opens without a login and is a JPEG, PNG or WebP below 10 MB.",
     ),
-    "model_unavailable": Advice(
+    "model_unavailable": TaskAdvice(
         "the model is offline for now", False, "Choose another model with list_models, then submit again."
     ),
-    "generation_timeout": Advice(
+    "generation_timeout": TaskAdvice(
         "the generation took too long", True, "Submit again; if it repeats, simplify the prompt or ask for less."
     ),
-    "quota_exceeded": Advice("the credits are used up", False, _TOP_UP),
-    "resource_exhausted": Advice("the provider is at its limit", True, "Wait 30 to 60 seconds, then submit again."),
-    "service_error": Advice("the service failed", True, _LATER),
-    "service_unavailable": Advice("the service is not available now", True, _LATER),
-    "generation_failed_no_content": Advice("nothing was produced", True, "Change the prompt, then submit again."),
-    "upstream_error": Advice("the provider failed", True, _LATER),
-    "rate_limited": Advice("too many requests for this task", True, "Wait 30 seconds, then submit again."),
-    "request_cancelled": Advice("the task was cancelled", False, "Submit again if it is still wanted."),
-    "resource_not_found": Advice("an input of the task was not found", False, "Check the links, then submit again."),
-    "unknown_error": Advice(
+    "quota_exceeded": TaskAdvice("the credits are used up", False, _TOP_UP),
+    "resource_exhausted": TaskAdvice("the provider is at its limit", True, "Wait 30 to 60 seconds, then submit again."),
+    "service_error": TaskAdvice("the service failed", True, _LATER),
+    "service_unavailable": TaskAdvice("the service is not available now", True, _LATER),
+    "generation_failed_no_content": TaskAdvice("nothing was produced", True, "Change the prompt, then submit again."),
+    "upstream_error": TaskAdvice("the provider failed", True, _LATER),
+    "rate_limited": TaskAdvice("too many requests for this task", True, "Wait 30 seconds, then submit again."),
+    "request_cancelled": TaskAdvice("the task was cancelled", False, "Submit again if it is still wanted."),
+    "resource_not_found": TaskAdvice(
+        "an input of the task was not found", False, "Check the links, then submit again."
+    ),
+    "unknown_error": TaskAdvice(
         "no cause was given", True, "Submit again; if it repeats, ask the user to contact EvoLink's support."
     ),
 }
 
 FILE_ADVICE: dict[int, Advice] = {
-    40001: Advice("the file is too large", False, "Use a file of at most 100 MB."),
-    40002: Advice("this type of file is not accepted", False, "Use a JPEG, PNG, GIF or WebP."),
-    40003: Advice("no more files can be stored", False, "See list_files and free places with delete_file."),
-    40004: Advice("the link could not be fetched", False, "Check that the link opens without a login."),
-    50001: Advice("the file storage failed", True, "Wait a minute, then call again."),
+    40001: Advice("the file is too large", "Use a file of at most 100 MB."),
+    40002: Advice("this type of file is not accepted", "Use a JPEG, PNG, GIF or WebP."),
+    40003: Advice("no more files can be stored", "See list_files and free places with delete_file."),
+    40004: Advice("the link could not be fetched", "Check that the link opens without a login."),
+    50001: Advice("the file storage failed", "Wait a minute, then call again."),
 }
 
 # Answers by which the gateway certainly did not create a task. A 5xx, a 408 or a
@@ -108,7 +116,7 @@ NEVER_RETRIED = frozenset(
 )
 
 
-def task_advice(code: str) -> Advice:
+def task_advice(code: str) -> TaskAdvice:
     """Advice for a failed task's code; an unknown code is treated as ``unknown_error``."""
     return TASK_ADVICE.get(code, TASK_ADVICE["unknown_error"])
 
@@ -119,4 +127,4 @@ def http_advice(status: int) -> Advice:
         return HTTP_ADVICE[status]
     if status >= 500:
         return HTTP_ADVICE[500]
-    return Advice("the gateway gave an answer that is not understood", False, "Check the arguments, then call again.")
+    return Advice("the gateway gave an answer that is not understood", "Check the arguments, then call again.")

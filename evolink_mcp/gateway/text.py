@@ -22,7 +22,7 @@ from evolink_mcp.guard.text import clean_text
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
 MAX_OTHER = 20  # kinds of content beside text that are named
 
-Grown = Callable[[int], None]
+OnGrowth = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ async def create(
     body: Mapping[str, object],
     *,
     seconds: float,
-    grown: Grown | None = None,
+    on_growth: OnGrowth | None = None,
     depart: Callable[[], None] | None = None,
 ) -> Message:
     """Has a text written: one paid POST, sent once.
 
     Args:
         body: ``model``, ``max_tokens``, ``messages`` and what else the dialect takes.
-        grown: Gets the number of characters so far, where the gateway streams.
+        on_growth: Gets the number of characters so far, where the gateway streams.
         depart: Called right before the first byte goes out; may raise to stop it.
 
     Raises:
@@ -61,7 +61,7 @@ async def create(
         GatewayRefused: The gateway said no, and charged nothing.
         OutcomeUnknown: It may have arrived, and no whole text came back.
     """
-    stream = _Stream(grown)
+    stream = _Stream(on_growth)
     url = f"{caller.transport.text_url}{routes.MESSAGES}"
     try:
         reply = await caller.ask(
@@ -93,8 +93,8 @@ async def create(
 class _Stream:
     """The events of one answer, put together."""
 
-    def __init__(self, grown: Grown | None) -> None:
-        self._grown = grown
+    def __init__(self, on_growth: OnGrowth | None) -> None:
+        self._on_growth = on_growth
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._data: list[str] = []
@@ -182,8 +182,8 @@ class _Stream:
         if isinstance(text, str) and text:
             self._texts.append(text)
             self._length += len(text)
-            if self._grown is not None:
-                self._grown(self._length)
+            if self._on_growth is not None:
+                self._on_growth(self._length)
 
 
 def _joined(text: str) -> str:

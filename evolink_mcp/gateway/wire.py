@@ -108,6 +108,12 @@ class Task:
     def final(self) -> bool:
         return self.status in FINAL
 
+    def age_at(self, now: float) -> float | None:
+        """Its age by the gateway's clock, or else by ours, where it is ``now``; ``None`` where neither is known."""
+        if self.age is not None or self.created is None:
+            return self.age
+        return max(now - self.created, 0.0)
+
 
 @dataclass(frozen=True)
 class StoredFile:

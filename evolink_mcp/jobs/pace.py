@@ -26,7 +26,7 @@ class Pace(NamedTuple):
     shortest: float
     longest: float
     give_up: float
-    grown: float  # the age from which the interval is at its upper bound
+    full_age: float  # the age from which the interval is at its upper bound
 
     def next_poll(
         self,
@@ -48,14 +48,14 @@ class Pace(NamedTuple):
             at_end = max(remaining + BEHIND_SECONDS, self.shortest)
             interval = at_end if at_end <= self.longest * MAX_STRETCH else self.longest
         else:
-            interval = self.shortest + (self.longest - self.shortest) * min(age / self.grown, 1.0)
+            interval = self.shortest + (self.longest - self.shortest) * min(age / self.full_age, 1.0)
             if spread is not None:
                 interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
         return max(created + self.first, now + interval)
 
 
-IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, grown=15)
-VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, grown=60)
+IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, full_age=15)
+VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, full_age=60)
 
 
 def pace_of(kind: str | None) -> Pace:

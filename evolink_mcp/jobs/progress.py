@@ -56,7 +56,7 @@ class Progress:
         self._value = 100.0
         await self._send(self._value, self._message)
 
-    async def keep_beating(self) -> None:
+    async def keep_reporting(self) -> None:
         """Repeats the last report, a little further on, whenever none was made for a while, or a text has grown.
 
         Ends by being cancelled.
@@ -72,7 +72,7 @@ class Progress:
                 with anyio.move_on_after(HEARTBEAT_SECONDS - quiet):
                     await self._news.wait()
 
-    async def _advance(self, known: float) -> None:
+    async def _advance(self, value: float) -> None:
         self._last = time.monotonic()
-        self._value = max(known, self._value + (100.0 - self._value) * 0.02)
+        self._value = max(value, self._value + (100.0 - self._value) * 0.02)
         await self._send(self._value, self._message)

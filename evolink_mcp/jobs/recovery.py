@@ -13,22 +13,22 @@ from evolink_mcp.gateway import Caller
 
 RECOVERY_SECONDS = 8.0  # of a submit's deadline are kept for this
 MARGIN_SECONDS = 15.0  # the gateway tells ages in whole seconds, and the list takes its time to come
-MAX_NAMED = 5
+MAX_IDS = 5
 PAGE_SIZE = 20
 
 NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
 ASK_THE_USER = "Tell the user, who can look at the EvoLink dashboard before deciding."
 
-IsKnown = Callable[[str], Awaitable[bool]]
+IsOurs = Callable[[str], Awaitable[bool]]
 
 
 async def explain(
-    error: OutcomeUnknown, caller: Caller, model: str, is_known: IsKnown, *, seconds_ago: float, seconds: float
+    error: OutcomeUnknown, caller: Caller, model: str, is_ours: IsOurs, *, seconds_ago: float, seconds: float
 ) -> OutcomeUnknown:
     """The unknown outcome with what the list shows of it, in ``what`` and ``next_step``.
 
     Args:
-        is_known: Whether a task id is somebody's already: it was received as the answer to another request.
+        is_ours: Whether a task id is somebody's already: it was received as the answer to another request.
         seconds_ago: How long ago the submit began; tasks older than that, by the gateway's clock, are not it.
         seconds: How long this may take.
     """
@@ -44,7 +44,7 @@ async def explain(
         trouble = "This gateway offers no list of recent tasks to look it up in."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     oldest = seconds_ago + MARGIN_SECONDS
-    new = [task.id for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_known(task.id)]
+    new = [task.id for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_ours(task.id)]
     return error.replace(what=what, next_step=_advice(new))
 
 
@@ -60,5 +60,5 @@ def _advice(task_ids: list[str]) -> str:
         case [task_id]:
             return f"Task {task_id}, created just then, is probably yours: check_task it. {NEVER_BLINDLY}"
         case _:
-            named = ", ".join(task_ids[:MAX_NAMED])
+            named = ", ".join(task_ids[:MAX_IDS])
             return f"Several tasks were created since, one may be yours: {named}. check_task them. {NEVER_BLINDLY}"

@@ -36,7 +36,9 @@ class TextOrder:
 
     async def send(self, seconds: float, sending: Sending) -> Created:
         seconds = max(seconds, WRITE_SECONDS)
-        message = await text.create(self.caller, self.body, seconds=seconds, grown=sending.grow, depart=sending.depart)
+        message = await text.create(
+            self.caller, self.body, seconds=seconds, on_growth=sending.grow, depart=sending.depart
+        )
         return Created(f"text-{secrets.token_hex(8)}", message)
 
     async def remember(self, created: Created) -> None:

@@ -125,8 +125,9 @@ def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], 
     # If the list does not say how many results a completed task has, assume one, lest its link dies unseen.
     count = stated if stated is not None else int(task.status == "completed" and not task.outputs)
     end = task.created + LINK_SECONDS if task.created is not None else None
-    alive = task.status == "completed" and count > 0 and end is not None and now < end
-    unsaved = alive and end is not None and len(saved) < count and now >= end - LINK_SECONDS + URGENT_AGE_SECONDS
+    age = task.age_at(now)
+    alive = task.status == "completed" and count > 0 and age is not None and age < LINK_SECONDS
+    unsaved = alive and age is not None and len(saved) < count and age >= URGENT_AGE_SECONDS
     return ListedTask(
         task_id=task.id,
         kind=task.kind,

@@ -86,7 +86,7 @@ class Call:
         beats: list[asyncio.Task[None]] = []
         # A task costs more than all else around a quick call, and most calls are over before the first beat.
         first = asyncio.get_running_loop().call_later(
-            MIN_GAP_SECONDS, lambda: beats.append(asyncio.create_task(self.progress.keep_beating()))
+            MIN_GAP_SECONDS, lambda: beats.append(asyncio.create_task(self.progress.keep_reporting()))
         )
         try:
             yield

@@ -60,7 +60,7 @@ async def from_gateway(call: Call, query: Query) -> Listing | None:
     since = query.since
     tasks = [task for task in answer.tasks if not since or task.created is None or task.created >= since]
     older = len(tasks) < len(answer.tasks)
-    more = query.page * query.page_size < answer.total if answer.total is not None else answer.sent >= query.page_size
+    more = query.page * query.page_size < answer.total if answer.total is not None else answer.size >= query.page_size
     return Listing(tasks, total=None if since else answer.total, more=more and not older)
 
 

@@ -75,7 +75,7 @@ def task_view(
     """The view of a task at ``now``, for a caller on this machine (``local``) or elsewhere."""
     all_notes = list(notes)
     pace = pace_of(task.kind)
-    created = min(task.created or now, now)
+    created, age = task.created or now, task.age_at(now) or 0.0
     results = _results(task, created, outcomes or [], all_notes)
     if task.status == "unknown":
         all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
@@ -99,7 +99,7 @@ def task_view(
         polling=None if task.final else _polling(pace),
         error=_failure(task),
         notes=all_notes or None,
-        next_step=_next_step(task, results, outcomes or [], age=now - created, local=local),
+        next_step=_next_step(task, results, outcomes or [], age=age, local=local),
     )
 
 

@@ -420,12 +420,12 @@ async def test_a_joined_text_tells_its_length_to_whoever_waits_now(
     """The gateway's stream goes on only as the test lets it."""
     grow, going = anyio.Event(), anyio.Event()
 
-    async def create(caller: Caller, body: object, *, grown: text.Grown | None = None, **_: Any) -> text.Message:
-        assert grown is not None
-        grown(5)
+    async def create(caller: Caller, body: object, *, on_growth: text.OnGrowth | None = None, **_: Any) -> text.Message:
+        assert on_growth is not None
+        on_growth(5)
         going.set()
         await grow.wait()
-        grown(500)
+        on_growth(500)
         return text.Message("x" * 500, stop_reason="end_turn")
 
     monkeypatch.setattr(text, "create", create)

@@ -167,7 +167,7 @@ async def test_progress_goes_on_while_a_single_look_takes_long(monkeypatch: pyte
     told = Told(FakeClock())
     progress = Progress(told)
     with anyio.move_on_after(0.2):
-        await progress.keep_beating()
+        await progress.keep_reporting()
     assert len(told.values) >= 3
     assert told.values == sorted(set(told.values))
 

@@ -13,14 +13,14 @@ from evolink_mcp.jobs.history import KEEP_SECONDS, MAX_RECENT, TaskRecord
 from evolink_mcp.jobs.shared.store import Away, Store, key, loaded
 
 MOST_LISTED = 1_000  # task ids by owner
-KEPT = str(int(KEEP_SECONDS))
+EXPIRY = str(int(KEEP_SECONDS))
 
 # The task, and its place among those of its owner, in one step.
 _SUBMITTED = f"""
-redis.call('SET', KEYS[1], ARGV[1], 'EX', {KEPT})
+redis.call('SET', KEYS[1], ARGV[1], 'EX', {EXPIRY})
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[3])
 redis.call('ZREMRANGEBYRANK', KEYS[2], 0, -{MOST_LISTED + 1})
-redis.call('EXPIRE', KEYS[2], {KEPT})
+redis.call('EXPIRE', KEYS[2], {EXPIRY})
 return 1
 """
 

@@ -94,10 +94,10 @@ class Store:
             )
 
 
-def loaded(found: object) -> Any:
+def loaded(value: object) -> Any:
     """The JSON in a value of the store; ``None`` where it holds something else."""
     try:
-        return json.loads(found) if isinstance(found, str) else None
+        return json.loads(value) if isinstance(value, str) else None
     except ValueError:
         return None
 
