@@ -24,9 +24,12 @@ class Stdin:
     Args:
         at_end: Awaited before the end is passed on, so that what is under way is answered: the SDK drops it as soon as
             there is nothing more to read.
+
+    ``client_left``: it was the client that ended it.
     """
 
     def __init__(self, lines: Iterable[str], at_end: Callable[[], Awaitable[None]]) -> None:
+        self.client_left = False
         self._at_end = at_end
         self._sender, self._receiver = anyio.create_memory_object_stream[str]()
         self._loop = asyncio.get_running_loop()
@@ -36,6 +39,10 @@ class Stdin:
     def close(self) -> None:
         """Reads no more."""
         self._sender.close()
+
+    def _leave(self) -> None:
+        self.client_left = True
+        self.close()
 
     async def __aiter__(self) -> AsyncIterator[str]:
         self._thread.start()
@@ -50,7 +57,7 @@ class Stdin:
                 for line in lines:
                     asyncio.run_coroutine_threadsafe(self._sender.send(line), self._loop).result()
             finally:
-                self._loop.call_soon_threadsafe(self.close)
+                self._loop.call_soon_threadsafe(self._leave)
 
 
 @contextmanager

@@ -64,14 +64,17 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
 
 
 async def _serve(app: App, stack: AsyncExitStack) -> None:
+    listeners = Listeners()
+
     async def finish() -> None:
+        if stdin.client_left:
+            listeners.hang_up()  # what is written from now on may lie in the pipe unread
         await finish_calls(app)
         group.start_soon(_leave_unread, stack)
 
     async with anyio.create_task_group() as group:
         with claimed_stdin(finish) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
-            listeners = Listeners()
             with claimed_stdout(listeners) as stdout:
                 async with stdio_server(as_file(stdin), stdout) as (received, sent):
                     await serve_streams(create_server(app), received, sent, unreadable, listeners)

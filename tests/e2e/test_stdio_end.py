@@ -165,6 +165,21 @@ def test_without_stdin_it_says_what_is_missing() -> None:
     assert "Traceback" not in done.stderr
 
 
+async def test_an_answer_that_a_client_which_left_may_not_have_read_is_the_next_process_s(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """As frameworks do it that start a process a call and lose patience."""
+    env = on(sandbox, XDG_STATE_HOME=str(tmp_path), EVOLINK_HISTORY="on")
+    async with raw_host(env=env) as host:
+        await pay_slowly(host, sandbox)  # leaving the block closes stdin, and reads nothing
+    async with raw_host(env=env) as host:
+        await host.initialize()
+        answer = await host.call("generate_image", prompt="a kite")
+    (task,) = sandbox.ledger()["tasks"]
+    assert answer["structuredContent"]["task_id"] == task["id"]
+    assert len(sandbox.requests("/v1/images/generations")) == 1
+
+
 @contextlib.contextmanager
 def started(env: dict[str, str]) -> Generator[subprocess.Popen[bytes]]:
     """The program, with pipes that nobody reads by himself."""
