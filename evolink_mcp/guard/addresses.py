@@ -17,6 +17,7 @@ _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052
 _NOWHERE = (IPv4Network("192.88.99.0/24"), IPv4Network("192.0.0.0/24"))
 # RFC 2544: for benchmarks, never routed. Proxies in fake-IP mode (Clash, Surge, sing-box) answer every name with one.
 _FAKE = IPv4Network("198.18.0.0/15")
+_UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193
 # What the WHATWG URL standard reads as an IPv4 address: the last label is a decimal or hexadecimal number.
 _ENDS_IN_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\.?", re.IGNORECASE)
 
@@ -52,6 +53,11 @@ def is_public(address: Address) -> bool:
     if embedded is not None:
         return is_public(embedded)
     return address in _UNICAST and address.is_global and address not in _DOCUMENTATION
+
+
+def is_local_v6(address: Address) -> bool:
+    """Whether an address is of IPv6's own private range; such proxies give names one of these beside the fake one."""
+    return isinstance(address, IPv6Address) and address in _UNIQUE_LOCAL
 
 
 def is_fake(address: Address) -> bool:

@@ -1,8 +1,8 @@
 """Looking up the host names that callers give, in threads of their own.
 
 A name whose server never answers holds its thread for as long as the system's resolver is patient, often 20 s. The
-number of such threads is bounded, for each caller and in all, and neither the gateway's own name nor another caller's
-names wait for them: where no thread is free, a name counts as one without an address.
+number of such threads is bounded, for each caller and in all. A caller's names wait for that caller's own; neither the
+gateway's name nor another caller's names do: where no thread is free at all, a name counts as one without an address.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import anyio
 from evolink_mcp.guard.addresses import Address, parse_address
 
 LOOKUP_SECONDS = 5.0
+SHARE_POLL_SECONDS = 0.02
 MAX_LOOKUPS = 32
 MAX_LOOKUPS_PER_CALLER = 8
 
@@ -41,19 +42,22 @@ class NamePool:
             caller: The owner of the call that names the host; empty for names that the gateway told.
 
         Raises:
-            OSError: It has none, its server is silent, or every thread for the caller is taken.
+            OSError: It has none, its server is silent, or every thread is taken.
             UnicodeError: It is no name.
         """
-        future = self._lookup(host, caller)
         with anyio.fail_after(LOOKUP_SECONDS):
+            while (future := self._lookup(host, caller)) is None:
+                await anyio.sleep(SHARE_POLL_SECONDS)
             return await asyncio.shield(asyncio.wrap_future(future))
 
-    def _lookup(self, host: str, caller: str) -> Future[list[Address]]:
+    def _lookup(self, host: str, caller: str) -> Future[list[Address]] | None:
+        """The lookup of a host; ``None`` while the caller's own lookups take all of its share."""
         with self._lock:
             if host in self._running:
                 return self._running[host]
-            taken = self._callers.total() - self._callers[""]
-            if self._callers[caller] >= MAX_LOOKUPS_PER_CALLER or (caller and taken >= MAX_LOOKUPS):
+            if self._callers[caller] >= MAX_LOOKUPS_PER_CALLER:
+                return None
+            if caller and self._callers.total() - self._callers[""] >= MAX_LOOKUPS:
                 raise OSError("too many names are being looked up")
             future: Future[list[Address]] = Future()
             future.set_running_or_notify_cancel()  # a caller that leaves does not end it for the others

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import anyio
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.guard.addresses import Address, is_fake, is_odd_address, is_public, parse_address
+from evolink_mcp.guard.addresses import Address, is_fake, is_local_v6, is_odd_address, is_public, parse_address
 from evolink_mcp.guard.names import NamePool, Resolver
 from evolink_mcp.settings import is_loopback
 
@@ -98,10 +98,13 @@ class UrlGuard:
         if not addresses:
             raise Unresolved(host)
         ours = self.allow_loopback and is_loopback(host)
-        if not all(is_public(each) or is_fake(each) or (ours and each.is_loopback) for each in addresses):
-            raise _refused(name, f"{host} leads into a private network.")
-        if any(map(is_fake, addresses)):
-            raise FakeAddress(host, addresses)
+        fakes = [each for each in addresses if is_fake(each)]
+        for each in addresses:
+            stands_in = is_fake(each) or (fakes and is_local_v6(each))
+            if not (is_public(each) or stands_in or (ours and each.is_loopback)):
+                raise _refused(name, f"{host} leads into a private network.")
+        if fakes:
+            raise FakeAddress(host, fakes)
         return addresses
 
     async def check_links(

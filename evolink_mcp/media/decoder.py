@@ -30,7 +30,7 @@ MAX_PACKETS = 500  # read in search of the first frame
 MAX_MEMORY_BYTES = 1024**3
 MAX_CPU_SECONDS = 10
 _FILMS = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "matroska"}
-_SOUNDS = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "mp4"}
+_SOUNDS = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "mp4", "audio/webm": "matroska"}
 _SQUARE = 16  # of the checkerboard behind what is transparent
 
 

@@ -28,12 +28,15 @@ _PARTIAL = re.compile(rf"\.(?:[0-9]{{8}}|undated)-[A-Za-z0-9._-]+-[0-9a-f]{{8}}{
 logger = logging.getLogger(__name__)
 
 
-class NotSaved(Exception):
+@dataclass(frozen=True)
+class NotSaved:
     """Why a result is not saved, in a sentence. Its link is still good. ``in_progress``: it may be saved yet."""
 
-    def __init__(self, reason: str, *, in_progress: bool = False) -> None:
-        super().__init__(reason)
-        self.in_progress = in_progress
+    reason: str
+    in_progress: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 SaveOutcome = Path | NotSaved

@@ -21,7 +21,6 @@ from evolink_mcp.gateway.values import as_whole
 from evolink_mcp.guard.addresses import Address
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.guard.urls import FakeAddress, Unresolved, UrlGuard
-from evolink_mcp.media.kinds import SNIFF_BYTES
 from evolink_mcp.settings import is_loopback
 
 MAX_REDIRECTS = 5
@@ -108,8 +107,8 @@ class Fetcher:
         self._guard = guard
         self._transport: GuardedTransport | None = None
 
-    async def fetch(self, url: str, write: Callable[[bytes], object], *, max_bytes: int) -> bytes:
-        """Streams what a link holds into ``write``, at most ``max_bytes``; returns its first bytes.
+    async def fetch(self, url: str, write: Callable[[bytes], object], *, max_bytes: int) -> None:
+        """Streams what a link holds into ``write``, at most ``max_bytes``.
 
         Raises:
             NotFetched: With the reason. Something may have been written already.
@@ -118,10 +117,10 @@ class Fetcher:
             self._transport = GuardedTransport(self._guard)
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                moved, head = await self._hop(self._transport, url, write, max_bytes)
-                if moved is None:
-                    return head
-                url = moved
+                location = await self._hop(self._transport, url, write, max_bytes)
+                if location is None:
+                    return
+                url = location
         except Refused as refused:
             reason = refused.what.partition(": ")[2].rstrip(".")
             raise NotFetched(f"its link may not be followed: {reason}") from None
@@ -134,18 +133,19 @@ class Fetcher:
 
     async def _hop(
         self, transport: GuardedTransport, url: str, write: Callable[[bytes], object], max_bytes: int
-    ) -> tuple[str | None, bytes]:
-        """One request: (where it leads on, nothing) or (``None``, the first bytes of what was written)."""
+    ) -> str | None:
+        """One request: where it leads on, or ``None`` where everything was written."""
         request = httpx2.Request("GET", url, headers=_HEADERS, extensions={"timeout": TIMEOUT.as_dict()})
         asked = request.url
         response = await transport.handle_async_request(request)
         response.request = request
         try:
             if response.status_code in REDIRECTS:
-                return str(asked.join(response.headers.get("location", ""))), b""
+                return str(asked.join(response.headers.get("location", "")))
             if response.status_code != 200:
                 raise NotFetched(f"its link answered HTTP {response.status_code}")
-            return None, await _drain(response, write, max_bytes)
+            await _drain(response, write, max_bytes)
+            return None
         finally:
             await response.aclose()
 
@@ -165,21 +165,18 @@ _HEADERS = {
 }
 
 
-async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> bytes:
-    head, size, began = b"", 0, time.monotonic()
+async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> None:
+    size, began = 0, time.monotonic()
     promised = as_whole(response.headers.get("content-length"))
     if promised is not None and promised > max_bytes:
         raise NotFetched(f"it is larger than {max_bytes:,} bytes")
     async for chunk in response.aiter_raw():
-        if len(head) < SNIFF_BYTES:
-            head += chunk[: SNIFF_BYTES - len(head)]
         size += len(chunk)
         if size > max_bytes:
             raise NotFetched(f"it is larger than {max_bytes:,} bytes")
-        if (passed := time.monotonic() - began) > RATE_GRACE_SECONDS and size < passed * MIN_BYTES_PER_SECOND:
-            raise NotFetched(f"it came too slowly ({size:,} bytes in {passed:.0f} s)")
+        if (seconds := time.monotonic() - began) > RATE_GRACE_SECONDS and size < seconds * MIN_BYTES_PER_SECOND:
+            raise NotFetched(f"it came too slowly ({size:,} bytes in {seconds:.0f} s)")
         write(chunk)
-    return head
 
 
 def _proxy_of(url: str) -> str | None:

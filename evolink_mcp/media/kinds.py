@@ -8,6 +8,11 @@ from typing import BinaryIO
 SNIFF_BYTES = 32
 MAX_BOXES = 64  # of an MP4, passed in search of its index
 MAX_INDEX_BYTES = 8 * 1024 * 1024
+MAX_TRACKS_BYTES = 64 * 1024
+MAX_OFFSET = 2**62  # what a file can be asked for
+WEBM_SOUND = b"\x02"
+_WEBM_TRACKS = b"\x16\x54\xae\x6b"
+_WEBM_TRACK_TYPE = re.compile(rb"\x83\x81([\x01\x02])")  # element TrackType, one byte: video or audio
 _HANDLER = re.compile(rb"hdlr.{8}(soun|vide)", re.DOTALL)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 EXTENSIONS: dict[str, str] = {
@@ -22,16 +27,19 @@ EXTENSIONS: dict[str, str] = {
     "audio/mpeg": "mp3",
     "audio/wav": "wav",
     "audio/mp4": "m4a",
+    "audio/webm": "weba",
 }
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # S1
 
 
-# Brands of the container that MP4 shares with others. HEIC is taken by no model.
+# Brands of the container that MP4 shares with others. No source says that EvoLink stores HEIC or raw pictures.
 _BRANDS: dict[bytes, str | None] = {
     b"qt  ": "video/quicktime",
-    b"avif": "image/avif",
+    **dict.fromkeys((b"avif", b"avis"), "image/avif"),
     **dict.fromkeys((b"M4A ", b"M4B ", b"M4P ", b"F4A ", b"F4B "), "audio/mp4"),
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")),
+    **dict.fromkeys(
+        (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1", b"crx ")
+    ),
 }
 
 
@@ -55,17 +63,19 @@ def sniff(head: bytes) -> str | None:
 
 
 def sniff_file(file: BinaryIO) -> str | None:
-    """The MIME type of an open file. Recorders of voices often call their MP4 a film: what is in it counts."""
+    """The MIME type of an open file. Recorders of voices often say of a sound that it is a film: its tracks tell."""
     file.seek(0)
     mime_type = sniff(file.read(SNIFF_BYTES))
-    if mime_type == "video/mp4" and _has_only_sound(file):
+    if mime_type in ("video/mp4", "video/quicktime") and _mp4_tracks(file) == {b"soun"}:
         mime_type = "audio/mp4"
+    if mime_type == "video/webm" and _webm_tracks(file) == {WEBM_SOUND}:
+        mime_type = "audio/webm"
     file.seek(0)
     return mime_type
 
 
-def _has_only_sound(file: BinaryIO) -> bool:
-    """Whether the index of an MP4 names tracks of sound and none of pictures."""
+def _mp4_tracks(file: BinaryIO) -> set[bytes]:
+    """The kinds of tracks that the index of an MP4 names: ``vide``, ``soun``; empty where there is no index."""
     at = 0
     for _ in range(MAX_BOXES):
         file.seek(at)
@@ -75,12 +85,18 @@ def _has_only_sound(file: BinaryIO) -> bool:
             size = int.from_bytes(head[8:])
         if head[4:8] == b"moov":
             file.seek(at)
-            handlers = set(_HANDLER.findall(file.read(min(size or MAX_INDEX_BYTES, MAX_INDEX_BYTES))))
-            return b"soun" in handlers and b"vide" not in handlers
-        if size < 8 or len(head) < 8:
-            break
+            return set(_HANDLER.findall(file.read(min(size or MAX_INDEX_BYTES, MAX_INDEX_BYTES))))
         at += size
-    return False
+        if size < 8 or at > MAX_OFFSET:
+            break
+    return set()
+
+
+def _webm_tracks(file: BinaryIO) -> set[bytes]:
+    """The kinds of tracks that a WebM names near its beginning, where they have to be."""
+    file.seek(0)
+    _, found, tracks = file.read(MAX_TRACKS_BYTES).partition(_WEBM_TRACKS)
+    return set(_WEBM_TRACK_TYPE.findall(tracks)) if found else set()
 
 
 def guess_from_link(url: str, kind: str | None) -> str | None:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import Folder
-from evolink_mcp.media.kinds import SNIFF_BYTES, sniff
+from evolink_mcp.media.kinds import sniff_file
 
 MAX_PREVIEWS = 4
 MAX_FETCH_BYTES = 100 * 1024 * 1024  # of a result that is only looked at
@@ -53,8 +53,7 @@ async def preview_link(fetcher: Fetcher, url: str) -> bytes:
 
 
 async def _preview(file: BinaryIO) -> bytes:
-    file.seek(0)
-    kind = sniff(file.read(SNIFF_BYTES)) or ""
+    kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
         raise NoPreview("No preview: the file is no picture and no film.")
     try:

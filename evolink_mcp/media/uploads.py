@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any, Self
+from unicodedata import category
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.guard.paths import SteadyFile, open_allowed
-from evolink_mcp.guard.urls import Unresolved, UrlGuard
+from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
 from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
 
@@ -22,15 +23,17 @@ MAX_UPLOAD_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME_LENGTH = 255
 UPLOAD_SECONDS = 50.0  # a host waits 60 s
 MIN_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
+_UNSENDABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _SLICE = 256 * 1024  # of base64, decoded at a time; a multiple of four
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What the gateway stored, and the MIME type seen here (``None`` for a link)."""
+    """What the gateway stored, the MIME type seen here (``None`` for a link), and what was noticed of the link."""
 
     file: wire.StoredFile
     mime_type: str | None = None
+    link_notes: Sequence[str] = ()
 
     @property
     def link(self) -> str:
@@ -38,13 +41,12 @@ class Upload:
         return self.file.file_url or self.file.download_url
 
     @property
-    def type_note(self) -> str | None:
-        """A hint for types that the sources disagree on."""
+    def notes(self) -> list[str]:
+        """What was noticed, types that the sources disagree on included."""
         if self.mime_type is None or self.mime_type in IMAGES:
-            return None
-        return (
-            f"{self.mime_type} is not a type every EvoLink source lists (S1 names images only); it was accepted here."
-        )
+            return [*self.link_notes]
+        disputed = "is not a type every EvoLink source lists (S1 names images only); it was accepted here."
+        return [*self.link_notes, f"{self.mime_type} {disputed}"]
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,11 @@ async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[
         Refused: The link may not be used; nothing was sent.
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
-    try:
-        await guard.addresses(url, name="file_url", caller=caller.owner)
-    except Unresolved:
-        pass  # the gateway's network may know the host; it says so if not
+    guard.check_spelling(url, name="file_url")
+    notes = await guard.check_links({"file_url": url}, caller=caller.owner)
     with _unrepeated():
-        return Upload(await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS))
+        stored = await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS)
+    return Upload(stored, link_notes=notes)
 
 
 async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> Upload:
@@ -211,7 +212,8 @@ def _bad_base64(what: str) -> Refused:
 
 
 def _plain(text: str) -> bool:
-    return 0 < len(text) <= MAX_NAME_LENGTH and text.isprintable()
+    """Whether a text can be sent as a name: any letters, spaces, joiners and marks, but nothing that breaks a line."""
+    return 0 < len(text) <= MAX_NAME_LENGTH and _UNSENDABLE.isdisjoint(map(category, text))
 
 
 def _bad_name(name: str, expected: str) -> Refused:

@@ -31,6 +31,7 @@ FORMATS: Mapping[str, str] = {
     "mp3": "audio/mpeg",
     "wav": "audio/wav",
     "m4a": "audio/mp4",
+    "weba": "audio/webm",
 }
 """The words of the data files for formats. Documents are among them too, and no local file is one."""
 _KINDS = {"image": "a picture", "video": "a film", "audio": "a sound"}

@@ -62,7 +62,7 @@ async def upload_file(
     facts.setdefault("mime_type", uploaded.mime_type)
     return FileView(
         **facts,
-        notes=[note for note in (uploaded.type_note, overwrites) if note] or None,
+        notes=[*uploaded.notes, *([overwrites] if overwrites else [])] or None,
         next_step=f"Pass {uploaded.link} in image_urls of generate_image or generate_video. "
         f"When it is no longer needed, call delete_file with file_id {stored.file_id}.",
     )

@@ -25,10 +25,9 @@ async def fetched(
     fetcher = Fetcher(guard)
     try:
         with anyio.fail_after(10):
-            head = await fetcher.fetch(url, got.write, max_bytes=most)
+            await fetcher.fetch(url, got.write, max_bytes=most)
     finally:
         await fetcher.aclose()
-    assert head == bytes(got[: len(head)])
     return got
 
 

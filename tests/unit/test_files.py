@@ -178,6 +178,8 @@ async def test_a_file_already_gone_is_told_and_no_error(client: Client) -> None:
         (b"\0\0\0\x18ftypheic", None),
         (b"\0\0\0\x18ftypmif1", None),
         (b"\0\0\0\x18ftypavif", "image/avif"),
+        (b"\0\0\0\x18ftypavis", "image/avif"),
+        (b"\0\0\0\x18ftypcrx ", None),
         (b"\x1a\x45\xdf\xa3", "video/webm"),
         (b"ID3\x04", "audio/mpeg"),
         (b"\xff\xfb\x90", "audio/mpeg"),
@@ -215,10 +217,16 @@ def mp4(*handlers: bytes, brand: bytes = b"mp42", before: int = 0) -> bytes:
         (mp4(), "video/mp4"),
         (mp4(b"soun")[:40], "video/mp4"),
         (b"\0\0\0\x18ftypisom" + b"\0" * 100, "video/mp4"),
+        (mp4(b"soun", brand=b"qt  "), "audio/mp4"),
+        (mp4(b"vide", brand=b"qt  "), "video/quicktime"),
+        (b"\0\0\0\x18ftypisom" + b"\0" * 12 + b"\0\0\0\1free" + b"\xff" * 8, "video/mp4"),
+        (b"\x1a\x45\xdf\xa3\x16\x54\xae\x6b\x90\xae\x85\x83\x81\x02", "audio/webm"),
+        (b"\x1a\x45\xdf\xa3\x16\x54\xae\x6b\x90\xae\x85\x83\x81\x01\xae\x85\x83\x81\x02", "video/webm"),
+        (b"\x1a\x45\xdf\xa3" + b"\x83\x81\x02", "video/webm"),
         (b"\0\0\0\x18ftypisom" + b"\0" * 12 + b"\0\0\0\x08free" * 10_000, "video/mp4"),
     ],
 )
-def test_an_mp4_without_pictures_is_a_sound(content: bytes, mime_type: str) -> None:
+def test_a_film_without_pictures_is_a_sound(content: bytes, mime_type: str) -> None:
     assert sniff_file(io.BytesIO(content)) == mime_type
 
 

@@ -83,6 +83,16 @@ async def test_threads_come_back_when_their_lookups_end(dead: DeadServer) -> Non
                 await anyio.sleep(0.01)
 
 
+async def test_many_good_names_of_one_call_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(host: str, *_: object, **__: object) -> list[Any]:
+        threading.Event().wait(0.01)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    links = [f"https://{number}.example.com/a" for number in range(3 * names.MAX_LOOKUPS_PER_CALLER)]
+    assert await UrlGuard(resolve=NamePool().resolve).check_links({"image_urls": links}, caller="honest") == []
+
+
 async def test_a_name_asked_for_by_many_is_looked_up_once(dead: DeadServer) -> None:
     pool = NamePool()
     async with anyio.create_task_group() as group:

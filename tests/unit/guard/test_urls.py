@@ -226,6 +226,9 @@ async def test_a_name_behind_a_fake_address_goes_to_the_gateway_with_a_note() ->
     assert "stands in for example.com" in note
     with pytest.raises(FakeAddress):
         await guard.addresses("https://example.com/a", name="link")
+    with pytest.raises(FakeAddress) as raised:
+        await UrlGuard(resolve=answering("fc00::7", FAKE)).addresses("https://example.com/a", name="link")
+    assert raised.value.addresses == [ip_address(FAKE)]  # the private one beside it is never connected to
     for mixed in ((FAKE, "10.0.0.1"), ("127.0.0.1", FAKE)):
         with pytest.raises(Refused, match="private network"):
             await UrlGuard(resolve=answering(*mixed)).check_links({"image_urls": ["https://example.com/a"]})

@@ -1,0 +1,133 @@
+"""The bounds of files, links and downloads: each exactly as docs/files.md states it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import chain, repeat
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import wire
+from evolink_mcp.guard import names
+from evolink_mcp.media import decoder, decoding, downloads, fetch, folder, inputs, uploads
+from evolink_mcp.media.downloads import NotSaved
+from evolink_mcp.media.fetch import NotFetched
+from evolink_mcp.media.folder import Folder
+from evolink_mcp.media.uploads import LocalFile, Upload, check_names
+from tests.support import png
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "files.md"
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("words", "bound", "value"),
+    [
+        ("more than 2 GiB", downloads.MAX_RESULT_BYTES, 2048 * MIB),
+        ("at most four downloads at a time", downloads.MAX_DOWNLOADS, 4),
+        ("after an hour", downloads.MAX_PARTIAL_AGE_SECONDS, 3600),
+        ("10,000 bytes a second", fetch.MIN_BYTES_PER_SECOND, 10_000),
+        ("after a minute", fetch.RATE_GRACE_SECONDS, 60),
+        ("16 connections", fetch.LIMITS.max_connections, 16),
+        ("none is kept", fetch.LIMITS.max_keepalive_connections, 0),
+        ("five at most", fetch.MAX_REDIRECTS, 5),
+        ("at most 100 MB", uploads.MAX_UPLOAD_BYTES, 100 * MIB),
+        ("2 s for each MB", 1e6 / uploads.MIN_BYTES_PER_SECOND, 2),
+        ("50 s", uploads.UPLOAD_SECONDS, 50),
+        ("at most 20 local files", inputs.MAX_LOCAL_FILES, 20),
+        ("five seconds at most", names.LOOKUP_SECONDS, 5),
+        ("eight at a time for each caller", names.MAX_LOOKUPS_PER_CALLER, 8),
+        ("32 in all", names.MAX_LOOKUPS, 32),
+        ("1 GiB", decoder.MAX_MEMORY_BYTES, 1024 * MIB),
+        ("10 s of work", decoder.MAX_CPU_SECONDS, 10),
+        ("15 s\nin all", decoding.MAX_DECODE_SECONDS, 15),
+        ("50 million pixels", decoder.MAX_PIXELS, 50_000_000),
+    ],
+)
+def test_the_document_states_the_bounds_that_hold(words: str, bound: float, value: float) -> None:
+    assert words in DOCUMENT.read_text(encoding="utf-8")
+    assert bound == value
+
+
+def clock(*times: float) -> Iterator[float]:
+    return chain(times, repeat(times[-1]))
+
+
+async def drain(monkeypatch: pytest.MonkeyPatch, size: int, seconds: float) -> None:
+    times = clock(0.0, seconds)
+    monkeypatch.setattr(fetch.time, "monotonic", lambda: next(times))
+    response = httpx2.Response(200, stream=httpx2.ByteStream(b"x" * size))
+    await fetch._drain(response, lambda _: None, 10_000_000)  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(1_000_000, 100.0), (1, 60.0), (1_000_000, 1.0)])
+async def test_a_download_at_the_rate_goes_on(monkeypatch: pytest.MonkeyPatch, size: int, seconds: float) -> None:
+    await drain(monkeypatch, size, seconds)
+
+
+@pytest.mark.parametrize(("size", "seconds"), [(999_999, 100.0), (1, 60.01)])
+async def test_a_download_below_the_rate_ends(monkeypatch: pytest.MonkeyPatch, size: int, seconds: float) -> None:
+    with pytest.raises(NotFetched, match="too slowly"):
+        await drain(monkeypatch, size, seconds)
+
+
+@pytest.mark.parametrize(("age", "old"), [(10.0, False), (10.01, True)])
+def test_a_file_is_old_once_it_is_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, old: bool) -> None:
+    (tmp_path / "a").touch()
+    written = (tmp_path / "a").stat().st_mtime
+    monkeypatch.setattr(folder.time, "time", lambda: written + age)
+    with Folder.open(tmp_path) as opened:
+        assert opened.has_file("a", min_age_seconds=10.0) == old
+
+
+def encoded(size: int) -> str:
+    return base64.b64encode(png().ljust(size, b"x")).decode()
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+@pytest.mark.parametrize("rest", range(3))
+def test_base64_may_hold_exactly_as_much_as_a_file(monkeypatch: pytest.MonkeyPatch, prefix: str, rest: int) -> None:
+    size = 3000 + rest
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", size)
+    monkeypatch.setattr(uploads, "_SLICE", 400)
+    inspect = uploads._inspect_base64  # pyright: ignore[reportPrivateUsage]
+    assert inspect(prefix + encoded(size)) == (size, "image/png")
+    with pytest.raises(Refused, match=f"about {size + 1:,} bytes; at most {size:,}"):
+        inspect(prefix + encoded(size + 1))
+
+
+@pytest.mark.parametrize("broken", ["AAAA=AAA", "AAA", "A" * 400 + "AA==" + "A" * 400])
+def test_base64_is_strict_in_every_slice(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    monkeypatch.setattr(uploads, "_SLICE", 400)
+    with pytest.raises(Refused, match="not valid base64"):
+        uploads._inspect_base64(broken)  # pyright: ignore[reportPrivateUsage]
+
+
+def test_generations_take_the_files_own_link_before_the_download_link() -> None:
+    both = wire.StoredFile(file_id="f", file_url="https://a/1", download_url="https://a/2")
+    assert Upload(both).link == "https://a/1"
+    assert Upload(wire.StoredFile(file_id="f", download_url="https://a/2")).link == "https://a/2"
+
+
+def test_a_large_file_has_more_time(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png().ljust(1_000_000, b"x"))
+    with LocalFile.open(str(tmp_path / "a.png"), [tmp_path]) as file:
+        assert file.seconds == 52
+
+
+def test_names_are_sent_as_they_were_given() -> None:
+    name = "夏\u3000祭り \u202fPM \U0001f468\u200d\U0001f469.png"
+    assert check_names("images/cats", name) == {"upload_path": "images/cats", "file_name": name}
+    assert check_names("x" * 255, None) == {"upload_path": "x" * 255}
+    for bad in ("a\nb", "a\u2028b", "a\0b", "\ud800", "x" * 256, ""):
+        with pytest.raises(Refused):
+            check_names(None, bad)
+
+
+def test_a_result_not_saved_says_why() -> None:
+    assert str(NotSaved("the disk is full")) == "the disk is full"
+    assert not NotSaved("the disk is full").in_progress
