@@ -131,7 +131,7 @@ def history(settings: Settings) -> Check:
         return Check("history", "ok", "off: what is submitted here is not remembered beyond the process")
     try:
         path = state_file()
-    except (OSError, RuntimeError) as error:
+    except FileNotFoundError as error:
         return Check("history", "note", f"nothing is remembered: {error}", "Set HOME or XDG_STATE_HOME to have it.")
     if not os.path.exists(path):
         existing = next(place for place in path.parents if os.path.exists(place))

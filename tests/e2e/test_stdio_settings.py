@@ -56,3 +56,15 @@ async def test_a_harmless_value_that_is_wrong_is_told_and_stops_nothing(gateway:
         assert (await host.initialize())["serverInfo"]
     assert "EVOLINK_LOG_LEVEL must be one of DEBUG, INFO" in host.stderr
     assert "EVOLINK_HISTORY must be one of on, off" in host.stderr
+
+
+async def test_where_nothing_can_be_remembered_everything_else_works_and_it_is_said_once(
+    sandbox: Sandbox, gateway: dict[str, str]
+) -> None:
+    async with raw_host(env={**gateway, "EVOLINK_HISTORY": "on", "HOME": "/dev/null/home"}) as host:
+        await host.initialize()
+        for number in range(2):
+            answer = await host.call("generate_image", prompt=f"x{number}", wait_seconds=20)
+            assert answer["structuredContent"]["status"] == "completed"
+    assert len([line for line in host.stderr.splitlines() if "history" in line.lower()]) == 1
+    assert sandbox.paid() == 2

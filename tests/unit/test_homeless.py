@@ -9,6 +9,7 @@ import pytest
 
 from evolink_mcp import cli
 from evolink_mcp.install.clients import BY_ID
+from evolink_mcp.jobs.file.database import state_file
 from evolink_mcp.settings import read_settings
 from tests.support import Sandbox
 from tests.unit.doctor.runs import Run
@@ -38,6 +39,17 @@ def test_a_folder_below_home_counts_as_not_set(value: str, tmp_path: Path) -> No
     assert settings.output_dir is None
     assert len(settings.ignored) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["newer", "older"])
+def test_no_folder_is_named_by_a_tilde(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def older(_name: str) -> Path:
+        return Path("~/.local/state/evolink-mcp")
+
+    if version == "older":
+        monkeypatch.setattr("platformdirs.user_state_path", older)
+    with pytest.raises(FileNotFoundError, match="no home folder"):
+        state_file()
 
 
 def test_doctor_says_what_is_missing(sandbox: Sandbox, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -44,10 +44,20 @@ class Unusable(Exception):
 
 
 def state_file() -> Path:
-    """Where the history of this user is kept, as the operating system has it."""
+    """Where the history of this user is kept, as the operating system has it.
+
+    Raises:
+        FileNotFoundError: The user has no home folder.
+    """
     import platformdirs
 
-    return platformdirs.user_state_path("evolink-mcp") / "history.db"
+    try:
+        folder = platformdirs.user_state_path("evolink-mcp")
+    except RuntimeError:
+        folder = Path()
+    if not folder.is_absolute():  # older versions leave the ~ in it
+        raise FileNotFoundError("This user has no home folder, and XDG_STATE_HOME is not set.")
+    return folder / "history.db"
 
 
 class Database:
