@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.guard.nearby import find_nearby
 
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 # A link put there after the check is not followed; a pipe put there is not waited for.
@@ -83,6 +82,8 @@ def open_allowed(
         roots = [folder.resolve() for folder in folders]
         nearest = ""
         if not real.exists():
+            from evolink_mcp.guard.nearby import find_nearby  # seldom needed, and slow to load
+
             found, nearest = find_nearby(written, [*folders, *roots])
             real = found.resolve() if found else real
     except (OSError, RuntimeError, ValueError):
