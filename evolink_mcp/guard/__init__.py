@@ -1,5 +1,5 @@
-"""What may be read, written or contacted: paths, links, secrets in logs.
+"""What may be read, contacted or shown: files, links, names, secrets, foreign text.
 
-Pure decisions: nothing here opens a connection or knows of MCP. Each check
-raises :class:`evolink_mcp.errors.Refused` with the rule it applied.
+Nothing here opens a connection or knows of MCP. A check that fails raises :class:`evolink_mcp.errors.Refused` with the
+rule it applied.
 """

@@ -1,8 +1,7 @@
-"""Links that callers, or the gateway's answers, ask us to use.
+"""Judges the links that callers and the gateway's answers hold.
 
-A link is judged twice: by its spelling, and by the addresses its host resolves
-to. Whoever fetches one connects to the addresses judged here and to no other,
-so that a name cannot change its mind in between.
+A link is judged twice: by its spelling, and by the addresses that its host resolves to. Whoever fetches it connects to
+these addresses and to no others, so that a name cannot lead elsewhere a moment later.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ FREE_TEXT = frozenset({"prompt", "negative_prompt"})
 # Ends of names that no public resolver answers (RFC 6761, RFC 6762, ICANN's reservation of .internal).
 _PRIVATE_ENDS = (".local", ".internal", ".localhost", ".localdomain", ".home.arpa", ".onion")
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_IPV6_HOST = re.compile(r"\[[0-9A-Fa-f:.]+(%[^\[\]]*)?\](:[0-9]*)?")
 # What some program takes for a link, once the blanks that URL parsers skip are gone: a scheme with slashes of either
 # kind, a host without a scheme, a scheme that needs no slashes, and protocols around a link (concat:http://…).
 _LINK = re.compile(
@@ -162,6 +162,8 @@ class UrlGuard:
             return "", "a link starting with https:// is expected."
         if "@" in parts.netloc:
             return "", "the link holds a user name or password."
+        if "[" in parts.netloc and not _IPV6_HOST.fullmatch(parts.netloc):  # older Pythons pass over what is around it
+            return "", "the link's host is not a host name."
         host = _ascii(written)
         if host is None:
             return "", "the link's host is not a host name."

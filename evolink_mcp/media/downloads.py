@@ -1,9 +1,8 @@
-"""Results coming down: outcomes in the user's folder before their links die.
+"""Downloads of results into the user's folder, before their links die.
 
-A file appears under its final name only when it is whole: it is written beside
-it under a temporary name and linked into place, never over another file. The
-name is made of what does not change, so a second check finds the first's file.
-A download goes on when the call that started it has ended; the next one joins it.
+A file gets its final name only when it is whole: it is written under a temporary name and linked into place, never over
+another file. The name is made of what does not change, so that a second check finds the file of the first. A download
+goes on when the call that started it has ended, and the next call joins it.
 """
 
 from __future__ import annotations
@@ -56,9 +55,9 @@ class _Running:
         if self.work.done():
             return self.work.result()
         if not self.started:
-            return NotSaved("it waits for other downloads, and will be saved; check_task again later", in_progress=True)
+            return NotSaved("it waits for other downloads; call check_task again later", in_progress=True)
         done = f"{self.size / 1e6:.1f} MB so far"
-        return NotSaved(f"it is still being saved ({done}), and that goes on; check_task again later", in_progress=True)
+        return NotSaved(f"it is still being saved ({done}); call check_task again later", in_progress=True)
 
 
 class Saver:
@@ -72,7 +71,7 @@ class Saver:
         self._swept = False
 
     async def save(self, task: wire.Task, *, seconds: float) -> list[SaveOutcome]:
-        """Saves every result of a finished task, side by side: its path, or why there is none after ``seconds``."""
+        """Saves all results of a finished task: for each its path, or why there is none after ``seconds``."""
         running: list[_Running] = []
         for number, result in enumerate(task.results, 1):
             stem = file_stem(task, number)
@@ -84,7 +83,7 @@ class Saver:
         return [each.outcome() for each in running]
 
     async def aclose(self) -> None:
-        """Gives up what is under way; nothing of it stays behind."""
+        """Cancels the downloads under way and removes their partial files."""
         works = [each.work for each in self._running.values()]
         for work in works:
             work.cancel()

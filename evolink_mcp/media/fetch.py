@@ -1,8 +1,7 @@
-"""Fetching what a link holds: without credentials, and from nowhere but the public network.
+"""Fetches what a link holds: without credentials, and from the public network only.
 
-Every connection goes to an address that was judged a moment before, redirects
-are followed by hand, and each hop is judged anew. Nothing here ever sees a key:
-results lie on other hosts than the gateway.
+Each connection goes to an address that the guard judged a moment before. Redirects are followed one by one, and each is
+judged anew. Nothing here ever sees a key: results are on other hosts than the gateway.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A link may be slow as long as something comes.
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
-RATE_GRACE_SECONDS = 60.0  # seconds after which the average rate has to be at least
-MIN_BYTES_PER_SECOND = 10_000  # bytes a second: somebody else may be waiting to download
+MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downloads may be waiting
+RATE_GRACE_SECONDS = 60.0
 LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 
 
