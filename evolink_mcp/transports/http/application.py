@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -27,6 +28,7 @@ from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http import health
 from evolink_mcp.transports.http.allowlists import AllowLists
 from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, no_oauth
+from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.delivery import serve_call
 from evolink_mcp.transports.http.logs import log_call
@@ -64,6 +66,7 @@ class HttpApplication:
         self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
+        self._calls = serve_batches(partial(serve_call, self._streamable))
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
         self.metrics.watch(self.bodies, self.sse)
         self._lifespan = Router(lifespan=lambda _: self._streamable.run())
@@ -121,7 +124,7 @@ class HttpApplication:
                 await body(scope, receive, send)
             elif path == "/mcp" or self.sse is None:
                 with self.stopping.request():
-                    await serve_call(self._streamable, scope, body, send)
+                    await self._calls(scope, body, send)
             else:
                 await self.sse.post(scope, body, send)
 

@@ -66,7 +66,7 @@ class Bodies:
             return body.refusal or _too_slow()
         content = bytes(body.content)
         body.content.clear()
-        if answer := _batch(content) or too_complex(content):
+        if answer := too_complex(content):
             return answer
         return _channel(content, receive)
 
@@ -185,12 +185,6 @@ def _busy(status: int, message: str) -> Response:
         headers={"connection": "close"},
         retry_after=5,
     )
-
-
-def _batch(content: bytes) -> Response | None:
-    if content.lstrip()[:1] != b"[":
-        return None
-    return refusal(400, "no_batches", "Batches are no part of this protocol.", next_step="Send one request a POST.")
 
 
 def _channel(content: bytes, receive: Receive) -> Receive:

@@ -20,7 +20,7 @@ from evolink_mcp.transports.http.bodies import MAX_BODY
 
 # Host and Origin are checked once, for all paths, before any of this.
 NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-_JSON, _EVENTS = "application/json", "text/event-stream"
+JSON, EVENTS = "application/json", "text/event-stream"
 
 
 class Streamable:
@@ -38,10 +38,10 @@ class Streamable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         accepted = accepted_types(Headers(scope=scope).getlist("accept"))
-        application = _cancelled_by_hang_up(self._json) if accepted == {_JSON} else self._events
+        application = _cancelled_by_hang_up(self._json) if accepted == {JSON} else self._events
         if accepted:  # the SDK asks for both types by name, whatever it is going to send
             scope = {**scope, "headers": list(scope["headers"])}
-            MutableHeaders(scope=scope)["accept"] = f"{_JSON}, {_EVENTS}"
+            MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
         await application({**scope, "path": f"{scope.get('root_path', '')}/mcp"}, receive, send)
 
 
@@ -73,8 +73,8 @@ def accepted_types(headers: list[str]) -> set[str]:
     """Which of JSON and event streams a client takes, by its ``Accept`` headers; both, without one."""
     ranges = {each.partition(";")[0].strip().lower() for header in headers for each in header.split(",")} - {""}
     if not ranges:
-        return {_JSON, _EVENTS}
-    return {name for name in (_JSON, _EVENTS) if ranges & {name, f"{name.partition('/')[0]}/*", "*/*", "*"}}
+        return {JSON, EVENTS}
+    return {name for name in (JSON, EVENTS) if ranges & {name, f"{name.partition('/')[0]}/*", "*/*", "*"}}
 
 
 def _application(server: MCPServer, *, as_json: bool) -> Starlette:

@@ -72,7 +72,7 @@ async def test_the_bound_of_a_body_is_exact(http: httpx2.AsyncClient, length: in
         yield batch
 
     response = await http.post("/mcp", content=batch if declared else content(), headers={**ACCEPT, **bearer(KEY)})
-    assert reason(response) == ("too_large" if length > MAX_BODY else "no_batches")
+    assert reason(response) == ("too_large" if length > MAX_BODY else "no_batch")
 
 
 class Sender:

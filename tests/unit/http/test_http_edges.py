@@ -146,8 +146,10 @@ async def test_the_bounds_of_headers_are_exact(http: httpx2.AsyncClient, more: i
         assert reason(response) == "headers_too_large"
 
 
-async def test_a_batch_is_refused_with_what_to_do(http: httpx2.AsyncClient) -> None:
-    response = await http.post("/mcp", json=[{"jsonrpc": "2.0", "id": 1, "method": "ping"}], headers=bearer(KEY))
+@pytest.mark.parametrize("version", ["2025-06-18", "2025-11-25", "2026-07-28"])
+async def test_a_batch_is_refused_where_its_revision_has_none(http: httpx2.AsyncClient, version: str) -> None:
+    headers = {"mcp-protocol-version": version, **bearer(KEY)}
+    response = await http.post("/mcp", json=[{"jsonrpc": "2.0", "id": 1, "method": "ping"}], headers=headers)
     assert response.status_code == 400
     assert reason(response) == "no_batches"
     assert "one request" in response.text

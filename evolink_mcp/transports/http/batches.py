@@ -1,0 +1,124 @@
+"""Batches: several messages in one POST. Protocol revision 2025-03-26 has them, which is also that of no header.
+
+Each message is served as a request of its own, by the same application. Its
+answer counts as sent once the answer to the whole batch is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import anyio
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from evolink_mcp.transports.http.refusals import refusal
+from evolink_mcp.transports.http.streamable import EVENTS, JSON, accepted_types
+
+REVISION = "2025-03-26"
+MAX_MESSAGES = 50
+
+
+def serve_batches(app: ASGIApp) -> ASGIApp:
+    """ASGI middleware for whole bodies: hands the messages of a batch to ``app`` one by one, and all else as it is."""
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        first = await receive()
+        if first.get("body", b"").lstrip()[:1] != b"[":
+            await app(scope, _channel(first, receive), send)
+            return
+        try:
+            messages: list[Any] = json.loads(first["body"])
+        except (ValueError, RecursionError):
+            messages = []  # refused below
+        if answer := _refusal(Headers(scope=scope), messages):
+            await answer(scope, receive, send)
+            return
+        await _serve(app, messages, scope, receive, send)
+
+    return run
+
+
+def _refusal(headers: Headers, messages: list[Any]) -> Response | None:
+    if headers.get("mcp-protocol-version", REVISION) != REVISION:
+        message = f"Batches are no part of this protocol revision; {REVISION} has them."
+        return refusal(400, "no_batches", message, next_step="Send one request a POST.")
+    if not 0 < len(messages) <= MAX_MESSAGES:
+        message = f"A batch is a JSON array of 1 to {MAX_MESSAGES} messages."
+        return refusal(400, "no_batch", message, next_step="Send one request a POST.")
+    return None
+
+
+async def _serve(app: ASGIApp, messages: list[Any], scope: Scope, receive: Receive, send: Send) -> None:
+    requests = [_Request(message, scope) for message in messages]
+    gone, written = anyio.Event(), anyio.Event()
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        async with anyio.create_task_group() as calls:
+            for request in requests:
+                calls.start_soon(request.run, app, gone, written)
+            for request in requests:
+                await request.answered.wait()
+            answers = [request.answer for request in requests if request.answer is not None]
+            await _response(answers, Headers(scope=scope))(scope, receive, send)
+            written.set()
+        group.cancel_scope.cancel()
+
+
+def _response(answers: list[Any], headers: Headers) -> Response:
+    if not answers:
+        return Response(status_code=202)
+    if JSON in accepted_types(headers.getlist("accept")):
+        return JSONResponse(answers)
+    events = "".join(f"event: message\r\ndata: {json.dumps(answer)}\r\n\r\n" for answer in answers)
+    return Response(events, media_type=EVENTS)
+
+
+class _Request:
+    """One message of a batch, as a request of its own that is answered in JSON."""
+
+    def __init__(self, message: Any, scope: Scope) -> None:
+        self.answered = anyio.Event()
+        self.answer: Any = None
+        self._body = json.dumps(message).encode()
+        self._content = b""
+        self._scope = {**scope, "headers": list(scope["headers"])}
+        MutableHeaders(scope=self._scope).update({"accept": JSON, "content-length": str(len(self._body))})
+
+    async def run(self, app: ASGIApp, gone: anyio.Event, written: anyio.Event) -> None:
+        async def receive() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            self._content += message.get("body", b"")
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                with contextlib.suppress(ValueError):  # nothing comes of a notification
+                    self.answer = json.loads(self._content)
+                self.answered.set()
+                await written.wait()  # whoever looks after the delivery of answers must not hear of it before
+
+        first: Message = {"type": "http.request", "body": self._body, "more_body": False}
+        try:
+            await app(self._scope, _channel(first, receive), send)
+        finally:
+            self.answered.set()
+
+
+def _channel(first: Message, receive: Receive) -> Receive:
+    """``first``, and then what ``receive`` brings."""
+    messages = [first]
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay

@@ -1,0 +1,84 @@
+"""Several messages in one POST, which protocol revision 2025-03-26 has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+
+from tests.e2e.callers import ALICE
+from tests.serving import ACCEPT, bearer, on, serving
+from tests.support import Sandbox
+
+PING = {"jsonrpc": "2.0", "id": "a", "method": "ping"}
+NOTIFICATION = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+
+
+def image(number: int) -> dict[str, Any]:
+    params = {"name": "generate_image", "arguments": {"prompt": f"number {number}"}}
+    return {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+
+
+async def post(url: str, messages: Any, **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+        return await http.post(f"{url}/mcp", json=messages, headers={**ACCEPT, **bearer(ALICE), **headers})
+
+
+@pytest.mark.parametrize("headers", [{}, {"mcp-protocol-version": "2025-03-26"}, {"accept": "text/event-stream"}])
+async def test_every_message_of_a_batch_is_answered_by_its_id(sandbox: Sandbox, headers: dict[str, str]) -> None:
+    unknown = {"jsonrpc": "2.0", "id": 7, "method": "no/such"}
+    async with serving(on(sandbox)) as served:
+        response = await post(served.url, [PING, NOTIFICATION, image(1), image(2), unknown], **headers)
+    assert response.status_code == 200
+    if "accept" in headers:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        lines = [line for line in response.text.splitlines() if line.startswith("data: ")]
+        answers = [json.loads(line.removeprefix("data: ")) for line in lines]
+    else:
+        answers = response.json()
+    by_id = {answer["id"]: answer for answer in answers}
+    assert set(by_id) == {"a", 1, 2, 7}
+    assert by_id["a"]["result"] == {}
+    assert by_id[7]["error"]["code"] == -32601
+    assert sandbox.paid() == 2
+    paid = {by_id[number]["result"]["structuredContent"]["task_id"] for number in (1, 2)}
+    assert paid == {task["id"] for task in sandbox.ledger()["tasks"]}
+
+
+async def test_a_batch_without_requests_is_accepted(sandbox: Sandbox) -> None:
+    async with serving(on(sandbox)) as served:
+        response = await post(served.url, [NOTIFICATION, NOTIFICATION])
+    assert response.status_code == 202
+    assert not response.content
+
+
+@pytest.mark.parametrize("messages", [[], [PING] * 51])
+async def test_an_empty_or_a_large_batch_is_refused(sandbox: Sandbox, messages: list[Any]) -> None:
+    async with serving(on(sandbox)) as served:
+        response = await post(served.url, messages)
+    assert response.status_code == 400
+    assert response.json()["error"]["data"]["reason"] == "no_batch"
+
+
+async def test_what_is_no_message_is_answered_within_its_batch(sandbox: Sandbox) -> None:
+    async with serving(on(sandbox)) as served:
+        response = await post(served.url, [PING, 5, {"id": 3}])
+    assert response.status_code == 200
+    assert "a" in {answer["id"] for answer in response.json()}
+
+
+async def test_a_batch_whose_client_hangs_up_is_not_paid_again(sandbox: Sandbox) -> None:
+    sandbox.fault("images", "slow", delay=1, times=0)
+    async with serving(on(sandbox)) as served:
+        with anyio.move_on_after(0.5):
+            await post(served.url, [image(1), image(2)])
+        with anyio.fail_after(10):
+            while sandbox.paid() < 2 or served.application.app.running:
+                await anyio.sleep(0.02)
+        response = await post(served.url, [image(1), image(2)])
+    assert sandbox.paid() == 2
+    heard = {answer["result"]["structuredContent"]["task_id"] for answer in response.json()}
+    assert heard == {task["id"] for task in sandbox.ledger()["tasks"]}
