@@ -117,13 +117,13 @@ def _picture(file: BinaryIO) -> Image.Image:
 
 
 def _flatten(picture: Image.Image) -> Image.Image:
-    """What is transparent lies on a checkerboard: on black, black ink on nothing would be a black square."""
+    """What is transparent lies on a checkerboard, on which black ink is seen as well as white."""
     if picture.mode != "RGBA":
         return picture.convert("RGB")
     from PIL import Image
 
     board = Image.new("RGB", picture.size, "white")
-    grey = Image.new("RGB", (_SQUARE, _SQUARE), "#d8d8d8")
+    grey = Image.new("RGB", (_SQUARE, _SQUARE), "#909090")
     for y in range(0, picture.height, _SQUARE):
         for x in range(y % (2 * _SQUARE), picture.width, 2 * _SQUARE):
             board.paste(grey, (x, y))

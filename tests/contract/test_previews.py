@@ -132,18 +132,21 @@ async def test_noise_is_shown_within_the_bound(tmp_path: Path) -> None:
     assert len(await previews.preview(tmp_path / "a.png")) <= decoder.MAX_PREVIEW_BYTES
 
 
+@pytest.mark.parametrize("ink", [0, 255])
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "AVIF", "P", "LA"])
-async def test_black_ink_on_nothing_is_shown_on_a_checkerboard(tmp_path: Path, kind: str) -> None:
-    picture = Image.new("RGBA", (256, 256), (0, 0, 0, 0))
-    picture.paste((0, 0, 0, 255), (64, 64, 192, 192))
+async def test_ink_on_nothing_is_seen_whatever_its_colour(tmp_path: Path, kind: str, ink: int) -> None:
+    picture = Image.new("RGBA", (256, 256), (ink, ink, ink, 0))
+    picture.paste((ink, ink, ink, 255), (64, 64, 192, 192))
     mode = kind if kind in ("P", "LA") else "RGBA"
     picture.convert(mode).save(tmp_path / "a", "PNG" if kind == mode else kind, lossless=True)
     with Image.open(io.BytesIO(await previews.preview(tmp_path / "a"))) as image:
         grey = image.convert("L").tobytes()
-    assert grey[128 * 256 + 128] < 30
-    squares = {grey[y * 256 + x] // 20 for x in (8, 24) for y in (8, 24)}
-    assert len(squares) == 2  # white and light grey
-    assert min(squares) > 9
+    squares = sorted(grey[y * 256 + x] for x in (8, 24) for y in (8, 24))
+    assert squares[0] > 120  # a checkerboard of white and grey
+    assert squares[-1] - squares[0] > 80
+    inside = [grey[y * 256 + x] for x in range(100, 150) for y in range(100, 150)]
+    assert all(abs(each - ink) < 30 for each in inside)
+    assert max(abs(each - ink) for each in squares) > 100
 
 
 @pytest.mark.parametrize("extra", ["PIL", "av"])
