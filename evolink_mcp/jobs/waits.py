@@ -10,6 +10,7 @@ import random
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
@@ -80,8 +81,16 @@ class Waits:
         for scope, grace in self._scopes.items():
             scope.deadline = min(scope.deadline, anyio.current_time() + grace)
 
-    async def wait_for(self, caller: Caller, task: wire.Task | str, *, seconds: float, progress: Progress) -> Outcome:
-        """Waits up to ``seconds`` for a task to end; returns what is known of it then.
+    async def wait_for(
+        self,
+        caller: Caller,
+        task: wire.Task | str,
+        *,
+        seconds: float,
+        progress: Progress,
+        grace: float = GRACE_SECONDS,
+    ) -> Outcome:
+        """Waits up to ``seconds`` for a task to end, and up to ``grace`` more for a poll; returns what is known then.
 
         Given an id, the first poll comes at once, unless one was made a moment ago and
         the next is due within the wait; given a task just created, when the pace
@@ -101,7 +110,8 @@ class Waits:
         try:
             if isinstance(task, wire.Task) and watch.schedule.task is None:
                 watch.schedule = Schedule.created(task, self.clock.monotonic(), self.spread)
-            wait = _Wait(self, caller, task_id, watch, self.clock.monotonic() + seconds, progress)
+            end = self.clock.monotonic() + seconds
+            wait = _Wait(self, caller, task_id, watch, _Bounds(end, end + grace), progress)
             known = await wait.run()
             stopped = (STOPPED,) if self.stopped and not known.final else ()
             return Outcome(known, (*watch.schedule.notes(self.clock.monotonic()), *stopped))
@@ -141,18 +151,25 @@ class Waits:
         return schedule if now < schedule.due <= now + seconds else Schedule()
 
 
+class _Bounds(NamedTuple):
+    """When a wait ends, and when its last poll does."""
+
+    end: float
+    last: float
+
+
 class _Wait:
-    """One wait for one task, which ends at ``end``."""
+    """One wait for one task."""
 
     def __init__(
-        self, waits: Waits, caller: Caller, task_id: str, watch: _Watch, end: float, progress: Progress
+        self, waits: Waits, caller: Caller, task_id: str, watch: _Watch, bounds: _Bounds, progress: Progress
     ) -> None:
         self._waits = waits
         self._clock = waits.clock
         self._caller = caller
         self._task_id = task_id
         self._watch = watch
-        self._end = end
+        self._end, self._last = bounds
         self._progress = progress
 
     async def run(self) -> wire.Task:
@@ -197,7 +214,7 @@ class _Wait:
     async def _poll(self) -> bool:
         """Makes the poll that is due, or uses the one that another wait makes meanwhile; false if time ran out."""
         schedule = self._watch.schedule
-        remaining = self._end + GRACE_SECONDS - self._clock.monotonic()
+        remaining = self._last - self._clock.monotonic()
         if remaining < MIN_POLL_SECONDS:
             return False
         bound = min(remaining, LAST_POLL_SECONDS) if self._waits.stopped else remaining

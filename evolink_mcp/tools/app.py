@@ -19,6 +19,7 @@ from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.ledger import Ledger, owner_of
 from evolink_mcp.jobs.limits import Limits
 from evolink_mcp.jobs.orders import Records
+from evolink_mcp.jobs.patience import Patience
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.purchases import Purchases
 from evolink_mcp.jobs.state import State, state_of
@@ -145,6 +146,10 @@ class App:
     @cached_property
     def waits(self) -> Waits:
         return Waits(self.clock, self.pauses, most=self.waits_per_caller, polls=self.state.polls)
+
+    @cached_property
+    def patience(self) -> Patience:
+        return Patience(self.clock)
 
     @cached_property
     def limits(self) -> Limits:

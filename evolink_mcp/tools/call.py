@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from mcp.server.mcpserver import Context
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange
 from evolink_mcp.guard.secrets import clean
+from evolink_mcp.jobs.patience import Allowance, Client
 from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
@@ -79,6 +80,16 @@ class Call:
     def remaining(self, seconds: float) -> float:
         """The time to a deadline ``seconds`` after the call came in; never below zero."""
         return max(self._started + seconds - self.app.clock.monotonic(), 0.0)
+
+    @contextmanager
+    def waiting(self, task_id: str, seconds: float) -> Generator[Allowance]:
+        """Allows the call to wait for a task, no longer than its client has shown to wait."""
+        params = self._context.session.client_params
+        name = params.client_info.name if params is not None else ""
+        alone = self._context.request_context.request is None
+        client = Client(self.credential.owner, name, alone)
+        with self.app.patience.waiting(client, task_id, self._started, seconds) as allowance:
+            yield allowance
 
     @asynccontextmanager
     async def heartbeat(self) -> AsyncGenerator[None]:

@@ -13,8 +13,9 @@ from pydantic import Field
 from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
-from evolink_mcp.jobs.deadlines import GRACE_SECONDS, MAX_WAIT_SECONDS, SUBMIT_SECONDS
+from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS, SUBMIT_SECONDS
 from evolink_mcp.jobs.orders import MediaOrder
+from evolink_mcp.jobs.patience import Allowance
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
@@ -175,12 +176,11 @@ async def check_task(
     preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
 ) -> TaskView:
     gateway_media.check_task_id(task_id)
-    async with call.heartbeat():
-        waited = await call.app.waits.wait_for(
-            call.caller, task_id, seconds=call.remaining(wait_seconds), progress=call.progress
-        )
-        seconds = call.remaining(wait_seconds + GRACE_SECONDS)
-        return await finish(call, waited.task, seconds=seconds, notes=waited.notes, preview=preview)
+    with call.waiting(task_id, wait_seconds) as allowance:
+        async with call.heartbeat():
+            task, notes = await _wait(call, task_id, allowance)
+            seconds = call.remaining(allowance.seconds + allowance.grace)
+            return await finish(call, task, seconds=seconds, notes=notes, preview=preview)
 
 
 async def _generate(
@@ -308,20 +308,28 @@ def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Aw
 async def _follow(call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int) -> TaskView:
     """Waits for a task that was paid for. Nothing that fails here may lose its id."""
     try:
-        if wait_seconds:
-            waited = await call.app.waits.wait_for(
-                caller, task, seconds=call.remaining(wait_seconds), progress=call.progress
-            )
-            task, notes = waited.task, (*notes, *waited.notes)
-        elif not task.final:
-            call.app.waits.foresee(caller, task)
-        return await finish(call, task, seconds=call.remaining(wait_seconds + GRACE_SECONDS), notes=notes)
+        with call.waiting(task.id, wait_seconds) as allowance:
+            if allowance.seconds:
+                task, more = await _wait(call, task, allowance)
+                notes = (*notes, *more)
+            elif not task.final:
+                call.app.waits.foresee(caller, task)
+            seconds = call.remaining(allowance.seconds + allowance.grace)
+            return await finish(call, task, seconds=seconds, notes=notes)
     except EvolinkError as error:
         notes = (*notes, f"The task was created, but its status could not be read: {error.what}")
     except Exception:
         logger.exception("Task %s was created; what followed failed", task.id)
         notes = (*notes, "The task was created, but this server failed after that. Its log has the details.")
     return task_view(task, now=call.app.clock.now(), notes=notes, local=call.app.local_files)
+
+
+async def _wait(call: Call, task: wire.Task | str, allowance: Allowance) -> tuple[wire.Task, tuple[str, ...]]:
+    """The task after a wait, and what has to be said about it."""
+    seconds, grace = call.remaining(allowance.seconds), allowance.grace
+    outcome = await call.app.waits.wait_for(call.caller, task, seconds=seconds, grace=grace, progress=call.progress)
+    notes = outcome.notes if outcome.task.final else (*outcome.notes, *allowance.notes)
+    return outcome.task, notes
 
 
 def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
