@@ -6,7 +6,6 @@ takes ``extra="forbid"`` and a hook for validation errors (mcp 2.3 has neither).
 
 from __future__ import annotations
 
-import json
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -14,6 +13,9 @@ from typing import Any, cast
 
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from pydantic import ConfigDict, ValidationError
+
+from evolink_mcp.sdk.host_arguments import is_host_argument
+from evolink_mcp.sdk.leniency import is_absent, read_value
 
 MAX_PROBLEMS = 8
 # What one call may hold, so that checking it holds up nobody else.
@@ -34,41 +36,53 @@ class LongText:
     """Marks a parameter whose text may be of any length, in ``Annotated[str, LongText, …]``."""
 
 
+class AtMost:
+    """Marks a number that is taken as the maximum where it is above it."""
+
+
 class InvalidArguments(ValueError):
     """The message names every problem, in one line."""
 
 
 def check_arguments(
     arguments: Mapping[str, Any], model: type[ArgModelBase], schema: Mapping[str, Any], suggest: Suggest
-) -> dict[str, Any]:
-    """The arguments as the tool's function takes them; an explicit null counts as absent.
+) -> tuple[dict[str, Any], list[str]]:
+    """The arguments as the tool's function takes them, and notes on what was changed.
 
-    ``suggest`` names the parameter that somebody means who writes an unknown one, if a table knows it.
+    What a host adds by itself is taken off; an optional argument without content counts as absent. ``suggest`` names
+    the parameter that somebody means who writes an unknown one, if a table knows it.
 
     Raises:
         InvalidArguments: Some do not fit.
     """
     properties = cast("dict[str, dict[str, Any]]", schema["properties"])
-    unknown = [name for name in arguments if name not in properties]
+    required = cast("list[str]", schema.get("required", []))
+    unknown = [name for name in arguments if name not in properties and not is_host_argument(name)]
     if unknown:
         problems = [_unknown(name, list(properties), suggest) for name in unknown[:MAX_PROBLEMS]]
         raise InvalidArguments("; ".join(first_of(problems, len(unknown))))
     values: dict[str, Any] = {}
-    for name, value in arguments.items():
-        expected = properties[name].get("type")
-        if isinstance(value, bool) and expected == "integer":
+    notes: list[str] = []
+    for name, prop in properties.items():
+        marks = model.model_fields[name].metadata
+        limit = None if LongText in marks else MAX_CHARACTERS
+        _check_length(name, arguments.get(name), limit)
+        value = read_value(arguments.get(name), prop)
+        if value is None or (name not in required and is_absent(value, prop)):
+            continue
+        if isinstance(value, bool) and prop.get("type") == "integer":
             raise InvalidArguments(f"{name}: a whole number is expected (given {value})")
-        if value is not None:
-            limit = None if LongText in model.model_fields[name].metadata else MAX_CHARACTERS
-            _check_length(name, value, limit)
-            values[name] = _from_json_text(value) if expected in ("array", "object") else value
-            _check_size(name, values[name], limit)
+        _check_size(name, value, limit)
+        if AtMost in marks and isinstance(value, int | float) and value > prop["maximum"]:
+            notes.append(f"{name} is at most {prop['maximum']}; {value} was taken as that.")
+            value = prop["maximum"]
+        values[name] = value
     try:
         checked = model.model_validate(values)
     except ValidationError as error:
         problems = [_problem(cast("dict[str, Any]", item)) for item in error.errors(include_url=False)]
         raise InvalidArguments("; ".join(first_of(problems))) from None
-    return {name: getattr(checked, name) for name in checked.model_fields_set}
+    return {name: getattr(checked, name) for name in checked.model_fields_set}, notes
 
 
 def first_of(problems: Sequence[str], total: int | None = None) -> list[str]:
@@ -102,16 +116,6 @@ def _check_size(name: str, value: object, limit: int | None) -> None:
             return
         level = nested
     raise InvalidArguments(f"{name}: lists and objects are read {MAX_DEPTH} levels deep")
-
-
-def _from_json_text(value: object) -> object:
-    """Some hosts send arrays and objects as JSON in a string."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
 
 
 def _unknown(name: str, parameters: Sequence[str], suggest: Suggest) -> str:

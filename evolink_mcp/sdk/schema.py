@@ -28,6 +28,9 @@ def portable(model: type[BaseModel], *, closed: bool) -> Schema:
         schema["required"] = raw["required"]
     if closed:
         schema["additionalProperties"] = False
+        for node in schema["properties"].values():
+            if node.get("type") == "object" and "properties" not in node:
+                node["additionalProperties"] = True  # some frameworks seal an object that does not say so
     return schema
 
 

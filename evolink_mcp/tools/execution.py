@@ -87,7 +87,9 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
     call.app.running.add(call)
     try:
         with call.scope:
-            return await tool.fn(call, **_checked(call, tool, arguments))
+            values, notes = _check(call, tool, arguments)
+            view: View = await tool.fn(call, **values)
+            return view.with_notes(notes)
     finally:
         call.app.running.discard(call)
     if paid:
@@ -103,8 +105,8 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
     )
 
 
-def _checked(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments as the function takes them.
+def _check(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The arguments as the function takes them, and notes on what was changed.
 
     Raises:
         Refused: With one line that names every problem.

@@ -18,7 +18,7 @@ from evolink_mcp.jobs.orders import MediaOrder
 from evolink_mcp.jobs.patience import Allowance
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
-from evolink_mcp.sdk.arguments import first_of
+from evolink_mcp.sdk.arguments import AtMost, first_of
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.notes import bought_notes
@@ -77,6 +77,7 @@ Options = Annotated[
 ]
 Wait = Annotated[
     int,
+    AtMost,
     Field(ge=0, le=MAX_WAIT_SECONDS, description=f"Seconds to wait for the result, 0–{MAX_WAIT_SECONDS}."),
 ]
 

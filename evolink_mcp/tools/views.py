@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
@@ -27,6 +27,12 @@ class View(BaseModel):
     """A tool's answer. Its texts are single lines, but for the fields named in ``multiline``."""
 
     multiline: ClassVar[frozenset[str]] = frozenset()
+
+    def with_notes(self, notes: Sequence[str]) -> Self:
+        """The view with more notes, if it has any at all."""
+        if not notes or "notes" not in type(self).model_fields:
+            return self
+        return self.model_copy(update={"notes": [*(getattr(self, "notes", None) or []), *notes]})
 
     def as_text(self) -> str:
         """Everything an agent needs, one fact a line."""

@@ -9,7 +9,9 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.sdk.arguments import MAX_CHARACTERS, MAX_DEPTH, MAX_ITEMS
-from tests.support import Sandbox, refused
+from evolink_mcp.sdk.host_arguments import HOST_ARGUMENTS
+from tests.snapshots import PARAMETERS
+from tests.support import Sandbox, body, ok, refused, text_of
 
 OTHER_WORDS = {
     "generate_image": {
@@ -88,3 +90,68 @@ async def test_as_much_as_is_allowed_is_looked_at(client: Client) -> None:
         {"size": "a" * MAX_CHARACTERS},
     ):
         assert " are read" not in await refused(client, "generate_image", prompt="a", **arguments)
+
+
+HOSTS_ADD = {"toolCallId": "call_1", "sessionId": "s", "action": "send", "chatInput": "hello", "tool": {"name": "x"}}
+
+
+@pytest.mark.parametrize("name", [*HOST_ARGUMENTS, "session_id", "tool_call_id", "WAIT_FOR_PREVIOUS"])
+async def test_what_a_host_adds_by_itself_is_taken_off_without_a_word(client: Client, name: str) -> None:
+    plain = await client.call_tool("list_models", {"kind": "image", "query": "mask"})
+    assert not plain.is_error
+    assert await client.call_tool("list_models", {"kind": "image", "query": "mask", name: "x"}) == plain
+
+
+async def test_what_hosts_add_reaches_neither_the_gateway_nor_hides_a_typo(client: Client, sandbox: Sandbox) -> None:
+    await client.call_tool("generate_image", {"prompt": "a kite", "model": "gpt-image-2", **HOSTS_ADD})
+    assert body(sandbox) == {"model": "gpt-image-2", "prompt": "a kite"}
+    text = text_of(await client.call_tool("generate_image", {"promt": "a kite", **HOSTS_ADD}))
+    assert "unknown argument 'promt' (did you mean prompt?)." in text
+    assert "toolCallId" not in text
+
+
+def test_every_host_argument_has_its_source() -> None:
+    assert all(HOST_ARGUMENTS.values())
+    assert not any(name in names for names in PARAMETERS.values() for name in HOST_ARGUMENTS)
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "null", "undefined", "None", None, [], {}, "[]", "{}"])
+async def test_an_optional_argument_without_content_counts_as_absent(
+    client: Client, sandbox: Sandbox, empty: object
+) -> None:
+    names = ("model", "size", "resolution", "quality", "n", "image_urls", "mask_url", "options", "wait_seconds")
+    await ok(client, "generate_image", prompt="a kite", **dict.fromkeys(names, empty))
+    assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite"}
+
+
+async def test_zero_counts_as_absent_where_the_least_is_one(client: Client, sandbox: Sandbox) -> None:
+    await ok(client, "generate_video", prompt="a kite", duration=0, wait_seconds=0)
+    await ok(client, "generate_video", prompt="a kite", duration="0")
+    assert all("duration" not in request["json"] for request in sandbox.requests("/v1/videos/generations"))
+    await ok(client, "list_files", page=0, page_size=0.0)
+    assert "n: " in await refused(client, "generate_image", prompt="a kite", n=-1)
+
+
+async def test_what_is_required_is_not_absent_because_it_is_empty(client: Client) -> None:
+    assert "[invalid_" in await refused(client, "check_task", task_id="")
+    assert "[invalid_arguments]" in await refused(client, "delete_file", file_id="")
+
+
+async def test_numbers_and_booleans_are_read_from_text(client: Client, sandbox: Sandbox) -> None:
+    await ok(client, "generate_video", prompt="a kite", duration="5", generate_audio="false", wait_seconds="0")
+    sent = body(sandbox, "videos")
+    assert (sent["duration"], sent["generate_audio"]) == (5, False)
+    await ok(client, "generate_image", prompt="a kite", n="2.0", model="gpt-image-2")
+    assert body(sandbox, "images")["n"] == 2
+    assert "n: " in await refused(client, "generate_image", prompt="a kite", n="2.5")
+    assert "n: " in await refused(client, "generate_image", prompt="a kite", n="two")
+
+
+@pytest.mark.parametrize("seconds", [46, 3600, "300", 60.0])
+async def test_a_longer_wait_is_taken_as_the_longest_and_said(client: Client, seconds: object) -> None:
+    task = await ok(client, "generate_image", prompt="a kite", wait_seconds=seconds)
+    assert task["status"] == "completed"
+    (note,) = [note for note in task["notes"] if "wait_seconds" in note]
+    assert note.startswith("wait_seconds is at most 45; ")
+    exact = await ok(client, "check_task", task_id=task["task_id"], wait_seconds=45)
+    assert not any("wait_seconds" in note for note in exact.get("notes", []))

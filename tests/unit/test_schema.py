@@ -140,7 +140,7 @@ def test_references_are_inlined_and_optional_means_not_required() -> None:
         "properties": {
             "inner": part,
             "many": {"type": "array", "items": part},
-            "free": {"type": "object"},
+            "free": {"type": "object", "additionalProperties": True},
             "count": {"type": "integer", "minimum": 1, "default": 3, "description": "How many."},
         },
         "required": ["inner"],
