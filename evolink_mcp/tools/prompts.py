@@ -47,7 +47,6 @@ KEEP = "Give me saved_path if the result has it, else the link at once: links di
 
 
 async def make_image(idea: Idea, style: Style = "", model: Model = "", reference: Reference = "") -> str:
-    """Make one image of an idea: choose a model, write the prompt, generate once, wait, hand it over."""
     return _steps(
         f"Make one image with the EvoLink tools.\n{_facts(idea=idea, style=style, reference=reference)}",
         _choose("image", model),
@@ -64,7 +63,6 @@ async def make_video(
     model: Model = "",
     reference: Reference = "",
 ) -> str:
-    """Make one video of an idea: choose a model, write the prompt, generate once, wait, hand it over."""
     return _steps(
         f"Make one video with the EvoLink tools.\n{_facts(idea=idea, seconds=seconds, reference=reference)}",
         _choose("video", model),
@@ -83,7 +81,6 @@ async def storyboard(
     image_model: Model = "",
     video_model: Model = "",
 ) -> str:
-    """Turn a story into scenes: a key frame for each, in one style, then a clip from each frame you like."""
     return _steps(
         f"Make a storyboard with the EvoLink tools.\n{_facts(story=story, scenes=scenes, style=style)}",
         "Write the scenes: a title, one sentence of action and an image prompt for each. Describe people and places in "
@@ -123,12 +120,31 @@ def _start_from(reference: str) -> str:
     )
 
 
+# Descriptions are not docstrings, which ``python -OO`` removes.
+PROMPTS = {
+    "make-image": (
+        make_image,
+        "Make an image",
+        "Make one image of an idea: choose a model, write the prompt, generate once, wait, hand it over.",
+    ),
+    "make-video": (
+        make_video,
+        "Make a video",
+        "Make one video of an idea: choose a model, write the prompt, generate once, wait, hand it over.",
+    ),
+    "storyboard": (
+        storyboard,
+        "Make a storyboard",
+        "Turn a story into scenes: a key frame for each, in one style, then a clip from each frame you like.",
+    ),
+}
+
+
 def list_prompts(tools: Collection[str] | None = None) -> list[Prompt]:
     """The prompts whose jobs these tools can do (None: all prompts), in the order clients show them."""
     prompts = [
-        Prompt.from_function(make_image, name="make-image", title="Make an image"),
-        Prompt.from_function(make_video, name="make-video", title="Make a video"),
-        Prompt.from_function(storyboard, name="storyboard", title="Make a storyboard"),
+        Prompt.from_function(function, name=name, title=title, description=description)
+        for name, (function, title, description) in PROMPTS.items()
     ]
     return [prompt for prompt in prompts if tools is None or NEEDS[prompt.name].issubset(tools)]
 

@@ -26,22 +26,37 @@ JSON = "application/json"
 def add_resources(server: MCPServer, app: App) -> None:
     """Adds ``evolink://models``, ``evolink://models/{id}`` and ``evolink://tasks/{id}``."""
 
-    @server.resource("evolink://models", name="models", title="EvoLink models", mime_type=JSON)
+    @server.resource(
+        "evolink://models",
+        name="models",
+        title="EvoLink models",
+        description="Every model, in short. Free, works offline.",
+        mime_type=JSON,
+    )
     def models() -> str:
-        """Every model, in short. Free, works offline."""
         return _json(models_view(app, brief=False))
 
-    @server.resource("evolink://models/{id}", name="model", title="One model in full", mime_type=JSON)
+    @server.resource(
+        "evolink://models/{id}",
+        name="model",
+        title="One model in full",
+        description="All one model takes: parameters, limits with their sources, an example. Free, works offline.",
+        mime_type=JSON,
+    )
     def model(id: str) -> str:
-        """Everything one model takes: parameters, limits with their sources, an example. Free, works offline."""
         try:
             return _json(models_view(app, model=id))
         except Refused as refused:
             raise ResourceNotFoundError(refused.render(paid=False)) from None
 
-    @server.resource("evolink://tasks/{id}", name="task", title="One task", mime_type=JSON)
+    @server.resource(
+        "evolink://tasks/{id}",
+        name="task",
+        title="One task",
+        description="The status of a task and, once completed, its links. Free. check_task also waits and saves.",
+        mime_type=JSON,
+    )
     async def task(id: str, context: Context[Any, Any]) -> str:
-        """The status of a task and, once completed, its links. Free. check_task also waits and saves."""
         call = Call(app, context)
         try:
             await call.admit()
