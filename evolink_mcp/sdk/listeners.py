@@ -20,6 +20,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.sdk.frames import Frames
 
 # The beginning of an answer as the SDK writes it, on a line or in an event.
 _ANSWER = re.compile(
@@ -83,22 +84,24 @@ class Listeners:
 class _Stdout:
     """stdout as the SDK's writer uses it: one write and one flush a message."""
 
-    def __init__(self, file: anyio.AsyncFile[str], listeners: Listeners) -> None:
+    def __init__(self, file: anyio.AsyncFile[str], listeners: Listeners, frames: Frames) -> None:
         self._file = file
         self._listeners = listeners
-        self._unflushed = ""
+        self._frames = frames
+        self._unflushed: list[str] = []
 
     async def write(self, text: str) -> None:
-        self._unflushed = text
+        text, self._unflushed = self._frames.join(text, answer_id(text[:_SCAN_BYTES].encode()))
         await self._file.write(text)
 
     async def flush(self) -> None:
         await self._file.flush()
-        self._listeners.wrote(self._unflushed[:_SCAN_BYTES].encode())
+        for answer in self._unflushed:
+            self._listeners.wrote(answer[:_SCAN_BYTES].encode())
 
 
 @contextmanager
-def claimed_stdout(listeners: Listeners) -> Generator[anyio.AsyncFile[str]]:
+def claimed_stdout(listeners: Listeners, frames: Frames) -> Generator[anyio.AsyncFile[str]]:
     """The process's stdout, claimed as the SDK claims it; tells ``listeners`` of what was flushed."""
     claim: Callable[..., Any] = stdio._claim_fd  # pyright: ignore[reportPrivateUsage]
     diversion = stdio._open_stdout_diversion  # pyright: ignore[reportPrivateUsage]
@@ -106,7 +109,7 @@ def claimed_stdout(listeners: Listeners) -> Generator[anyio.AsyncFile[str]]:
     buffer, restore = claim(1, sys.stdout, "wb", diversion)
     try:
         file = anyio.wrap_file(wrapper(buffer, encoding="utf-8"))
-        yield cast("anyio.AsyncFile[str]", _Stdout(file, listeners))
+        yield cast("anyio.AsyncFile[str]", _Stdout(file, listeners, frames))
     finally:
         if restore is not None:
             restore()

@@ -14,10 +14,11 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.shared.exceptions import MCPError
 
 from evolink_mcp.guard.secrets import clean, hiding
+from evolink_mcp.sdk.eras import fit_version
 
 
 def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMiddleware[Any]:
-    """Middleware: answers without secrets and control characters.
+    """Middleware: answers without secrets, control characters, and what is newer than the agreed protocol version.
 
     ``secrets_of`` reads from the transport's request what its caller must not be shown; while the request is handled
     the logs hide it too.
@@ -30,6 +31,8 @@ def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMidd
             except MCPError as error:
                 data = clean(error.error.data)
                 raise MCPError(error.error.code, str(clean(error.error.message)), data) from error.__cause__
-            return cast("HandlerResult", clean(answer)) if isinstance(answer, dict) else answer
+            if not isinstance(answer, dict):
+                return answer
+            return cast("dict[str, Any]", clean(fit_version(ctx.method, answer, ctx.protocol_version)))
 
     return middleware

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -74,6 +74,6 @@ def claimed_stdin(at_end: Callable[[], Awaitable[None]]) -> Generator[Stdin]:
             restore()
 
 
-def as_file(stdin: Stdin) -> anyio.AsyncFile[str]:
-    """``stdin`` as the SDK's transport takes it, which only iterates over it."""
-    return cast("anyio.AsyncFile[str]", stdin)
+def as_file(lines: AsyncIterable[str]) -> anyio.AsyncFile[str]:
+    """Lines as the SDK's transport takes them, which only iterates over them."""
+    return cast("anyio.AsyncFile[str]", lines)

@@ -57,7 +57,7 @@ async def execute(
             await call.admit()
             view = await _run(call, tool, arguments, paid=paid)
             record.task_id = getattr(view, "task_id", None) or record.task_id
-            answer = _render(view)
+            answer = _render(view, links=app.settings.result_links)
             record.outcome = "ok"
         except EvolinkError as error:
             record.outcome = outcome_of(error)
@@ -149,10 +149,10 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
             )
 
 
-def _render(view: View) -> CallToolResult:
+def _render(view: View, *, links: bool) -> CallToolResult:
     """The view as text and structured content."""
     view = flat(view)
-    content = [TextContent(type="text", text=view.as_text()), *view.blocks()]
+    content = [TextContent(type="text", text=view.as_text()), *view.blocks(links=links)]
     return CallToolResult(content=content, structured_content=view.model_dump(mode="json", exclude_none=True))
 
 

@@ -38,8 +38,8 @@ class View(BaseModel):
         """Everything an agent needs, one fact a line."""
         raise NotImplementedError
 
-    def blocks(self) -> Sequence[ContentBlock]:
-        """Content beside the text."""
+    def blocks(self, *, links: bool) -> Sequence[ContentBlock]:
+        """Content beside the text. ``links``: with a resource_link for each result."""
         return ()
 
 
@@ -143,8 +143,8 @@ class TaskView(View):
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
-    def blocks(self) -> Sequence[ContentBlock]:
-        links = [
+    def blocks(self, *, links: bool) -> Sequence[ContentBlock]:
+        resources = [
             ResourceLink(
                 type="resource_link",
                 uri=result.url,
@@ -154,7 +154,7 @@ class TaskView(View):
             )
             for number, result in enumerate(self.results or [], 1)
         ]
-        return [*links, *self._previews]
+        return [*(resources if links else ()), *self._previews]
 
 
 class FileView(View):

@@ -14,12 +14,13 @@ from typing import cast
 import anyio
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
+from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.sdk.discover import serve_streams
+from evolink_mcp.sdk.frames import Frames, invalid_request
 from evolink_mcp.sdk.listeners import Listeners, claimed_stdout
 from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
@@ -75,8 +76,9 @@ async def _serve(app: App, stack: AsyncExitStack) -> None:
     async with anyio.create_task_group() as group:
         with claimed_stdin(finish) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
-            with claimed_stdout(listeners) as stdout:
-                async with stdio_server(as_file(stdin), stdout) as (received, sent):
+            frames = Frames()
+            with claimed_stdout(listeners, frames) as stdout:
+                async with stdio_server(as_file(frames.split(stdin)), stdout) as (received, sent):
                     await serve_streams(create_server(app), received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
 
@@ -92,13 +94,17 @@ async def _leave_unread(stack: AsyncExitStack) -> None:
 
 
 def unreadable(error: Exception) -> SessionMessage | None:
-    """The answer to a line that is no JSON, or holds half a surrogate pair; ``None`` to what is something else.
+    """The answer to a line that is no JSON, or no message, or holds half a surrogate pair; ``None`` to anything else.
 
     The SDK passes such lines over, and a client that sent one as a request would wait for ever.
     """
     problem = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
     if problem is None or problem["type"] != "json_invalid" or not str(problem["input"]).strip():
         return None
+    invalid, request_id = invalid_request(str(problem["input"]))
+    if invalid:
+        data = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is no JSON-RPC 2.0 message.")
+        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=data))
     try:
         message: object = json.loads(problem["input"])  # takes half a surrogate pair
     except (ValueError, RecursionError):

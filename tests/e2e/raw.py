@@ -68,9 +68,12 @@ class RawHost:
                 return message
             self.notifications.append(message)
 
+    async def receive_json(self) -> Any:
+        """A line: a message, or the answers to a batch."""
+        return json.loads(await self._lines.receive_until(b"\n", 10_000_000))
+
     async def receive(self) -> dict[str, Any]:
-        line = await self._lines.receive_until(b"\n", 10_000_000)
-        message = json.loads(line)
+        message = await self.receive_json()
         assert message["jsonrpc"] == "2.0"
         return message
 

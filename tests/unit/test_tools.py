@@ -44,8 +44,7 @@ async def test_generate_check_and_keep_a_picture(either: Client, sandbox: Sandbo
     saved = Path(picture["saved_path"])
     assert saved.parent == settings.output_dir
     assert saved.read_bytes().startswith(b"\x89PNG")
-    (link,) = [block for block in result.content if isinstance(block, ResourceLink)]
-    assert link.uri == picture["url"]
+    assert [block.type for block in result.content] == ["text"]
     for fact in (task["task_id"], "completed", picture["url"], picture["expires_at"], str(saved), task["next_step"]):
         assert fact in text_of(result)
 
@@ -288,3 +287,13 @@ async def test_the_key_is_in_no_answer(client: Client, sandbox: Sandbox) -> None
     sandbox.fault("images", "html", status=502)
     for tool, arguments in (("list_files", {}), ("generate_image", {"prompt": "x"}), ("list_models", {})):
         assert KEY not in (await client.call_tool(tool, arguments)).model_dump_json()
+
+
+async def test_links_are_blocks_only_where_the_operator_wants_them(
+    settings: Settings, clock: FakeClock, connect: Connect
+) -> None:
+    async with connect(App(replace(settings, result_links=True), clock=clock)) as client:
+        result = await client.call_tool("generate_image", {"prompt": "x", "n": 2, "wait_seconds": 20})
+        links = [block for block in result.content if isinstance(block, ResourceLink)]
+        assert [link.uri for link in links] == [each["url"] for each in result.structured_content["results"]]
+        assert all(link.mime_type == "image/png" and "dies at" in (link.description or "") for link in links)

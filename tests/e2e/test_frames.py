@@ -1,0 +1,91 @@
+"""Every line with an id gets an answer on stdio, and a batch gets one for each of its requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+
+from evolink_mcp.sdk.frames import MAX_BATCH, Frames
+from tests.e2e.raw import RawHost, raw_host
+
+INVALID: dict[str, tuple[dict[str, Any] | list[Any], object]] = {
+    "no jsonrpc": ({"id": 9, "method": "tools/list"}, 9),
+    "jsonrpc 1.0": ({"jsonrpc": "1.0", "id": 9, "method": "ping"}, 9),
+    "jsonrpc as a number": ({"jsonrpc": 2.0, "id": "x", "method": "ping"}, "x"),
+    "params in a list": ({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": []}, 9),
+    "params in a text": ({"jsonrpc": "2.0", "id": 9, "method": "tools/list", "params": "x"}, 9),
+    "a fraction for an id": ({"jsonrpc": "2.0", "id": 1.5, "method": "ping"}, None),
+    "a list for an id": ({"jsonrpc": "2.0", "id": [1], "method": "ping"}, None),
+    "true for an id": ({"jsonrpc": "2.0", "id": True, "method": "ping"}, None),
+    "a number for a method": ({"jsonrpc": "2.0", "id": 9, "method": 5}, 9),
+    "nothing but an id": ({"jsonrpc": "2.0", "id": 9}, 9),
+    "an empty batch": ([], None),
+    "an endless batch": ([{"jsonrpc": "2.0", "id": 1, "method": "ping"}] * (MAX_BATCH + 1), None),
+}
+
+
+@pytest.mark.parametrize("version", ["2025-03-26", "2025-11-25"])
+async def test_what_is_no_message_is_answered_as_an_invalid_request(version: str) -> None:
+    async with raw_host() as host:
+        await host.initialize(version)
+        for title, (frame, request_id) in INVALID.items():
+            await host.send(json.dumps(frame))
+            answer = await host.receive()
+            assert (title, answer["error"]["code"], answer["id"]) == (title, -32600, request_id)
+        assert "result" in await host.request("ping")
+
+
+async def receive_batch(host: RawHost) -> list[dict[str, Any]]:
+    batch = await host.receive_json()
+    assert isinstance(batch, list)
+    return cast("list[dict[str, Any]]", batch)
+
+
+async def test_a_batch_is_answered_in_one_line_and_its_notifications_are_heard() -> None:
+    async with raw_host() as host:
+        await host.initialize("2025-03-26")
+        call = {"name": "list_models", "arguments": {"query": "mask"}}
+        await host.send(
+            json.dumps(
+                [
+                    {"jsonrpc": "2.0", "id": "a", "method": "ping"},
+                    {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 77}},
+                    {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": call},
+                    {"jsonrpc": "2.0", "id": 6, "method": "no/such"},
+                ]
+            )
+        )
+        answers = {answer["id"]: answer for answer in await receive_batch(host)}
+        assert answers["a"]["result"] == {}
+        assert "Next: " in answers[5]["result"]["content"][0]["text"]
+        assert answers[6]["error"]["code"] == -32601
+        await host.send(json.dumps([{"jsonrpc": "2.0", "id": 7, "method": "ping"}]))
+        assert [answer["id"] for answer in await receive_batch(host)] == [7]
+        await host.send(json.dumps([{"jsonrpc": "2.0", "method": "notifications/initialized"}]))
+        assert (await host.request("ping"))["result"] == {}
+
+
+async def test_what_is_wrong_in_a_batch_does_not_hold_up_the_rest() -> None:
+    async with raw_host() as host:
+        await host.initialize("2025-03-26")
+        await host.send(json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "ping"}, {"id": 2, "method": "ping"}, 3]))
+        lines = [await host.receive_json() for _ in range(3)]
+        assert [{"jsonrpc": "2.0", "id": 1, "result": {}}] in lines
+        assert sorted(str(line["id"]) for line in lines if "error" in line) == ["2", "None"]
+
+
+async def test_other_answers_pass_while_a_batch_is_incomplete() -> None:
+    frames = Frames()
+
+    async def lines() -> AsyncIterator[str]:
+        yield '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]'
+
+    assert [json.loads(line)["id"] async for line in frames.split(lines())] == [1, 2]
+    assert frames.join("two\n", "2") == ("", [])
+    assert frames.join("other\n", "3") == ("other\n", ["other\n"])
+    assert frames.join("note\n", None) == ("note\n", ["note\n"])
+    assert frames.join("one\n", "1") == ("[two,one]\n", ["two", "one"])
+    assert frames.join("one\n", "1") == ("one\n", ["one\n"])
