@@ -30,7 +30,7 @@ try it:  curl http://127.0.0.1:8000/ready
 
 
 def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser of a command line. A command's options are looked up where ``argv`` names it: hosts start often."""
+    """The parser of a command line. Only commands that ``argv`` names get their options: hosts start often."""
     parser = argparse.ArgumentParser(
         prog="evolink-mcp",
         description="MCP server for making images and videos through the EvoLink gateway.",
@@ -59,7 +59,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         "http",
         help="serve MCP over HTTP, for agents elsewhere",
         description="Serves Streamable HTTP at /mcp and HTTP+SSE at /sse, with /health, /ready and /metrics. "
-        "TLS is the job of a proxy in front. docs/remote.md tells more.",
+        "A proxy in front does TLS. See docs/remote.md.",
         epilog=HTTP_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,9 +74,9 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
     sandbox.add_argument("--port", type=_port, default=8787, help="port on 127.0.0.1 (default 8787; 0: any free one)")
 
-    models = commands.add_parser("models", help="list the models, or tell everything one takes")
+    models = commands.add_parser("models", help="list the models, or show everything that one takes")
     models.add_argument("model", nargs="?", help="a model id")
-    models.add_argument("--kind", choices=("image", "video"), help="only these")
+    models.add_argument("--kind", choices=("image", "video"), help="only models of this kind")
 
     install = commands.add_parser("install", help="print, or write, what a client needs to start this server")
     if "install" in argv:
@@ -85,12 +85,12 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what is configured, what is reachable, what is wrong, what to do")
     doctor.add_argument("--json", action="store_true", help="for programs")
     if "doctor" in argv:
-        doctor.add_argument("--client", choices=_clients(), help="look through the settings of this client's entry")
+        doctor.add_argument("--client", choices=_clients(), help="check with the settings of this client's entry")
     return parser
 
 
 def _add_toolset_flags(command: argparse.ArgumentParser, *, again: bool = False) -> None:
-    """Adds the flags; ``again``: they may stand before the command as well, and its defaults must not undo that."""
+    """Adds the flags. With ``again``, the command's defaults do not undo flags that came before it."""
     command.add_argument(
         "--toolsets",
         type=_toolsets,
@@ -170,7 +170,7 @@ def _add_install(install: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME[=VALUE]",
-        help="a variable for the server; without a value the one of this shell. A key is written only if given here",
+        help="a variable for the server, by default with this shell's value. A key is written only if you name it here",
     )
     install.add_argument("--sandbox", action="store_true", help="let the client use the sandbox: no key, no costs")
     install.add_argument("--remote", default="", metavar="URL", help="a server that runs elsewhere, by its address")

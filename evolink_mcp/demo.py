@@ -1,12 +1,14 @@
-"""The whole job, shown: sandbox, real stdio server, real client, real files."""
+"""Shows the whole job with the sandbox, the real stdio server, a real client and real files."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
+import signal
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,7 +33,7 @@ class StepFailed(Exception):
 
 
 def run_demo(out: Path, picture: Path | None = None) -> int:
-    """Runs the job and leaves its files in ``out``. Returns the exit code.
+    """Runs the job and leaves its files in ``out``; returns the exit code.
 
     ``picture``: where to draw what the terminal showed, as an SVG.
     """
@@ -41,6 +43,8 @@ def run_demo(out: Path, picture: Path | None = None) -> int:
     except StepFailed as failed:
         console.print(f"[red]The demo stopped:[/red] {escape(str(failed))}")
         return 1
+    except asyncio.CancelledError:
+        return 143
     except TimeoutError:
         console.print(f"[red]The demo stopped:[/red] it took longer than {MAX_SECONDS:.0f} s.")
         return 1
@@ -58,6 +62,7 @@ async def _demo(console: Console, out: Path) -> None:
         StepFailed: A step did not work.
         TimeoutError: All of it took too long.
     """
+    _end_in_order()
     out.mkdir(parents=True, exist_ok=True)
     console.print("[bold]EvoLink MCP demo[/bold]: an agent's whole job, on this machine. No key, no costs.\n")
     saved: list[Path] = []
@@ -85,6 +90,15 @@ async def _demo(console: Console, out: Path) -> None:
     if failed:
         raise failed
     _summary(console, saved)
+
+
+def _end_in_order() -> None:
+    """Makes a signal to end, or a closed terminal, take down the server and the sandbox as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    with suppress(NotImplementedError, AttributeError):  # Windows
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(each, task.cancel)
 
 
 async def _job(console: Console, client: Client, out: Path) -> list[Path]:

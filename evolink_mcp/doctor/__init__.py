@@ -1,7 +1,6 @@
-"""What is configured, what is reachable, what is wrong, what to do.
+"""Checks what is configured, what is reachable and what is wrong, and says what to do about it.
 
-Here live the checks and their report. They write nothing but a file that is
-gone again, ask the gateway only what is free, and end within ten seconds.
+The checks leave no file behind, ask the gateway only what is free, and end within ten seconds.
 """
 
 from __future__ import annotations

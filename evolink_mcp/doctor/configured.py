@@ -1,4 +1,4 @@
-"""Which clients of this machine have our entry, what it says, and where was looked."""
+"""Checks of the clients on this machine: which have our entry, what it holds, and which places were looked at."""
 
 from __future__ import annotations
 

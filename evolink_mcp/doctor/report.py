@@ -1,4 +1,4 @@
-"""What the checks found: a table for people, JSON for programs. Neither shows a key."""
+"""The report of all checks: a table for people, JSON for programs. Neither shows a key or a password."""
 
 from __future__ import annotations
 
@@ -66,4 +66,4 @@ class Report:
                 if check.level == level and check.next_step:
                     text = f"[{COLOURS[level]}]{level}[/] {escape(check.name)}: {escape(check.next_step)}"
                     console.print(text, highlight=False, soft_wrap=True)
-        console.print("All is well." if self.ok else "Something is wrong: see above.")
+        console.print("All is well." if self.ok else "Something is wrong; see above for what to do.")

@@ -1,4 +1,4 @@
-"""Setting clients up: what each one's configuration file is, what belongs into it, and how to put it there.
+"""Sets clients up: where each keeps its configuration, what our entry looks like there, and how to write it.
 
 Here live the clients as data, the entry each needs, and edits of other
 people's files that keep everything else as it is. Nothing here starts or asks

@@ -30,8 +30,8 @@ class Client:
             ``""`` where it cannot.
         key_needs: What the user does so that ``key_reference`` finds the key.
         remote_url: What an entry calls the address of a remote server; ``""`` where the file takes none.
-        remote_fixed: What a remote entry holds besides.
-        after: What to do once the file is written.
+        remote_fixed: What a remote entry holds besides the address.
+        after: What the user does once the file is written.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Client:
 
     @property
     def asks_for_key(self) -> bool:
-        """Whether the client itself asks for the key and keeps it outside the file."""
+        """Whether the client asks the user for the key and keeps it outside the file."""
         return self.key_reference.startswith("${input:")
 
 

@@ -1,4 +1,4 @@
-"""What belongs into a client's file: one server's entry, and the whole snippet as text."""
+"""Our entry in a client's file, and the snippet that holds it alone."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Remote:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file is to hold: the entry in its container.
+    """What a file is to hold: the entry, under the key ``container``.
 
-    ``additions`` are items of lists beside the servers: where a client asks for
-    the key, how it asks.
+    ``additions`` are items of other lists in the file: VS Code's ``inputs`` say how it asks for the key.
     """
 
     container: str
@@ -62,7 +61,7 @@ def remote(client: Client, server: Remote) -> Content:
     """The entry of a server that runs elsewhere."""
     entry: dict[str, Any] = {**client.remote_fixed, client.remote_url: server.url}
     if client.format == "toml":
-        # Codex takes a bearer token from its environment, so that none stands in the file.
+        # Codex takes a bearer token from its environment, so the file holds none.
         entry["bearer_token_env_var"] = API_KEY
     elif server.authorization:
         entry["headers"] = {"Authorization": server.authorization}

@@ -1,7 +1,7 @@
 """JSON with comments, edited in place: what an edit does not touch stays as it is, byte for byte.
 
-Values are set by path. Comments and trailing commas are understood whether or
-not the client that owns the file likes them.
+Values are set by path. Comments and trailing commas are understood even where the client does not read them. No library
+for JSON with comments keeps them when it writes, so this one is ours.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class NotJson(ValueError):
 
 @dataclass
 class Node:
-    """A value and where it stands: ``text[start:end]``. ``keys`` is parallel to ``children`` in an object."""
+    """A value and its place: ``text[start:end]``. In an object, ``keys`` are the names of ``children``."""
 
     start: int
     end: int
@@ -52,7 +52,7 @@ def parse(text: str) -> Node | None:
 
 
 def has_comments(text: str) -> bool:
-    """Whether there is more than JSON in it: comments, or a comma before a closing bracket."""
+    """Whether the text is more than JSON: it has comments, or a comma before a closing bracket."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
@@ -61,10 +61,10 @@ def has_comments(text: str) -> bool:
 
 
 def assign(text: str, path: Sequence[str], value: Any) -> str:
-    """The text with ``value`` at ``path``; objects on the way are made where they are missing.
+    """The text with ``value`` at ``path``; missing objects on the way are made.
 
     Raises:
-        NotJson: Something on the way is no object, or stands there twice.
+        NotJson: Something on the way is not an object, or a name occurs twice.
     """
     node = parse(text)
     if node is None:
@@ -73,7 +73,7 @@ def assign(text: str, path: Sequence[str], value: Any) -> str:
         if not node.is_object:
             raise NotJson(f"{'.'.join(path[:depth]) or 'the whole'} is not an object")
         if node.keys.count(name) > 1:
-            raise NotJson(f"{name} stands there twice")
+            raise NotJson(f"{name} occurs twice")
         if name not in node.keys:
             return _insert(text, node, _nested(path[depth + 1 :], value), name)
         node = node.children[node.keys.index(name)]
@@ -87,7 +87,7 @@ def append(text: str, name: str, value: Any) -> str:
     """The text with one more item in the list ``name``, which is made where it is missing.
 
     Raises:
-        NotJson: There is something else by this name.
+        NotJson: The value of this name is not a list.
     """
     node = parse(text)
     if node is None or name not in node.keys:

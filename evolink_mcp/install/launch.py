@@ -1,4 +1,4 @@
-"""The command that will start this very installation, whatever a client's PATH is."""
+"""The command that starts this installation, whatever the client's PATH is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHORT_LIVED = re.compile(r"[\\/](?:archive-v\d+|environments-v\d+|builds-v\d+|pi
 
 @dataclass(frozen=True)
 class Launch:
-    """A command and its arguments. ``note`` says what is worth knowing of it, if anything."""
+    """A command and its arguments. ``note`` is what the user should know about it, if anything."""
 
     command: str
     args: tuple[str, ...] = ()
@@ -37,9 +37,8 @@ PUBLISHED = Launch("uvx", (PACKAGE,))
 def running(executable: str = sys.executable, scripts: str | None = None) -> Launch:
     """How to start the installation that runs now.
 
-    The script beside the interpreter if there is one, else the interpreter
-    itself. An installation that ``uvx`` made for this one run is started by
-    ``uvx`` again, from where it came.
+    By the script beside the interpreter if there is one, else by the interpreter. An installation that ``uvx`` made for
+    this one run is started by ``uvx`` again, from the same source.
     """
     if SHORT_LIVED.search(executable):
         uvx = shutil.which("uvx")

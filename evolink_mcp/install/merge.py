@@ -1,4 +1,4 @@
-"""An entry merged into the text of a client's file. Everything else in it keeps its bytes and its meaning."""
+"""Merges our entry into the text of a client's file. Everything else in it keeps its bytes and its meaning."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class Merged:
 def merge(client: Client, text: str, content: Content) -> Merged:
     """``text`` with the entry in it. Merging the same twice changes nothing.
 
-    An entry that is there keeps what it has besides (other variables, a switch
-    that the client put there); the new values win over what was there.
+    An entry that is already there keeps its other values: variables of the user, switches of the client.
 
     Raises:
         Refused: The text cannot be read, or not be changed without a loss.
@@ -39,7 +38,7 @@ def merge(client: Client, text: str, content: Content) -> Merged:
         expected = _expected(before, content)
         new = text if before == expected else _edit(client, text, present is not None, content)
         if _read(client, new) != expected:
-            raise ValueError("this way of writing it cannot be edited without touching something else")
+            raise ValueError("it is written in a way that cannot be edited without touching something else")
     except RecursionError:
         raise _refused(client, "it is nested too deeply") from None
     except ValueError as error:  # both readers' own errors are ValueErrors
@@ -51,7 +50,7 @@ def merge(client: Client, text: str, content: Content) -> Merged:
 
 
 def read_entry(client: Client, text: str) -> dict[str, Any] | None:
-    """Our entry as it stands in a text, if there is one.
+    """Our entry in a text, if there is one.
 
     Raises:
         ValueError: The text cannot be read.
@@ -88,10 +87,10 @@ def _check_kind(present: Any, content: Content) -> None:
     if present is None:
         return
     if not isinstance(present, dict):
-        raise ValueError(f"{NAME} stands there and is not an object")
+        raise ValueError(f"the entry {NAME} is not an object")
     there = [name for name in REMOTE_KEYS if name in present]
     if ("command" in content.entry and there) or ("command" not in content.entry and "command" in present):
-        raise ValueError(f"an entry {NAME} of the other kind (local or remote) stands there; remove it first")
+        raise ValueError(f"it has an entry {NAME} of the other kind (local or remote); remove it first")
 
 
 def _expected(before: dict[str, Any], content: Content) -> dict[str, Any]:
@@ -105,7 +104,7 @@ def _expected(before: dict[str, Any], content: Content) -> dict[str, Any]:
 
 
 def _listed(items: list[Any], item: dict[str, Any]) -> bool:
-    """Whether an item with this id is there already, whatever it says."""
+    """Whether there is an item with this id, whatever else it holds."""
     return any(isinstance(each, dict) and cast("dict[str, Any]", each).get("id") == item["id"] for each in items)
 
 

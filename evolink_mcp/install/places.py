@@ -1,7 +1,7 @@
-"""Where a client's file is on this machine: the places where it may be, those that exist, and the one to write to.
+"""Where a client keeps its file on this machine: every possible place, those in use, and the one to write to.
 
-A place is written with ``/``. ``~`` is the home folder, ``{NAME}`` the folder that a variable names, and ``*`` any
-name. A system's own folders have the defaults of their specifications where the variable is not set.
+A place is written with ``/``. ``~`` is the home folder, ``{NAME}`` the folder that a variable names, and ``*`` stands
+for any characters.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DEFAULTS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides where files are. Every part can be another machine's."""
+    """The facts that decide where files are. The tests put in other machines' facts."""
 
     platform: str = sys.platform
     home: Path | None = field(default_factory=home_folder)
@@ -35,7 +35,7 @@ class Machine:
 
 
 def places(client: Client, machine: Machine | None = None) -> list[Path]:
-    """Every place where the user's file may be, the usual one first; a pattern that matches nothing has none."""
+    """Every place where the user's file may be, the usual one first. A pattern without a match adds none."""
     on = machine or Machine()
     patterns = client.patterns(on.platform)
     if client.moved_by and on.environ.get(client.moved_by):
@@ -45,14 +45,14 @@ def places(client: Client, machine: Machine | None = None) -> list[Path]:
 
 
 def project_file(client: Client, machine: Machine | None = None) -> Path | None:
-    """The file of the project in the working directory, where there is one."""
+    """The project's own file in the working directory, if it exists."""
     cwd = (machine or Machine()).cwd
     path = cwd / client.project_file if cwd is not None and client.project_file else None
     return path if path is not None and os.path.exists(path) else None
 
 
 def in_use(client: Client, machine: Machine | None = None) -> list[Path]:
-    """The places where the client was run, or set up for this project: the file, or the client's own folder, exists."""
+    """The places whose file or folder exists: the client ran there, or is set up for this project."""
     on = machine or Machine()
     own = [path for path in places(client, on) if os.path.lexists(path) or _is_own_folder(path.parent, on)]
     project = project_file(client, on)
@@ -60,10 +60,10 @@ def in_use(client: Client, machine: Machine | None = None) -> list[Path]:
 
 
 def choose(client: Client, having_entry: Sequence[Path], machine: Machine | None = None) -> Path:
-    """The file to write to: the only one in use, the only one in use that has our entry, or the usual one.
+    """The file to write to: the only one with our entry, else the only one in use, else the usual one.
 
     Raises:
-        Refused: There are several, or none can be told.
+        Refused: Several are in use, or none is known.
     """
     candidates = in_use(client, machine)
     if len(having_entry) == 1:
@@ -79,7 +79,7 @@ def choose(client: Client, having_entry: Sequence[Path], machine: Machine | None
         candidates = places(client, machine)[:1]
     if not candidates:
         raise Refused(
-            f"Where {client.title} keeps its configuration is not known: this user has no home folder.",
+            f"It is not known where {client.title} keeps its configuration: this user has no home folder.",
             code="no_home",
             next_step="Set HOME, or name the file with --file.",
         )
@@ -91,7 +91,7 @@ def _is_own_folder(folder: Path, machine: Machine) -> bool:
 
 
 def _expand(pattern: str, machine: Machine) -> list[Path]:
-    """The paths that a pattern stands for. Its folder must be there where it has a ``*``; its file need not."""
+    """The paths that a pattern stands for. With a ``*`` in it, the folder must exist; the file need not."""
     first, _, rest = pattern.partition("/")
     if first.startswith("{"):
         name = first.strip("{}")

@@ -1,4 +1,4 @@
-"""What `install` does for one client: the snippet to paste, or the file written, and what to say of it."""
+"""What ``install`` does for one client: prints the snippet to paste, or writes the file and says what changed."""
 
 from __future__ import annotations
 
@@ -125,9 +125,9 @@ def _dangers(request: Request, change: write.Change) -> Iterator[str]:
 
 def summary(request: Request, change: write.Change, notes: Sequence[str]) -> list[str]:
     """What to say of a file that was written."""
-    lines = [f"{change.path} {'has the entry evolink now' if change.changed else 'had it all already'}."]
+    lines = [f"{change.path} {'now has the entry evolink' if change.changed else 'already had this entry'}."]
     if change.backup:
-        lines.append(f"What was there before is kept as {change.backup}.")
+        lines.append(f"The previous version is kept as {change.backup}.")
     launch = request.launch or running()
     if launch.note and not request.remote:
         lines.append(launch.note)

@@ -1,4 +1,4 @@
-"""A client's file, read and replaced: never half-written, always with a copy of what was there."""
+"""Reads and replaces a client's file: never half-written, always with a copy of the previous version."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ MAX_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Change:
-    """What became of a file.
+    """What happened to a file.
 
-    ``backup`` is ``None`` where there was nothing to keep. ``open_to_others``: other users of this machine may read it.
+    ``backup`` is ``None`` where there was no previous version. ``open_to_others``: other users of this machine may read
+    the file.
     """
 
     path: Path
@@ -31,20 +32,19 @@ class Change:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, its line ends as they are, without a byte order mark; "" where there is no file.
+    """The text of a file with its own line ends and without a byte order mark; "" where there is no file.
 
     Raises:
-        Refused: It is there and cannot be read.
+        Refused: The file exists and cannot be read.
     """
     return _decoded(_bytes(path, path), path)
 
 
 def rewrite(path: Path, change: Callable[[str], str]) -> Change:
-    """Replaces a file's text in one step, through links, and keeps a copy beside it.
+    """Replaces the text of a file in one step, through links, and keeps a copy beside it.
 
     Raises:
-        Refused: It cannot be read or written, may not be written, or someone
-            else changed it meanwhile. The file is then as it was.
+        Refused: It cannot be read or written, or somebody else changed it in the meantime. The file is then as it was.
     """
     try:
         real = path.resolve()
@@ -66,7 +66,7 @@ def rewrite(path: Path, change: Callable[[str], str]) -> Change:
 
 
 def _bytes(path: Path, name: Path) -> bytes:
-    """What is in a file; nothing where there is none. A pipe or a device is not waited for."""
+    """The content of a file; nothing where there is none. Never waits for a pipe or a device."""
     try:
         if not os.path.lexists(path):
             return b""
@@ -89,13 +89,13 @@ def _decoded(raw: bytes, path: Path) -> str:
 
 
 def _check_writable(real: Path, path: Path) -> None:
-    """A file marked read-only stays as it is, even where replacing it would work."""
+    """A file marked read-only stays as it is, even where it could be replaced."""
     if real.exists() and not real.stat().st_mode & stat.S_IWUSR:
         raise _refused(path, "is read-only")
 
 
 def _backup(real: Path) -> Path:
-    """A copy beside the file, under a name that is not taken, with its permissions."""
+    """A copy beside the file, under a free name, with the same permissions."""
     number = 1
     while (copy := real.with_name(f"{real.name}.before-evolink-{number}")).exists():
         number += 1
@@ -115,7 +115,7 @@ def _keep_owner(path: Path, about: os.stat_result) -> None:
 
 
 def open_to_others(path: Path) -> bool:
-    """Whether a file's permissions let other users of this machine read it. Windows has others, which are not read."""
+    """Whether a file's permissions let other users of this machine read it. Windows' are not read."""
     return os.name != "nt" and bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 

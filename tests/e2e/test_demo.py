@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from tests.e2e.raw import environment
 from tests.open_files import check_folder
@@ -43,3 +47,24 @@ def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) 
     assert drawn.startswith("<svg")
     assert "generate_video" in drawn
     assert "font-face" not in drawn
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+@pytest.mark.parametrize("ending", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_it_in_order(ending: str, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "evolink_mcp", "demo", "--out", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment({"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}),
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        output = b""
+        while b"generate_image" not in output:
+            output += os.read(process.stdout.fileno(), 4096)
+        process.send_signal(signal.Signals[ending])
+        output += process.stdout.read()
+    assert process.returncode in (130, 143)
+    assert b"Traceback" not in output
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -73,7 +73,7 @@ def test_written_the_entry_stands_in_the_clients_own_file(
     assert KEY not in told
     assert "No key" not in told
     assert run(client, "--write") == 0
-    assert "had it all already" in capsys.readouterr().out
+    assert "already had this entry" in capsys.readouterr().out
 
 
 def test_a_key_of_this_shell_is_written_only_if_named(
@@ -127,7 +127,7 @@ def test_a_remote_server_is_an_address_and_a_header(client: str, capsys: pytest.
         assert entry_in(client, capsys.readouterr().out)["headers"] == {"Authorization": f"Bearer {KEY}"}
     assert run(client, "--remote", url, "--write") == 0
     assert run(client, "--remote", url, "--write") == 0
-    assert "had it all already" in capsys.readouterr().out
+    assert "already had this entry" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
