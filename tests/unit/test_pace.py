@@ -42,3 +42,30 @@ def test_an_end_is_expected_by_progress_and_estimate_whichever_is_sooner() -> No
     assert expected_age(replace(task, progress=5), 90) == 100
     assert expected_age(replace(task, progress=10, estimated_seconds=None), 1) == 10
     assert expected_age(wire.Task(id="t", status="pending"), 10) is None
+
+
+def test_an_interval_is_stretched_a_little_to_end_behind_the_expected_end_and_no_further() -> None:
+    assert IMAGE_PACE.next_poll(created=0, now=10, expected=15) == pytest.approx(15.5)
+    assert IMAGE_PACE.next_poll(created=0, now=10, expected=15.01) == pytest.approx(15)
+    assert IMAGE_PACE.next_poll(created=0, now=10, expected=11) == pytest.approx(13)
+    assert IMAGE_PACE.next_poll(created=0, now=10, expected=10) == pytest.approx(10 + 3 + 2 * 10 / 15)
+
+
+def test_an_interval_is_spread_within_its_bounds_and_at_full_length_from_its_age_on() -> None:
+    def most(_low: float, high: float) -> float:
+        return high
+
+    def least(low: float, _high: float) -> float:
+        return low
+
+    assert VIDEO_PACE.next_poll(created=0, now=30) == pytest.approx(42.5)
+    assert VIDEO_PACE.next_poll(created=0, now=30, spread=most) == pytest.approx(43.75)
+    assert VIDEO_PACE.next_poll(created=0, now=30, spread=least) == pytest.approx(41.25)
+    assert VIDEO_PACE.next_poll(created=0, now=60, spread=most) == 75
+    assert VIDEO_PACE.next_poll(created=0, now=60) == VIDEO_PACE.next_poll(created=-60, now=60) == 75
+    assert VIDEO_PACE.next_poll(created=0, now=59) < 74
+
+
+@pytest.mark.parametrize(("progress", "expected"), [(9, None), (10, 100), (99, 10 * 100 / 99), (100, None), (0, None)])
+def test_progress_tells_the_end_unless_it_is_too_little_or_all(progress: int, expected: float | None) -> None:
+    assert expected_age(wire.Task(id="t", status="processing", progress=progress), 10) == expected
