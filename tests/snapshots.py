@@ -18,52 +18,23 @@ from tests import documents
 
 FOLDER = Path(__file__).parent / "schemas"
 
-# The names that users' configurations and agents' habits rely on.
-PARAMETERS = {
-    "generate_image": [
-        "prompt",
-        "model",
-        "size",
-        "resolution",
-        "quality",
-        "n",
-        "image_urls",
-        "mask_url",
-        "options",
-        "wait_seconds",
-    ],
-    "generate_video": [
-        "prompt",
-        "model",
-        "duration",
-        "quality",
-        "aspect_ratio",
-        "image_urls",
-        "generate_audio",
-        "options",
-        "wait_seconds",
-    ],
-    "check_task": ["task_id", "wait_seconds", "preview"],
-    "upload_file": ["file_path", "base64_data", "file_url", "upload_path", "file_name"],
-    "list_files": ["page", "page_size"],
-    "delete_file": ["file_id"],
-    "list_models": ["kind", "capability", "query", "model"],
-}
 
-# Those of the other toolsets.
-MORE_PARAMETERS = {
-    "generate_text": [
-        "prompt",
-        "messages",
-        "system",
-        "model",
-        "max_tokens",
-        "temperature",
-        "stop_sequences",
-    ],
-    "list_tasks": ["kind", "status", "model", "since", "page", "page_size", "ids"],
-    "check_balance": [],
-}
+def read_snapshot(name: str) -> Any:
+    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+
+
+# The tools of each toolset as it is offered alone, and of all, in the order in which clients show them. Users'
+# configurations and agents' habits rely on these names.
+TOOLS: dict[str, list[str]] = read_snapshot("toolsets") if (FOLDER / "toolsets.json").exists() else {}
+
+
+def parameters(toolset: str) -> dict[str, list[str]]:
+    """The names of what each tool of a toolset takes."""
+    return {name: list(read_snapshot(name)["inputSchema"]["properties"]) for name in TOOLS.get(toolset, [])}
+
+
+PARAMETERS = parameters("media")
+MORE_PARAMETERS = {name: names for name, names in parameters("all").items() if name not in PARAMETERS}
 
 
 def schemas(toolsets: tuple[Toolset, ...] = ("media",)) -> list[dict[str, Any]]:
@@ -77,15 +48,16 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def read_snapshot(name: str) -> object:
-    return json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-
-
 def write() -> None:
-    FOLDER.mkdir(exist_ok=True)
-    for tool in schemas(TOOLSETS):
-        text = json.dumps(tool, indent=2, ensure_ascii=False)
-        (FOLDER / f"{tool['name']}.json").write_text(text + "\n", encoding="utf-8")
+    """Writes every snapshot anew; that of a tool which is gone goes, too."""
+    offers: dict[str, tuple[Toolset, ...]] = {toolset: (toolset,) for toolset in TOOLSETS}
+    tools = {tool["name"]: tool for tool in schemas(TOOLSETS)}
+    names = {name: [tool["name"] for tool in schemas(offer)] for name, offer in [*offers.items(), ("all", TOOLSETS)]}
+    for path in FOLDER.glob("*.json"):
+        path.unlink()
+    for name, content in [*tools.items(), ("toolsets", names)]:
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+        (FOLDER / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import evolink_mcp
 from evolink_mcp import cli
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import VARIABLES
-from tests.snapshots import PARAMETERS
+from tests.snapshots import TOOLS, read_snapshot
 
 ROOT = Path(evolink_mcp.__file__).parent
 REPOSITORY = ROOT.parent
@@ -175,10 +175,10 @@ def test_help_describes_every_variable(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_the_readme_lists_the_tools_in_their_order() -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", readme, re.MULTILINE)
-    tools = [(name, cost) for name, cost in rows if name in PARAMETERS]
-    assert [name for name, _ in tools] == list(PARAMETERS)
-    assert {name for name, cost in tools if "credits" in cost} == {"generate_image", "generate_video"}
+    rows = re.findall(r"^\| `([a-z_]+)` \|.* \| (.*) \|$", readme, re.MULTILINE)
+    assert [name for name, _ in rows] == TOOLS["all"]
+    paid = {name for name in TOOLS["all"] if "paid" in read_snapshot(name)["title"].lower()}
+    assert {name for name, cost in rows if "credits" in cost} == paid
 
 
 def test_links_between_documents_lead_somewhere() -> None:
