@@ -34,6 +34,8 @@ class Shop:
     paid: list[str] = field(default_factory=list[str])
     heard: list[str] = field(default_factory=list[str])
     noted: list[str] = field(default_factory=list[str])
+    in_flight: int = 0
+    most_in_flight: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class ShopOrder:
     async def send(self, seconds: float, sending: Sending) -> Created:
         await turns(STEPS)  # a connection
         sending.depart()
+        self.shop.in_flight += 1
+        self.shop.most_in_flight = max(self.shop.most_in_flight, self.shop.in_flight)
+        try:
+            return await self._answer()
+        finally:
+            self.shop.in_flight -= 1
+
+    async def _answer(self) -> Created:
         answer = self.shop.answers.pop(0) if self.shop.answers else "created"
         await turns(STEPS)
         if answer == "free":

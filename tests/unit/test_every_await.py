@@ -7,19 +7,20 @@ repeats the request after every delay; on one process, and on two that share the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from evolink_mcp.jobs import crossing, purchases
-from evolink_mcp.jobs.delivery import TURNS
+from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
-from tests.unit.shop import Process, Shop, await_points, turns
+from tests.unit.shop import Process, Shop, ShopOrder, await_points, turns
 
 AWAIT_POINTS = 11  # of a call and of its purchase, at which the client leaves
 DELAYS = (0, 1, 2, 3, 5, 8, 13, 21)
-ANSWERS = ([], ["unknown"], ["free"])
+ANSWERS: tuple[list[str], ...] = ([], ["unknown"], ["free"])
 
 
 async def length(answers: list[str]) -> tuple[int, set[str]]:
@@ -101,6 +102,7 @@ async def test_identical_calls_of_callers_who_stay_are_purchases_of_their_own() 
     await asyncio.gather(*(each.over() for each in calls))
     await process.end()
     assert len(shop.paid) == 4
+    assert shop.most_in_flight == 1
     assert sorted(shop.heard) == sorted(shop.paid)
 
 
@@ -112,15 +114,29 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purchases, "BEAT_SECONDS", 0.005)
 
 
+PHASES: dict[str, Callable[[Shop], object]] = {
+    "before it is sent": lambda _: True,
+    "in flight": lambda shop: shop.in_flight,
+    "paid for": lambda shop: shop.paid,
+    "noted": lambda shop: shop.noted or shop.heard,
+}
+
+
 @pytest.mark.usefixtures("in_haste")
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("answers", ANSWERS, ids=["created", "unknown", "free"])
-async def test_a_client_that_repeats_with_another_process_pays_once(answers: list[str], tmp_path: Path) -> None:
+async def test_a_client_that_repeats_with_another_process_pays_once(
+    answers: list[str], phase: str, tmp_path: Path
+) -> None:
+    """Here threads take part, so the turns are counted from where the purchase has got to."""
     databases = [Database(tmp_path / "history.db") for _ in range(2)]
-    for leave_at in range(40):
-        for delay in (0, 2, 8):
+    for leave_at in range(14):
+        for delay in (0, 3):
             processes = [Process(FileLedger(each, "https://a.test")) for each in databases]
             shop = Shop(list(answers))
             first = processes[0].call(shop)
+            while not first.task.done() and not PHASES[phase](shop):
+                await asyncio.sleep(0)
             await turns(leave_at)
             await first.leave(0, 1)
             await turns(delay)
@@ -129,6 +145,32 @@ async def test_a_client_that_repeats_with_another_process_pays_once(answers: lis
             for process in processes:
                 await process.end()
             wrong = verdict(shop, intents=1 + first.heard)
-            assert not wrong, f"left at turn {leave_at}, repeated {delay} turns later: {wrong}"
+            assert not wrong, f"left {leave_at} turns after it was {phase}, repeated {delay} turns later: {wrong}"
     for database in databases:
         await database.aclose()
+
+
+async def test_an_answer_that_was_written_while_the_tool_still_ran_was_another() -> None:
+    """A transport that fails answers by itself; the client has heard nothing of the task."""
+    process, shop = Process(), Shop()
+    first = process.call(shop)
+    while not shop.paid:
+        await asyncio.sleep(0)
+    first.listener.deliver()
+    first.task.cancel()
+    await first.over()
+    again = process.call(shop)
+    await again.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_a_tool_that_fails_after_the_purchase_leaves_the_task_to_the_repeat() -> None:
+    process, shop = Process(), Shop()
+    with pytest.raises(ZeroDivisionError), listening(Listener()) as _:
+        async with process.purchases.buy(ShopOrder(shop)):
+            raise ZeroDivisionError
+    again = process.call(shop)
+    await again.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
