@@ -91,6 +91,24 @@ async def test_a_new_call_is_refused_while_the_server_ends(sandbox: Sandbox) -> 
     assert len(sandbox.requests("/v1/images/generations")) == 1
 
 
+async def test_a_wait_under_way_ends_with_what_is_known(sandbox: Sandbox) -> None:
+    sandbox.configure(image_seconds=600)
+    async with raw_host(env=on(sandbox)) as host:
+        await host.initialize()
+        submitted = await host.call("generate_image", prompt="a kite")
+        task_id = submitted["structuredContent"]["task_id"]
+        await host.send(CALL % ("check_task", f'"task_id": "{task_id}", "wait_seconds": 45'))
+        while not sandbox.requests(task_id):
+            await anyio.sleep(0.02)
+        started = time.monotonic()
+        host.process.send_signal(signal.SIGINT)
+        answer = await answer_of(host)
+        await host.process.wait()
+        assert time.monotonic() - started < 10
+    assert task_id in answer
+    assert "pending" in answer or "processing" in answer
+
+
 async def test_a_call_that_costs_nothing_holds_nothing_up(sandbox: Sandbox) -> None:
     sandbox.fault("files_list", "hang")
     async with raw_host(env=on(sandbox)) as host:
@@ -149,6 +167,23 @@ def test_started_by_hand_it_says_what_it_is_and_one_ctrl_c_ends_it(command: list
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("command", ["http", "sandbox"])
+def test_a_signal_ends_the_other_servers_too(command: str, ending: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "evolink_mcp", command, "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert b"Ctrl-C ends it" in process.stdout.readline()
+        process.send_signal(ending)
+        assert b"Traceback" not in process.stderr.read()
+    assert process.returncode == 0
 
 
 def test_without_stdin_it_says_what_is_missing() -> None:
