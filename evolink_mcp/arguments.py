@@ -96,7 +96,8 @@ def _add_toolset_flags(command: argparse.ArgumentParser, *, again: bool = False)
         type=_toolsets,
         metavar="LIST",
         default=argparse.SUPPRESS if again else None,
-        help="tools to offer: media, text, account or all; several with commas (default: EVOLINK_TOOLSETS, or media)",
+        help="tools to offer: media, audio, text, account or all; several with commas "
+        "(default: EVOLINK_TOOLSETS, or media)",
     )
     command.add_argument(
         "--read-only",

@@ -1,4 +1,4 @@
-"""Image and video tasks: create one, read one (S0, S1, S2)."""
+"""Image, video and audio tasks: create one, read one (S0, S1, S2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evolink_mcp.gateway.transport import Caller, error_from
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
 
-Media = Literal["image", "video"]
+Media = Literal["image", "video", "audio"]
 READ_SECONDS = 10.0
 
 

@@ -28,6 +28,8 @@ EXTENSIONS: dict[str, str] = {
     "audio/wav": "wav",
     "audio/mp4": "m4a",
     "audio/webm": "weba",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
 }
 IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # S1
 
@@ -53,6 +55,8 @@ def sniff(head: bytes) -> str | None:
         return "image/gif"
     if head[:4] == b"RIFF":
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(head[8:12])
+    if head.startswith((b"fLaC", b"OggS")):
+        return "audio/flac" if head.startswith(b"f") else "audio/ogg"
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")
     if head.startswith(b"\x1a\x45\xdf\xa3"):

@@ -9,7 +9,7 @@ from evolink_mcp.registry.rules import NOTES
 from evolink_mcp.registry.spec import (
     EMPTY,
     ENDPOINTS,
-    AnyEndpoint,
+    Endpoint,
     Hold,
     Model,
     Parameter,
@@ -21,7 +21,7 @@ from evolink_mcp.registry.spec import (
     Tolerance,
 )
 
-_TABLE_SOURCES: Mapping[AnyEndpoint, str] = {"image": "S1-table", "video": "S2-table", "audio": "docs"}
+_TABLE_SOURCES: Mapping[Endpoint, str] = {"image": "S1-table", "video": "S2-table", "audio": "docs"}
 """What ``tolerate`` means where it names no source: the reference's table for all models of an endpoint."""
 
 
@@ -96,7 +96,7 @@ class Builder:
             **{field: raw[field] for field in plain if field in raw} | {f: raw.get(f, v) for f, v in shared.items()},
         )
 
-    def parameter(self, name: str, raw: Raw, source: str, endpoint: AnyEndpoint, key: str) -> Parameter:
+    def parameter(self, name: str, raw: Raw, source: str, endpoint: Endpoint, key: str) -> Parameter:
         """One parameter; ``source`` is its model's.
 
         Raises:

@@ -11,7 +11,7 @@ from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
-from evolink_mcp.registry.spec import AnyEndpoint, Checked, FileFacts, Model, Problem, Spelling
+from evolink_mcp.registry.spec import Checked, Endpoint, FileFacts, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, quote
 from evolink_mcp.registry.values import check_all, switch
 
@@ -24,7 +24,7 @@ _MAKES = {"image": "images", "video": "videos", "audio": "sound"}
 
 def check(
     registry: "Registry",
-    endpoint: AnyEndpoint,
+    endpoint: Endpoint,
     name: str,
     params: Mapping[str, object],
     files: Mapping[str, FileFacts],
@@ -74,7 +74,7 @@ def _bounded(params: Mapping[str, object], known: set[str]) -> tuple[dict[str, o
     return call, sum(1 for value in params.values() if value is not None) - len(call) if len(call) < len(params) else 0
 
 
-def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, call: dict[str, object]) -> Checked:
+def _unlisted(registry: "Registry", endpoint: Endpoint, name: str, call: dict[str, object]) -> Checked:
     if not registry.allow_unlisted:
         near = registry.nearest(name, kind=endpoint)
         message = f"model: there is no model {quote(name)}; nearest: {', '.join(near)}."
@@ -85,7 +85,7 @@ def _unlisted(registry: "Registry", endpoint: AnyEndpoint, name: str, call: dict
     return Checked(None, sent, tuple(report.problems), tuple(report.notes))
 
 
-def _not_callable(model: Model, endpoint: AnyEndpoint, name: str) -> Problem | None:
+def _not_callable(model: Model, endpoint: Endpoint, name: str) -> Problem | None:
     if model.status == "placeholder":
         live = ", ".join(model.replacements)
         return Problem("model", f"model: {name} cannot be called itself; use one of: {live}.", quote(name), live)

@@ -1,13 +1,14 @@
 """The registry: models by name, and a call checked against one of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import cast
 
 from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.reading import Tables
-from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, AnyEndpoint, Checked, FileFacts, Model, Parameter
+from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, Checked, Endpoint, FileFacts, Model, Parameter
 
 SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
 """The documents this project was written from, as sources of models."""
@@ -57,7 +58,7 @@ class Registry:
                 takers.setdefault((model.endpoint, name), []).append(model.id)
         return takers
 
-    def takers(self, endpoint: AnyEndpoint, parameter: str) -> Sequence[str]:
+    def takers(self, endpoint: Endpoint, parameter: str) -> Sequence[str]:
         """The models of an endpoint that take a parameter, at the top or inside another."""
         return self._takers.get((endpoint, parameter), ())
 
@@ -105,18 +106,21 @@ class Registry:
         best match comes first. Capabilities may be given in short (`t2v`)."""
         return search.search(self.models.values(), self._short_forms, kind, capability, query)
 
-    def alternatives(self, name: str, count: int = 3) -> list[str]:
-        """Other models that can do the same, active ones first; empty for a name that is not listed."""
+    def alternatives(self, name: str, count: int = 3, params: Mapping[str, object] | None = None) -> list[str]:
+        """Other models that can do the same, what replaces it first; with ``params`` those that take this very call.
+        Empty for a name that is not listed."""
         model = self.get(name)
         if model is None:
             return []
-        if model.status == "placeholder":
-            return list(model.replacements[:count])
-        return search.alternatives(self.models.values(), model, count)
+        placeholder = model.status == "placeholder"
+        names: Iterable[str] = model.replacements if placeholder else search.alternatives(self.models.values(), model)
+        if params is not None:
+            names = (other for other in names if not self.check(model.endpoint, other, params).problems)
+        return list(islice(names, count))
 
     def check(
         self,
-        endpoint: AnyEndpoint,
+        endpoint: Endpoint,
         name: str,
         params: Mapping[str, object],
         files: Mapping[str, FileFacts] = EMPTY,

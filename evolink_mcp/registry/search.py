@@ -100,11 +100,11 @@ def _score(word: str, model: Model, short_forms: Mapping[str, list[str]]) -> int
     return score
 
 
-def alternatives(models: Iterable[Model], model: Model, count: int) -> list[str]:
-    """Other models of the same endpoint: its replacements, then active ones before the rest, most capabilities in
+def alternatives(models: Iterable[Model], model: Model) -> list[str]:
+    """Other models of the same endpoint: what replaces it, then active ones before the rest, most capabilities in
     common first, fewest it does not have next."""
     own = set(model.capabilities)
-    ranked: list[tuple[bool, int, int, int, str]] = []
+    ranked: list[tuple[bool, int, int, int, bool, str]] = []
     for other in models:
         theirs = set(other.capabilities)
         if (
@@ -114,7 +114,8 @@ def alternatives(models: Iterable[Model], model: Model, count: int) -> list[str]
             or not (own & theirs) - _QUALIFIERS
         ):
             continue
-        replaces = other.id in model.replacements
-        ranked.append((not replaces, _STATUS_RANK[other.status], -len(own & theirs), len(theirs - own), other.id))
-    ranked.sort(key=lambda row: row[:4])
-    return [row[-1] for row in ranked[:count]]
+        replaces = other.id in (*model.replacements, model.superseded_by)
+        rank = _STATUS_RANK[other.status]
+        ranked.append((not replaces, rank, -len(own & theirs), len(theirs - own), not other.head, other.id))
+    ranked.sort(key=lambda row: row[:5])
+    return [row[-1] for row in ranked]

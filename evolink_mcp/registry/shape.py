@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 from evolink_mcp.registry.reading import DataError
 from evolink_mcp.registry.rules import NEEDS
 from evolink_mcp.registry.spec import (
-    AnyEndpoint,
+    Endpoint,
     Form,
     Hold,
     Kind,
@@ -213,7 +213,7 @@ class Model(TypedDict, total=False):
     like: str
     replace: bool
     kind: Kind
-    endpoint: AnyEndpoint
+    endpoint: Endpoint
     provider: Text
     description: Text
     capabilities: list[Text]

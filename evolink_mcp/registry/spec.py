@@ -10,11 +10,8 @@ from typing import Any, Literal
 
 Hold = Literal["refuse", "warn"]
 Kind = Literal["image", "video", "audio", "asset"]
-Endpoint = Literal["image", "video"]
-"""The endpoints the tools call."""
-AnyEndpoint = Endpoint | Literal["audio"]
-"""Those a model may have: data can describe models of sound before a tool calls them."""
-ENDPOINTS: tuple[AnyEndpoint, ...] = ("image", "video", "audio")
+Endpoint = Literal["image", "video", "audio"]
+ENDPOINTS: tuple[Endpoint, ...] = ("image", "video", "audio")
 Status = Literal["active", "legacy", "placeholder", "name-only"]
 ValueType = Literal[
     "string",
@@ -202,7 +199,6 @@ class Model:
     id: str
     kind: Kind
     endpoint: Endpoint
-    """Of built-in models; a model of the user's own file may also have ``audio``, which no tool calls yet."""
     provider: str
     description: str
     capabilities: tuple[str, ...]

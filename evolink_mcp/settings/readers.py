@@ -21,7 +21,7 @@ from evolink_mcp.settings.placeholders import BRACES, Unfilled, stand_in, unfill
 from evolink_mcp.settings.places import WINDOWS_PATH, read_path
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-Toolset = Literal["media", "text", "account"]
+Toolset = Literal["media", "audio", "text", "account"]
 TOOLSETS: tuple[Toolset, ...] = get_args(Toolset)
 ALL = "all"
 TOOLSET_SYNONYMS: Mapping[str, str] = {

@@ -151,7 +151,7 @@ VARIABLES = (
         "EVOLINK_TOOLSETS",
         "toolsets",
         readers.read_toolsets,
-        "tools to offer: `media`, `text`, `account`, several with commas, or `all` "
+        "tools to offer: `media`, `audio`, `text`, `account`, several with commas, or `all` "
         "([docs/account.md](docs/account.md))",
         default="media",
     ),

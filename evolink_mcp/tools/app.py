@@ -121,7 +121,7 @@ class App:
         secrets = (self.settings.api_key, *self.credential_of(request).secrets)
         return tuple(dict.fromkeys(secret for secret in secrets if secret))
 
-    def default_model(self, kind: Literal["image", "video", "text"]) -> str:
+    def default_model(self, kind: Literal["image", "video", "audio", "text"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""
         chosen = {"image": self.settings.image_model, "video": self.settings.video_model}.get(kind)
         return chosen or self.registry.defaults[kind]

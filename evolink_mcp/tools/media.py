@@ -118,7 +118,7 @@ async def generate_image(
         "image_urls": image_urls,
         "mask_url": mask_url,
     }
-    return await _generate(call, "image", model, arguments, options, wait_seconds)
+    return await generate(call, "image", model, arguments, options, wait_seconds)
 
 
 @tool(
@@ -155,11 +155,12 @@ async def generate_video(
         "image_urls": image_urls,
         "generate_audio": generate_audio,
     }
-    return await _generate(call, "video", model, arguments, options, wait_seconds)
+    return await generate(call, "video", model, arguments, options, wait_seconds)
 
 
 @tool(
     "media",
+    "audio",
     "account",
     title="Check task",
     description="""\
@@ -184,7 +185,7 @@ async def check_task(
             return await finish(call, task, seconds=seconds, notes=notes, preview=preview)
 
 
-async def _generate(
+async def generate(
     call: Call,
     kind: gateway_media.Media,
     model: str | None,
@@ -192,6 +193,7 @@ async def _generate(
     options: dict[str, Any] | None,
     wait_seconds: int,
 ) -> TaskView:
+    """Checks a call, uploads what is local, sends it once, and follows the task for up to ``wait_seconds``."""
     caller = call.caller
     params = _merge({"model": model, **arguments}, options or {})
     model = _model_id(params.pop("model", call.app.default_model(kind)))
@@ -224,8 +226,9 @@ async def _generate(
                     wait_seconds = 0 if bought.is_earlier else wait_seconds
                     return await _follow(call, caller, bought.product, tuple(notes), wait_seconds)
             except EvolinkError as error:
-                if error.status and model in error.what and (others := registry.alternatives(model)):
-                    error = error.with_next(f"Models that can do the same: {', '.join(others)}.")
+                named = error.status and model in error.what
+                if named and (others := registry.alternatives(model, params=checked.params)):
+                    error = error.with_next(f"Models that take this call: {', '.join(others)}.")
                 raise local.with_uploads(error) from error.__cause__
 
 

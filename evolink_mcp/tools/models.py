@@ -20,6 +20,7 @@ MAX_MATCHES_BYTES = 4_400  # about 1,100 tokens
 
 @tool(
     "media",
+    "audio",
     title="List models",
     description="Lists models, or shows everything one model takes (model=…). Free, works offline. Next: generate_*.",
     read_only=True,
@@ -125,7 +126,8 @@ def _one(app: App, name: str) -> ModelsView:
             next_step=f"The nearest names are {near}. list_models lists all.",
         )
     facts = describe(entry)
-    tool = "generate_video" if entry.endpoint == "video" else "generate_image"
+    tool = f"generate_{entry.endpoint}"
+    offered = entry.endpoint != "audio" or "audio" in app.settings.toolsets
     callable_now = entry.status != "placeholder"
     view = ModelsView(
         models=[_line(app, entry.id)],
@@ -135,6 +137,8 @@ def _one(app: App, name: str) -> ModelsView:
         example=cast("dict[str, Any] | None", facts.get("example")),
         notes=list(entry.notes) or None,
         next_step=f"Call {tool} with model={entry.id}; parameters that {tool} does not name go into options."
+        if callable_now and offered
+        else f"This server does not offer {tool}; its operator can, with EVOLINK_TOOLSETS=media,audio."
         if callable_now
         else f"This model cannot be called. Use one of {', '.join(entry.replacements)}.",
     )

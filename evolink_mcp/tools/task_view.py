@@ -49,6 +49,9 @@ async def finish(
     view = task_view(task, now=call.app.clock.now(), outcomes=outcomes, notes=notes, local=call.app.local_files)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
+    if task.status == "completed" and (entry := call.app.registry.models.get(task.model)) and entry.follow_ups:
+        names = ", ".join(entry.follow_ups)
+        view.next_step += f" To go on from it: {names}; list_models(model=…) shows which parameter takes it."
     if preview and task.status == "completed" and task.results:
         call.progress.describe("making previews")
         await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())

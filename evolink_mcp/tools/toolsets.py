@@ -16,6 +16,7 @@ READ_ONLY = "This server is read-only: tools that spend or change something are 
 # Where the tools of a toolset are declared, in the order clients show them; the first holds its instructions.
 MODULES: dict[Toolset, tuple[str, ...]] = {
     "media": ("media", "files", "models"),
+    "audio": ("audio", "media", "models"),
     "text": ("text",),
     "account": ("account", "media"),
 }

@@ -49,7 +49,7 @@ def test_every_tool_states_a_title_and_all_four_hints(listed: list[dict[str, Any
         assert tool["title"]
         assert all(isinstance(tool["annotations"][hint], bool) for hint in hints)
     by_name = {tool["name"]: tool for tool in listed}
-    for paid in ("generate_image", "generate_video", "generate_text"):
+    for paid in ("generate_image", "generate_video", "generate_audio", "generate_text"):
         tool = by_name[paid]
         assert [tool["annotations"][hint] for hint in hints] == [False, False, False, True]
         assert "paid" in tool["title"]

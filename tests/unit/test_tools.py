@@ -171,7 +171,7 @@ async def test_a_model_that_is_offline_leads_to_others_that_can_do_the_same(clie
     error = {"code": "model_not_found", "message": "The model gpt-4o-image does not exist"}
     sandbox.fault("images", "status", status=404, body={"error": error})
     text = await refused(client, "generate_image", prompt="x", model="gpt-4o-image")
-    assert f"Models that can do the same: {', '.join(others)}." in text
+    assert f"Models that take this call: {', '.join(others)}." in text
 
 
 async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client) -> None:

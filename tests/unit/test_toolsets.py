@@ -33,6 +33,8 @@ def offered(*toolsets: Toolset, read_only: bool = False) -> list[str]:
 
 def test_each_toolset_has_its_tools() -> None:
     assert offered("media") == list(PARAMETERS)
+    assert offered("audio") == TOOLS["audio"] == ["generate_audio", "check_task", "list_models"]
+    assert offered("media", "audio") == [*PARAMETERS, "generate_audio"]
     assert offered("text") == TOOLS["text"]
     assert offered("account") == ACCOUNT
     assert "check_task" in ACCOUNT  # what list_tasks finds can be checked
@@ -62,7 +64,7 @@ def test_toolsets_are_read_from_the_environment(value: str, expected: tuple[str,
 
 @pytest.mark.parametrize("value", ["media,txt", ",", "everything"])
 def test_a_toolset_that_does_not_exist_is_a_problem(value: str) -> None:
-    with pytest.raises(SettingsError, match="EVOLINK_TOOLSETS must name some of media, text, account, all"):
+    with pytest.raises(SettingsError, match="EVOLINK_TOOLSETS must name some of media, audio, text, account, all"):
         read_settings({"EVOLINK_TOOLSETS": value}, strict=True)
 
 
@@ -98,7 +100,7 @@ def test_flags_decide_over_the_environment(
 def test_a_flag_that_names_no_toolset_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(("stdio", "--toolsets", "txt"))
-    assert "media, text, account, all" in capsys.readouterr().err
+    assert "media, audio, text, account, all" in capsys.readouterr().err
 
 
 @contextmanager

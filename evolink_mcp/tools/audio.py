@@ -1,0 +1,48 @@
+"""generate_audio: music, speech and sounds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
+from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.declare import tool
+from evolink_mcp.tools.media import Model, Wait, generate
+from evolink_mcp.tools.views import TaskView
+
+INSTRUCTIONS = {
+    "generate_audio": f"""\
+generate_audio makes music, speech and sounds, and spends credits: submit once, then call \
+check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}), which is free. Its default model makes songs; for speech see \
+list_models(capability="speech"). A voice or persona is an id that later calls take.\
+""",
+}
+
+
+@tool(
+    "audio",
+    title="Generate audio (paid)",
+    description="""\
+Makes music, speech or sounds. PAID: every call spends credits and makes a new task. Never call again after a time-out \
+or to check on a task.
+
+Returns a task_id, and the sound if it is done within wait_seconds. Next: check_task.\
+""",
+    read_only=False,
+    idempotent=False,
+    paid=True,
+    brief_output=True,
+)
+async def generate_audio(
+    call: Call,
+    prompt: Annotated[str | None, Field(description="What to play or to say; with custom_mode the lyrics.")] = None,
+    model: Model = None,
+    options: Annotated[
+        dict[str, Any] | None,
+        Field(description="What only some models take: custom_mode, style, title, duration, voice, format, …"),
+    ] = None,
+    wait_seconds: Wait = 0,
+) -> TaskView:
+    return await generate(call, "audio", model, {"prompt": prompt}, options, wait_seconds)
