@@ -190,7 +190,9 @@ def test_links_between_documents_lead_somewhere() -> None:
 def test_documents_name_files_and_tests_that_exist() -> None:
     """The changelog may name what is gone."""
     documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md"), *(REPOSITORY / ".github").rglob("*.md")]
-    tests = {path.name for path in (REPOSITORY / "tests").rglob("*.py")}
+    tests = {path.name: "" for path in (REPOSITORY / "tests").rglob("*.py")}
+    for path in (REPOSITORY / "tests").rglob("test_*.py"):
+        tests[path.name] += path.read_text(encoding="utf-8")
     rooms = "|".join(sorted({room_of(path) for path in ROOT.rglob("*.py")} - {"__init__", "__main__"}))
     for document in documents:
         if document.name == "CHANGELOG.md":
@@ -200,5 +202,6 @@ def test_documents_name_files_and_tests_that_exist() -> None:
             assert (ROOT / name).exists(), f"{document.name}: {name}"
         for name in re.findall(r"`((?:evolink_mcp|tests|manifests|benchmarks|docs)/[\w./-]+)`", text):
             assert (REPOSITORY / name).exists(), f"{document.name}: {name}"
-        for name in re.findall(r"`(test_\w+\.py)", text):
+        for name, test in re.findall(r"`(?:tests/[\w/]+/)?(test_\w+\.py)(?:::(\w+))?`", text):
             assert name in tests, f"{document.name}: {name}"
+            assert f"def {test}" in tests[name], f"{document.name}: {name}::{test}"
