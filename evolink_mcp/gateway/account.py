@@ -15,6 +15,7 @@ from evolink_mcp.gateway.transport import Caller, Reply, error_from
 from evolink_mcp.gateway.values import as_list, as_number, as_object, as_whole
 
 MAX_BATCH = 50
+MAX_LISTED = 500  # tasks of one answer that are read; we ask for fewer
 NOT_OFFERED = frozenset({404, 405, 501})
 
 
@@ -115,7 +116,7 @@ def _listed(reply: Reply, doing: str) -> list[Any]:
     answer = as_object(reply.body)
     if not reply.ok or not isinstance(answer.get("data", ""), list | None):
         raise error_from(reply, doing=doing)
-    return as_list(as_object(reply.body)["data"])
+    return as_list(as_object(reply.body)["data"])[:MAX_LISTED]
 
 
 def _data(reply: Reply, doing: str) -> Mapping[str, Any]:

@@ -13,6 +13,8 @@ from evolink_mcp.gateway import problems, routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
 from evolink_mcp.gateway.values import as_list, as_object, as_whole
 
+MAX_LISTED = 500  # files of one answer that are read; we ask for fewer
+
 
 async def upload_base64(caller: Caller, data: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
     """Stores base64 data (raw or a data URL). ``names`` holds ``upload_path`` and ``file_name`` where set."""
@@ -37,7 +39,7 @@ async def list_files(
     """One page of the stored files, and how many there are in all."""
     params = {"page": str(page), "pageSize": str(page_size)}
     data = as_object(await _data(caller, "GET", routes.FILES, "listing the files", seconds, params=params))
-    files = [file for file in map(wire.parse_file, as_list(data.get("files"))) if file is not None]
+    files = [file for file in map(wire.parse_file, as_list(data.get("files"))[:MAX_LISTED]) if file is not None]
     return files, as_whole(data.get("total"))
 
 

@@ -40,6 +40,7 @@ _WORDS: dict[Status, str] = {
     "cancelled": "cancelled canceled cancel aborted",
 }
 _STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
+_STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
 _PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
 _URL_KEYS: dict[str, Kind | None] = {
@@ -179,12 +180,13 @@ def parse_task(body: object, date: float | None = None) -> Task | None:
     cost = as_object(usage.get("cost"))
     kind = _kind(outer)
     results = tuple(islice(_results(outer, kind), MAX_RESULTS))
-    status = _status(outer.get("status"), results)
+    word = next((outer[key] for key in _STATUS_KEYS if outer.get(key)), None)
+    status = _status(word, results)
     created = as_moment(outer.get("created")) or as_moment(outer.get("created_at"))
     return Task(
         id=identifier,
         status=status,
-        raw_status=as_line(outer.get("status"), MAX_STATUS),
+        raw_status=as_line(word, MAX_STATUS),
         kind=kind,
         model=as_line(outer.get("model")),
         progress=_percent(outer.get("progress")),

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller, Transport, account, bodies, media, text, wire
+from evolink_mcp.gateway import Caller, Transport, account, bodies, files, media, text, wire
 from evolink_mcp.gateway.values import MAX_LINK, nested_objects
 from tests.support import KEY
 
@@ -75,6 +75,16 @@ async def test_an_id_that_cannot_be_one_is_no_id_but_is_told(identifier: object)
     if isinstance(identifier, str):
         assert identifier[:4] in error.what
     assert len(error.what) < 200
+
+
+async def test_of_an_endless_list_so_many_are_read_as_a_page_can_hold() -> None:
+    body = {"data": [{"id": f"task-{number}"} for number in range(5_000)]}
+    page = await account.list_tasks(over(httpx2.Response(200, json=body)), page_size=20, seconds=5)
+    assert page is not None
+    assert (len(page.tasks), page.size) == (account.MAX_LISTED, account.MAX_LISTED)
+    body = {"success": True, "data": {"files": [{"file_id": f"f-{number}"} for number in range(5_000)]}}
+    listed, _ = await files.list_files(over(httpx2.Response(200, json=body)), page=1, page_size=20, seconds=5)
+    assert len(listed) == files.MAX_LISTED
 
 
 def test_every_field_of_a_stored_file_is_one_line() -> None:

@@ -66,6 +66,13 @@ def test_results_beside_a_word_that_nobody_knows_mean_completed(word: str, statu
     assert task(status=word, results=["https://f/a.png"]).status == status
 
 
+@pytest.mark.parametrize("key", ["status", "task_status", "state"])
+def test_a_status_is_found_under_the_names_that_providers_use(key: str) -> None:
+    parsed = wire.parse_task({"id": "t", key: "succeed"})
+    assert parsed is not None
+    assert (parsed.status, parsed.raw_status) == ("completed", "succeed")
+
+
 def test_only_ended_statuses_are_final() -> None:
     final = [
         word for word in ("pending", "processing", "completed", "failed", "canceled", "odd") if task(status=word).final
