@@ -29,7 +29,7 @@ def check(
     params: Mapping[str, object],
     files: Mapping[str, FileFacts],
 ) -> Checked:
-    """What `Registry.check` promises."""
+    """What ``Registry.check`` promises."""
     model = registry.get(name)
     known = set(model.parameters if model else registry.common)
     known.update(registry.spellings, model.spellings if model else ())

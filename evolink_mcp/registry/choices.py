@@ -46,7 +46,7 @@ def _check_step(parameter: Parameter, value: object, path: str, report: Report) 
 
 
 def fits(parameter: Parameter, value: object, wrong: list[str] | None = None) -> bool:
-    """Whether a value is one of the alternatives; without any, everything is. Reasons about pixels go to `wrong`."""
+    """Whether a value is one of the alternatives; without any, everything is. Reasons about pixels go to ``wrong``."""
     if not (parameter.allowed or parameter.range or parameter.size):
         return True
     if any(same(value, one) for one in parameter.allowed) or _within(parameter.range, value):

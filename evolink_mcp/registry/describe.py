@@ -15,9 +15,9 @@ _EXTENTS = ("length", "bytes", "count")
 def describe(model: Model) -> dict[str, object]:
     """Everything known of a model, ready for JSON. What does not apply is left out.
 
-    A parameter has type, required (true, or the condition in words), allowed, range `[low, high]`, size (the grammar in
-    words), length, bytes and count `[low, high]`, default, source and hold; `warned` names the limits that are only
-    warned of, with their source, and `also_sent` what is sent with a note although it is outside.
+    A parameter has type, required (true, or the condition in words), allowed, range ``[low, high]``, size (the grammar
+    in words), length, bytes and count ``[low, high]``, default, source and hold; ``warned`` names the limits that are
+    only warned of, with their source, and ``also_sent`` what is sent with a note although it is outside.
     """
     return _present(
         id=model.id,

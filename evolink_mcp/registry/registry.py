@@ -15,7 +15,7 @@ SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
 
 
 class Registry:
-    """What every model takes. Immutable; `load` makes it."""
+    """What every model takes. Immutable; ``load`` makes it."""
 
     def __init__(
         self,
@@ -87,7 +87,8 @@ class Registry:
         ]
 
     def names(self, kind: str | None = None) -> list[str]:
-        """Ids in order. `image` and `video` take in all behind that endpoint, `asset` only what makes no media."""
+        """Ids in order. ``image``, ``video`` and ``audio`` take in all behind that endpoint, ``asset`` what
+        makes no media."""
         return [model.id for model in self.models.values() if search.of_kind(model, kind)]
 
     def nearest(self, name: str, *, kind: str | None = None, count: int = 3) -> list[str]:
@@ -103,7 +104,7 @@ class Registry:
         self, *, kind: str | None = None, capability: str | None = None, query: str | None = None
     ) -> list[Model]:
         """Models that fit; a query's words are looked for in names, provider, capabilities and description, and the
-        best match comes first. Capabilities may be given in short (`t2v`)."""
+        best match comes first. Capabilities may be given in short (``t2v``)."""
         return search.search(self.models.values(), self._short_forms, kind, capability, query)
 
     def alternatives(self, name: str, count: int = 3, params: Mapping[str, object] | None = None) -> list[str]:

@@ -15,7 +15,7 @@ _QUALIFIERS = frozenset({"fast", "audio", "multi-shot"})
 
 
 def of_kind(model: Model, kind: str | None) -> bool:
-    """`image` and `video` take in everything behind that endpoint, assets included: that is what a tool can call."""
+    """An endpoint takes in everything behind it, assets included: that is what a tool can call."""
     return kind is None or kind in (model.kind, model.endpoint)
 
 

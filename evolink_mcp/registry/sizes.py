@@ -19,7 +19,7 @@ def form_of(value: object) -> Form:
 
 
 def pixels(value: object) -> tuple[int, int] | None:
-    """Width and height of a `WxH` or `W×H` text."""
+    """Width and height of a ``WxH`` or ``W×H`` text."""
     match = _PIXELS.fullmatch(value) if isinstance(value, str) else None
     return (int(match[1]), int(match[2])) if match else None
 
@@ -56,7 +56,7 @@ def nearest(size: Size, width: int, height: int) -> str | None:
 
 
 def grammar(size: Size) -> str:
-    """The rule in words: `WxH, multiples of 16, edges 16–3840 px, …`."""
+    """The rule in words: ``WxH, multiples of 16, edges 16–3840 px, …``."""
     parts = ["WxH"]
     if size.multiple > 1:
         parts.append(f"multiples of {size.multiple}")
@@ -70,7 +70,7 @@ def grammar(size: Size) -> str:
 
 
 def between(span: Span) -> str:
-    """`4–12`, `at least 3`, `at most 5`, or `1` where both ends are one."""
+    """``4–12``, ``at least 3``, ``at most 5``, or ``1`` where both ends are one."""
     if span.high is None:
         return f"at least {number(cast(float, span.low))}"
     if span.low is None or (span.low == 0 and span.high > 0):

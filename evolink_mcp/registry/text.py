@@ -11,12 +11,12 @@ SHORT = 60
 
 
 def same(one: object, other: object) -> bool:
-    """Equal and of one type: `true` is not 1."""
+    """Equal and of one type: ``true`` is not 1."""
     return isinstance(one, bool) is isinstance(other, bool) and one == other
 
 
 def quote(value: object, width: int = SHORT) -> str:
-    """A value as JSON, cut to `width` characters; `not given` for None."""
+    """A value as JSON, cut to ``width`` characters; ``not given`` for None."""
     if value is None:
         return "not given"
     text = " ".join(json.dumps(_beginning(value, width), ensure_ascii=False, default=str).split())
@@ -38,7 +38,7 @@ def _beginning(value: object, width: int) -> object:
 
 
 def listed(items: Iterable[object], last: str = "and") -> str:
-    """`a, b and c`."""
+    """``a, b and c``."""
     words = [str(item) for item in items]
     return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 

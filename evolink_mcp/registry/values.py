@@ -37,7 +37,7 @@ _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def check_value(parameter: Parameter, value: object, path: str, report: Report) -> object:
-    """The value as it is to be sent; what is wrong with it goes to `report`."""
+    """The value as it is to be sent; what is wrong with it goes to ``report``."""
     value = _switched(parameter, value, path, report)
     kind = next((kind for kind in parameter.types if _is(kind, value)), None)
     if kind is None:
@@ -154,7 +154,7 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
 
 
 def _normal(parameter: Parameter, value: str) -> str:
-    """The one allowed value this is another writing of: letters in another case, `×` or `X` for `x`."""
+    """The one allowed value this is another writing of: letters in another case, ``×`` or ``X`` for ``x``."""
     if len(value) > MAX_WORD_CHARACTERS:
         return value
     tolerated = parameter.tolerate.allowed if parameter.tolerate else ()

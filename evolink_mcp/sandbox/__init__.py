@@ -8,5 +8,5 @@ documents (S0 to S4 and the files and text pages), so that the client can be
 found wrong. Model names may be written here, and in no other code.
 
 Nothing is imported by this module: Pillow, PyAV and the web server are loaded
-by the submodules that need them. Start at `serve`, `config` and `extras`.
+by the submodules that need them. Start at ``serve``, ``config`` and ``extras``.
 """

@@ -28,7 +28,7 @@ from evolink_mcp.sandbox.wire import Refusal, error_response, request_id
 
 
 def create_app(config: SandboxConfig | None = None, *, clock: Clock | None = None) -> Starlette:
-    """A sandbox as a Starlette application. Its state lives in `app.state.sandbox`; its lifespan cleans up."""
+    """A sandbox as a Starlette application. Its state lives in ``app.state.sandbox``; its lifespan cleans up."""
     sandbox = Sandbox(config or SandboxConfig(), clock or Clock())
 
     @asynccontextmanager

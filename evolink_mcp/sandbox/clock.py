@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Seconds since the epoch. Subclass and override `now` to inject another time."""
+    """Seconds since the epoch. Subclass and override ``now`` to inject another time."""
 
     def __init__(self) -> None:
         self._ahead = 0.0
@@ -21,7 +21,11 @@ class Clock:
         return time.time() + self._ahead
 
     def advance(self, seconds: float) -> None:
-        """Move forward. Raises ValueError for a negative step: expiry cannot be undone."""
+        """Move forward.
+
+        Raises:
+            ValueError: For a negative step: expiry cannot be undone.
+        """
         if seconds < 0:
             raise ValueError("the clock only moves forward")
         self._ahead += seconds
@@ -31,5 +35,5 @@ class Clock:
 
 
 def iso(moment: float) -> str:
-    """A moment as the files API writes it: UTC, whole seconds, `Z`."""
+    """A moment as the files API writes it: UTC, whole seconds, ``Z``."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 class SandboxConfig:
     """Settings of one sandbox. All durations are seconds of the sandbox's own clock.
 
-    `image_seconds`, `video_seconds` and `audio_seconds` say how long a task takes
-    at least (it is never completed before its files exist). `link_seconds` is the
-    life of a result link (24 h, S1) and `file_seconds` of an uploaded file (72 h,
-    S1). `max_files` is the quota of one key (100, S1). With `keys` unset every
+    ``image_seconds``, ``video_seconds`` and ``audio_seconds`` say how long a task takes
+    at least (it is never completed before its files exist). ``link_seconds`` is the
+    life of a result link (24 h, S1) and ``file_seconds`` of an uploaded file (72 h,
+    S1). ``max_files`` is the quota of one key (100, S1). With ``keys`` unset every
     bearer key is accepted; with a set, only those in it.
     """
 

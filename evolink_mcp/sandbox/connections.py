@@ -1,9 +1,9 @@
 """Breaking a TCP connection from inside an ASGI application.
 
 ASGI has no word for it. uvicorn hands every request a copy of its protocol's
-`app_state`; this subclass of its h11 protocol puts the connection's own abort
-function there, where `abort` finds it. Everything the sandbox knows of uvicorn's
-inside is in this file and in `serve`.
+``app_state``; this subclass of its h11 protocol puts the connection's own abort
+function there, where ``abort`` finds it. Everything the sandbox knows of uvicorn's
+inside is in this file and in ``serve``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class DroppableProtocol(H11Protocol):
 def abort(scope: Scope) -> None:
     """Close the connection of a request at once, whatever was or was not sent.
 
-    Raises RuntimeError under a server without `DroppableProtocol`.
+    Raises:
+        RuntimeError: Under a server without ``DroppableProtocol``.
     """
     found = cast("Callable[[], None] | None", scope.get("state", {}).get(_KEY))
     if found is None:

@@ -1,4 +1,4 @@
-"""The sandbox's own endpoint, `/_sandbox/`: order faults, move time, read the books. No key is asked for."""
+"""The sandbox's own endpoint, ``/_sandbox/``: order faults, move time, read the books. No key is asked for."""
 
 from __future__ import annotations
 

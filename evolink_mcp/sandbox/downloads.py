@@ -14,7 +14,11 @@ from evolink_mcp.sandbox.wire import Refusal
 
 
 async def result(request: Request) -> Response:
-    """Raises Refusal 404 for a link never given out, 403 for one that has expired, 400 where a key is shown to it."""
+    """The bytes behind a result link.
+
+    Raises:
+        Refusal: 404 for a link never given out, 403 for one that has expired, 400 where a key is shown to it.
+    """
     _no_credentials(request)
     sandbox = sandbox_of(request)
     found = sandbox.tasks.at(f"/results/{request.path_params['link']}")
@@ -28,7 +32,7 @@ async def result(request: Request) -> Response:
 
 
 async def file(request: Request) -> Response:
-    """The same for uploads; `?download=1` asks the browser to save it."""
+    """The same for uploads; ``?download=1`` asks the browser to save it."""
     _no_credentials(request)
     sandbox = sandbox_of(request)
     stored = sandbox.files.at(f"/files/{request.path_params['link']}")
@@ -41,7 +45,11 @@ async def file(request: Request) -> Response:
 
 
 def _no_credentials(request: Request) -> None:
-    """Raises Refusal 400 for a request that carries a key, by any header or in the query."""
+    """Keeps keys away from links.
+
+    Raises:
+        Refusal: 400 for a request that carries a key, by any header or in the query.
+    """
     named = {"authorization", "proxy-authorization"} | {name for name in request.headers if name.endswith("-key")}
     values = [*request.headers.values(), *request.query_params.values()]
     if named & set(request.headers) or any("sk-" in value or "bearer " in value.lower() for value in values):

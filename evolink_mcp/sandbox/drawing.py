@@ -22,7 +22,11 @@ _SKETCH = 160  # pixels: backgrounds are composed small, then enlarged, which is
 
 
 def paint(work: Picture, path: Path) -> None:
-    """Write the picture. Raises BadReference."""
+    """Write the picture.
+
+    Raises:
+        BadReference: The reference image cannot be read.
+    """
     size = (work.width, work.height)
     image = background(work.prompt, work.index, size)
     if work.reference is not None:
@@ -57,7 +61,11 @@ def background(prompt: str, index: int, size: tuple[int, int]) -> Image.Image:
 
 
 def reference_size(path: Path) -> tuple[int, int]:
-    """Width and height of a reference image. Raises BadReference."""
+    """Width and height of a reference image.
+
+    Raises:
+        BadReference: The reference image cannot be read.
+    """
     try:
         with Image.open(path) as image:
             size = image.size
@@ -69,7 +77,11 @@ def reference_size(path: Path) -> tuple[int, int]:
 
 
 def open_reference(path: Path, size: tuple[int, int]) -> Image.Image:
-    """The reference image, cut to fill `size`. Raises BadReference."""
+    """The reference image, cut to fill ``size``.
+
+    Raises:
+        BadReference: The reference image cannot be read.
+    """
     reference_size(path)
     try:
         with Image.open(path) as image:

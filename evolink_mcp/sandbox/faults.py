@@ -70,7 +70,7 @@ TASK_ERRORS = {
 
 @dataclass(slots=True)
 class Fault:
-    """One order. `after` requests are let through, then `times` are hit (0: until cleared)."""
+    """One order. ``after`` requests are let through, then ``times`` are hit (0: until cleared)."""
 
     id: int
     route: str
@@ -102,7 +102,11 @@ class FaultBook:
         self._ids = itertools.count(1)
 
     def add(self, order: Json) -> Fault:
-        """Raises Refusal 400 saying what is wrong with an order."""
+        """Notes a misbehaviour for later requests.
+
+        Raises:
+            Refusal: 400 saying what is wrong with an order.
+        """
         fault = _read(order, next(self._ids))
         self._faults.append(fault)
         return fault

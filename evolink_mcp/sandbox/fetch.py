@@ -17,7 +17,7 @@ _TIMEOUT = 10.0
 
 
 def on_loopback(url: str) -> bool:
-    """Whether an http or https URL names this machine by `localhost` or a loopback address."""
+    """Whether an http or https URL names this machine by ``localhost`` or a loopback address."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -33,9 +33,10 @@ async def copy(source: Path, target: Path) -> int:
 
 
 async def fetch(url: str, target: Path) -> int:
-    """Download `url` to `target` and return its size.
+    """Download ``url`` to ``target`` and return its size.
 
-    Raises Refusal 40004 for any address off this machine, any redirect and any failure, 40001 past 100 MB.
+    Raises:
+        Refusal: 40004 for any address off this machine, any redirect and any failure, 40001 past 100 MB.
     """
     failed = Refusal(400, "The URL could not be downloaded", code=40004)
     if not on_loopback(url):

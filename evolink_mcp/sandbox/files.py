@@ -113,7 +113,11 @@ class FileStore:
         self._by_link: dict[str, StoredFile] = {}
 
     def accept(self, incoming: Incoming, owner: str, now: float, seconds: float, quota: int) -> StoredFile:
-        """Keep the file. Raises Refusal 40001, 40002 or 40003; the caller then removes the bytes."""
+        """Keep the file.
+
+        Raises:
+            Refusal: 40001, 40002 or 40003; the caller then removes the bytes.
+        """
         if incoming.size > MAX_FILE_BYTES:
             raise too_large()
         with incoming.path.open("rb") as stream:
@@ -148,7 +152,11 @@ class FileStore:
         return self._by_link.get(link)
 
     def delete(self, ident: str, owner: str, now: float) -> StoredFile:
-        """Raises Refusal 404 for an id that is unknown, expired or another key's."""
+        """Removes a file of this key.
+
+        Raises:
+            Refusal: 404 for an id that is unknown, expired or another key's.
+        """
         for file in self.of(owner, now):
             if file.id == ident:
                 self._drop(file.link)
@@ -166,7 +174,11 @@ class FileStore:
 
 
 def clean_folder(text: str) -> str:
-    """`upload_path` without empty parts. Raises Refusal 400 for one that climbs."""
+    """``upload_path`` without empty parts.
+
+    Raises:
+        Refusal: 400 for one that climbs.
+    """
     parts = [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
     if ".." in parts:
         raise Refusal(400, "upload_path may not climb")

@@ -25,7 +25,9 @@ _LIGHT, _DARK = (255, 246, 214), (40, 40, 60)
 def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
     """Write the clip as MP4 (H.264, and AAC when it has sound).
 
-    Raises Stopped as soon as ``going_on`` says no, and BadReference.
+    Raises:
+        Stopped: As soon as ``going_on`` says no.
+        BadReference: The reference image cannot be read.
     """
     still = _still(work)
     samples = second_of(work.prompt) if work.sound else None
@@ -51,7 +53,7 @@ def _still(work: Film) -> Image.Image:
 
 
 def _moved(still: Image.Image, share: float) -> Image.Image:
-    """The picture at `share` (0 to 1) of the clip."""
+    """The picture at ``share`` (0 to 1) of the clip."""
     image = still.copy()
     draw = ImageDraw.Draw(image)
     width, height = image.size

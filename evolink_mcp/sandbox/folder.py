@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Folder:
-    """Made when the first file needs it, removed on `clear` or at the end of the process."""
+    """Made when the first file needs it, removed on ``clear`` or at the end of the process."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
@@ -21,7 +21,11 @@ class Folder:
         return self._path
 
     def new(self, suffix: str) -> Path:
-        """A path for a new file. Its name owes nothing to a caller. Raises OSError when there is no room."""
+        """A path for a new file. Its name owes nothing to a caller.
+
+        Raises:
+            OSError: When there is no room.
+        """
         if self._path is None:
             self._path = Path(tempfile.mkdtemp(prefix="evolink-sandbox-"))
             self._remove = weakref.finalize(self, shutil.rmtree, self._path, ignore_errors=True)

@@ -1,7 +1,7 @@
 """The door in front of every endpoint, where an ordered fault takes effect.
 
 A fault that answers in place of an endpoint may let the endpoint do its work
-first (`Captured`), so that a task exists although nobody was told.
+first (``Captured``), so that a task exists although nobody was told.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Gate:
-    """One endpoint behind its faults. `name` is the route's name in an order."""
+    """One endpoint behind its faults. ``name`` is the route's name in an order."""
 
     def __init__(self, name: str, handler: Handler) -> None:
         self._name = name
@@ -162,7 +162,7 @@ async def _read_all(receive: Receive) -> None:
 
 
 async def _until_gone(receive: Receive, seconds: float) -> bool:
-    """Wait for the client to leave, at most `seconds`. Whether it left."""
+    """Wait for the client to leave, at most ``seconds``. Whether it left."""
     with anyio.move_on_after(seconds):
         while (await receive())["type"] != "http.disconnect":
             pass

@@ -37,7 +37,7 @@ def _wider_font() -> str | None:
 
 
 def font_for(text: str, size: float) -> tuple[Font, str]:
-    """A font of `size` pixels and the text it can show: stripped to ASCII when no installed font has more."""
+    """A font of ``size`` pixels and the text it can show: stripped to ASCII when no installed font has more."""
     if text.isascii():
         return ImageFont.load_default(size), text
     wider = _wider_font()
@@ -48,7 +48,7 @@ def font_for(text: str, size: float) -> tuple[Font, str]:
 
 
 def wrap(text: str, font: Font, width: float) -> list[str]:
-    """`text` in lines of at most `width` pixels; a word too long for a line is cut."""
+    """``text`` in lines of at most ``width`` pixels; a word too long for a line is cut."""
     lines: list[str] = []
     current = ""
     for piece in _pieces(text, font, width):
@@ -85,7 +85,7 @@ def fit(text: str, width: float, height: float, largest: float) -> tuple[Font, l
 
 
 def caption(image: Image.Image, text: str, *, low: bool) -> None:
-    """Draw `text` on a dark panel: in the middle of a picture, or at the bottom of a film (`low`)."""
+    """Draw ``text`` on a dark panel: in the middle of a picture, or at the bottom of a film (``low``)."""
     width, height = image.size
     pad = max(4, min(width, height) // 30)
     room = height * (0.28 if low else 0.6)

@@ -18,7 +18,11 @@ OPENING_CREDITS = 10_000.0  # what every key of the sandbox starts with
 
 
 async def read_task(request: Request) -> Response:
-    """Raises Refusal 400 for an id that cannot be one, 404 for one this key does not have."""
+    """One task.
+
+    Raises:
+        Refusal: 400 for an id that cannot be one, 404 for one this key does not have.
+    """
     sandbox = sandbox_of(request)
     owner = account(request)
     ident = str(request.path_params["task_id"])
@@ -45,7 +49,7 @@ async def read_batch(request: Request) -> Response:
 
 
 async def list_tasks(request: Request) -> Response:
-    """Newest first, filtered by `status`, `type` and `model`."""
+    """Newest first, filtered by ``status``, ``type`` and ``model``."""
     sandbox = sandbox_of(request)
     now = sandbox.clock.now()
     owner = account(request)

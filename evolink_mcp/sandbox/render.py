@@ -16,7 +16,7 @@ WORKERS = 2
 
 
 class Renderer:
-    """A small pool of threads. `add` returns at once; the task learns when its files are there."""
+    """A small pool of threads. ``add`` returns at once; the task learns when its files are there."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -30,7 +30,7 @@ class Renderer:
         job.add_done_callback(self._jobs.discard)
 
     def wait(self, seconds: float) -> bool:
-        """Block until nothing is left to make, at most `seconds`. Whether that is so. Not for the event loop."""
+        """Block until nothing is left to make, at most ``seconds``. Whether that is so. Not for the event loop."""
         return not wait(list(self._jobs), seconds).not_done
 
     def close(self) -> None:

@@ -45,11 +45,10 @@ _TYPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 
 
 def check(body: Json, kind: MediaKind, models: Mapping[str, Model]) -> Model:
-    """The model, one of ``models``, of a valid request to the endpoint of `kind`.
+    """The model, one of ``models``, of a valid request to the endpoint of ``kind``. A null counts as not given.
 
-    Raises Refusal 400 naming the parameter.
-
-    A null counts as not given.
+    Raises:
+        Refusal: 400 naming the parameter.
     """
     body = {name: value for name, value in body.items() if value is not None}
     model = _model(body.get("model"), kind, models)

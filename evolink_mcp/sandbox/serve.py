@@ -28,7 +28,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class RunningSandbox:
-    """A sandbox that answers at `url`."""
+    """A sandbox that answers at ``url``."""
 
     url: str
     sandbox: Sandbox
@@ -83,7 +83,8 @@ async def running_sandbox(
 ) -> AsyncGenerator[RunningSandbox]:
     """Serve in the current asyncio event loop until the block ends; port 0 takes a free one.
 
-    Raises OSError naming the address when the port is taken.
+    Raises:
+        OSError: Naming the address when the port is taken.
     """
     with _listen(port) as listener:
         app = create_app(config, clock=clock)
@@ -170,7 +171,10 @@ def serve_forever(
 ) -> None:
     """Serve until Ctrl-C or a termination signal, then return.
 
-    `on_ready` is called with the URL once the sandbox answers. Raises OSError when the port is taken.
+    ``on_ready`` is called with the URL once the sandbox answers.
+
+    Raises:
+        OSError: When the port is taken.
     """
 
     async def main() -> None:

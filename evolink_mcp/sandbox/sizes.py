@@ -35,22 +35,22 @@ _SHORT_EDGES = {"4k": 2160, "standard": 720, "high": 1080}
 
 
 def pixels(text: str) -> Size | None:
-    """`1024x1536` (or with ×) as numbers; None when it is not of that form."""
+    """``1024x1536`` (or with ×) as numbers; None when it is not of that form."""
     found = _PIXELS.fullmatch(text)
     return (int(found[1]), int(found[2])) if found else None
 
 
 def ratio(text: str) -> Size | None:
-    """`16:9` as numbers; None when it is not of that form or has a zero."""
+    """``16:9`` as numbers; None when it is not of that form or has a zero."""
     found = _RATIO.fullmatch(text)
     both = (int(found[1]), int(found[2])) if found else (0, 0)
     return both if all(both) else None
 
 
 def s3_size(size: str, resolution: str) -> Size | None:
-    """The S3 size of a request; None when `size` is not of S3's grammar.
+    """The S3 size of a request; None when ``size`` is not of S3's grammar.
 
-    `resolution` counts for ratios only. `auto` leaves the choice to the model: a 1K square here.
+    ``resolution`` counts for ratios only. ``auto`` leaves the choice to the model: a 1K square here.
     """
     if size == "auto":
         return S3_SIZES["1:1"][0]
@@ -74,7 +74,7 @@ def _in_s3_bounds(width: int, height: int) -> bool:
 def picture_size(size: str | None) -> Size | None:
     """The size for any other image model; None when the picture would be unreasonable.
 
-    What is neither a ratio nor WxH (`auto`, a tier name) means a square.
+    What is neither a ratio nor WxH (``auto``, a tier name) means a square.
     """
     exact = pixels(size or "")
     if exact:
@@ -88,14 +88,14 @@ def picture_size(size: str | None) -> Size | None:
 
 
 def short_edge(quality: str | None) -> int:
-    """Pixels of a video's short edge: `480p`, `720p`, `4k`, …; 720 when unknown or not given."""
+    """Pixels of a video's short edge: ``480p``, ``720p``, ``4k``, …; 720 when unknown or not given."""
     name = (quality or "720p").lower()
     named = re.fullmatch(r"(480|512|540|720|768|1080|1440|2160)p", name)
     return int(named[1]) if named else _SHORT_EDGES.get(name, 720)
 
 
 def film_size(short: int, shape: Size) -> Size:
-    """Even width and height with `short` pixels on the short edge, close to the shape's ratio."""
+    """Even width and height with ``short`` pixels on the short edge, close to the shape's ratio."""
     across, down = shape
     long = _multiple(min(short * max(shape) / min(shape), MAX_EDGE), 2)
     short = _multiple(short, 2)

@@ -91,7 +91,11 @@ def bearer(authorization: str) -> str | None:
 
 
 def account(request: Request) -> str:
-    """Whose request this is. Raises Refusal 401 without a bearer key, or with one that is not accepted."""
+    """Whose request this is.
+
+    Raises:
+        Refusal: 401 without a bearer key, or with one that is not accepted.
+    """
     key = bearer(request.headers.get("authorization", ""))
     accepted = sandbox_of(request).config.keys
     if key is None:

@@ -42,7 +42,7 @@ class Output:
 
 @dataclass(slots=True)
 class Task:
-    """One creation request that was accepted. `created` and `seconds` are on the sandbox's clock."""
+    """One creation request that was accepted. ``created`` and ``seconds`` are on the sandbox's clock."""
 
     id: str
     model: Model

@@ -27,7 +27,7 @@ _WORDS_AN_EVENT = 3
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What to answer, and whether `max_tokens` cut it."""
+    """What to answer, and whether ``max_tokens`` cut it."""
 
     text: str
     prompt_tokens: int
@@ -143,7 +143,11 @@ async def _body(request: Request, model: str = "", *, may_stream: bool = False) 
 
 
 def _questions(body: Json, turns: str, content: str) -> list[str]:
-    """The text of every turn, oldest first. Raises Refusal 400 when there is none."""
+    """The text of every turn, oldest first.
+
+    Raises:
+        Refusal: 400 when there is none.
+    """
     given = body.get(turns)
     if not isinstance(given, list) or not given:
         raise Refusal(400, f"{turns} has to be an array with at least one turn", param=turns)

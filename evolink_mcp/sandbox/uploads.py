@@ -29,7 +29,7 @@ def _success(data: object) -> Response:
 
 
 async def upload_base64(request: Request) -> Response:
-    """JSON `base64_data`: bare, or as a data URL whose own media type counts for nothing."""
+    """JSON ``base64_data``: bare, or as a data URL whose own media type counts for nothing."""
     sandbox, owner = sandbox_of(request), account(request)
     body = await read_object(request, MAX_FILE_BYTES * 4 // 3 + MIB, too_large=too_large())
     text = _required(body, "base64_data")
@@ -43,7 +43,7 @@ async def upload_base64(request: Request) -> Response:
 
 
 async def upload_stream(request: Request) -> Response:
-    """Multipart: the field `file`, spooled to disk as it comes in, never whole in memory."""
+    """Multipart: the field ``file``, spooled to disk as it comes in, never whole in memory."""
     sandbox, owner = sandbox_of(request), account(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Refusal(400, "The request body has to be multipart/form-data")
@@ -64,7 +64,7 @@ async def upload_stream(request: Request) -> Response:
 
 
 async def upload_url(request: Request) -> Response:
-    """JSON `file_url`: one of the sandbox's own links, or another address on this machine."""
+    """JSON ``file_url``: one of the sandbox's own links, or another address on this machine."""
     sandbox, owner = sandbox_of(request), account(request)
     body = await read_object(request, MIB)
     url = _required(body, "file_url")
@@ -79,7 +79,7 @@ async def upload_url(request: Request) -> Response:
 
 
 async def list_files(request: Request) -> Response:
-    """Newest first. The page size is `pageSize` on the wire."""
+    """Newest first. The page size is ``pageSize`` on the wire."""
     sandbox, owner = sandbox_of(request), account(request)
     page = whole_number(request, "page", 1, 1_000_000)
     size = whole_number(request, "pageSize", 20, MOST_ON_PAGE)
@@ -105,7 +105,7 @@ async def delete_file(request: Request) -> Response:
 def _keep(
     request: Request, sandbox: Sandbox, owner: str, path: Path, size: int, original: str, fields: Json
 ) -> Response:
-    """Accept what lies at `path`, or remove it and say why not."""
+    """Accept what lies at ``path``, or remove it and say why not."""
     try:
         folder = clean_folder(_either(fields, "upload_path", "uploadPath"))
         name = clean_name(_either(fields, "file_name", "fileName"))
@@ -134,7 +134,11 @@ def _either(fields: Json, *names: str) -> str:
 
 
 async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
-    """The request body up to the size limit. Raises Refusal 40001 past it, with the body read to its end."""
+    """The request body up to the size limit.
+
+    Raises:
+        Refusal: 40001 past it, with the body read to its end.
+    """
     size = 0
     async for chunk in request.stream():
         size += len(chunk)

@@ -70,7 +70,7 @@ _GEMINI = {
 class Refusal(Exception):
     """Raised by a handler to answer with an error.
 
-    `code` is what the body carries as its code: a string for the gateway's newer
+    ``code`` is what the body carries as its code: a string for the gateway's newer
     answers, an integer for the files API. Without it the gateway's default for
     that status is used.
     """
@@ -97,7 +97,7 @@ def request_id(request: Request) -> str:
 
 
 def error_response(request: Request, refusal: Refusal) -> Response:
-    """`refusal` as an HTTP answer in the shape that belongs to the request's path."""
+    """``refusal`` as an HTTP answer in the shape that belongs to the request's path."""
     path = request.url.path
     message = f"{refusal.message} (request id: {request_id(request)})"
     if path.startswith(DOWNLOADS):
@@ -151,7 +151,8 @@ def _storage(refusal: Refusal, message: str, ident: str) -> Response:
 async def read_object(request: Request, limit: int, *, too_large: Refusal | None = None) -> Json:
     """The request body as a JSON object.
 
-    Raises Refusal 400 when it is not one, and `too_large` (413 by default) past `limit` bytes.
+    Raises:
+        Refusal: 400 when it is not one, and ``too_large`` (413 by default) past ``limit`` bytes.
     """
     body = bytearray()
     over = False
@@ -172,7 +173,11 @@ async def read_object(request: Request, limit: int, *, too_large: Refusal | None
 
 
 def whole_number(request: Request, name: str, default: int, most: int) -> int:
-    """A query parameter as an integer from 1 to `most`. Raises Refusal 400 otherwise."""
+    """A query parameter as an integer from 1 to ``most``.
+
+    Raises:
+        Refusal: 400 otherwise.
+    """
     text = request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
         raise Refusal(400, f"{name} has to be a whole number from 1 to {most}", param=name)

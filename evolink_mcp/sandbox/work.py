@@ -12,7 +12,7 @@ SoundFormat = Literal["mp3", "wav", "ogg", "flac"]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One still. `index` makes the pictures of one request differ; `reference` is a file of this sandbox."""
+    """One still. ``index`` makes the pictures of one request differ; ``reference`` is a file of this sandbox."""
 
     prompt: str
     model: str
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One clip. Without `shape` the reference image decides (16:9 where there is none)."""
+    """One clip. Without ``shape`` the reference image decides (16:9 where there is none)."""
 
     prompt: str
     model: str

@@ -227,3 +227,13 @@ def test_a_name_with_a_line_end_in_it_breaks_no_line() -> None:
     text = "".join(problem.message for problem in checked.problems) + "".join(checked.notes)
     assert "\\n" in text
     assert "\n" not in text
+
+
+def test_one_near_name_is_suggested_inside_an_object() -> None:
+    (problem,) = check("wan2.6-text-to-video", P | {"model_params": {"shot_typ": "multi"}}).problems
+    assert problem.message.count("Did you mean shot_type?") == 1
+
+
+def test_an_empty_list_is_told_to_be_left_out_and_no_tolerance_is_named() -> None:
+    (problem,) = check("qwen-image-edit", P | {"image_urls": []}).problems
+    assert "with a note also" not in problem.message

@@ -6,6 +6,7 @@ from evolink_mcp.registry import shape
 from evolink_mcp.registry.build import Builder
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.rules import NEEDS, broken
+from evolink_mcp.registry.spec import Rule, Span
 from tests.unit.registry.breaking import breaking
 from tests.unit.registry.support import LINK, check, links, model, outcome, registry
 
@@ -222,3 +223,11 @@ def test_notes_never_refuse() -> None:
     rules = [rule for one in registry().models.values() for rule in one.rules]
     assert all(rule.hold == "warn" for rule in rules if rule.kind in ("no-effect-when", "advise"))
     assert any(rule.hold == "refuse" for rule in model("gpt-4o-image").rules)
+
+
+def test_a_difference_of_what_is_no_number_is_not_taken() -> None:
+    rule = Rule("difference-of", "m", "docs", "refuse", others=("end", "start"), range=Span(10, 30))
+    assert broken(rule, {"end": 50, "start": 10})
+    assert broken(rule, {"end": 30, "start": 10}) is None
+    for call in ({"end": "50", "start": 10}, {"end": 50, "start": "10"}, {"end": None, "start": 10}):
+        assert broken(rule, call) is None

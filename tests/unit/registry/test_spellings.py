@@ -117,3 +117,16 @@ def test_two_spellings_that_disagree_are_refused() -> None:
     assert problem.parameter == "generate_audio"
     assert 'sound "off" says otherwise' in problem.message
     assert checked.params == P | {"sound": "off"}
+
+
+def test_a_list_of_one_link_is_sent_as_that_link() -> None:
+    first, second = links(2)
+    assert check("kling-o3-video-edit", P | {"video_urls": [first]}).params["video_url"] == first
+    assert refused(check("kling-o3-video-edit", P | {"video_urls": [first, second]}), "video_urls")
+
+
+def test_of_many_models_that_take_a_parameter_the_three_nearest_are_named() -> None:
+    text = message("gpt-image-1.5", "output_format", {"output_format": "png"})
+    names, _, more = text.partition("Taken by ")[2].partition(" and ")
+    assert len(names.split(", ")) == 3
+    assert more.split(" more")[0].isdigit()
