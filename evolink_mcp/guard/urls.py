@@ -20,7 +20,9 @@ from evolink_mcp.guard.names import NamePool, Resolver
 from evolink_mcp.settings import is_loopback
 
 MAX_LINK_LENGTH = 8192
-FREE_TEXT = frozenset({"prompt", "negative_prompt"})
+FREE_TEXT = frozenset(
+    {"prompt", "negative_prompt", "voice_prompt", "preview_text"}
+)  # what is said or shown, not followed
 # Ends of names that no public resolver answers (RFC 6761, RFC 6762, ICANN's reservation of .internal).
 _PRIVATE_ENDS = (".local", ".internal", ".localhost", ".localdomain", ".home.arpa", ".onion")
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")

@@ -1,4 +1,4 @@
-"""Local files where links are expected: found, checked, and uploaded before anything is paid for."""
+"""Local files in the place of links: opened, checked, and uploaded before anything is paid for."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _STAND_IN = "https://local.invalid/"
 
 @dataclass
 class LocalInputs:
-    """The local files among the parameters of one call. Closes them when left.
+    """The local files among the parameters of one call; a context manager that closes them.
 
-    ``params`` is what the caller gave, with a stand-in link for each local file,
-    so that all else can be checked before a byte is sent. A stand-in depends on
-    the file's device, inode, size and times only: the same request has the same ones.
+    ``params`` are the caller's, with a stand-in link for each local file, so that everything else can be checked before
+    a byte is sent. A stand-in depends on the file's device, inode, size and times only: equal requests have equal ones.
     """
 
     params: dict[str, object]
     _files: dict[str, tuple[str, LocalFile]] = field(default_factory=dict[str, tuple[str, LocalFile]])
+    _paths: dict[str, str] = field(default_factory=dict[str, str])
     _uploaded: dict[str, Upload] = field(default_factory=dict[str, Upload])
     _open: ExitStack = field(default_factory=ExitStack)
 
@@ -157,7 +157,9 @@ class LocalInputs:
                 code="file_refused",
                 next_step="Give a public https link, or upload_file(base64_data=…) and use its file_url.",
             )
-        if len(self._files) >= MAX_LOCAL_FILES:
+        if path in self._paths:
+            return self._paths[path]
+        if len(self._paths) >= MAX_LOCAL_FILES:
             raise Refused(
                 f"{name}: more than {MAX_LOCAL_FILES} local files in one call.",
                 code="invalid_arguments",
@@ -166,6 +168,7 @@ class LocalInputs:
         file = self._open.enter_context(LocalFile.open(path, folders, name=name))
         stand_in = _STAND_IN + _identity(file)
         self._files.setdefault(stand_in, (name, file))
+        self._paths[path] = stand_in
         return stand_in
 
 
