@@ -57,7 +57,7 @@ class ScriptedModel:
         (schema,) = [each for each in tools if each["name"].endswith(tool)]
         parameters = cast("dict[str, Any]", schema["parameters"])
         properties = cast("dict[str, dict[str, Any]]", parameters.get("properties", {}))
-        required = {name: _empty(properties[name].get("type")) for name in parameters.get("required", [])}
+        required = {name: _empty(properties[name]) for name in parameters.get("required", [])}
         call = {"name": cast("str", schema["name"]), "arguments": json.dumps({**required, **arguments})}
         return {
             "role": "assistant",
@@ -104,9 +104,14 @@ def scripted_model() -> Generator[ScriptedModel]:
         server.server_close()
 
 
-def _empty(kind: object) -> object:
+def _empty(schema: dict[str, Any]) -> object:
     """What a model writes where a framework insists on an argument it has nothing to say for."""
-    return EMPTY.get(kind) if isinstance(kind, str) else None
+    for each in (schema, *schema.get("anyOf", [])):
+        kinds: list[str] = [each["type"]] if isinstance(each.get("type"), str) else each.get("type", [])
+        for kind in kinds:
+            if kind in EMPTY:
+                return each.get("minimum", EMPTY[kind])
+    return None
 
 
 _numbers = itertools.count(1)
