@@ -18,6 +18,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evolink_mcp.gateway import Exchange
+from evolink_mcp.guard.secrets import hiding
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.limits import LocalLimits
 from evolink_mcp.server import create_server
@@ -112,7 +113,7 @@ class HttpApplication:
         new_session = "a session ends with its connection, and belongs to the credential that opened it."
         next_step = f"Open {under_prefix(scope, '/sse')} again: {new_session}"
         send = in_json(scope, receive, send, next_step=next_step)
-        with trace_of_caller(headers):
+        with hiding(scope[SCOPE].secrets), trace_of_caller(headers):
             if path == "/sse" and self.sse is not None:
                 await self.sse.connect(scope, receive, send)
             else:
