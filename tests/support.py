@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
@@ -122,6 +123,10 @@ def png(width: int = 8, height: int = 8) -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (width, height), "teal").save(out, "PNG")
     return out.getvalue()
+
+
+# The context of a call that came over no transport.
+NO_REQUEST: Any = SimpleNamespace(request_context=SimpleNamespace(request=None))
 
 
 def offered_tools(app: App) -> list[Tool]:

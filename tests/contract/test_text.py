@@ -19,7 +19,7 @@ from evolink_mcp.jobs.ledger import KEEP_SECONDS
 from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from tests.support import KEY, FakeClock, Sandbox, offered_tools, ok, refused, text_of
+from tests.support import KEY, NO_REQUEST, FakeClock, Sandbox, offered_tools, ok, refused, text_of
 
 Connect = Callable[..., Client]
 ASK: dict[str, Any] = {"prompt": "Introduce EvoLink in three sentences"}
@@ -105,7 +105,7 @@ async def test_a_text_that_was_cut_says_so(client: Client) -> None:
 )
 async def test_what_cannot_be_meant_is_refused_unsent(app: App, sandbox: Sandbox, arguments: dict[str, Any]) -> None:
     (tool,) = offered_tools(app)
-    result = await tool.run(arguments, None)  # type: ignore[arg-type]
+    result = await tool.run(arguments, NO_REQUEST)
     assert result.is_error
     assert "Charged: no." in result.content[0].text
     assert posts(sandbox) == []
