@@ -16,6 +16,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -171,10 +172,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--agents", type=int, default=50)
-    parser.add_argument("--logs", type=Path, default=Path("soak-logs"))
+    parser.add_argument("--logs", type=Path, help="a folder for the programs' logs (default: a temporary one)")
     arguments = parser.parse_args()
-    arguments.logs.mkdir(parents=True, exist_ok=True)
-    report = anyio.run(soak, arguments.seconds, arguments.agents, arguments.logs)
+    logs: Path = arguments.logs or Path(tempfile.mkdtemp(prefix="evolink-soak-"))
+    logs.mkdir(parents=True, exist_ok=True)
+    report = anyio.run(soak, arguments.seconds, arguments.agents, logs)
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
     sys.exit(bool(report["untold errors"]) or report["memory growth, %"] > 5)
 
