@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,11 @@ from typing import Any
 
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import problems, wire
-from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object
+from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object, as_text, nested_objects
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 MAX_RETRY_SECONDS = 3600.0
+PLAIN_KEYS = ("message", "msg", "detail")  # where frameworks put what is wrong
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,11 @@ def _next_step(reply: Reply, problem: wire.Problem | None, code: str) -> str:
 def _plain_problem(body: object) -> wire.Problem | None:
     """What an error answer says outside any error object."""
     answer = as_object(body)
-    reason = next((answer[key] for key in ("message", "msg", "detail") if answer.get(key)), None)
-    return None if reason is None else wire.Problem(message=as_line(str(reason)))
+    reason = next((answer[key] for key in PLAIN_KEYS if answer.get(key)), None)
+    if reason is None:
+        return None
+    texts = (item[key] for item in nested_objects(reason) for key in PLAIN_KEYS if isinstance(item.get(key), str))
+    return wire.Problem(message=as_line(next(texts, "") or as_text(reason) or reprlib.repr(reason)))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -20,6 +20,7 @@ from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_
 from evolink_mcp.guard.text import clean_text
 
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
+MAX_EVENT = 4 * 1024 * 1024  # characters of one event, which brings a word or two
 MAX_OTHER = 20  # kinds of content beside text that are named
 
 OnGrowth = Callable[[int], None]
@@ -98,6 +99,7 @@ class _Stream:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._rest = ""
         self._data: list[str] = []
+        self._waiting = 0  # characters of the event that is not complete yet
         self._texts: list[str] = []
         self._length = 0
         self._facts: dict[str, Any] = {}
@@ -111,9 +113,13 @@ class _Stream:
         for line in self._lines(self._decoder.decode(chunk)):
             if line.startswith("data:"):
                 self._data.append(line[5:].removeprefix(" "))
+                self._waiting += len(line)
             elif not line and self._data:
                 self._event("\n".join(self._data))
                 self._data.clear()
+                self._waiting = 0
+        if self._waiting + len(self._rest) > MAX_EVENT:
+            self._problem, self._ended = wire.Problem("one of its events has no end", "too_long"), True
         return self._ended
 
     def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:
@@ -163,7 +169,7 @@ class _Stream:
                 self._usage.update(as_object(message.get("usage")))
             case "content_block_start":
                 block = as_object(event.get("content_block"))
-                if block.get("type") != "text":
+                if block.get("type") != "text" and len(self._other) < MAX_OTHER:
                     self._other.add(as_line(block.get("type"), wire.MAX_STATUS))
                 self._add(block.get("text"))
             case "content_block_delta":

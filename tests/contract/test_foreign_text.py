@@ -48,6 +48,33 @@ async def test_no_plain_message_breaks_a_line_of_the_refusal(body: object) -> No
     assert all(is_clean(line) for line in (await failure(body)).render(paid=True).splitlines())
 
 
+async def test_a_plain_message_may_lie_deep_or_be_none_at_all() -> None:
+    nested: object = [{"msg": "size is wrong"}]
+    for _ in range(900):
+        nested = [nested]
+    assert "HTTP 500" in (await failure({"detail": nested})).what
+    assert "size is wrong" in (await failure({"detail": [[{"loc": ["size"], "msg": "size is wrong"}]]})).what
+    assert "['a', 'b']" in (await failure({"detail": ["a", "b"]})).what
+    assert "42" in (await failure({"detail": 42})).what
+
+
+@pytest.mark.parametrize("line", [b"data: " + b"x" * 70_000, b"data: x\n" * 9_000])
+async def test_an_event_without_an_end_ends_the_stream_as_an_unknown_outcome(line: bytes) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 60_000_000:
+            sent += len(line)
+            yield line
+
+    response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=endless())
+    with pytest.raises(OutcomeUnknown) as raised:
+        await text.create(over(response), {"model": "m"}, seconds=20)
+    assert raised.value.code == "too_long"
+    assert sent < 2 * text.MAX_EVENT
+
+
 def test_every_field_of_a_task_is_one_line() -> None:
     task = wire.parse_task(
         {
