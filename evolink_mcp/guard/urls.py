@@ -135,7 +135,7 @@ class UrlGuard:
             try:
                 await self.addresses(link, name=name, caller=caller)
             except FakeAddress:
-                notes.append(f"{name}: a proxy on this machine stands in for {host}; EvoLink looks it up itself.")
+                notes.append(f"{name}: a local proxy answers for {host} here; EvoLink will look the name up itself.")
             except Unresolved:
                 notes.append(f"{name}: {host} has no address here; if EvoLink finds none either, the task fails.")
             except Refused as refused:

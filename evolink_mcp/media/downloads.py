@@ -122,7 +122,7 @@ class Saver:
             with folder.open_file(partial) as whole:
                 mime_type = sniff_file(whole)
             if mime_type is None:
-                raise NotFetched("what its link holds is no image, video or audio")
+                raise NotFetched("its link holds no image, video or audio")
             final = f"{stem}.{EXTENSIONS[mime_type]}"
             folder.place(partial, final)
             return final

@@ -128,7 +128,7 @@ class LocalInputs:
                     uploaded = await file.upload(caller, _stored_name(file), seconds=left)
                     self._uploaded[stand_in] = uploaded
                     if not uploaded.link:
-                        raise GatewayError("The files API told no link to it.", code="no_link")
+                        raise GatewayError("The files API returned no link to it.", code="no_link")
                 except EvolinkError as error:
                     failed.append(error.replace(what=f"{name}: {file.name} could not be uploaded. {error.what}"))
                 except OSError as error:

@@ -171,7 +171,7 @@ def _unrepeated() -> Generator[None]:
 def _known_type(mime_type: str | None, name: str) -> str:
     if mime_type is None:
         raise Refused(
-            f"{name}: the content is no image, video or audio that EvoLink stores, whatever its name says.",
+            f"{name}: it holds no image, video or audio that EvoLink stores, whatever its name says.",
             code="file_refused",
             next_step="Use a JPEG, PNG, GIF or WebP (or an MP4, MOV, WebM, MP3, WAV or M4A).",
         )

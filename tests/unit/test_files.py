@@ -73,7 +73,6 @@ async def test_exactly_one_source_is_needed(client: Client, sandbox: Sandbox, ar
         {"base64_data": base64.b64encode(png()).decode(), "file_name": "a/b.png"},
         {"base64_data": base64.b64encode(png()).decode(), "file_name": ".."},
         {"base64_data": base64.b64encode(png()).decode(), "file_name": "x" * 256},
-        {"base64_data": base64.b64encode(png()).decode(), "file_name": ""},
     ],
 )
 async def test_what_may_not_be_uploaded_is_refused_unsent(

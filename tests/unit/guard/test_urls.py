@@ -223,7 +223,7 @@ FAKE = "198.18.0.7"
 async def test_a_name_behind_a_fake_address_goes_to_the_gateway_with_a_note() -> None:
     guard = UrlGuard(resolve=answering(FAKE))
     (note,) = await guard.check_links({"image_urls": ["https://example.com/a"]})
-    assert "stands in for example.com" in note
+    assert "a local proxy answers for example.com" in note
     with pytest.raises(FakeAddress):
         await guard.addresses("https://example.com/a", name="link")
     with pytest.raises(FakeAddress) as raised:
