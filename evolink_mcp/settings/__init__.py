@@ -105,8 +105,8 @@ def read_settings(
 ) -> Settings:
     """Reads the settings out of ``environ`` (default: the process's own).
 
-    A value that cannot be used counts as not set where the default is safe; where it is not, it is an error. An
-    operator who is there to read it gets every such error with ``strict``, unfilled placeholders aside.
+    A value that cannot be used counts as not set where the default is safe, and is an error where it is not. With
+    ``strict``, for an operator who reads errors, every wrong value is one; unfilled placeholders only where they guard.
 
     Raises:
         SettingsError: With every problem, each naming its variable.
@@ -121,9 +121,9 @@ def read_settings(
             if value:
                 values[variable.field] = variable.read(value, env)
         except ValueError as error:
-            reason = f"{variable.name} {error}"
-            unfilled = isinstance(error, Unfilled)
-            if (variable.guards and not (unfilled and stand_in(value) and not strict)) or (strict and not unfilled):
+            reason, unfilled = f"{variable.name} {error}", isinstance(error, Unfilled)
+            not_set = unfilled and bool(stand_in(value))  # the client had no value at all
+            if (variable.guards or not unfilled) if strict else (variable.guards and not not_set):
                 problems.append(reason)
             else:
                 ignored.append(Ignored(variable.name, reason, unfilled))
@@ -137,16 +137,16 @@ def read_settings(
 
 
 def warn_of_ignored(settings: Settings) -> None:
-    """Logs every value that could not be used, so that who set it learns of it."""
+    """Logs every value that could not be used, so that whoever set it learns of it."""
     for each in settings.ignored:
         logger.warning("%s It counts as not set.", each.reason)
 
 
 def _text(env: Mapping[str, str], variable: Variable) -> str:
-    """The variable's value without the quotation marks that an env file's reader left; a key keeps its own."""
+    """The variable's value without the quotation marks that some readers of env files leave. A key's are judged apart."""
     value = env.get(variable.name, "").strip()
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1].strip() if quoted and not variable.secret else value
+    return value[1:-1].strip() if quoted and variable.name != API_KEY else value
 
 
 def _default_upload_dirs(output_dir: Path | None, cwd: Path | None) -> tuple[Path, ...]:

@@ -200,3 +200,38 @@ def test_of_a_list_of_toolsets_the_known_ones_are_offered() -> None:
     assert settings.toolsets == ("text",)
     assert "vidoe" in settings.why_ignored("EVOLINK_TOOLSETS")
     assert read_settings({"EVOLINK_TOOLSETS": "vidoe"}).toolsets == ("media",)
+
+
+def test_quotation_marks_of_an_env_file_are_no_part_of_a_value() -> None:
+    for quote in ('"', "'"):
+        settings = read_settings(
+            {
+                "EVOLINK_STATE_URL": f"{quote}redis://a.test{quote}",
+                "EVOLINK_MCP_TOKENS": f"{quote}alice:0123456789abcdef{quote}",
+                "EVOLINK_BASE_URL": f"{quote}https://a.test{quote}",
+            }
+        )
+        assert (settings.state_url, settings.base_url) == ("redis://a.test", "https://a.test")
+        assert settings.mcp_tokens[0] == read_settings({"EVOLINK_MCP_TOKENS": "alice:0123456789abcdef"}).mcp_tokens[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stops", "stops_strictly"),
+    [
+        ("EVOLINK_LOG_LEVEL", "loud", False, True),
+        ("EVOLINK_LOG_LEVEL", "${LEVEL}", False, False),
+        ("EVOLINK_SANDBOX", "perhaps", True, True),
+        ("EVOLINK_SANDBOX", "${SANDBOX}", False, True),
+        ("EVOLINK_BASE_URL", "https://${HOST}", True, True),
+        ("EVOLINK_API_KEY", "${KEY}", False, False),
+    ],
+)
+def test_an_operator_hears_of_every_wrong_value_and_a_client_only_of_dangerous_ones(
+    name: str, value: str, stops: bool, stops_strictly: bool
+) -> None:
+    for strict, expected in ((False, stops), (True, stops_strictly)):
+        if expected:
+            with pytest.raises(SettingsError, match=name):
+                read_settings({name: value}, strict=strict)
+        else:
+            assert read_settings({name: value}, strict=strict).why_ignored(name).startswith(name)
