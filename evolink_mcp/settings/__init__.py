@@ -143,7 +143,7 @@ def warn_of_ignored(settings: Settings) -> None:
 
 
 def _text(env: Mapping[str, str], variable: Variable) -> str:
-    """The variable's value without the quotation marks that some readers of env files leave. A key's are judged apart."""
+    """The variable's value without the quotation marks that some env files leave. A key's are judged apart."""
     value = env.get(variable.name, "").strip()
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip() if quoted and variable.name != API_KEY else value
