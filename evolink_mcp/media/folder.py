@@ -21,6 +21,7 @@ from typing import BinaryIO, Self
 PARTIAL_SUFFIX = ".evolink-part"  # of these files, and of no other program's
 _HANDLES = os.open in os.supports_dir_fd and os.listdir in os.supports_fd and hasattr(os, "O_DIRECTORY")
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_PASS = getattr(os, "O_PATH", os.O_RDONLY)  # Linux only
 _BINARY = getattr(os, "O_BINARY", 0)
 _LINK_TAGS = (0xA000000C, 0xA0000003)  # Windows: symbolic links and junctions; other tags are OneDrive's and the like
 
@@ -60,8 +61,13 @@ class Folder:
             os.close(handle)
 
     def names(self) -> list[str]:
-        """What is in it."""
-        return os.listdir(self.path if self._handle is None else self._handle)
+        """What is in it; nothing where it may be written to but not listed."""
+        try:
+            return os.listdir(self.path if self._handle is None else self._handle)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EBADF):
+                return []
+            raise
 
     def has_file(self, name: str, *, min_age_seconds: float | None = None) -> bool:
         """Whether a regular file, of at least this age, has this name."""
@@ -163,4 +169,9 @@ def _open_folder(name: str | Path, below: int | None, path: Path, *, create: boo
         raise OSError(errno.ELOOP, f"{path} is a link to another place, and nothing is written through a link")
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=below) if _HANDLES else None
+    if not _HANDLES:
+        return None
+    try:
+        return os.open(name, os.O_RDONLY | os.O_DIRECTORY | _NO_LINKS, dir_fd=below)
+    except PermissionError:  # it may be passed, not listed
+        return os.open(name, _PASS | os.O_DIRECTORY | _NO_LINKS, dir_fd=below)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.media import sidecars
+from evolink_mcp.media import folder, sidecars
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -146,12 +147,31 @@ async def test_a_prompt_and_a_path_of_any_bytes_are_noted(client: Client, settin
 def test_a_swapped_folder_is_not_followed(tmp_path: Path, victim: Path) -> None:
     (tmp_path / "out").mkdir()
     before = contents(victim)
-    with Folder.open(tmp_path / "out") as folder:
+    with Folder.open(tmp_path / "out") as opened:
         (tmp_path / "out").rename(tmp_path / "before")
         (tmp_path / "out").symlink_to(victim)
-        with folder.partial(STEM) as (name, file):
+        with opened.partial(STEM) as (name, file):
             file.write(b"x")
             file.close()
-            folder.place(name, "a.png")
+            opened.place(name, "a.png")
     assert contents(victim) == before
     assert listed(tmp_path / "before") == ["a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="only Linux has a name for passing a folder")
+async def test_a_folder_that_may_be_written_to_but_not_listed_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a user without the right to read it: whoever opens a folder for more than passing is refused."""
+    real = os.open
+
+    def strict(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_DIRECTORY and not flags & os.O_PATH:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(folder.os, "open", strict)
+    async with serving() as host:
+        (outcome,) = await new_saver(tmp_path / "out").save(task(host.url()), seconds=5)
+    assert outcome == tmp_path / "out" / f"{STEM}-1.png"
+    assert listed(tmp_path / "out") == [f"{STEM}-1.png"]
