@@ -59,12 +59,12 @@ class Listeners:
                 pass
         return None
 
-    def answering(self, content: bytes) -> Listener | None:
-        """The listener whose answer is about to be written."""
+    def answer(self, content: bytes) -> Listener | None:
+        """The listener of the call that this answers."""
         request_id = answer_id(content)
         return None if request_id is None else self._listeners.get(request_id)
 
-    def wrote(self, content: bytes) -> None:
+    def deliver(self, content: bytes) -> None:
         """Takes in what was written to the client."""
         request_id = answer_id(content)
         if request_id is not None and (listener := self._listeners.pop(request_id, None)):
@@ -97,7 +97,7 @@ class _Stdout:
     async def flush(self) -> None:
         await self._file.flush()
         for answer in self._unflushed:
-            self._listeners.wrote(answer[:_SCAN_BYTES].encode())
+            self._listeners.deliver(answer[:_SCAN_BYTES].encode())
 
 
 @contextmanager

@@ -33,13 +33,11 @@ async def serve_call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
         return {"type": "http.disconnect"}
 
     async def to_client(message: Message) -> None:
-        body = message["type"] == "http.response.body"
-        answer = body and (not message.get("more_body", False) or answer_id(message.get("body", b"")) is not None)
-        if answer and listener.has_watchers:
-            await take_turns()  # a hang-up that the socket knows of comes first
-        await send(message)
-        if answer:
-            listener.deliver()
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if last or answer_id(message.get("body", b"")) is not None:
+            await _hand_over(message, listener, receive, send)
+        else:
+            await send(message)
 
     watching = asyncio.create_task(watch())
     with listening(listener):
@@ -63,10 +61,41 @@ def watch_events(listeners: Listeners, receive: Receive, send: Send) -> tuple[Re
 
     async def to_client(message: Message) -> None:
         body = message.get("body", b"")
-        listener = listeners.answering(body)
-        if listener is not None and listener.has_watchers:
-            await take_turns()
-        await send(message)
-        listeners.wrote(body)
+        if listener := listeners.answer(body):
+            await _hand_over(message, listener, receive, send)
+            listeners.deliver(body)
+        else:
+            await send(message)
 
     return from_client, to_client
+
+
+async def _hand_over(message: Message, listener: Listener, receive: Receive, send: Send) -> None:
+    """Sends a body that holds an answer, and tells its listener whether the socket took it.
+
+    The server drops, without a word, what is written to a connection whose end it has seen. A client that reads its
+    answer and closes at once cannot be seen to close within one turn of the loop, one that closed before is.
+    """
+    if not listener.has_watchers:
+        await send(message)
+        listener.deliver()
+        return
+    await take_turns()  # a hang-up that the socket knows of comes first
+    await send({**message, "more_body": True})
+    await asyncio.sleep(0)
+    if _has_gone(receive):
+        listener.abandon()
+    listener.deliver()
+    if not message.get("more_body", False):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _has_gone(receive: Receive) -> bool:
+    """Whether the server knows by now that the client hung up; does not wait for it."""
+    waiting = receive().__await__()
+    try:
+        next(waiting)
+    except StopIteration as end:
+        return end.value["type"] == "http.disconnect"
+    waiting.close()
+    return False
