@@ -35,6 +35,7 @@ def check(
     known.update(registry.spellings, model.spellings if model else ())
     call, more = _bounded(params, known)
     report = Report(name, call, files)
+    report.synonyms = registry.synonyms
     for key, value in call.items():
         if why := excess(value):
             report.fault(("refuse", ""), key, why)

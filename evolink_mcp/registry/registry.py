@@ -33,6 +33,8 @@ class Registry:
         self.defaults: Mapping[str, str] = {**dict.fromkeys(ENDPOINTS, ""), **tables.section("default_models")}
         """The model of a call that names none, by endpoint; empty where there is none."""
         self.hints = cast(Mapping[str, list[str]], tables.section("hints"))
+        self.synonyms = cast(Mapping[str, list[str]], tables.section("synonyms"))
+        """Other words for values with one meaning, in lower case, each with the values it may stand for."""
         self.closed: frozenset[str] = frozenset(tables.section("closed"))
         """Parameters S1 to S4 give to named models only: refused elsewhere even where a page is not fully known."""
         self.spellings = spellings(tables.section("spellings"))

@@ -1,6 +1,6 @@
 """The report of one check."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evolink_mcp.registry.bounds import MAX_FINDINGS, MAX_NAME_CHARACTERS
 from evolink_mcp.registry.spec import EMPTY, FileFacts, Hold, Problem
@@ -14,6 +14,8 @@ class Report:
         self.name = name
         self.params = params
         self.files = files
+        self.synonyms: Mapping[str, Sequence[str]] = EMPTY
+        """Other words for values, in lower case."""
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 

@@ -249,6 +249,7 @@ class File(TypedDict, total=False):
     common: dict[str, Entry]
     closed: dict[str, str]
     hints: dict[str, list[str]]
+    synonyms: dict[str, list[str]]
     spellings: dict[str, Spelling]
     shared: dict[str, Entry]
     rules: dict[str, Rule]

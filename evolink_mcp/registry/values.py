@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import cast
 
@@ -33,6 +33,8 @@ CALLED = {
 _SWITCHES = {"true": True, "on": True, "false": False, "off": False}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,127}")
+# Where no pixels are taken, two numbers below a hundred are a ratio.
+_RATIO = re.compile(r"([0-9]{1,2}) ?[:x×] ?([0-9]{1,2})")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -142,7 +144,7 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
         allowed = CALLED[kind]
         report.fault(("refuse", ""), path, f"{quote(value)} is not {allowed}", value=quote(value), allowed=allowed)
         return value
-    sent = _normal(parameter, value)
+    sent = _normal(parameter, value, report.synonyms)
     if sent != value:
         report.note(f"{path}: {quote(value)} sent as {quote(sent)} ({parameter.source})")
     if parameter.pattern and not re.fullmatch(parameter.pattern, sent):
@@ -153,8 +155,8 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
     return sent
 
 
-def _normal(parameter: Parameter, value: str) -> str:
-    """The one allowed value this is another writing of: letters in another case, ``×`` or ``X`` for ``x``."""
+def _normal(parameter: Parameter, value: str, synonyms: Mapping[str, Sequence[str]]) -> str:
+    """The one allowed value this is another writing of: another case, ``×`` for ``x``, or a synonym of it."""
     if len(value) > MAX_WORD_CHARACTERS:
         return value
     tolerated = parameter.tolerate.allowed if parameter.tolerate else ()
@@ -165,7 +167,21 @@ def _normal(parameter: Parameter, value: str) -> str:
         if len(alike) == 1:
             return alike.pop()
     as_size = value.lower().replace("×", "x")
-    return as_size if parameter.size and pixels(as_size) else value
+    if parameter.size:  # a grammar of pixels means what it says, to the letter
+        return as_size if pixels(as_size) else value
+    allowed = {one.lower(): one for one in parameter.allowed if isinstance(one, str)}
+    return next((allowed[word] for word in _rewritten(value, synonyms) if word in allowed), value)
+
+
+def _rewritten(value: str, synonyms: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Other writings of a word that mean the same whatever the model: ``16x9``, ``1080``, ``Full HD``, ``portrait``."""
+    word = " ".join(value.lower().split())
+    yield word
+    if ratio := _RATIO.fullmatch(word):
+        yield f"{ratio[1]}:{ratio[2]}"
+    if word.isascii() and word.isdigit():
+        yield f"{word}p"
+    yield from synonyms.get(word.replace("-", " ").replace("_", " "), ())
 
 
 def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> None:

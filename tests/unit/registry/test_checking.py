@@ -235,5 +235,6 @@ def test_one_near_name_is_suggested_inside_an_object() -> None:
 
 
 def test_an_empty_list_is_told_to_be_left_out_and_no_tolerance_is_named() -> None:
-    (problem,) = check("qwen-image-edit", P | {"image_urls": []}).problems
+    call: dict[str, object] = {"image_urls": []}
+    (problem,) = check("qwen-image-edit", P | call).problems
     assert "with a note also" not in problem.message

@@ -130,3 +130,49 @@ def test_of_many_models_that_take_a_parameter_the_three_nearest_are_named() -> N
     names, _, more = text.partition("Taken by ")[2].partition(" and ")
     assert len(names.split(", ")) == 3
     assert more.split(" more")[0].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value", "expected"),
+    [
+        ("seedance-1.5-pro", "quality", "1080P", "1080p"),
+        ("seedance-1.5-pro", "quality", " 1080p ", "1080p"),
+        ("seedance-1.5-pro", "quality", "1080", "1080p"),
+        ("seedance-1.5-pro", "quality", "Full HD", "1080p"),
+        ("seedance-1.5-pro", "quality", "full-hd", "1080p"),
+        ("seedance-1.5-pro", "aspect_ratio", "16:9 ", "16:9"),
+        ("seedance-1.5-pro", "aspect_ratio", "16x9", "16:9"),
+        ("seedance-1.5-pro", "aspect_ratio", "16 : 9", "16:9"),
+        ("seedance-1.5-pro", "aspect_ratio", "Portrait", "9:16"),
+        ("seedance-1.5-pro", "aspect_ratio", "auto", "adaptive"),
+        ("kling-v3-text-to-video", "quality", "2160p", "4k"),
+        ("kling-v3-text-to-video", "quality", "UHD", "4k"),
+        ("gemini-3-pro-image-preview", "quality", "4k", "4K"),
+        ("gpt-image-1.5", "size", "square", "1:1"),
+        ("gpt-image-2", "output_format", "JPG", "jpeg"),
+    ],
+)
+def test_a_value_in_other_words_of_one_meaning_is_sent_as_listed(
+    name: str, parameter: str, value: str, expected: str
+) -> None:
+    checked = check(name, P | {parameter: value})
+    assert checked.problems == ()
+    assert checked.params[parameter] == expected
+    assert any(note.startswith(f"{parameter}: ") and "sent as" in note for note in checked.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("seedance-1.5-pro", "quality", "4k"),
+        ("seedance-1.5-pro", "quality", "uhd"),
+        ("seedance-1.5-pro", "quality", "best"),
+        ("seedance-1.5-pro", "aspect_ratio", "3x2"),
+        ("seedance-1.5-pro", "aspect_ratio", "1920x1080"),
+        ("gpt-image-2", "quality", "hd"),
+        ("gpt-image-2", "size", "16x9"),
+        ("gpt-image-2", "size", "square"),
+    ],
+)
+def test_a_word_without_one_meaning_here_is_still_refused(name: str, parameter: str, value: str) -> None:
+    assert refused(check(name, P | {parameter: value}), parameter)
