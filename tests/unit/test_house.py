@@ -205,3 +205,10 @@ def test_documents_name_files_and_tests_that_exist() -> None:
         for name, test in re.findall(r"`(?:tests/[\w/]+/)?(test_\w+\.py)(?:::(\w+))?`", text):
             assert name in tests, f"{document.name}: {name}"
             assert f"def {test}" in tests[name], f"{document.name}: {name}::{test}"
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"index.md"}
+    parts = {page for page in pages if page.startswith("models-")}  # models.md leads to them
+    assert pages - parts == set(re.findall(r"\]\((\w+\.md)\)", index)) - parts
