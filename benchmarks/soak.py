@@ -1,124 +1,218 @@
-"""Many agents for minutes: does every error say what it is, and does memory stay flat?
+"""Many agents for minutes, on two replicas whose store fails: is anything paid twice, lost, or growing?
 
-    .venv/bin/python benchmarks/soak.py --seconds 300 --agents 50
+    .venv/bin/python benchmarks/soak.py --seconds 600 --agents 50
 
-Starts the sandbox and ``evolink-mcp http`` as programs of their own. Agents come by all three ways, do the
-whole job, and hang up at random, mid-submit and mid-wait included. Prints a JSON report; exits 1 where an error was
-not a told one, or where the memory of the last minute exceeds that of the second by more than 5 %.
+Starts a gateway that counts what is paid, a redis-server (restarted twice, frozen and flushed once), two replicas of
+``evolink-mcp http`` and a hostile caller. Agents hang up at random and repeat, on a replica by chance. Prints a JSON
+report; exits 1 where something was paid twice without a word, where an id was lost, or where memory grew.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import os
 import random
+import re
+import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any, cast
+from typing import Any
 
-import anyio
-import httpx2
-from anyio.abc import Process
-from anyio.streams.buffered import BufferedByteReceiveStream
-from mcp.client import Client
-from mcp.client.sse import sse_client
-from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.exceptions import MCPError
-from mcp_types import TextContent
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
-WAYS = ("modern", "modern", "legacy", "sse")
+from benchmarks.till import Till, open_till
+
+MAY_REPEAT = "may repeat a request that was paid for elsewhere"
+CHARGED = re.compile(r"Charged: (\w+)")
+FROZEN_SECONDS = 8.0
 
 
 class Soak:
-    """What is counted."""
+    """What is counted. An intent is one prompt; an agent repeats it until it has heard what became of it."""
 
-    def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.untold: Counter[str] = Counter()
-        self.disconnects = 0
-        self.seconds: list[float] = []
+    def __init__(self, till: Till, ports: list[int]) -> None:
+        self.till = till
+        self.ports = ports
+        self.counts: Counter[str] = Counter()
+        self.wrong: list[str] = []
+        self.latency = 0.0
 
-    async def agent(self, url: str, number: int, end: float) -> None:
-        """One agent: connects, works a while, hangs up, comes again."""
+    async def agent(self, number: int, end: float) -> None:
+        """One agent, until ``end``."""
         chance = random.Random(number)
+        for intent in range(100_000):
+            if time.monotonic() > end:
+                return
+            await self._intent(f"a{number}i{intent}x", f"sk-soak-{number:04}", chance)
+            await asyncio.sleep(chance.uniform(0.05, 0.5))
+
+    async def _intent(self, prompt: str, key: str, chance: random.Random) -> None:
+        wire = _wire(prompt, key, chance.choice((0, 0, 3)))
+        gone = [await self._leave(wire, chance) for _ in range(chance.choice((0, 1, 1, 2)))]
+        last = ""
+        for _ in range(20):
+            last = await self._ask(wire, chance)
+            charged = CHARGED.search(last)
+            if last and "[busy]" not in last and (charged is None or charged[1] != "no"):
+                break
+            self.counts["tries repeated"] += 1
+            await asyncio.sleep(1)
+        heard = [self._ids(content, prompt) for content in [*await asyncio.gather(*gone), last]]
+        paid, intents = self.till.paid.pop(prompt, []), 1 + sum(map(bool, heard[:-1]))
+        self.counts["intents"] += 1
+        self.counts["paid"] += len(paid)
+        self.counts["repeats that got the task of the request before"] += "identical request" in last
+        if len(paid) > intents:
+            told = MAY_REPEAT in last
+            self.counts["paid twice, and said that it may be" if told else "paid twice"] += 1
+            if not told:
+                self.wrong.append(f"{time.strftime('%H:%M:%S')} {prompt}: paid {paid}, heard {heard}: {last[-400:]}")
+        elif set(paid) - set[str]().union(*heard):
+            unknown = "Charged: unknown" in last
+            self.counts["told as unknown" if unknown else "ids lost"] += 1
+            if not unknown:
+                self.wrong.append(f"{time.strftime('%H:%M:%S')} {prompt}: paid {paid}, heard {heard}: {last[-400:]}")
+
+    async def _leave(self, wire: bytes, chance: random.Random) -> asyncio.Task[str]:
+        """Sends a request and hangs up after a while; tells later what the socket was given nevertheless."""
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", chance.choice(self.ports))
+        except OSError:
+            return asyncio.create_task(asyncio.sleep(0, ""))
+        writer.write(wire)
+        arrival = asyncio.create_task(_read(reader, writer))
+        await asyncio.wait([arrival], timeout=chance.choice((0.01, 0.05, 0.2, 1.0)))
+        if not arrival.done():
+            self.counts["hang-ups"] += 1
+            with contextlib.suppress(OSError):
+                writer.write_eof()
+        await asyncio.sleep(chance.choice((0, 0.005, 0.1)))
+        return arrival
+
+    async def _ask(self, wire: bytes, chance: random.Random) -> str:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", chance.choice(self.ports))
+            writer.write(wire)
+            content = b""
+            async with asyncio.timeout(60):
+                while b'"result"' not in content and b'"error"' not in content and (chunk := await reader.read(65536)):
+                    content += chunk
+            writer.close()
+            return content.decode().replace("\\n", "\n")
+        except (OSError, TimeoutError) as error:
+            self.counts[f"no answer: {type(error).__name__}"] += 1
+            return ""
+
+    def _ids(self, content: str, prompt: str) -> set[str]:
+        return {task_id for task_id in self.till.paid.get(prompt, []) if task_id in content}
+
+    async def hostile(self, end: float) -> None:
+        """Large bodies, half requests and made-up keys, as fast as they are taken."""
+        chance = random.Random(0)
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"x": ["y" * 100] * 30_000}})
         while time.monotonic() < end:
-            with anyio.move_on_after(chance.uniform(2, 30)) as patience:
-                try:
-                    await self._visit(url, f"sk-soak-{number:04}", chance, end)
-                except* (MCPError, httpx2.HTTPError, OSError) as group:
-                    for error in _leaves(group):
-                        self.untold[f"{type(error).__name__}: {str(error)[:120]}"] += 1
-            self.disconnects += patience.cancelled_caught
+            key = f"made-up-{chance.random()}"
+            wire = _wire("x", key, 0) if chance.random() < 0.5 else _post(key, body)
+            with contextlib.suppress(OSError, TimeoutError):
+                _, writer = await asyncio.open_connection("127.0.0.1", chance.choice(self.ports))
+                writer.write(wire[: chance.choice((100, len(wire)))])
+                await asyncio.sleep(0.05)
+                writer.close()
+            self.counts["hostile requests"] += 1
 
-    async def _visit(self, url: str, key: str, chance: random.Random, end: float) -> None:
-        async with _client(url, chance.choice(WAYS), key) as client:
-            await client.list_tools()
-            while time.monotonic() < end:
-                made = await self._call(client, "generate_image", prompt="x", wait_seconds=chance.choice((0, 0, 2, 5)))
-                if made is not None:
-                    await self._call(
-                        client, "check_task", task_id=made["task_id"], wait_seconds=chance.choice((0, 3, 8))
-                    )
-                await self._call(client, "list_models", query="veo")
-                await anyio.sleep(chance.uniform(0.1, 1.0))
-
-    async def _call(self, client: Client, tool: str, **arguments: Any) -> dict[str, Any] | None:
-        started = time.monotonic()
-        result = await client.call_tool(tool, arguments)
-        self.seconds.append(time.monotonic() - started)
-        if not result.is_error:
-            self.calls["ok"] += 1
-            return result.structured_content
-        text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-        if "Next: " in text:
-            self.calls[f"told {text.partition('[')[2].partition(']')[0]}"] += 1
-        else:
-            self.untold[text[:120]] += 1
-        return None
+    async def probe(self, end: float) -> None:
+        """How late a replica answers the simplest question, at worst."""
+        while time.monotonic() < end:
+            for port in self.ports:
+                start = time.monotonic()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                await reader.read()
+                writer.close()
+                self.latency = max(self.latency, time.monotonic() - start)
+            await asyncio.sleep(0.1)
 
 
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        parts = cast("BaseExceptionGroup[BaseException]", error).exceptions
-        return [leaf for each in parts for leaf in _leaves(each)]
-    return [error]
+async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+    try:
+        return (await reader.read()).decode().replace("\\n", "\n")
+    except OSError:
+        return ""
+    finally:
+        writer.close()
 
 
-@contextlib.asynccontextmanager
-async def _client(url: str, way: str, key: str) -> AsyncGenerator[Client]:
-    headers = {"authorization": f"Bearer {key}"}
-    if way == "sse":
-        async with Client(sse_client(f"{url}/sse", headers=headers, timeout=60), mode="legacy") as client:
-            yield client
-        return
-    async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
-        transport = streamable_http_client(f"{url}/mcp", http_client=http)
-        async with Client(transport, mode="legacy" if way == "legacy" else "2026-07-28") as client:
-            yield client
+def _wire(prompt: str, key: str, wait_seconds: int) -> bytes:
+    params = {"name": "generate_image", "arguments": {"prompt": prompt, "wait_seconds": wait_seconds}}
+    return _post(key, json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
 
 
-@contextlib.asynccontextmanager
-async def _program(log: Path, *arguments: str, **env: str) -> AsyncGenerator[tuple[Process, str]]:
-    """A command of ours and the URL it announces; ended in order."""
-    command = [sys.executable, "-m", "evolink_mcp", *arguments]
-    with log.open("w", encoding="utf-8") as stderr:
-        async with await anyio.open_process(command, stderr=stderr, env={**os.environ, **env}) as process:
-            assert process.stdout is not None
-            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 1000)
-            try:
-                yield process, line.decode().split(" at ")[1].split()[0].removesuffix("/mcp")
-            finally:
-                if process.returncode is None:
-                    process.send_signal(signal.SIGTERM)
-                await process.wait()
+def _post(key: str, content: str) -> bytes:
+    return (
+        f"POST /mcp HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n"
+        f"accept: application/json, text/event-stream\r\ncontent-length: {len(content)}\r\n\r\n{content}"
+    ).encode()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def _program(log: Path, *command: str, **env: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A child process that writes to ``log``; ended in order."""
+    with log.open("ab") as file:
+        process = await asyncio.create_subprocess_exec(*command, stdout=file, stderr=file, env={**os.environ, **env})
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _listens(port: int) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(OSError):
+                (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                return
+            await asyncio.sleep(0.05)
+
+
+async def _trouble(port: int, logs: Path, seconds: float) -> None:
+    """The store's life: restarted twice, frozen once, flushed once, evenly over ``seconds``."""
+    command = (shutil.which("redis-server") or "redis-server", "--port", str(port), "--bind", "127.0.0.1")
+    command = (*command, "--save", "", "--appendonly", "no", "--dir", str(logs))
+    step = seconds / 5
+    for life in range(3):
+        async with _program(logs / "redis.log", *command) as redis:
+            await asyncio.sleep(step)
+            if life == 1:
+                redis.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(FROZEN_SECONDS)
+                redis.send_signal(signal.SIGCONT)
+                await asyncio.sleep(step)
+            if life == 2:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"FLUSHALL\r\n")
+                await reader.readline()
+                writer.close()
+                await asyncio.sleep(3600)
+        await asyncio.sleep(3)  # away
 
 
 def _resident(pid: int) -> float:
@@ -127,58 +221,67 @@ def _resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
 
 
-async def soak(seconds: float, agents: int, logs: Path) -> dict[str, Any]:
+async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict[str, Any]:
     """Runs it and returns the report."""
-    counted, memory = Soak(), list[tuple[float, float]]()
-    limits = ("--calls-per-minute", "60")
-    async with _program(logs / "sandbox.log", "sandbox", "--port", "0") as (_, gateway):
-        env = {"EVOLINK_BASE_URL": gateway, "EVOLINK_FILES_URL": gateway}
-        async with _program(logs / "http.log", "http", "--port", "0", *limits, **env) as (server, url):
-            started = time.monotonic()
-            end = started + seconds
-            async with anyio.create_task_group() as group:
-                for number in range(agents):
-                    group.start_soon(counted.agent, url, number, end)
-                while time.monotonic() < end:
-                    memory.append((time.monotonic() - started, _resident(server.pid)))
-                    await anyio.sleep(1)
-                group.cancel_scope.cancel()
-            await anyio.sleep(2)
-            metrics = httpx2.get(f"{url}/metrics", trust_env=False).text
-        code = server.returncode
+    chance = random.Random(1)
+    memory: list[tuple[float, float]] = []
+    async with AsyncExitStack() as stack:
+        till = await stack.enter_async_context(open_till())
+        till.seconds = lambda: chance.choice((0.01, 0.1, 0.6))
+        store, ports = _free_port(), [_free_port(), _free_port()]
+        life = asyncio.create_task(_trouble(store, logs, seconds))
+        await _listens(store)
+        env = {
+            "EVOLINK_BASE_URL": till.url,
+            "EVOLINK_FILES_URL": till.url,
+            "EVOLINK_STATE_URL": f"redis://127.0.0.1:{store}/0",
+            "EVOLINK_STATE_STRICT": str(int(strict)),
+        }
+        replicas: list[asyncio.subprocess.Process] = []
+        for port in ports:
+            command = (sys.executable, "-m", "evolink_mcp", "http", "--port", str(port), "--calls-per-minute", "0")
+            replicas.append(await stack.enter_async_context(_program(logs / f"http-{port}.log", *command, **env)))
+        for port in ports:
+            await _listens(port)
+        counted, start = Soak(till, ports), time.monotonic()
+        end = start + seconds
+        work = [asyncio.create_task(counted.agent(number, end)) for number in range(agents)]
+        work += [asyncio.create_task(counted.hostile(end)), asyncio.create_task(counted.probe(end))]
+        while time.monotonic() < end:
+            memory.append((time.monotonic() - start, sum(_resident(each.pid) for each in replicas)))
+            await asyncio.sleep(1)
+        await asyncio.wait(work, timeout=90)
+        unfinished = sum(not each.done() for each in work)
+        for each in [*work, life]:
+            each.cancel()
+        await asyncio.gather(*work, life, return_exceptions=True)
     minute = min(60.0, seconds / 3)
     second = median(size for at, size in memory if minute <= at < 2 * minute)
     last = median(size for at, size in memory if at >= seconds - minute)
-    times = sorted(counted.seconds)
     return {
         "seconds": seconds,
         "agents": agents,
-        "calls": sum(counted.calls.values()),
-        "outcomes": dict(counted.calls),
-        "disconnects": counted.disconnects,
-        "untold errors": dict(counted.untold),
-        "call seconds, median and 99 %": [round(times[len(times) // 2], 3), round(times[len(times) * 99 // 100], 3)],
-        "MiB, second minute and last": [round(second, 1), round(last, 1)],
+        **dict(sorted(counted.counts.items())),
+        "paid twice": counted.counts["paid twice"],
+        "ids lost": counted.counts["ids lost"],
+        "unfinished agents": unfinished,
+        "worst /health, ms": round(counted.latency * 1000),
+        "MiB of both replicas, second minute and last": [round(second, 1), round(last, 1)],
         "memory growth, %": round((last / second - 1) * 100, 2),
-        "left behind": [
-            line for line in metrics.splitlines() if line.startswith(("evolink_mcp_calls_in", "evolink_mcp_tasks_w"))
-        ],
-        "exit code": code,
-        "errors logged": sum('"ERROR"' in line for line in (logs / "http.log").read_text().splitlines()),
+        "wrong": counted.wrong[:20],
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--agents", type=int, default=50)
-    parser.add_argument("--logs", type=Path, help="a folder for the programs' logs (default: a temporary one)")
+    parser.add_argument("--strict", action="store_true", help="EVOLINK_STATE_STRICT=1")
     arguments = parser.parse_args()
-    logs: Path = arguments.logs or Path(tempfile.mkdtemp(prefix="evolink-soak-"))
-    logs.mkdir(parents=True, exist_ok=True)
-    report = anyio.run(soak, arguments.seconds, arguments.agents, logs)
+    with tempfile.TemporaryDirectory(prefix="evolink-soak-") as logs:
+        report = asyncio.run(soak(arguments.seconds, arguments.agents, Path(logs), strict=arguments.strict))
     sys.stdout.write(json.dumps(report, indent=2) + "\n")
-    sys.exit(bool(report["untold errors"]) or report["memory growth, %"] > 5)
+    sys.exit(bool(report["wrong"]) or report["memory growth, %"] > 5)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ from typing import Any
 import anyio
 import pytest
 
+from benchmarks.till import Till, open_till
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.e2e.raw import envelope, raw_host
-from tests.e2e.till import Till, open_till
 from tests.serving import serving
 from tests.support import KEY
 
