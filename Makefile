@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check generated models-check manifests constraints mcpb
+.PHONY: help demo picture test check ci tokens bench bench-check soak episodes generated models-check manifests constraints mcpb
 .PHONY: package interop interop-frameworks mutants hooks clean
 
 help: ## Show what can be made
@@ -73,6 +73,12 @@ interop-frameworks: $(DEV) ## Run the agent frameworks, the heavy ones too
 
 bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md
 	$(BIN)/python -m benchmarks
+
+soak: $(DEV) ## Ten minutes of agents that hang up and repeat, on two replicas whose store fails (SOAK="--seconds 60 --agents 20")
+	$(BIN)/python benchmarks/soak.py $(SOAK)
+
+episodes: $(DEV) ## 2,000 seeded episodes of cancels, hang-ups and repeats over real stdio and HTTP sockets
+	EVOLINK_EPISODES=2000 $(BIN)/python -m pytest -q tests/e2e/test_paid_once.py
 
 bench-check: $(DEV) ## Hold the budgets of speed and footprint, as ratios in one run
 	$(BIN)/python -m benchmarks --check

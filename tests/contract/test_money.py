@@ -451,3 +451,13 @@ async def test_a_caller_of_the_pool_is_one_of_a_key() -> None:
     transport = Transport("http://127.0.0.1:9", "http://127.0.0.1:9")
     assert KEY not in repr(Caller(transport, KEY))
     await transport.aclose()
+
+
+async def test_an_adopted_task_is_answered_at_once(client: Client, sandbox: Sandbox, clock: FakeClock) -> None:
+    sandbox.configure(image_seconds=60)
+    sandbox.fault("images", "slow", delay=0.2)
+    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    before = sum(clock.slept)
+    again = await ok(client, "generate_image", **CALL, wait_seconds=45)
+    assert again["task_id"] == ids(sandbox)[0]
+    assert sum(clock.slept) - before < 5
