@@ -17,6 +17,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.http.stopping import DRAIN_SECONDS
 from tests.e2e.raw import environment
 from tests.serving import bearer, connected, on, serving
 from tests.support import Sandbox, ok, refused, text_of
@@ -100,7 +101,11 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
                 group.start_soon(submit, ("modern", "legacy", "sse")[number % 3], number)
             for way in ("modern", "sse"):
                 group.start_soon(wait, way, first["task_id"])
-            async with httpx2.AsyncClient(trust_env=False) as http:
+            async with (
+                httpx2.AsyncClient(trust_env=False) as http,
+                connected(running.url, "modern", bearer(KEY)) as client,
+            ):
+                await client.list_tools()
                 while "evolink_mcp_calls_in_progress 14.0" not in (await http.get(f"{running.url}/metrics")).text:
                     await anyio.sleep(0.02)
                 started = time.monotonic()
@@ -108,8 +113,11 @@ async def test_a_termination_under_load_loses_no_paid_task(sandbox: Sandbox) -> 
                 while (await http.get(f"{running.url}/ready")).status_code == 200:
                     await anyio.sleep(0.02)
                 refused_now = await http.get(f"{running.url}/sse", headers=bearer(KEY))
-                async with connected(running.url, "modern", bearer(KEY)) as client:
-                    late.append(await refused(client, "generate_image", prompt="too late"))
+                async with httpx2.AsyncClient(trust_env=False) as other:
+                    with pytest.raises(httpx2.ConnectError):
+                        await other.get(f"{running.url}/ready")
+                await anyio.sleep(DRAIN_SECONDS)
+                late.append(await refused(client, "generate_image", prompt="too late"))
         await running.process.wait()
         took = time.monotonic() - started
     assert running.process.returncode == 0

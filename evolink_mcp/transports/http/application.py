@@ -36,7 +36,7 @@ from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.paths import MCP, PROBES, ForwardedHeaders, endpoint_of, under_prefix
-from evolink_mcp.transports.http.refusals import in_json, refusal
+from evolink_mcp.transports.http.refusals import closing, in_json, refusal
 from evolink_mcp.transports.http.sse import Sse, as_user
 from evolink_mcp.transports.http.stopping import Stopping
 from evolink_mcp.transports.http.streamable import Streamable
@@ -63,7 +63,7 @@ class HttpApplication:
         self.metrics = Metrics(self.app)
         self.stopping = Stopping(self.app, options.stop_seconds)
         self._requests = LocalLimits(options.calls_per_minute * REQUESTS_PER_CALL)
-        self._readiness = health.Readiness(self.app)
+        self._readiness = health.Readiness(self.app, self.stopping)
         self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
@@ -90,6 +90,12 @@ class HttpApplication:
         """Counts a request to the gateway."""
         self.metrics.record_exchange(exchange)
 
+    async def drain(self) -> None:
+        """Serves what still comes over open connections (see ``Stopping``)."""
+        if self.sse is not None:
+            self.sse.close(idle_only=True)
+        await self.stopping.drain()
+
     async def stop(self) -> None:
         """Ends in order (see ``Stopping``)."""
         await self.stopping.run()
@@ -99,6 +105,8 @@ class HttpApplication:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a probe, or hands a request on to its endpoint once its caller is admitted."""
         path, headers = endpoint_of(scope), Headers(scope=scope)
+        if self.stopping.begun and "x-forwarded-for" in headers:
+            send = closing(send)
         if path in PROBES:
             answer = await self._probe(path, scope["method"])
         elif path in OAUTH_PATHS:
@@ -135,7 +143,7 @@ class HttpApplication:
         if len(fields) > MAX_FIELDS or sum(len(name) + len(value) for name, value in fields) > MAX_HEADERS:
             message = f"A request may have {MAX_FIELDS} headers of {MAX_HEADERS // 1024} KiB in all."
             return refusal(431, "headers_too_large", message)
-        if self.app.stopping and path == "/sse":
+        if self.stopping.begun and path == "/sse":
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)
         caller = self._authenticate(headers)
         if isinstance(caller, Response):

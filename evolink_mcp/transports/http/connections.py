@@ -57,6 +57,12 @@ class Connections:
             return True
         return False
 
+    def close_idle(self) -> None:
+        """Closes those that carry no request and come from a proxy, which goes elsewhere."""
+        for connection in list(self._spare):
+            if connection.proxied:
+                connection.shutdown()
+
     def remove(self, connection: Connection) -> None:
         self.open.discard(connection)
         self._spare.pop(connection, None)
@@ -90,6 +96,12 @@ class Connection(H11Protocol):
     def closed(self) -> bool:
         """Whether what is sent now reaches nobody."""
         return self.transport.is_closing()
+
+    @property
+    def proxied(self) -> bool:
+        """Whether its last request came through a proxy."""
+        headers = cast("list[tuple[bytes, bytes]] | None", self.headers)  # none before the first request
+        return any(name == b"x-forwarded-for" for name, _ in headers or ())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from evolink_mcp import __version__
 from evolink_mcp.tools.app import App
+from evolink_mcp.transports.http.stopping import Stopping
 
 CACHED_SECONDS = 15.0
 CHECK_SECONDS = 3.0
@@ -23,15 +24,16 @@ def alive() -> Response:
 class Readiness:
     """Whether calls can be served: the process is not being stopped, and the gateway answers."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, stopping: Stopping) -> None:
         self._app = app
+        self._stopping = stopping
         self._lock = anyio.Lock()
         self._checked_at = float("-inf")
         self._problem = ""
 
     async def answer(self) -> Response:
         """200 or 503, with the reason."""
-        problem = "the server is being stopped" if self._app.stopping else await self._gateway_problem()
+        problem = "the server is being stopped" if self._stopping.begun else await self._gateway_problem()
         body: dict[str, object] = {"status": "not ready" if problem else "ready", "version": __version__}
         if problem:
             body["reason"] = problem

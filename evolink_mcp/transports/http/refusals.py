@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
@@ -72,6 +72,17 @@ def in_json(scope: Scope, receive: Receive, send: Send, *, next_step: str = "") 
             await answer(scope, receive, send)
 
     return turn
+
+
+def closing(send: Send) -> Send:
+    """Answers, and closes the connection."""
+
+    async def close(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["connection"] = "close"
+        await send(message)
+
+    return close
 
 
 def _is_json(start: Message) -> bool:

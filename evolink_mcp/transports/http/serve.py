@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -32,12 +33,12 @@ class Server(uvicorn.Server):
     """uvicorn, with the signals left to us."""
 
     def __init__(self, application: HttpApplication, options: HttpOptions) -> None:
-        connections = Connections(connection_limit(options.connections) if options.connections else 0)
-        application.metrics.watch_connections(connections)
+        self.connections = Connections(connection_limit(options.connections) if options.connections else 0)
+        application.metrics.watch_connections(self.connections)
         super().__init__(
             uvicorn.Config(
                 application,
-                http=cast("type[Connection]", partial(Connection, connections)),
+                http=cast("type[Connection]", partial(Connection, self.connections)),
                 ws="none",
                 lifespan="on",
                 log_config=None,
@@ -50,6 +51,28 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+
+    async def stop_listening(self, listener: socket.socket) -> None:
+        """Takes no connection any more; those that are open stay.
+
+        Who has connected already may have sent a request. The system would reset
+        such connections with the listener, so they are accepted first.
+        """
+        if not self.started:
+            return
+        clients: list[socket.socket] = []
+        with contextlib.suppress(OSError):  # none is left
+            while True:
+                clients.append(listener.accept()[0])
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for client in clients:
+            client.setblocking(False)
+            await loop.connect_accepted_socket(self._connection, client)
+
+    def _connection(self) -> Connection:
+        return Connection(self.connections, self.config, self.server_state, self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -81,7 +104,7 @@ async def run_http(
         server = Server(application, options)
         signals = stack.enter_context(end_signals())
         async with anyio.create_task_group() as group:
-            group.start_soon(_stop_on_signal, server, application, signals)
+            group.start_soon(_stop_on_signal, server, application, signals, listener)
             logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
             if on_ready is not None:
                 on_ready(url)
@@ -91,17 +114,24 @@ async def run_http(
     await abandon_hung_threads()
 
 
-async def _stop_on_signal(server: Server, application: HttpApplication, signals: Signals) -> None:
+async def _stop_on_signal(
+    server: Server, application: HttpApplication, signals: Signals, listener: socket.socket
+) -> None:
     """At the first signal ends in order, at a second at once."""
     async with anyio.create_task_group() as group:
         await signals.get()
-        group.start_soon(_stop, server, application)
+        group.start_soon(_stop, server, application, listener)
         await signals.get()
         server.should_exit = server.force_exit = True
 
 
-async def _stop(server: Server, application: HttpApplication) -> None:
-    logger.info("Stopping: no new work, %d calls under way", len(application.app.running))
+async def _stop(server: Server, application: HttpApplication, listener: socket.socket) -> None:
+    """Closes the listener at once, so that balancers go elsewhere, and finishes what there is."""
+    logger.info("Stopping: no new connections, %d calls under way", len(application.app.running))
+    await server.stop_listening(listener)
+    if server.connections.open:
+        await application.drain()
+        server.connections.close_idle()
     await application.stop()
     server.should_exit = True
 

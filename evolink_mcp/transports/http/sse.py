@@ -104,10 +104,11 @@ class Sse:
             stack.enter_context(contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError))
             await self._transport.handle_post_message(scope, replay, send)
 
-    def close(self) -> None:
-        """Ends all connections in order."""
+    def close(self, *, idle_only: bool = False) -> None:
+        """Ends connections in order: all, or those without a request under way."""
         for session in list(self._sessions):
-            session.scope.cancel()
+            if not idle_only or session.backlog.idle:
+                session.scope.cancel()
 
     def _session_of(self, scope: Scope) -> _Session | None:
         """The session that a message names, if it is its caller's own; the SDK refuses others."""

@@ -45,6 +45,11 @@ class Backlog:
         """Bytes, those of Python's objects not counted."""
         return self._held + self._kept
 
+    @property
+    def idle(self) -> bool:
+        """Whether every request has its answer."""
+        return not self._requests
+
     @contextmanager
     def arrival(self, scope: Scope, charge: int) -> Generator[None]:
         """Counts a message for as long as it is on its way to the session."""

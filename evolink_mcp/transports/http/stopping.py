@@ -10,6 +10,8 @@ import anyio
 
 from evolink_mcp.tools.app import App
 
+DRAIN_SECONDS = 1.0  # without a request, before a proxy has gone elsewhere
+MAX_DRAIN_SECONDS = 3.0
 LINGER_SECONDS = 1.0  # without a request, before a stopping server takes it that nobody has one left
 NOTICE_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to be cut off
 
@@ -17,8 +19,10 @@ NOTICE_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to 
 class Stopping:
     """The end of one application, within ``seconds``.
 
-    New tool calls and connections are refused, waits end with what is known,
-    paid requests under way are waited for. Calls that are still not done then
+    First it drains: nobody connects any more, and what still comes over open
+    connections is served. Connections of proxies, which have other replicas,
+    are closed with their next answer. Then new tool calls are refused, waits end
+    with what is known, paid requests under way are waited for. Calls that are still not done then
     are cut off, and say so. Lists are still served a moment longer: some
     clients check a result against the list of tools before they show it.
     """
@@ -27,7 +31,19 @@ class Stopping:
         self._app = app
         self._seconds = seconds
         self._open = 0
+        self._begin: float | None = None
         self._last_request = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether the end has begun."""
+        return self._begin is not None or self._app.stopping
+
+    async def drain(self) -> None:
+        """Gives balancers the time to go elsewhere, where there are any."""
+        self._begin = self._last_request = time.monotonic()
+        while time.monotonic() < min(self._last_request + DRAIN_SECONDS, self._begin + MAX_DRAIN_SECONDS):
+            await anyio.sleep(0.05)
 
     @contextmanager
     def request(self) -> Generator[None]:
@@ -41,7 +57,8 @@ class Stopping:
 
     async def run(self) -> None:
         """Returns when all calls have ended, or time is up."""
-        end = time.monotonic() + self._seconds
+        self._begin = self._begin or time.monotonic()
+        end = self._begin + self._seconds
         busy, self._last_request = bool(self._app.running), time.monotonic()
         self._app.stop()
         await self._quiet(end - NOTICE_SECONDS)
