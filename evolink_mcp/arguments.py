@@ -76,7 +76,8 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", help="list the models, or show everything that one takes")
     models.add_argument("model", nargs="?", help="a model id")
-    models.add_argument("--kind", choices=("image", "video"), help="only models of this kind")
+    models.add_argument("--kind", choices=("image", "video", "audio"), help="only models of this kind")
+    models.add_argument("--live", action="store_true", help="compare with what the gateway offers your key")
 
     install = commands.add_parser("install", help="print, or write, what a client needs to start this server")
     if "install" in argv:

@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> int:
         case "sandbox":
             return _sandbox(arguments.port)
         case "models":
-            return _models(arguments.model, arguments.kind)
+            return _live_models() if arguments.live else _models(arguments.model, arguments.kind)
         case "install":
             return _install(arguments)
         case "doctor":
@@ -180,7 +180,30 @@ def _announce(url: str) -> None:
     print(f"The sandbox EvoLink answers at {url} (any key will do; Ctrl-C ends it).", flush=True)
 
 
-def _models(model: str | None, kind: Literal["image", "video"] | None) -> int:
+def _live_models() -> int:
+    """What the gateway offers this key, beside what the registry knows. Nothing is refused because of it."""
+    import anyio
+
+    from evolink_mcp.errors import EvolinkError
+    from evolink_mcp.settings import read_settings
+    from evolink_mcp.tools.app import App
+    from evolink_mcp.tools.models import live_models
+
+    async def compare() -> str:
+        app = App(read_settings())
+        try:
+            return await live_models(app)
+        finally:
+            await app.aclose()
+
+    try:
+        print(anyio.run(compare))
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+    return 0
+
+
+def _models(model: str | None, kind: Literal["image", "video", "audio"] | None) -> int:
     from evolink_mcp.errors import EvolinkError
     from evolink_mcp.settings import read_settings
     from evolink_mcp.tools.app import App

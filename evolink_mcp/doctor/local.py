@@ -20,7 +20,7 @@ from evolink_mcp.install.launch import PACKAGE, running
 from evolink_mcp.jobs.file.database import state_file
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.placeholders import stand_in
-from evolink_mcp.settings.table import API_KEY, VARIABLES, plain
+from evolink_mcp.settings.table import API_KEY, IMAGE_MODEL, VARIABLES, VIDEO_MODEL, plain
 
 LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
 LITTLE_SPACE = 1024**3  # a long video has some hundred megabytes
@@ -119,10 +119,18 @@ def models(settings: Settings) -> Iterator[Check]:
     yield Check("models", "ok", f"{len(registry.models)} known")
     for problem in registry.overlay_problems:
         yield Check("models file", "wrong", problem, "Correct the file that EVOLINK_MODELS_FILE names.")
-    for name in (settings.image_model, settings.video_model):
-        if name and registry.get(name) is None:
+    for kind, variable, chosen in (
+        ("image", IMAGE_MODEL, settings.image_model),
+        ("video", VIDEO_MODEL, settings.video_model),
+    ):
+        name = chosen or registry.defaults[kind]
+        entry = registry.get(name)
+        if entry is None:
             near = ", ".join(registry.nearest(name))
             yield Check("default model", "wrong", f"{name[:60]!r} is not known", f"The nearest names are {near}.")
+        elif entry.superseded_by:
+            text = f"{name} for {kind}s still works; {entry.superseded_by} supersedes it"
+            yield Check("default model", "ok", text, f"To change it, set {variable}={entry.superseded_by}.")
 
 
 def history(settings: Settings) -> Check:

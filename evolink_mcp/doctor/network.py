@@ -14,6 +14,7 @@ import httpx2
 from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.gateway.account import model_ids
 from evolink_mcp.gateway.transport import error_from
 from evolink_mcp.guard.addresses import Address, is_fake
 from evolink_mcp.guard.urls import system_resolver
@@ -51,6 +52,10 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[st
     async def try_key(key: str) -> None:
         answers["key"] = await _key(Caller(transport, key))
 
+    async def try_models(key: str) -> None:
+        if check := await _models(Caller(transport, key), settings):
+            answers["models"] = check
+
     async def look_up() -> None:
         if check := await _names(settings, urls):
             answers["names"] = check
@@ -61,6 +66,7 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[st
                 group.start_soon(reach, url, variable)
             if settings.api_key:
                 group.start_soon(try_key, settings.api_key)
+                group.start_soon(try_models, settings.api_key)
             group.start_soon(look_up)
     finally:
         await transport.aclose()
@@ -124,3 +130,20 @@ async def _key(caller: Caller) -> Check:
     except EvolinkError as error:
         return Check("key accepted", "wrong", error.what, error.next_step)
     return Check("key accepted", "ok", f"{reply.host} takes it")
+
+
+async def _models(caller: Caller, settings: Settings) -> Check | None:
+    """How the registry compares with the models that the gateway offers this key; nothing where it does not tell."""
+    from evolink_mcp.registry import load
+
+    try:
+        ids = await model_ids(caller, seconds=QUESTION_SECONDS)
+    except EvolinkError:
+        return None  # the check of the key tells
+    if not ids:
+        return None
+    registry = load(settings.models_file)
+    absent, unknown = registry.compare(ids)
+    text = f"{len(ids)} are offered to this key: {len(absent)} known here are not among them, {len(unknown)} others are"
+    advice = "evolink-mcp models --live names them." if absent or unknown else ""
+    return Check("models at the gateway", "ok", text, advice)

@@ -13,10 +13,12 @@ from typing import Any
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.transport import Caller, Reply, error_from
 from evolink_mcp.gateway.values import as_list, as_number, as_object, as_whole
+from evolink_mcp.guard.text import one_line
 
 MAX_BATCH = 50
 MAX_LISTED = 500  # tasks of one answer that are read; we ask for fewer
 NOT_OFFERED = frozenset({404, 405, 501})
+MAX_MODELS, MAX_MODEL_CHARACTERS = 2_000, 200
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,22 @@ async def credits(caller: Caller, *, seconds: float) -> Credits | None:
         return None
     data = _data(reply, "reading the credits")
     return Credits(_budget(data.get("user")), _budget(data.get("token")))
+
+
+async def model_ids(caller: Caller, *, seconds: float) -> frozenset[str]:
+    """The models that the gateway offers this key, by id. Empty where it does not tell them.
+
+    No seed describes this endpoint: whatever looks like a list of models is taken for one, and anything else for none.
+
+    Raises:
+        GatewayError: The gateway could not be asked, or refuses the key.
+    """
+    reply = await caller.ask("GET", caller.transport.api_url + routes.MODELS, seconds=seconds)
+    if reply.status in (401, 403):
+        raise error_from(reply, doing="reading the list of models")
+    rows = as_list(as_object(reply.body).get("data")) if reply.ok else []
+    ids: list[object] = [as_object(row).get("id", row) for row in rows[:MAX_MODELS]]
+    return frozenset(one_line(each, MAX_MODEL_CHARACTERS) for each in ids if isinstance(each, str) and each)
 
 
 def _listed(reply: Reply, doing: str) -> list[Any]:

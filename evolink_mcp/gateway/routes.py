@@ -9,13 +9,15 @@ TASKS = "/v1/tasks"
 TASK = "/v1/tasks/{id}"
 TASK_BATCH = "/v1/tasks/batch"
 CREDITS = "/v1/credits"
+MODELS = "/v1/models"
 MESSAGES = "/v1/messages"
 UPLOADS = {way: f"/api/v1/files/upload/{way}" for way in ("base64", "stream", "url")}
 FILES = "/api/v1/files/list"
 QUOTA = "/api/v1/files/quota"
 FILE = "/api/v1/files/{id}"
 
-_ROUTES = (*GENERATIONS.values(), TASKS, TASK_BATCH, CREDITS, MESSAGES, *UPLOADS.values(), FILES, QUOTA, TASK, FILE)
+_READS = (TASKS, TASK_BATCH, CREDITS, MODELS, FILES, QUOTA, TASK, FILE)
+_ROUTES = (*GENERATIONS.values(), MESSAGES, *UPLOADS.values(), *_READS)
 _PATTERNS = tuple((re.compile(route.replace("{id}", "[^/]+") + "$"), route) for route in _ROUTES)
 
 

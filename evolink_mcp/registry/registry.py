@@ -1,6 +1,6 @@
 """The registry: models by name, and a call checked against one of them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import cast
@@ -63,6 +63,15 @@ class Registry:
     def takers(self, endpoint: Endpoint, parameter: str) -> Sequence[str]:
         """The models of an endpoint that take a parameter, at the top or inside another."""
         return self._takers.get((endpoint, parameter), ())
+
+    def compare(self, ids: Collection[str]) -> tuple[list[str], list[str]]:
+        """Against a list of ids: the callable models that it lacks, by id, and the ids that are not known here."""
+        absent = [
+            model.id
+            for model in self.models.values()
+            if model.status != "placeholder" and not {model.id, *model.aliases} & {*ids}
+        ]
+        return absent, sorted(each for each in ids if self.get(each) is None)
 
     def link_names(self, name: str) -> frozenset[str]:
         """Every parameter of a model that holds links to files, nested ones and friendly spellings included.

@@ -60,6 +60,7 @@ def _routes() -> list[BaseRoute]:
         ("GET", "/v1/tasks", "tasks", reading.list_tasks),
         ("GET", "/v1/tasks/{task_id:path}", "task", reading.read_task),
         ("GET", "/v1/credits", "credits", reading.read_credits),
+        ("GET", "/v1/models", "models", reading.list_models),
         ("POST", "/api/v1/files/upload/base64", "upload_base64", uploads.upload_base64),
         ("POST", "/api/v1/files/upload/stream", "upload_stream", uploads.upload_stream),
         ("POST", "/api/v1/files/upload/url", "upload_url", uploads.upload_url),

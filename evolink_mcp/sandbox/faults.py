@@ -12,7 +12,7 @@ from evolink_mcp.sandbox.wire import Json, Refusal
 PAID = frozenset({"images", "videos", "audios"})
 FILES = frozenset({"upload_base64", "upload_stream", "upload_url", "files_list", "files_quota", "files_delete"})
 LINKS = frozenset({"result", "file"})
-ROUTES = PAID | FILES | LINKS | {"task", "tasks", "batch", "credits", "text"}
+ROUTES = PAID | FILES | LINKS | {"task", "tasks", "batch", "credits", "models", "text"}
 
 # Kinds that concern a task rather than the answer to its creation.
 TASK_KINDS = frozenset({"task_error", "task_status", "no_urls"})

@@ -66,6 +66,14 @@ async def list_tasks(request: Request) -> Response:
     return JSONResponse({"object": "list", "total": len(tasks), "page": page, "page_size": size, "data": data})
 
 
+async def list_models(request: Request) -> Response:
+    """Every model that can be called. No page describes this list; its shape is the usual one."""
+    account(request)
+    models = sandbox_of(request).models.values()
+    data = [{"id": model.name, "object": "model"} for model in models if not model.placeholder]
+    return JSONResponse({"object": "list", "data": data})
+
+
 async def read_credits(request: Request) -> Response:
     """The balance of the account; the key has no limit of its own. Held credits count as used."""
     sandbox = sandbox_of(request)

@@ -7,12 +7,18 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import Field
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import Caller
+from evolink_mcp.gateway.account import model_ids
+from evolink_mcp.settings import API_KEY
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.views import ModelLine, ModelsView
 
 Kind = Literal["image", "video"]
+AnyKind = Kind | Literal["audio"]
+
+LIVE_SECONDS = 15.0
 
 MAX_QUERY_CHARACTERS = 200  # a longer one says no more, and every word costs time
 MAX_MATCHES_BYTES = 4_400  # about 1,100 tokens
@@ -41,7 +47,7 @@ async def list_models(
 def models_view(
     app: App,
     *,
-    kind: Kind | None = None,
+    kind: AnyKind | None = None,
     capability: str | None = None,
     query: str | None = None,
     model: str | None = None,
@@ -78,6 +84,26 @@ def models_view(
     if not brief:
         return view
     return _cut(view) if filtered else _prominent(view, {model.id for model in app.registry.prominent()})
+
+
+async def live_models(app: App) -> str:
+    """The registry beside the models that the gateway offers the operator's key, in words.
+
+    Raises:
+        Refused: No key is set, or the gateway does not tell its models.
+        GatewayError: The gateway could not be asked.
+    """
+    if not app.settings.api_key:
+        raise Refused("No key is set.", code="no_key", next_step=f"Set {API_KEY}, then run this again.")
+    ids = await model_ids(Caller(app.transport, app.settings.api_key), seconds=LIVE_SECONDS)
+    if not ids:
+        raise Refused("This gateway does not tell its models.", code="not_offered", next_step="See docs/models.md.")
+    absent, unknown = app.registry.compare(ids)
+    lines = [f"The gateway offers this key {len(ids)} models."]
+    lines += [f"Known here, not offered: {', '.join(absent)}"] if absent else []
+    more = "Offered, not known here (EVOLINK_UNLISTED_MODELS=allow uses them)"
+    lines += [f"{more}: {', '.join(unknown)}"] if unknown else []
+    return "\n".join(lines)
 
 
 def _prominent(view: ModelsView, ids: set[str]) -> ModelsView:

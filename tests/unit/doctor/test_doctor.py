@@ -207,3 +207,18 @@ def test_it_looks_through_the_settings_of_a_client(
     run = Run(capsys, "--client", "codex")
     assert run.code == 1
     assert "install codex --write" in run.text
+
+
+def test_a_default_that_is_superseded_is_told_with_the_variable_that_changes_it(
+    ready: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready.learn("future-model-1", "image")
+    checks = Run(capsys).report["checks"]
+    steps = [each["next_step"] for each in checks if each["name"] == "default model"]
+    assert any(step.startswith("To change it, set EVOLINK_VIDEO_MODEL=") for step in steps)
+    (live,) = [each for each in checks if each["name"] == "models at the gateway"]
+    assert live["found"].endswith("0 known here are not among them, 1 others are")
+    assert "models --live" in live["next_step"]
+    monkeypatch.setenv("EVOLINK_VIDEO_MODEL", "seedance-2.5-text-to-video")
+    steps = [each["next_step"] for each in Run(capsys).report["checks"] if each["name"] == "default model"]
+    assert not any("EVOLINK_VIDEO_MODEL" in step for step in steps)

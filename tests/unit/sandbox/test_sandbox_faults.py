@@ -29,6 +29,7 @@ def visit(lab: Lab, route: str) -> httpx2.Response:
         "tasks": ("GET", "/v1/tasks", None),
         "batch": ("POST", "/v1/tasks/batch", {"task_ids": ["task-unified-1-a"]}),
         "credits": ("GET", "/v1/credits", None),
+        "models": ("GET", "/v1/models", None),
         "upload_base64": ("POST", "/api/v1/files/upload/base64", {"base64_data": "aGk="}),
         "upload_stream": ("POST", "/api/v1/files/upload/stream", {}),
         "upload_url": ("POST", "/api/v1/files/upload/url", {"file_url": "http://127.0.0.1:1/"}),
@@ -44,7 +45,7 @@ def visit(lab: Lab, route: str) -> httpx2.Response:
 
 
 ROUTES = (
-    "images videos audios task tasks batch credits upload_base64 upload_stream upload_url "
+    "images videos audios task tasks batch credits models upload_base64 upload_stream upload_url "
     "files_list files_quota files_delete result file text"
 ).split()
 
