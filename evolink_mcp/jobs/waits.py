@@ -139,7 +139,6 @@ class Waits:
 
     def _linger(self, key: Key, schedule: Schedule) -> None:
         """Keeps a schedule for the next wait, until a poll is due."""
-        self._lingering.pop(key, None)
         if schedule.task is not None and not schedule.task.final and not schedule.failures:
             self._lingering[key] = schedule
         while len(self._lingering) > MAX_LINGERING:

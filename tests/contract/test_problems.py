@@ -7,7 +7,7 @@ import pytest
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport, account, files, media, problems, replies, transport, values
-from tests.support import KEY
+from tests.support import KEY, Sandbox
 
 BODY = {"model": "gpt-image-2", "prompt": "x"}
 TOP_UP = "top up"
@@ -111,6 +111,19 @@ async def test_the_codes_of_the_files_api_say_what_to_do(code: int, step: str) -
 async def test_what_a_gateway_does_not_offer_is_no_error(status: int) -> None:
     assert await account.credits(over(status, {}), seconds=5) is None
     assert account.NOT_OFFERED == {404, 405, 501}
+
+
+async def test_whoever_watches_a_caller_hears_of_every_request(caller: Caller, sandbox: Sandbox) -> None:
+    exchanges: list[transport.Exchange] = []
+    watched = Caller(caller.transport, caller.key, "me", exchanges.append)
+    task = await media.create(watched, "image", BODY, seconds=5)
+    sandbox.fault("task", "drop_before")
+    with pytest.raises(GatewayError):
+        await media.read(watched, task.id)
+    told = [(each.method, each.path, each.status, bool(each.request_id)) for each in exchanges]
+    assert told == [("POST", "/v1/images/generations", 200, True), ("GET", f"/v1/tasks/{task.id}", 0, False)]
+    assert all(0 < each.seconds < 5 for each in exchanges)
+    assert (watched.owner, watched.account, caller.owner) == ("me", caller.account, caller.account)
 
 
 def test_ids_may_have_as_many_characters_as_are_sent() -> None:

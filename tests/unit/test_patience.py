@@ -87,7 +87,7 @@ def test_asking_again_for_the_same_task_shows_it_where_one_connection_is_all_the
 ) -> None:
     """Some clients say nothing when they give up."""
     agent = Client("owner", "mcp", alone)
-    with patience.waiting(agent, "task-1", clock.monotonic(), 20):
+    with patience.waiting(agent, "task-1", clock.monotonic(), 1):
         clock.time += 5
         with patience.waiting(agent, "task-2", clock.monotonic(), 20) as other:
             assert other.seconds == 20

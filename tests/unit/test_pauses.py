@@ -29,6 +29,9 @@ async def test_traffic_waits_for_the_end_of_its_pause_and_no_other(pauses: Pause
     assert clock.slept == [8]
     await pauses.pass_through("o", "m", seconds=0)
     assert clock.slept == [8]
+    pauses.pause("o", "m", 0.5)
+    await pauses.pass_through("o", "m", seconds=1)
+    assert clock.slept == [8, 0.5]
 
 
 def test_a_pause_is_as_long_as_the_longest_that_was_asked_for(pauses: Pauses, clock: FakeClock) -> None:

@@ -14,10 +14,10 @@ from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.schedule import MAX_FAILURES
 from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
-from tests.unit.waiting import Told, looks, started, waited
+from tests.unit.waiting import Told, reads, started, waited
 
 
-async def test_single_failed_looks_are_forgiven(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_single_failed_polls_are_forgiven(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 12)
     sandbox.settle_files()
     sandbox.fault("task", "status", status=503, after=1)
@@ -26,7 +26,7 @@ async def test_single_failed_looks_are_forgiven(caller: Caller, sandbox: Sandbox
     assert known.status == "completed"
 
 
-async def test_an_old_look_is_told_as_one(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_an_old_poll_is_told_as_one(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 1000)
     sandbox.fault("task", "status", status=503, times=2, after=1)
     waits = Waits(clock, Pauses(clock))
@@ -36,20 +36,20 @@ async def test_an_old_look_is_told_as_one(caller: Caller, sandbox: Sandbox, cloc
     assert fresh.notes == ()
 
 
-async def test_a_look_waits_as_long_as_the_gateway_asks(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_a_poll_waits_as_long_as_the_gateway_asks(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 1000)
     sandbox.fault("task", "status", status=429, retry_after=20, after=1)
     await waited(caller, task.id, clock, 45)
-    seen = looks(sandbox, task.created or 0)
+    seen = reads(sandbox, task.created or 0)
     assert seen[2] - seen[1] >= 20
 
 
-async def test_a_pause_of_the_model_holds_looks_back_too(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_a_pause_of_the_model_holds_polls_back_too(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 1000)
     pauses = Pauses(clock)
     pauses.pause(owner_of(caller.key), task.model, 30)
     await Waits(clock, pauses).wait_for(caller, task.id, seconds=40, progress=Progress(Told(clock)))
-    seen = looks(sandbox, task.created or 0)
+    seen = reads(sandbox, task.created or 0)
     assert seen[1] - seen[0] >= 29
 
 
@@ -63,7 +63,7 @@ async def test_a_wait_of_no_seconds_ends_on_a_gateway_that_hangs(caller: Caller,
     assert raised.value.code == "timeout"
 
 
-async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_polls_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 1000)
     sandbox.fault("task", "status", status=500, times=0, after=1)
     with pytest.raises(GatewayError):
@@ -72,7 +72,7 @@ async def test_looks_that_keep_failing_are_told(caller: Caller, sandbox: Sandbox
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-async def test_a_look_that_cannot_succeed_later_is_told_at_once(
+async def test_a_poll_that_cannot_succeed_later_is_told_at_once(
     caller: Caller, sandbox: Sandbox, clock: FakeClock, status: int
 ) -> None:
     task = await started(caller, sandbox, "image", 1000)
@@ -82,7 +82,7 @@ async def test_a_look_that_cannot_succeed_later_is_told_at_once(
     assert len(sandbox.requests("/v1/tasks/")) == 2
 
 
-async def test_a_first_look_may_fail_once_but_not_for_ever(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_a_first_poll_may_fail_once_but_not_for_ever(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 0)
     sandbox.settle()
     sandbox.fault("task", "status", status=503)
@@ -94,7 +94,7 @@ async def test_a_first_look_may_fail_once_but_not_for_ever(caller: Caller, sandb
     assert len(sandbox.requests("/v1/tasks/")) == 2 + MAX_FAILURES
 
 
-async def test_a_first_look_is_not_repeated_beyond_the_wait(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
+async def test_a_first_poll_is_not_repeated_beyond_the_wait(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     sandbox.fault("task", "status", status=503, times=0)
     with pytest.raises(GatewayError):
         await waited(caller, "task-unified-1-a", clock, 0)

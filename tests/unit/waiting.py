@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.polls import LocalPolls, Poll
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
@@ -35,9 +38,31 @@ async def started(caller: Caller, sandbox: Sandbox, kind: media.Media, seconds: 
     return await media.create(caller, kind, IMAGE if kind == "image" else VIDEO, seconds=10)
 
 
-def looks(sandbox: Sandbox, since: float) -> list[float]:
+def reads(sandbox: Sandbox, since: float) -> list[float]:
     """When the task was read, in seconds of the sandbox's clock after ``since``."""
     return [request["time"] - since for request in sandbox.requests("/v1/tasks/")]
+
+
+class TimedPolls(LocalPolls):
+    """Polls that note when they were made, by the clock of the test."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self.times: list[float] = []
+
+    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Poll:
+        self.times.append(self._clock.monotonic())
+        return await super().poll(caller, task_id, seconds=seconds, first=first)
+
+
+async def poll_times(caller: Caller, task: wire.Task, clock: FakeClock, seconds: float) -> list[float]:
+    """When a task just created is polled during a wait, in seconds from the wait's beginning."""
+    polls, began = TimedPolls(clock), clock.monotonic()
+    await Waits(clock, Pauses(clock), polls=polls).wait_for(
+        caller, task, seconds=seconds, progress=Progress(Told(clock))
+    )
+    assert clock.monotonic() - began == pytest.approx(seconds)
+    return [each - began for each in polls.times]
 
 
 async def waited(
