@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from evolink_mcp.settings.placeholders import Unfilled, fill_in, unfilled
 
@@ -64,6 +63,8 @@ def _local(value: str) -> str:
     """
     if not value.lower().startswith("file:"):
         return value
+    from urllib.request import url2pathname  # it loads an HTTP client of its own
+
     parts = urlsplit(value)
     if parts.netloc.lower() not in ("", "localhost"):
         raise ValueError(f"holds a link to another machine: {value[:60]!r}.")
