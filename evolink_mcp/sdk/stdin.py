@@ -17,6 +17,8 @@ from typing import Any, cast
 import anyio
 from mcp.server import stdio
 
+READ_AHEAD = 8  # lines: a client that sends faster than it is served waits, as with the SDK's reader
+
 
 class Stdin:
     """Lines of a client, until it closes its side or :meth:`close` is called.
@@ -30,34 +32,37 @@ class Stdin:
 
     def __init__(self, lines: Iterable[str], at_end: Callable[[], Awaitable[None]]) -> None:
         self.client_left = False
+        self._closed = False
         self._at_end = at_end
-        self._sender, self._receiver = anyio.create_memory_object_stream[str]()
+        self._source = lines
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._room = threading.Semaphore(READ_AHEAD)
         self._loop = asyncio.get_running_loop()
-        # A daemon: it may sit in a read for ever.
-        self._thread = threading.Thread(target=self._read, args=(lines,), daemon=True, name="stdin")
 
     def close(self) -> None:
         """Reads no more."""
-        self._sender.close()
-
-    def _leave(self) -> None:
-        self.client_left = True
-        self.close()
+        self._closed = True
+        self._lines.put_nowait(None)
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        self._thread.start()
-        async for line in self._receiver:
+        # A daemon: it may sit in a read for ever.
+        threading.Thread(target=self._read, daemon=True, name="stdin").start()
+        while (line := await self._lines.get()) is not None and not self._closed:
+            self._room.release()
             yield line
         await self._at_end()
 
-    def _read(self, lines: Iterable[str]) -> None:
-        # Nobody takes the lines any more, or the terminal is gone.
-        with suppress(RuntimeError, OSError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-            try:
-                for line in lines:
-                    asyncio.run_coroutine_threadsafe(self._sender.send(line), self._loop).result()
-            finally:
-                self._loop.call_soon_threadsafe(self._leave)
+    def _read(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            with suppress(OSError):  # the terminal is gone
+                for line in self._source:
+                    self._room.acquire()
+                    self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+            self._loop.call_soon_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        self.client_left = True
+        self._lines.put_nowait(None)
 
 
 @contextmanager
