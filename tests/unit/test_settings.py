@@ -9,7 +9,7 @@ import pytest
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, read_settings
-from evolink_mcp.settings.table import BY_NAME
+from evolink_mcp.settings.table import BY_NAME, VARIABLES, help_text
 
 
 def test_nothing_set_is_enough_to_start(tmp_path: Path) -> None:
@@ -235,3 +235,24 @@ def test_an_operator_hears_of_every_wrong_value_and_a_client_only_of_dangerous_o
                 read_settings({name: value}, strict=strict)
         else:
             assert read_settings({name: value}, strict=strict).why_ignored(name).startswith(name)
+
+
+def test_what_each_variable_is_for_is_marked() -> None:
+    def marked(attribute: str) -> set[str]:
+        return {each.name.removeprefix("EVOLINK_") for each in VARIABLES if getattr(each, attribute)}
+
+    assert marked("secret") == {"API_KEY", "MCP_TOKENS", "STATE_URL"}
+    assert marked("remote_only") == {"MCP_TOKENS", "STATE_URL", "STATE_STRICT"}
+    assert marked("is_file") == {"OUTPUT_DIR", "MODELS_FILE"}
+    assert marked("guards") >= {"BASE_URL", "FILES_URL", "TEXT_URL", "SANDBOX", "MCP_TOKENS", "STATE_URL"}
+    assert not marked("guards") & {"API_KEY", "OUTPUT_DIR", "LOG_LEVEL", "HISTORY", "TOOLSETS", "UNLISTED_MODELS"}
+
+
+def test_help_has_the_meanings_in_one_column() -> None:
+    first, *lines = help_text().splitlines()
+    assert first.endswith(":")
+    column = max(len(each.name) for each in VARIABLES) + 4
+    for line in lines:
+        assert len(line) <= 108
+        assert line[column - 2 : column] == "  "
+        assert line[column] != " "

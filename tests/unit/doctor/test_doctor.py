@@ -43,6 +43,8 @@ def test_the_key_is_recognised_and_never_shown(ready: Sandbox, capsys: pytest.Ca
     table = capsys.readouterr().out
     assert KEY not in table
     assert "All is well." in table
+    for name in ("EVOLINK_BASE_URL", "output folder", "client cursor"):
+        assert name in table
 
 
 def test_every_setting_says_where_it_came_from(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

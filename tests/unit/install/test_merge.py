@@ -221,6 +221,16 @@ def test_permissions_stay_and_a_new_file_is_the_owners_alone(tmp_path: Path) -> 
     assert [path.stat().st_mode & 0o777 for path in (shared, change.backup, new)] == [0o640, 0o640, 0o600]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_written_by_root_stays_its_owners(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    file.write_text("{}", encoding="utf-8")
+    os.chown(file, 12345, 12345)
+    change, _ = plan.write_entry(request("cursor", file))
+    assert change.backup
+    assert [path.stat().st_uid for path in (file, change.backup)] == [12345, 12345]
+
+
 def test_a_file_that_changes_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "mcp.json"
     file.write_text("{}", encoding="utf-8")
