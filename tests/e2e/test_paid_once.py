@@ -83,12 +83,14 @@ async def stay(url: str, wire: bytes) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
     writer.write(wire)
     arrived = b""
-    with anyio.fail_after(30):
-        while b'"result"' not in arrived and b'"error"' not in arrived:
-            chunk = await reader.read(65536)
-            assert chunk, arrived
-            arrived += chunk
-    writer.close()
+    try:
+        with anyio.fail_after(30):
+            while b'"result"' not in arrived and b'"error"' not in arrived:
+                chunk = await reader.read(65536)
+                assert chunk, arrived
+                arrived += chunk
+    finally:
+        writer.close()
     return arrived.decode()
 
 
@@ -175,6 +177,22 @@ async def test_a_repeat_from_a_new_process_gets_the_task_of_the_one_before(end: 
                     heard, intents = heard | new, intents + bool(new)
             assert end != "kill" or intents == 1
             assert not verdict(till, "p0x", heard, intents)
+
+
+async def test_a_client_that_cancels_with_a_message_and_leaves_its_stream_open_pays_once() -> None:
+    async with open_till() as till:
+        settings = Settings(base_url=till.url, files_url=till.url, text_url=till.url)
+        async with serving(settings, HttpOptions(calls_per_minute=0)) as served:
+            first = asyncio.create_task(stay(served.url, post(request("p0x", 20, 7), ACCEPTS[0], modern=False)))
+            while not till.paid["p0x"]:
+                await asyncio.sleep(0.01)
+            cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+            await (await leave(served.url, post(cancel, ACCEPTS[0], modern=False), 1))
+            last = await stay(served.url, post(request("p0x", 0, 8), ACCEPTS[0], modern=False))
+            first.cancel()
+            await asyncio.wait([first])
+    assert len(till.paid["p0x"]) == 1
+    assert ids_in(last, "p0x")
 
 
 async def test_four_equal_calls_at_once_are_four_purchases_in_little_more_than_the_time_of_one() -> None:

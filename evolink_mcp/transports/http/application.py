@@ -31,7 +31,7 @@ from evolink_mcp.transports.http.allowlists import AllowLists
 from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, no_oauth
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
-from evolink_mcp.transports.http.delivery import serve_call
+from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
 from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
@@ -67,7 +67,7 @@ class HttpApplication:
         self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
-        self._calls = serve_batches(partial(serve_call, self._streamable))
+        self._calls = serve_batches(partial(serve_call, self._streamable, OpenCalls()))
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
         self.metrics.watch(self.bodies, self.sse)
         self._lifespan = Router(lifespan=lambda _: self._streamable.run())

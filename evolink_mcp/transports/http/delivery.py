@@ -3,21 +3,74 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import cast
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
 from evolink_mcp.sdk.listeners import Listeners, answer_id
 
+MAX_MESSAGE = 64 * 1024  # of a POST that is read for its id; a cancel, and nearly every call, is shorter
 
-async def serve_call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+
+class OpenCalls:
+    """The calls under way over Streamable HTTP.
+
+    A client of the 2025 revisions cancels with a message in a POST of its own and may leave the call's stream open. No
+    session ties the two together, so they are matched by owner, address and JSON-RPC id.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: dict[tuple[str, str, str], set[Listener]] = {}
+
+    @contextmanager
+    def call(self, caller: tuple[str, str], body: bytes) -> Generator[Listener]:
+        """The listener of a POST within the block; those that the POST cancels are abandoned."""
+        method, request_id, cancelled_id = _read(body)
+        listener = Listener(settle_seconds=PROXY_SECONDS)
+        if method == "notifications/cancelled":
+            for each in self._listeners.get((*caller, cancelled_id), ()):
+                each.abandon()
+        open_calls = self._listeners.setdefault((*caller, request_id), set())
+        open_calls.add(listener)
+        try:
+            yield listener
+        finally:
+            listener.abandon()
+            open_calls.discard(listener)
+            if not open_calls:
+                self._listeners.pop((*caller, request_id), None)
+
+
+def _read(body: bytes) -> tuple[str, str, str]:
+    """Method, id and cancelled id of a message; empty where it is large or has none."""
+    try:
+        message = as_object(cast("object", json.loads(body)) if len(body) <= MAX_MESSAGE else None)
+    except (ValueError, RecursionError):
+        message = as_object(None)
+    return str(message.get("method")), str(message.get("id")), str(as_object(message.get("params")).get("requestId"))
+
+
+async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Receive, send: Send) -> None:
     """Runs ``app`` for one POST, as the one request of a listener.
 
     The client is watched for as long as the request lasts: not everything below would notice it hang up.
     """
-    listener = Listener(settle_seconds=PROXY_SECONDS)
     messages = [await receive()]
+    caller = (scope["user"].access_token.client_id, (scope.get("client") or ("",))[0])
+    with calls.call(caller, messages[0].get("body", b"")) as listener, listening(listener):
+        await _serve(app, scope, (receive, send), messages, listener)
+
+
+async def _serve(
+    app: ASGIApp, scope: Scope, channels: tuple[Receive, Send], messages: list[Message], listener: Listener
+) -> None:
+    receive, send = channels
     end = asyncio.Event()
 
     async def watch() -> None:
@@ -40,14 +93,12 @@ async def serve_call(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
             await send(message)
 
     watching = asyncio.create_task(watch())
-    with listening(listener):
-        try:
-            await app(scope, from_client, to_client)
-        finally:
-            listener.abandon()
-            watching.cancel()
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait([watching])
+    try:
+        await app(scope, from_client, to_client)
+    finally:
+        watching.cancel()
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([watching])
 
 
 def watch_events(listeners: Listeners, receive: Receive, send: Send) -> tuple[Receive, Send]:
