@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal, get_args
 
 from evolink_mcp.errors import SettingsError
@@ -18,6 +19,10 @@ _WEB_ORIGIN = re.compile(r"(?i)https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})
 # Of an extension or a desktop app: chrome-extension://id, vscode-webview://*, tauri://localhost, app://-, file://
 _APP_ORIGIN = re.compile(r"(?i)(?!https?:)[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\*)?(:\d{1,5})?/?|null")
 _DEFAULT_PORT = re.compile(r"^(http://.+):80$|^(https://.+):443$")
+
+
+# The tokens that the documentation shows.
+EXAMPLES = frozenset(sha256(text.encode()).hexdigest() for text in ("a-long-random-text", "another-long-text"))
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,11 @@ class HttpOptions:
             )
         if self.auth == "token" and not settings.mcp_tokens:
             problems.append("--auth token needs EVOLINK_MCP_TOKENS, as in EVOLINK_MCP_TOKENS=alice:a-long-random-text")
+        digests = [token.digest for token in settings.mcp_tokens]
+        if len(set(digests)) < len(digests):
+            problems.append("EVOLINK_MCP_TOKENS gives one token to two callers, who could not be told apart.")
+        if set(digests) & EXAMPLES:
+            problems.append("EVOLINK_MCP_TOKENS holds a token of the documentation, which everybody knows.")
         if self.auth == "token" and settings.api_key is None:
             problems.append("--auth token spends this server's own credits and needs EVOLINK_API_KEY.")
         problems += [

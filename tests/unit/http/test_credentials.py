@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import httpx2
 import pytest
 
+from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, Token
 from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.options import Auth, HttpOptions
@@ -92,3 +94,24 @@ async def test_the_longest_key_is_taken() -> None:
 async def test_without_auth_and_without_a_key_the_server_answers() -> None:
     async with client_of(HttpApplication(OFFLINE, HttpOptions(auth="none"))) as http:
         assert (await http.get("/mcp")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (("a-long-random-text",), "a token of the documentation"),
+        (("another-long-text",), "a token of the documentation"),
+        (("a-token-of-two-callers", "a-token-of-two-callers"), "one token to two callers"),
+    ],
+)
+def test_tokens_that_protect_nothing_are_told_at_the_start(tokens: tuple[str, ...], said: str) -> None:
+    held = tuple(
+        Token(hashlib.sha256(token.encode()).hexdigest(), f"caller-{number}") for number, token in enumerate(tokens)
+    )
+    with pytest.raises(SettingsError, match=said):
+        HttpApplication(Settings(api_key=KEY, mcp_tokens=held), HttpOptions(auth="token"))
+
+
+@pytest.mark.parametrize("token", ["a-long-random-text", "another-long-text"])
+def test_the_documentation_shows_the_tokens_that_are_refused(token: str) -> None:
+    assert token in (Path(__file__).parents[3] / "docs" / "remote.md").read_text(encoding="utf-8")
