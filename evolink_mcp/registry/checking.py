@@ -67,10 +67,10 @@ def _too_many(name: str, more: int) -> Iterator[Problem]:
         yield Problem("…", f"…: {more:,} more names that {name} does not take.")
 
 
-def _bounded(params: Mapping[str, object], known: set[str]) -> tuple[dict[str, object], int]:
-    """What is given of the known names and the first of the others; how many more others there are."""
-    others = islice((key for key, value in params.items() if key not in known and value is not None), MAX_UNKNOWN)
-    names = {*others, *(key for key in known if params.get(key) is not None)}
+def _bounded(params: Mapping[str, object], names: set[str]) -> tuple[dict[str, object], int]:
+    """What is given of these names and the first of the others; how many more others there are."""
+    others = islice((key for key, value in params.items() if key not in names and value is not None), MAX_UNKNOWN)
+    names = {*others, *(key for key in names if params.get(key) is not None)}
     call = {key: value for key, value in params.items() if key in names}
     return call, sum(1 for value in params.values() if value is not None) - len(call) if len(call) < len(params) else 0
 

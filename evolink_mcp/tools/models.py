@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
+import anyio.to_thread
 from pydantic import Field
 
 from evolink_mcp.errors import Refused
@@ -41,6 +42,7 @@ async def list_models(
     query: Annotated[str | None, Field(description="Words; best match first.")] = None,
     model: Annotated[str | None, Field(description="One model in full: parameters, limits, example.")] = None,
 ) -> ModelsView:
+    await anyio.to_thread.run_sync(call.app.registry.names)  # the first time, every data file is read
     return models_view(call.app, kind=kind, capability=capability, query=query, model=model)
 
 
