@@ -54,7 +54,7 @@ def _refusal(headers: Headers, messages: list[Any]) -> Response | None:
 
 async def _serve(app: ASGIApp, messages: list[Any], scope: Scope, receive: Receive, send: Send) -> None:
     requests = [_Request(message, scope) for message in messages]
-    gone, written = anyio.Event(), anyio.Event()
+    gone, release = anyio.Event(), anyio.Event()
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -65,12 +65,12 @@ async def _serve(app: ASGIApp, messages: list[Any], scope: Scope, receive: Recei
         group.start_soon(watch)
         async with anyio.create_task_group() as calls:
             for request in requests:
-                calls.start_soon(request.run, app, gone, written)
+                calls.start_soon(request.run, app, gone, release)
             for request in requests:
                 await request.answered.wait()
             answers = [request.answer for request in requests if request.answer is not None]
             await _response(answers, Headers(scope=scope))(scope, receive, send)
-            written.set()
+            release.set()
         group.cancel_scope.cancel()
 
 
@@ -94,7 +94,7 @@ class _Request:
         self._scope = {**scope, "headers": list(scope["headers"])}
         MutableHeaders(scope=self._scope).update({"accept": JSON, "content-length": str(len(self._body))})
 
-    async def run(self, app: ASGIApp, gone: anyio.Event, written: anyio.Event) -> None:
+    async def run(self, app: ASGIApp, gone: anyio.Event, release: anyio.Event) -> None:
         async def receive() -> Message:
             await gone.wait()
             return {"type": "http.disconnect"}
@@ -105,7 +105,7 @@ class _Request:
                 with contextlib.suppress(ValueError):  # nothing comes of a notification
                     self.answer = json.loads(self._content)
                 self.answered.set()
-                await written.wait()  # whoever looks after the delivery of answers must not hear of it before
+                await release.wait()  # whoever looks after the delivery of answers must not hear of it before
 
         first: Message = {"type": "http.request", "body": self._body, "more_body": False}
         try:
