@@ -124,7 +124,7 @@ def models(settings: Settings) -> Iterator[Check]:
         ("video", VIDEO_MODEL, settings.video_model),
     ):
         name = chosen or registry.defaults[kind]
-        entry = registry.get(name)
+        entry = registry.get(registry.spelled(name))
         if entry is None:
             near = ", ".join(registry.nearest(name))
             yield Check("default model", "wrong", f"{name[:60]!r} is not known", f"The nearest names are {near}.")

@@ -88,6 +88,10 @@ class Registry:
         """A model by its exact id or alias."""
         return self.models.get(name) or self.models.get(self._aliases.get(name, ""))
 
+    def spelled(self, name: str) -> str:
+        """The id that ``name`` is in any case; ``name`` itself where there is none."""
+        return next((id for id in self.models if id.lower() == name.lower()), name)
+
     def prominent(self) -> list[Model]:
         """What a list shows without being asked for more: the models of the seeds, the present one of each family, and
         the user's own."""

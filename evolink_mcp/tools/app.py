@@ -124,7 +124,7 @@ class App:
     def default_model(self, kind: Literal["image", "video", "audio", "text"]) -> str:
         """The model used where a call names none: the operator's, else the registry's."""
         chosen = {"image": self.settings.image_model, "video": self.settings.video_model}.get(kind)
-        return chosen or self.registry.defaults[kind]
+        return self.registry.spelled(chosen) if chosen else self.registry.defaults[kind]
 
     @cached_property
     def state(self) -> State:

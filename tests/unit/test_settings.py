@@ -10,6 +10,7 @@ import pytest
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, read_settings
 from evolink_mcp.settings.table import BY_NAME, VARIABLES, help_text
+from evolink_mcp.tools.app import App
 
 
 def test_nothing_set_is_enough_to_start(tmp_path: Path) -> None:
@@ -256,3 +257,9 @@ def test_help_has_the_meanings_in_one_column() -> None:
         assert len(line) <= 108
         assert line[column - 2 : column] == "  "
         assert line[column] != " "
+
+
+def test_a_default_model_is_found_in_any_case() -> None:
+    settings = read_settings({"EVOLINK_IMAGE_MODEL": "GPT-Image-2", "EVOLINK_VIDEO_MODEL": "My-Own"})
+    app = App(settings)
+    assert (app.default_model("image"), app.default_model("video")) == ("gpt-image-2", "My-Own")
