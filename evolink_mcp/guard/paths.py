@@ -137,10 +137,10 @@ def as_path(text: str) -> str | None:
     return path[1:] if path.startswith("/~/") else path
 
 
-def _missing(what: str, written: Path, nearest: str) -> str:
+def _missing(what: str, path: Path, nearest: str) -> str:
     if nearest:
         what += f" The nearest name is {nearest!r}."
-    if not written.is_absolute():
+    if not path.is_absolute():
         what += f" A relative path starts at {Path.cwd()}."
     return what
 
