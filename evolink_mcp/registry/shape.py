@@ -16,17 +16,7 @@ from typing_extensions import TypedDict
 
 from evolink_mcp.registry.reading import DataError
 from evolink_mcp.registry.rules import NEEDS
-from evolink_mcp.registry.spec import (
-    Endpoint,
-    Form,
-    Hold,
-    Kind,
-    LinkForm,
-    RuleKind,
-    SpellingShape,
-    Status,
-    ValueType,
-)
+from evolink_mcp.registry.spec import Endpoint, Form, Hold, Kind, LinkForm, RuleKind, SpellingShape, Status, ValueType
 
 
 def _ordered(ends: list[float]) -> list[float]:
@@ -301,14 +291,4 @@ def _keys() -> list[str]:
 
 def schema() -> str:
     """The JSON Schema of a data file, as text."""
-    whole = _adapter(File).json_schema()
-    return json.dumps(_without_titles(whole), indent=1, ensure_ascii=False) + "\n"
-
-
-def _without_titles(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_without_titles(each) for each in cast(list[Any], node)]
-    if not isinstance(node, dict):
-        return node
-    table = cast(dict[str, Any], node)
-    return {key: _without_titles(each) for key, each in table.items() if not (key == "title" and isinstance(each, str))}
+    return json.dumps(_adapter(File).json_schema(), indent=1, ensure_ascii=False) + "\n"
