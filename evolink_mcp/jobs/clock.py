@@ -33,3 +33,16 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await anyio.sleep(seconds)
+
+
+class Stopwatch:
+    """The time since it was made, that in which the machine slept included: only the time of day shows that."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start = clock.monotonic(), clock.now()
+
+    def seconds(self) -> float:
+        """At least as many as have passed; more where somebody set the time of day forward meanwhile."""
+        monotonic, now = self._start
+        return max(self._clock.monotonic() - monotonic, self._clock.now() - now)

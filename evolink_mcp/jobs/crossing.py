@@ -113,7 +113,7 @@ class Crossing:
         """What can be known of a purchase whose process ended without a word."""
         error = OutcomeUnknown("The process that sent the same request ended before its answer.", code="lost")
         seconds = max(min(recovery.RECOVERY_SECONDS, purchase.deadline - self._clock.monotonic() - 1.0), 1.0)
-        age = max(self._clock.now() - purchase.since, 0.0)
+        age = max(self._clock.now() - purchase.since, 0.0) + recovery.SKEW_SECONDS
         return Unknown(await purchase.order.explain(error, age=age, seconds=seconds))
 
     async def _pause(self) -> None:

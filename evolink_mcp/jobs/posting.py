@@ -5,7 +5,7 @@ from __future__ import annotations
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown, Refused, Unreachable
 from evolink_mcp.gateway.problems import NEVER_RETRIED
 from evolink_mcp.jobs import recovery
-from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.clock import Clock, Stopwatch
 from evolink_mcp.jobs.orders import Order, Sending
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.pauses import PAUSE_SECONDS, Pauses
@@ -27,7 +27,7 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
         Refused, Unreachable, GatewayRefused: Nothing was charged.
         OutcomeUnknown: It may have been; what could be found out is in it.
     """
-    start, last = clock.monotonic(), deadline - 1.0
+    watch, last = Stopwatch(clock), deadline - 1.0
     end = last - recovery.RECOVERY_SECONDS
     account, unreached, too_fast = order.caller.account, 0, False
     while True:
@@ -51,7 +51,7 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
             too_fast = True
         except OutcomeUnknown as error:
             seconds = max(min(recovery.RECOVERY_SECONDS, last - clock.monotonic()), 1.0)
-            raise await order.explain(error, age=clock.monotonic() - start, seconds=seconds) from error.__cause__
+            raise await order.explain(error, age=watch.seconds(), seconds=seconds) from error.__cause__
 
 
 def no_time() -> Refused:

@@ -13,6 +13,7 @@ from evolink_mcp.gateway import Caller
 
 RECOVERY_SECONDS = 8.0  # of a submit's deadline are kept for this
 MARGIN_SECONDS = 15.0  # the gateway tells ages in whole seconds, and the list takes its time to come
+SKEW_SECONDS = 90.0  # more, where another process said when the request began
 MAX_IDS = 5
 PAGE_SIZE = 20
 

@@ -6,11 +6,15 @@ from typing import Any
 
 import httpx2
 import pytest
+from mcp.client import Client
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs import recovery
-from tests.support import KEY
+from evolink_mcp.server import create_server
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from tests.support import KEY, FakeClock, refused
 
 DATE, NOW = "Wed, 21 Oct 2026 07:28:00 GMT", 1792567680
 UNKNOWN = OutcomeUnknown("The connection broke.", code="timeout", request_id="r-1")
@@ -70,3 +74,21 @@ async def test_where_there_is_no_list_the_user_is_asked(status: int, words: str)
     assert words in error.next_step
     assert recovery.NEVER_BLINDLY in error.next_step
     assert recovery.ASK_THE_USER in error.next_step
+
+
+@pytest.mark.parametrize("asleep", [0, 3600])
+async def test_a_machine_that_slept_through_the_answer_still_finds_its_task(settings: Settings, asleep: float) -> None:
+    clock = FakeClock()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.method == "POST":
+            clock.steps += asleep  # the monotonic clock rests meanwhile
+            raise httpx2.ReadError("connection reset")
+        tasks = [{**task("task-1", asleep + 2), "model": "gpt-image-2"}]
+        return httpx2.Response(200, json={"data": tasks}, headers={"date": DATE})
+
+    app = App(settings, clock=clock)
+    app.transport = Transport("https://api.test", "https://f.test", over=httpx2.MockTransport(answer))
+    async with Client(create_server(app)) as client:
+        words = await refused(client, "generate_image", prompt="x", model="gpt-image-2")
+    assert "Task task-1, created just then, is probably yours" in words
