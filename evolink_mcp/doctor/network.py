@@ -56,7 +56,7 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[st
         if check := await _models(Caller(transport, key), settings):
             answers["models"] = check
 
-    async def look_up() -> None:
+    async def resolve_hosts() -> None:
         if check := await _names(settings, urls):
             answers["names"] = check
 
@@ -67,7 +67,7 @@ async def _ask_all(settings: Settings, urls: Mapping[str, str], answers: dict[st
             if settings.api_key:
                 group.start_soon(try_key, settings.api_key)
                 group.start_soon(try_models, settings.api_key)
-            group.start_soon(look_up)
+            group.start_soon(resolve_hosts)
     finally:
         await transport.aclose()
 
