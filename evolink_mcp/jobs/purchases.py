@@ -17,22 +17,22 @@ The same holds between processes, by marks in a ledger (:mod:`evolink_mcp.jobs.l
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import anyio
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.bookkeeping import Bookkeeping
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.crossing import Crossing
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.delivery import current_listener
-from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Ledger
+from evolink_mcp.jobs.ledger import Ledger
 from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.orders import Order
 from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
@@ -66,14 +66,12 @@ class Purchases:
     """
 
     def __init__(self, ledger: Ledger, pauses: Pauses, clock: Clock, *, strict: bool = False) -> None:
-        self._ledger = ledger
         self._pauses = pauses
         self._clock = clock
         self._crossing = Crossing(ledger, clock, strict=strict)
         self._lines = Lines(clock)
         self._work: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Task[bool]] = set()
-        self._beating: asyncio.Task[None] | None = None
+        self._books = Bookkeeping(ledger, self._lines)
 
     @asynccontextmanager
     async def buy(
@@ -119,8 +117,7 @@ class Purchases:
 
     def start(self) -> None:
         """Lets other processes know of this one, where the ledger wants that from the beginning."""
-        if self._ledger.always_beat:
-            self._beat()
+        self._books.start()
 
     async def drain(self, seconds: float) -> None:
         """Waits, however the process is being ended, until nothing is in flight; gives up after ``seconds``.
@@ -137,11 +134,7 @@ class Purchases:
             for purchase in self._lines:
                 if purchase.buyer is not None:
                     self._abandon(purchase, purchase.buyer)
-            if self._beating is not None:
-                self._beating.cancel()
-                await asyncio.wait([self._beating], timeout=1)
-            if self._writes:
-                await asyncio.wait(list(self._writes), timeout=2)
+            await self._books.stop()
 
     async def _take(self, order: Order[T], buyer: Buyer) -> Purchase:
         """A purchase with an outcome that this buyer listens to.
@@ -189,8 +182,10 @@ class Purchases:
         purchase = Purchase(cast("Order[object]", order), buyer, self._clock.now())
         self._lines.add(purchase)
         self._watch(purchase, buyer)
-        self._spawn(self._run(purchase), self._work)
-        self._beat()
+        work = asyncio.create_task(self._run(purchase))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        self._books.beat()
         return purchase
 
     async def _adopt(self, purchase: Purchase, buyer: Buyer) -> bool:
@@ -198,9 +193,8 @@ class Purchases:
         purchase.buyer, purchase.is_earlier = buyer, True
         self._lines.unpark(purchase)
         self._watch(purchase, buyer)
-        mark = purchase.mark(self._ledger.process)
         try:
-            ours = await asyncio.shield(self._write(purchase, lambda: self._ledger.claim(mark)))
+            ours = await self._books.claim(purchase)
         except BaseException:
             self._abandon(purchase, buyer)
             raise
@@ -229,7 +223,7 @@ class Purchases:
             self._lines.remove(purchase)
             return
         self._park(purchase)
-        self._put(purchase)
+        self._books.put(purchase)
         self._lines.change(purchase)
 
     def _park(self, purchase: Purchase) -> None:
@@ -243,9 +237,8 @@ class Purchases:
 
     def _forget(self, purchase: Purchase) -> None:
         """Its answer was delivered, or there is nothing to keep."""
-        mark, free = purchase.mark(self._ledger.process), isinstance(purchase.outcome, Free)
         self._lines.remove(purchase)
-        self._write(purchase, lambda: self._ledger.forget(mark, free=free))
+        self._books.forget(purchase)
 
     async def _run(self, purchase: Purchase) -> None:
         """Everything from before the POST until the outcome is noted."""
@@ -253,14 +246,14 @@ class Purchases:
             purchase.outcome = await self._outcome(purchase)
             self._lines.change(purchase)
             if isinstance(purchase.outcome, Created | Unknown):
-                await asyncio.wait([self._put(purchase)])
+                await asyncio.wait([self._books.put(purchase)])
             if isinstance(purchase.outcome, Created) and not purchase.sender:
                 await self._remember(purchase, purchase.outcome)
         except asyncio.CancelledError:
             if purchase.in_flight:
                 words = "The server was stopped while the request was under way."
                 purchase.outcome = Unknown(OutcomeUnknown(words, code="stopped"))
-                self._put(purchase)
+                self._books.put(purchase)
             raise
         finally:
             if isinstance(purchase.outcome, Free):
@@ -296,50 +289,3 @@ class Purchases:
             await purchase.order.remember(created)
         except Exception:
             logger.exception("Task %s was created, and could not be noted", created.id)
-
-    def _put(self, purchase: Purchase) -> asyncio.Task[bool]:
-        """Has the ledger say what is known of a purchase now."""
-        mark, recorded = purchase.mark(self._ledger.process), purchase.recorded
-
-        async def put() -> None:
-            if recorded:
-                await self._ledger.put(mark)
-
-        return self._write(purchase, put)
-
-    def _write(self, purchase: Purchase, change: Callable[[], Coroutine[Any, Any, bool | None]]) -> asyncio.Task[bool]:
-        """Writes to the ledger, one change of a purchase after the other. True where it is away: told twice is
-        better than paid twice."""
-        before = purchase.writes
-
-        async def write() -> bool:
-            if before is not None:
-                await asyncio.wait([before])
-            with contextlib.suppress(Away):
-                return await change() is not False
-            return True
-
-        purchase.writes = self._spawn(write(), self._writes)
-        return purchase.writes
-
-    def _spawn(self, work: Coroutine[Any, Any, T], group: set[asyncio.Task[T]]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        group.add(task)
-        task.add_done_callback(group.discard)
-        return task
-
-    def _beat(self) -> None:
-        if self._beating is None or self._beating.done():
-            self._beating = asyncio.create_task(self._keep_beating())
-
-    async def _keep_beating(self) -> None:
-        """Tells other processes that this one lives, for as long as they might have to know."""
-        while self._ledger.always_beat or any(each.in_flight or not each.abandoned for each in self._lines):
-            with contextlib.suppress(Away):
-                if self._writes:
-                    await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
-                if not await self._ledger.beat(announced=False):
-                    if puts := [self._put(purchase) for purchase in self._lines]:
-                        await asyncio.wait(puts)
-                    await self._ledger.beat(announced=True)
-            await asyncio.sleep(BEAT_SECONDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from evolink_mcp.jobs import crossing, purchases
+from evolink_mcp.jobs import bookkeeping, crossing
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
@@ -111,7 +111,7 @@ def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that look after each other a hundred times a second."""
     monkeypatch.setattr(crossing, "ASK_SECONDS", 0.002)
     monkeypatch.setattr(crossing, "PROXY_SECONDS", 0.02)
-    monkeypatch.setattr(purchases, "BEAT_SECONDS", 0.005)
+    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.005)
 
 
 PHASES: dict[str, Callable[[Shop], object]] = {

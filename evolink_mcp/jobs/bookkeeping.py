@@ -1,0 +1,89 @@
+"""Keeps the ledger up to date with the purchases of this process, and says that it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Ledger
+from evolink_mcp.jobs.lines import Lines
+from evolink_mcp.jobs.outcomes import Free
+from evolink_mcp.jobs.purchase import Purchase
+
+
+class Bookkeeping:
+    """Writes in the background, the changes of one purchase one after the other."""
+
+    def __init__(self, ledger: Ledger, lines: Lines) -> None:
+        self._ledger = ledger
+        self._lines = lines
+        self._writes: set[asyncio.Task[bool]] = set()
+        self._beating: asyncio.Task[None] | None = None
+
+    def put(self, purchase: Purchase) -> asyncio.Task[bool]:
+        """Has the ledger say what is known of a purchase now."""
+        mark, recorded = purchase.mark(self._ledger.process), purchase.recorded
+
+        async def put() -> None:
+            if recorded:
+                await self._ledger.put(mark)
+
+        return self._write(purchase, put)
+
+    async def claim(self, purchase: Purchase) -> bool:
+        """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
+        better than paid twice."""
+        mark = purchase.mark(self._ledger.process)
+        return await asyncio.shield(self._write(purchase, lambda: self._ledger.claim(mark)))
+
+    def forget(self, purchase: Purchase) -> None:
+        """Has the ledger forget a purchase that is over."""
+        mark, free = purchase.mark(self._ledger.process), isinstance(purchase.outcome, Free)
+        self._write(purchase, lambda: self._ledger.forget(mark, free=free))
+
+    def beat(self) -> None:
+        """Tells other processes that this one lives, for as long as they might have to know."""
+        if self._beating is None or self._beating.done():
+            self._beating = asyncio.create_task(self._keep_beating())
+
+    def start(self) -> None:
+        """Beats from now on, where the ledger wants that from the beginning."""
+        if self._ledger.always_beat:
+            self.beat()
+
+    async def stop(self) -> None:
+        """Beats no more, and writes what is to be written."""
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating], timeout=1)
+        if self._writes:
+            await asyncio.wait(list(self._writes), timeout=2)
+
+    def _write(self, purchase: Purchase, change: Callable[[], Coroutine[Any, Any, bool | None]]) -> asyncio.Task[bool]:
+        """Makes one change; true also where the ledger is away."""
+        before = purchase.writes
+
+        async def write() -> bool:
+            if before is not None:
+                await asyncio.wait([before])
+            with contextlib.suppress(Away):
+                return await change() is not False
+            return True
+
+        task = purchase.writes = asyncio.create_task(write())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return task
+
+    async def _keep_beating(self) -> None:
+        while self._ledger.always_beat or any(each.in_flight or not each.abandoned for each in self._lines):
+            with contextlib.suppress(Away):
+                if self._writes:
+                    await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
+                if not await self._ledger.beat(announced=False):
+                    if puts := [self.put(purchase) for purchase in self._lines]:
+                        await asyncio.wait(puts)
+                    await self._ledger.beat(announced=True)
+            await asyncio.sleep(BEAT_SECONDS)
