@@ -74,6 +74,7 @@ def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
         "README.md",
         "CHANGELOG.md",
         "Dockerfile",
+        "constraints.txt",
         ".dockerignore",
         "LICENSE",
         ".gitignore",
