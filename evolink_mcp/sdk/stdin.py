@@ -27,11 +27,11 @@ class Stdin:
         at_end: Awaited before the end is passed on, so that what is under way is answered: the SDK drops it as soon as
             there is nothing more to read.
 
-    ``client_left``: it was the client that ended it.
+    ``closed_by_client``: it was the client that ended it.
     """
 
     def __init__(self, lines: Iterable[str], at_end: Callable[[], Awaitable[None]]) -> None:
-        self.client_left = False
+        self.closed_by_client = False
         self._closed = False
         self._at_end = at_end
         self._source = lines
@@ -61,7 +61,7 @@ class Stdin:
             self._loop.call_soon_threadsafe(self._leave)
 
     def _leave(self) -> None:
-        self.client_left = True
+        self.closed_by_client = True
         self._lines.put_nowait(None)
 
 

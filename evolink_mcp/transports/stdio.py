@@ -68,7 +68,7 @@ async def _serve(app: App, stack: AsyncExitStack) -> None:
     listeners = Listeners()
 
     async def finish() -> None:
-        if stdin.client_left:
+        if stdin.closed_by_client:
             listeners.hang_up()  # what is written from now on may lie in the pipe unread
         await finish_calls(app)
         group.start_soon(_leave_unread, stack)

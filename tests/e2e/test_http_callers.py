@@ -183,7 +183,7 @@ async def test_tasks_of_others_on_the_same_key_are_not_listed(sandbox: Sandbox) 
         async with connected(served.url, "modern", bearer(secrets[1])) as bob:
             text = await refused(bob, "list_tasks")
     assert made["task_id"] not in text
-    assert "serves several callers" in text
+    assert "share this server's key" in text
 
 
 async def test_an_id_that_was_paid_for_is_in_the_log_when_its_caller_leaves(

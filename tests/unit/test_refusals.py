@@ -144,14 +144,17 @@ async def test_an_unknown_id_may_be_wrong_or_expired(client: Client) -> None:
     assert "wrong or expired" in text
 
 
+@pytest.mark.parametrize(("departs", "charged"), [(True, "unknown"), (False, "no")])
 async def test_a_crash_inside_is_told_without_its_insides(
-    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, departs: bool, charged: str
 ) -> None:
-    async def broken(*_: Any, **__: Any) -> None:
+    async def broken(*_: Any, depart: Callable[[], None], **__: Any) -> None:
+        if departs:
+            depart()
         raise RuntimeError("secret insides")
 
     monkeypatch.setattr("evolink_mcp.gateway.media.create", broken)
     text = await refused(client, "generate_image", prompt="x")
-    assert_refusal(text, charged="unknown", code="internal_error")
+    assert_refusal(text, charged=charged, code="internal_error")
     assert "secret" not in text
     assert "secret insides" in caplog.text
