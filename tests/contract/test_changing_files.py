@@ -11,6 +11,7 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.guard.paths import SteadyFile
+from evolink_mcp.media import inputs
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import Sandbox, png, refused
@@ -105,3 +106,20 @@ async def test_a_fault_of_ours_before_the_paid_request_is_not_called_a_charge(
     assert "before the paid request was sent" in text
     assert "Charged: no." in text
     assert sandbox.paid() == 0
+
+
+async def test_a_file_named_very_often_is_opened_once(client: Client, sandbox: Sandbox, big: Path) -> None:
+    options = {"model_params": {"anything": [str(big)] * 5000}}
+    text = await refused(client, "generate_image", **CALL, image_urls=[str(big)] * 5000, options=options)
+    assert "Too many open files" not in text
+    assert sandbox.requests() == []
+
+
+async def test_too_many_files_are_refused(client: Client, sandbox: Sandbox, big: Path) -> None:
+    paths = [big.with_name(f"{number}.png") for number in range(inputs.MAX_LOCAL_FILES + 1)]
+    for path in paths:
+        path.write_bytes(png())
+    text = await refused(client, "generate_image", **CALL, image_urls=list(map(str, paths)))
+    assert "more than 20 local files" in text
+    assert "Charged: no." in text
+    assert sandbox.requests() == []
