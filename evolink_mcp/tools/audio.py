@@ -9,7 +9,8 @@ from pydantic import Field
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.media import Model, Wait, generate
+from evolink_mcp.tools.generation import generate
+from evolink_mcp.tools.media import Model, Wait
 from evolink_mcp.tools.views import TaskView
 
 INSTRUCTIONS = {

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import anyio.to_thread
 from pydantic import Field
 
-from evolink_mcp.errors import EvolinkError, Refused
-from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
-from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS, SUBMIT_SECONDS
-from evolink_mcp.jobs.orders import MediaOrder
-from evolink_mcp.jobs.patience import Allowance
-from evolink_mcp.media import sidecars
-from evolink_mcp.media.inputs import LocalInputs
-from evolink_mcp.sdk.arguments import AtMost, first_of
+from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
+from evolink_mcp.sdk.arguments import AtMost
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.notes import bought_notes
-from evolink_mcp.tools.problems import check_sendable
-from evolink_mcp.tools.task_view import finish, task_view
+from evolink_mcp.tools.generation import generate, wait
+from evolink_mcp.tools.task_view import finish
 from evolink_mcp.tools.views import TaskView
-
-if TYPE_CHECKING:
-    from evolink_mcp.registry import Checked
-
-MAX_MODEL_CHARACTERS = 200
-POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
-
-logger = logging.getLogger(__name__)
-REPEATED = (
-    "This is the task of your previous, identical request, whose answer may not have reached you. "
-    "Nothing new was paid for. To make another one, call again."
-)
 
 # What a host tells its model of this toolset: the text of the first of these tools that is offered.
 INSTRUCTIONS = {
@@ -180,178 +157,6 @@ async def check_task(
     gateway_media.check_task_id(task_id)
     with call.waiting(task_id, wait_seconds) as allowance:
         async with call.heartbeat():
-            task, notes = await _wait(call, task_id, allowance)
+            task, notes = await wait(call, task_id, allowance)
             seconds = call.remaining(allowance.seconds + allowance.grace)
             return await finish(call, task, seconds=seconds, notes=notes, preview=preview)
-
-
-async def generate(
-    call: Call,
-    kind: gateway_media.Media,
-    model: str | None,
-    arguments: dict[str, Any],
-    options: dict[str, Any] | None,
-    wait_seconds: int,
-) -> TaskView:
-    """Checks a call, uploads what is local, sends it once, and follows the task for up to ``wait_seconds``."""
-    caller = call.caller
-    params = _merge({"model": model, **arguments}, options or {})
-    model = _model_id(params.pop("model", call.app.default_model(kind)))
-    registry = call.app.registry
-    async with AsyncExitStack() as stack:
-        with _before_payment():
-            local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
-            checked = await _check(call, kind, model, local)
-            notes = [
-                *map(local.name_files, checked.notes),
-                *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
-            ]
-        async with call.heartbeat():
-            with _before_payment():
-                body = checked.params
-                if local.names:
-                    call.progress.describe(f"uploading {local.names}")
-                    seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
-                    body = await local.upload(caller, checked.params, seconds=seconds)
-                    call.progress.describe("sending")
-            try:
-                intent, body = {"model": model, **checked.params}, {"model": model, **body}
-                seconds = call.remaining(SUBMIT_SECONDS)
-                note = _note_of(call, {"model": model, **params})
-                order = MediaOrder(caller, kind, body, call.app.records, intent, note)
-                async with call.app.purchases.buy(order, seconds=seconds) as bought:
-                    call.task_id = bought.product.id
-                    notes += local.notes + bought_notes(bought, REPEATED)
-                    # Whoever repeats a request has waited once, and is impatient: they are answered at once.
-                    wait_seconds = 0 if bought.is_earlier else wait_seconds
-                    return await _follow(call, caller, bought.product, tuple(notes), wait_seconds)
-            except EvolinkError as error:
-                named = error.status and model in error.what
-                if named and (others := registry.alternatives(model, params=checked.params)):
-                    error = error.with_next(f"Models that take this call: {', '.join(others)}.")
-                raise local.with_uploads(error) from error.__cause__
-
-
-@contextmanager
-def _before_payment() -> Generator[None]:
-    """What goes wrong in here costs nothing, a fault of ours included.
-
-    Raises:
-        Refused: In place of whatever is no error for agents.
-    """
-    try:
-        yield
-    except EvolinkError:
-        raise
-    except Exception as error:
-        logger.exception("A paid call failed before anything was sent")
-        raise Refused(
-            "This server failed before the paid request was sent.",
-            code="internal_error",
-            next_step="Tell the user; the server's log has the details.",
-        ) from error
-
-
-def _model_id(value: object) -> str:
-    """A model's id.
-
-    Raises:
-        Refused: It is no text, empty, or too long.
-    """
-    if isinstance(value, str) and 0 < len(value) <= MAX_MODEL_CHARACTERS:
-        return value
-    raise Refused(
-        f"model: a model id of 1 to {MAX_MODEL_CHARACTERS} characters is expected.",
-        code="invalid_arguments",
-        next_step="Choose from list_models.",
-    )
-
-
-async def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
-    """The parameters as they may be sent.
-
-    Raises:
-        Refused: With every problem at once.
-    """
-    from evolink_mcp.registry import FileFacts, judges_shape
-
-    registry = call.app.registry
-    # A process of its own tells the shape of a file: it is started only where a limit asks for it.
-    shapes: Mapping[str, Mapping[str, Any]] = {}
-    if local.files and judges_shape(registry.get(model)):
-        shapes = await local.probe()
-    names = ("width", "height", "seconds", "frame_rate", "has_alpha")
-    files = {
-        link: FileFacts(file.mime_type, file.size, **{name: shapes.get(link, {}).get(name) for name in names})
-        for link, file in local.files.items()
-    }
-    checked = registry.check(kind, model, local.params, files)
-    if checked.problems:
-        raise Refused(
-            local.name_files("\n".join(first_of([problem.message for problem in checked.problems]))),
-            code="invalid_parameters",
-            next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
-            if checked.model
-            else "Choose a model with list_models and call again.",
-        )
-    return checked
-
-
-def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Awaitable[None]] | None:
-    """What keeps prompt and parameters until there are results to put them beside."""
-    if call.app.saver is None:
-        return None
-    folder = call.app.saver.folder
-
-    async def note(task: wire.Task) -> None:
-        await anyio.to_thread.run_sync(sidecars.note_request, folder, task, request)
-
-    return note
-
-
-async def _follow(call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int) -> TaskView:
-    """Waits for a task that was paid for. Nothing that fails here may lose its id."""
-    try:
-        with call.waiting(task.id, wait_seconds) as allowance:
-            if allowance.seconds:
-                task, more = await _wait(call, task, allowance)
-                notes = (*notes, *more)
-            elif not task.final:
-                call.app.waits.foresee(caller, task)
-            seconds = call.remaining(allowance.seconds + allowance.grace)
-            return await finish(call, task, seconds=seconds, notes=notes)
-    except EvolinkError as error:
-        notes = (*notes, f"The task was created, but its status could not be read: {error.what}")
-    except Exception:
-        logger.exception("Task %s was created; what followed failed", task.id)
-        notes = (*notes, "The task was created, but this server failed after that. Its log has the details.")
-    return task_view(task, now=call.app.clock.now(), notes=notes, local=call.app.local_files)
-
-
-async def _wait(call: Call, task: wire.Task | str, allowance: Allowance) -> tuple[wire.Task, tuple[str, ...]]:
-    """The task after a wait, and what has to be said about it."""
-    seconds, grace = call.remaining(allowance.seconds), allowance.grace
-    outcome = await call.app.waits.wait_for(call.caller, task, seconds=seconds, grace=grace, progress=call.progress)
-    notes = outcome.notes if outcome.task.final else (*outcome.notes, *allowance.notes)
-    return outcome.task, notes
-
-
-def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments and the options as one set.
-
-    Raises:
-        Refused: A parameter is given in both, with different values.
-    """
-    merged = {name: value for name, value in arguments.items() if value is not None}
-    for name, value in options.items():
-        if value is None:
-            continue
-        if name in merged and merged[name] != value:
-            raise Refused(
-                f"{name} is given twice, as an argument and in options, with different values.",
-                code="invalid_arguments",
-                next_step=f"Give {name} once and call again.",
-            )
-        merged[name] = value
-    check_sendable(merged)
-    return merged

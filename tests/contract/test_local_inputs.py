@@ -256,7 +256,7 @@ async def test_all_uploads_of_a_call_share_its_time(
     client: Client, sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the real clock: seven files, three at a time, each hanging."""
-    monkeypatch.setattr("evolink_mcp.tools.media.SUBMIT_SECONDS", 20.5)
+    monkeypatch.setattr("evolink_mcp.tools.generation.SUBMIT_SECONDS", 20.5)
     sandbox.fault("upload_stream", "hang", seconds=10, times=0)
     paths: list[str] = []
     for number in range(7):

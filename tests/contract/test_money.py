@@ -176,7 +176,7 @@ async def test_what_never_arrived_is_tried_again_and_not_charged(
 async def test_an_unknown_try_stays_unknown_whatever_would_come_after(
     settings: Settings, sandbox: Sandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("evolink_mcp.tools.media.SUBMIT_SECONDS", 8.4)  # 8 s of it are for looking the task up
+    monkeypatch.setattr("evolink_mcp.tools.generation.SUBMIT_SECONDS", 8.4)  # 8 s of it are for looking the task up
     sandbox.fault("images", "hang", seconds=20)
     sandbox.fault("images", "status", status=402)
     async with connect(App(settings)) as client:

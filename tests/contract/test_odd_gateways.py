@@ -206,7 +206,7 @@ async def test_a_failure_after_the_task_was_made_keeps_its_id(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("disk on fire")
 
-    monkeypatch.setattr("evolink_mcp.tools.media.finish", broken)
+    monkeypatch.setattr("evolink_mcp.tools.generation.finish", broken)
     task = {"id": "task-1", "status": "completed", "type": "image", "results": ["https://f.test/a.png"]}
     async with served(settings, lambda _request: httpx2.Response(200, json=task)) as client:
         made = await ok(client, "generate_image", prompt="x", model="gpt-image-2")
