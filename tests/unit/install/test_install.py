@@ -234,6 +234,7 @@ def test_an_installation_made_for_one_run_is_not_relied_on(monkeypatch: pytest.M
         ({"url": "file:///w/a%20b.whl"}, "/w/a b.whl"),
         ({"url": "https://x.example/r.git", "vcs_info": {"vcs": "git"}}, "git+https://x.example/r.git"),
         ({"url": "https://x.example/a.whl", "archive_info": {}}, "https://x.example/a.whl"),
+        ({"url": "https://me:token@x.example/r.git", "vcs_info": {"vcs": "git"}}, "git+https://x.example/r.git"),
     ],
 )
 def test_where_an_installation_came_from_is_read(
