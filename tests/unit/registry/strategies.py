@@ -62,7 +62,7 @@ def _inside(parameter: Parameter, kind: str) -> st.SearchStrategy[object]:
         if parameter.range:
             low, high = whole(parameter.range.low, 0), whole(parameter.range.high, 9999)
             choices += [st.sampled_from([low, high]), st.integers(low, high)]
-        return st.one_of(choices or [st.integers()])
+        return st.one_of(choices or [st.integers(-(2**53), 2**53)])
     return _text(parameter)
 
 

@@ -12,7 +12,7 @@ from tests.unit.registry.breaking import satisfying
 from tests.unit.registry.strategies import inside, outside, sizes, wrong_types
 from tests.unit.registry.support import LINK, bare_call, callable_models, check, links, model, outcome, refused
 
-BOUNDED = settings(derandomize=True, deadline=None, max_examples=25, database=None)
+BOUNDED = settings(derandomize=True, deadline=None, max_examples=10, database=None)
 
 
 def beside(name: str, parameter: str, value: object) -> dict[str, object]:
