@@ -280,6 +280,8 @@ async def test_random_trouble_on_two_replicas_never_costs_twice(
                 result = await replica.client.call_tool("generate_image", arguments)
                 text = text_of(result)
                 earlier += "identical request" in text
+                if "[busy]" in text:  # a slow machine: the same call again gets the answer
+                    continue
                 if not result.is_error:
                     assert ids(sandbox)[-1] in text
                     break
