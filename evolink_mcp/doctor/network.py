@@ -15,7 +15,7 @@ from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.gateway.account import model_ids
-from evolink_mcp.gateway.transport import error_from
+from evolink_mcp.gateway.replies import error_from
 from evolink_mcp.guard.addresses import Address, is_fake
 from evolink_mcp.guard.urls import system_resolver
 from evolink_mcp.settings import Settings, is_loopback

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, Reply, error_from
+from evolink_mcp.gateway.replies import Reply, error_from
+from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_list, as_number, as_object, as_whole
 from evolink_mcp.guard.text import one_line
 

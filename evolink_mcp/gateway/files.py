@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from evolink_mcp.errors import GatewayError, GatewayRefused
 from evolink_mcp.gateway import problems, routes, wire
-from evolink_mcp.gateway.transport import Caller, Reply, error_from
+from evolink_mcp.gateway.replies import Reply, error_from
+from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_list, as_object, as_whole
 
 MAX_LISTED = 500  # files of one answer that are read; we ask for fewer

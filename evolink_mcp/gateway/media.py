@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.replies import error_from
+from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.transport import Caller, error_from
+from evolink_mcp.gateway.replies import error_from
+from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
 from evolink_mcp.guard.text import clean_text
 

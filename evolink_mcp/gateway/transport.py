@@ -22,7 +22,7 @@ from evolink_mcp import __version__
 from evolink_mcp.errors import EvolinkError, GatewayError, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import certificates
 from evolink_mcp.gateway.bodies import pieces
-from evolink_mcp.gateway.replies import Reply, error_from, reply_from, request_id_in
+from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.settings import is_loopback
@@ -40,8 +40,6 @@ NEVER_ARRIVED = (
     httpx2.ProxyError,
     httpx2.UnsupportedProtocol,
 )
-
-__all__ = ["Caller", "Exchange", "Reply", "Transport", "error_from"]
 
 logger = logging.getLogger(__name__)
 # traceparent and tracestate. Baggage, which may hold anything, stays here.

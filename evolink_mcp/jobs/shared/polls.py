@@ -12,6 +12,7 @@ import json
 import anyio
 
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.gateway.values import as_number, as_object, as_text, as_whole
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.pace import pace_of
 from evolink_mcp.jobs.polls import Poll
@@ -91,19 +92,19 @@ def _write(task: wire.Task) -> str:
 
 def _parse(task_id: str, stored: object) -> wire.Task | None:
     """A task as the store holds it; ``None`` where it holds something else."""
-    value = wire.as_object(loaded(stored))
+    value = as_object(loaded(stored))
     status, kind = value.get("status"), value.get("kind")
     if status not in ("pending", "processing", "unknown"):
         return None
     return wire.Task(
         id=task_id,
         status=status,
-        raw_status=wire.as_text(value.get("raw_status")),
+        raw_status=as_text(value.get("raw_status")),
         kind=kind if kind in ("image", "video", "audio", "text") else None,
-        model=wire.as_text(value.get("model")),
-        progress=wire.as_whole(value.get("progress")),
-        created=wire.as_number(value.get("created")),
-        age=wire.as_number(value.get("age")),
-        estimated_seconds=wire.as_whole(value.get("estimated_seconds")),
-        credits_reserved=wire.as_number(value.get("credits_reserved")),
+        model=as_text(value.get("model")),
+        progress=as_whole(value.get("progress")),
+        created=as_number(value.get("created")),
+        age=as_number(value.get("age")),
+        estimated_seconds=as_whole(value.get("estimated_seconds")),
+        credits_reserved=as_number(value.get("credits_reserved")),
     )
