@@ -58,29 +58,43 @@ class Credits:
         return min(left, default=None)
 
 
+@dataclass(frozen=True)
+class TaskFilter:
+    """Which tasks to list; an empty value does not filter."""
+
+    kind: str = ""
+    status: str = ""
+    model: str = ""
+
+    def admits(self, task: wire.Task) -> bool:
+        """Whether ``task`` fits, as far as it says what it is."""
+        return (
+            (not self.kind or task.kind in (self.kind, None))
+            and (not self.status or task.status == self.status)
+            and (not self.model or task.model in (self.model, ""))
+        )
+
+
 async def list_tasks(
-    caller: Caller, *, kind: str = "", status: str = "", model: str = "", page: int = 1, page_size: int, seconds: float
+    caller: Caller, which: TaskFilter, *, page: int = 1, page_size: int, seconds: float
 ) -> Page | None:
-    """One page of the tasks; an empty filter is none. ``None`` where the gateway offers no list.
+    """One page of the tasks. ``None`` where the gateway offers no list.
 
     Raises:
         GatewayError: The list could not be read.
     """
-    filters = {"type": kind, "status": status, "model": model, "page": str(page), "page_size": str(page_size)}
-    params = {name: value for name, value in filters.items() if value}
+    filters = {"type": which.kind, "status": which.status, "model": which.model}
+    params = {name: value for name, value in filters.items() if value} | {
+        "page": str(page),
+        "page_size": str(page_size),
+    }
     reply = await caller.ask("GET", caller.transport.api_url + routes.TASKS, seconds=seconds, params=params)
     if reply.status in NOT_OFFERED:
         return None
     sent = _listed(reply, "listing the tasks")
     tasks = [task for body in sent if (task := wire.parse_task(body, reply.date)) is not None]
     # A gateway that does not know a filter ignores it, and its total is then that of all tasks.
-    fitting = tuple(
-        task
-        for task in tasks
-        if (not kind or task.kind in (kind, None))
-        and (not status or task.status == status)
-        and (not model or task.model in (model, ""))
-    )
+    fitting = tuple(task for task in tasks if which.admits(task))
     total = as_whole(as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
     return Page(fitting, total, len(sent))
 

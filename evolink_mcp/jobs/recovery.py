@@ -37,7 +37,7 @@ async def explain(
 
     what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
     try:
-        recent = await account.list_tasks(caller, model=model, page_size=PAGE_SIZE, seconds=seconds)
+        recent = await account.list_tasks(caller, account.TaskFilter(model=model), page_size=PAGE_SIZE, seconds=seconds)
     except GatewayError as failure:
         trouble = f"The gateway's list of recent tasks could not be read ({failure.code})."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from evolink_mcp.sandbox.fetch import copy, fetch
 from evolink_mcp.sandbox.files import MAX_FILE_BYTES, Incoming, clean_folder, clean_name, too_large
-from evolink_mcp.sandbox.state import Sandbox, account, base_url, sandbox_of
+from evolink_mcp.sandbox.state import account, base_url, sandbox_of
 from evolink_mcp.sandbox.wire import MIB, Json, Refusal, read_object, whole_number
 
 MOST_ON_PAGE = 100  # S1
@@ -30,7 +30,7 @@ def _success(data: object) -> Response:
 
 async def upload_base64(request: Request) -> Response:
     """JSON ``base64_data``: bare, or as a data URL whose own media type counts for nothing."""
-    sandbox, owner = sandbox_of(request), account(request)
+    sandbox, _ = sandbox_of(request), account(request)  # a missing key is refused before a byte is read
     body = await read_object(request, MAX_FILE_BYTES * 4 // 3 + MIB, too_large=too_large())
     text = _required(body, "base64_data")
     path = sandbox.folder.new(".upload")
@@ -39,12 +39,12 @@ async def upload_base64(request: Request) -> Response:
     except (binascii.Error, ValueError):
         raise Refusal(400, "base64_data is not valid base64") from None
     await anyio.Path(path).write_bytes(data)
-    return _keep(request, sandbox, owner, path, len(data), "", body)
+    return _keep(request, path, len(data), "", body)
 
 
 async def upload_stream(request: Request) -> Response:
     """Multipart: the field ``file``, spooled to disk as it comes in, never whole in memory."""
-    sandbox, owner = sandbox_of(request), account(request)
+    sandbox, _ = sandbox_of(request), account(request)
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Refusal(400, "The request body has to be multipart/form-data")
     try:
@@ -58,14 +58,14 @@ async def upload_stream(request: Request) -> Response:
         path = sandbox.folder.new(".upload")
         await anyio.to_thread.run_sync(_spool, file.file, path)
         texts: Json = {name: value for name, value in form.items() if isinstance(value, str)}
-        return _keep(request, sandbox, owner, path, path.stat().st_size, file.filename or "", texts)
+        return _keep(request, path, path.stat().st_size, file.filename or "", texts)
     finally:
         await form.close()
 
 
 async def upload_url(request: Request) -> Response:
     """JSON ``file_url``: one of the sandbox's own links, or another address on this machine."""
-    sandbox, owner = sandbox_of(request), account(request)
+    sandbox, _ = sandbox_of(request), account(request)  # a missing key is refused before a byte is read
     body = await read_object(request, MIB)
     url = _required(body, "file_url")
     path = sandbox.folder.new(".upload")
@@ -75,7 +75,7 @@ async def upload_url(request: Request) -> Response:
     except Refusal:
         path.unlink(missing_ok=True)
         raise
-    return _keep(request, sandbox, owner, path, size, unquote(urlsplit(url).path), body)
+    return _keep(request, path, size, unquote(urlsplit(url).path), body)
 
 
 async def list_files(request: Request) -> Response:
@@ -102,10 +102,9 @@ async def delete_file(request: Request) -> Response:
     return _success(None)
 
 
-def _keep(
-    request: Request, sandbox: Sandbox, owner: str, path: Path, size: int, original: str, fields: Json
-) -> Response:
+def _keep(request: Request, path: Path, size: int, original: str, fields: Json) -> Response:
     """Accept what lies at ``path``, or remove it and say why not."""
+    sandbox, owner = sandbox_of(request), account(request)
     try:
         folder = clean_folder(_either(fields, "upload_path", "uploadPath"))
         name = clean_name(_either(fields, "file_name", "fileName"))

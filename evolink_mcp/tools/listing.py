@@ -48,9 +48,7 @@ async def from_gateway(call: Call, query: Query) -> Listing | None:
     """The gateway's own list; ``None`` where it offers none."""
     answer = await account.list_tasks(
         call.caller,
-        kind=query.kind,
-        status=query.status,
-        model=query.model,
+        account.TaskFilter(query.kind, query.status, query.model),
         page=query.page,
         page_size=query.page_size,
         seconds=LIST_SECONDS,

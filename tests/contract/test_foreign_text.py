@@ -106,7 +106,9 @@ async def test_an_id_that_cannot_be_one_is_no_id_but_is_told(identifier: object)
 
 async def test_of_an_endless_list_so_many_are_read_as_a_page_can_hold() -> None:
     body = {"data": [{"id": f"task-{number}"} for number in range(5_000)]}
-    page = await account.list_tasks(over(httpx2.Response(200, json=body)), page_size=20, seconds=5)
+    page = await account.list_tasks(
+        over(httpx2.Response(200, json=body)), account.TaskFilter(), page_size=20, seconds=5
+    )
     assert page is not None
     assert (len(page.tasks), page.size) == (account.MAX_LISTED, account.MAX_LISTED)
     body = {"success": True, "data": {"files": [{"file_id": f"f-{number}"} for number in range(5_000)]}}
@@ -206,7 +208,7 @@ async def test_what_is_packed_otherwise_than_it_says_is_an_unknown_outcome() -> 
 async def test_a_list_of_tasks_holds_clean_ones_only() -> None:
     sent = [{"id": ODD}, {"id": "task-1", "model": ODD}]
     page = await account.list_tasks(
-        over(httpx2.Response(200, content=json.dumps({"data": sent}))), page_size=20, seconds=5
+        over(httpx2.Response(200, content=json.dumps({"data": sent}))), account.TaskFilter(), page_size=20, seconds=5
     )
     assert page is not None
     assert [task.id for task in page.tasks] == ["task-1"]

@@ -171,4 +171,4 @@ async def test_whoever_stops_a_request_before_it_leaves_stops_it(sandbox: Sandbo
     with pytest.raises(Refused):
         await media.create(caller, "image", BODY, seconds=5, depart=stop)
     assert sandbox.paid() == 0
-    assert await account.list_tasks(caller, page_size=5, seconds=5) is not None
+    assert await account.list_tasks(caller, account.TaskFilter(), page_size=5, seconds=5) is not None

@@ -212,3 +212,32 @@ def test_the_index_leads_to_every_page() -> None:
     pages = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"index.md"}
     parts = {page for page in pages if page.startswith("models-")}  # models.md leads to them
     assert pages - parts == set(re.findall(r"\]\((\w+\.md)\)", index)) - parts
+
+
+MAX_FILE, MAX_CLASS, MAX_PARAMETERS = 300, 250, 6  # lines, lines, and how many beside ``self``
+
+
+def is_declaration(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Whether it is a tool, or what declares one: their parameters are what callers see."""
+    decorators = [getattr(getattr(each, "func", each), "id", "") for each in function.decorator_list]
+    return "tool" in (function.name, *decorators)
+
+
+def test_a_file_is_read_in_one_sitting() -> None:
+    sources = [path for folder in (ROOT, REPOSITORY / "tests") for path in folder.rglob("*.py")]
+    lengths = {str(path): len(path.read_text(encoding="utf-8").splitlines()) for path in sources}
+    assert not {path: lines for path, lines in lengths.items() if lines > MAX_FILE}
+
+
+def test_no_class_and_no_list_of_parameters_is_too_long() -> None:
+    offenders: list[str] = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and (node.end_lineno or 0) - node.lineno >= MAX_CLASS:
+                offenders.append(f"{path}: class {node.name}")
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_declaration(node):
+                arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                names = [each.arg for each in arguments if each.arg not in ("self", "cls")]
+                if len(names) > MAX_PARAMETERS:
+                    offenders.append(f"{path}: {node.name}({', '.join(names)})")
+    assert not offenders
