@@ -1,4 +1,4 @@
-"""What replicas share, over a real server: the same for all of them, and never in anybody's way."""
+"""The store that replicas share: away, hung, slow, and back again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
-from evolink_mcp.errors import GatewayError, Refused
-from evolink_mcp.gateway import Caller, Transport, media
-from evolink_mcp.jobs.clock import SystemClock
-from evolink_mcp.jobs.history import KEEP_SECONDS as HISTORY_SECONDS
-from evolink_mcp.jobs.history import TaskRecord
+from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import Caller, media
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, Key, Mark, owner_of
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.history import SharedHistory
@@ -24,7 +20,7 @@ from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.limits import SharedLimits
 from evolink_mcp.jobs.shared.pauses import SharedPauses
 from evolink_mcp.jobs.shared.polls import SharedPolls
-from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store, key
+from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store
 from evolink_mcp.jobs.state import state_of
 from tests.programs import RedisServer, free_port
 from tests.support import KEY, FakeClock, Sandbox
@@ -219,111 +215,3 @@ async def test_without_the_store_a_limit_is_one_of_this_replica() -> None:
         await pauses.pass_through(OWNER, "m", seconds=10)
     await pauses.aclose()
     await store.aclose()
-
-
-def reads(sandbox: Sandbox) -> int:
-    return len(sandbox.requests("/v1/tasks/"))
-
-
-async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
-    stores: list[Store], caller: Caller, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On the real clock, with the interval made short."""
-    monkeypatch.setattr("evolink_mcp.jobs.shared.polls.FIRST_SECONDS", 0.5)
-    sandbox.configure(image_seconds=1000)
-    sandbox.fault("task", "slow", delay=0.1, times=0)
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    replicas = [SharedPolls(store, SystemClock()) for store in stores]
-    for round_ in range(3):
-        seen = await asyncio.gather(
-            *(replica.poll(caller, task.id, seconds=9, first=True) for replica in replicas for _ in range(4))
-        )
-        assert {poll.task.status for poll in seen} <= {"pending", "processing"}
-        assert {poll.task.created for poll in seen} == {task.created}
-        assert reads(sandbox) == round_ + 1
-        await anyio.sleep(0.6)
-
-
-async def test_nobody_is_shown_what_another_key_read(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:
-    sandbox.configure(image_seconds=1000)
-    clock = FakeClock()
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
-    transport = Transport(sandbox.url, sandbox.url)
-    with pytest.raises(GatewayError) as raised:
-        await SharedPolls(stores[1], clock).poll(Caller(transport, "sk-other-000000"), task.id, seconds=9, first=True)
-    assert raised.value.status == 404
-    await transport.aclose()
-
-
-async def test_the_end_of_a_task_is_read_from_the_gateway_and_its_links_stay_out_of_the_store(
-    stores: list[Store], caller: Caller, sandbox: Sandbox
-) -> None:
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    sandbox.settle()
-    clock = FakeClock()
-    for store in stores:
-        assert (await SharedPolls(store, clock).poll(caller, task.id, seconds=9, first=True)).task.results
-    assert reads(sandbox) == 3
-    assert await stores[0].ask("KEYS", "*") == []
-
-
-async def test_a_replica_that_fails_to_look_does_not_hold_the_others_up(
-    stores: list[Store], caller: Caller, sandbox: Sandbox
-) -> None:
-    sandbox.configure(image_seconds=1000)
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    sandbox.fault("task", "status", status=503)
-    with pytest.raises(GatewayError):
-        await SharedPolls(stores[0], FakeClock()).poll(caller, task.id, seconds=9, first=True)
-    clock = FakeClock()
-    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
-    assert clock.slept == []
-
-
-async def test_a_replica_that_died_looking_is_waited_for_a_moment_only(
-    stores: list[Store], caller: Caller, sandbox: Sandbox
-) -> None:
-    sandbox.configure(image_seconds=1000)
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    await stores[0].ask("SET", store_module.key(OWNER, "polling", task.id), "1", "PX", 10_000)
-    clock = FakeClock()
-    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
-    assert 2.5 < sum(clock.slept) < 3.5
-
-
-async def test_looks_go_on_without_the_store(
-    caller: Caller, sandbox: Sandbox, stores: list[Store], redis: RedisServer
-) -> None:
-    sandbox.configure(image_seconds=1000)
-    task = await media.create(caller, "image", IMAGE, seconds=10)
-    polls: Any = SharedPolls(stores[0], FakeClock())
-    await polls.poll(caller, task.id, seconds=9, first=True)
-    redis.stop()
-    await polls.poll(caller, task.id, seconds=9, first=True)
-    await polls.poll(caller, task.id, seconds=9, first=True)
-    assert reads(sandbox) == 3
-    assert stores[0].failures == 1
-
-
-async def test_a_task_submitted_on_one_replica_is_in_the_history_of_all(stores: list[Store]) -> None:
-    a, b, _ = [SharedHistory(store) for store in stores]
-    await a.add_task(OWNER, TaskRecord("t1", "image", "m", "Grüße", NOW))
-    await a.add_task(OWNER, TaskRecord("t2", "video", "n", "", NOW + 1))
-    assert await b.find(OWNER, ["t1", "t0"]) == {"t1": TaskRecord("t1", "image", "m", "Grüße", NOW)}
-    assert [task.task_id for task in await b.recent(OWNER)] == ["t2", "t1"]
-    assert [task.task_id for task in await b.recent(OWNER, kind="image")] == ["t1"]
-    assert [task.task_id for task in await b.recent(OWNER, model="n")] == ["t2"]
-    assert [task.task_id for task in await b.recent(OWNER, since=NOW + 0.5)] == ["t2"]
-    assert await b.recent("another") == []
-    assert await b.find("another", ["t1"]) == {}
-    for name in (key(OWNER, "recent"), key(OWNER, "history", "t1")):
-        assert 0 < await stores[0].ask("TTL", name) <= HISTORY_SECONDS
-
-
-async def test_a_history_whose_store_is_gone_is_empty(redis: RedisServer, stores: list[Store]) -> None:
-    history = SharedHistory(stores[0])
-    redis.stop()
-    await history.add_task(OWNER, TaskRecord("t1", "image", "m", "", NOW))
-    assert await history.recent(OWNER) == []
-    assert await history.find(OWNER, ["t1"]) == {}

@@ -1,0 +1,195 @@
+"""The stream of the text dialect: put together wherever it is cut, and handed over where it breaks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import pytest
+from mcp.client import Client
+
+from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
+from evolink_mcp.gateway import Caller, Transport, text, transport
+from evolink_mcp.jobs import progress
+from evolink_mcp.settings import Settings
+from tests.support import KEY, Sandbox, ok, refused
+
+Connect = Callable[..., Client]
+ASK: dict[str, Any] = {"prompt": "Introduce EvoLink in three sentences"}
+BODY: dict[str, object] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return replace(settings, toolsets=("text",))
+
+
+@pytest.fixture(autouse=True)
+def quick_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "MIN_GAP_SECONDS", 0.01)
+
+
+def event(kind: str, **facts: object) -> str:
+    return f"event: {kind}\r\ndata: {json.dumps({'type': kind, **facts})}\r\n\r\n"
+
+
+STREAM = [
+    event("message_start", message={"model": "m-1", "usage": {"input_tokens": 3, "output_tokens": 1}}),
+    event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""}),
+    event("content_block_delta", index=0, delta={"type": "thinking_delta", "thinking": "hm"}),
+    event("content_block_start", index=1, content_block={"type": "text", "text": ""}),
+    ": a comment\n\ndata: not json\n\n",
+    event("content_block_delta", index=1, delta={"type": "text_delta", "text": "Grüße \ud83d"}),
+    event("ping"),
+    event("content_block_delta", index=1, delta={"type": "text_delta", "text": "\ude00."}),
+    event("something_new", whatever=1),
+    event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 7}),
+    event("message_stop"),
+]
+
+
+def answering(
+    pieces: list[bytes],
+    kind: str = "text/event-stream",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> httpx2.MockTransport:
+    async def body() -> AsyncGenerator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    told = {"content-type": kind, **(headers or {})}
+    return httpx2.MockTransport(lambda _: httpx2.Response(status, headers=told, content=body()))
+
+
+@pytest.fixture
+async def written() -> AsyncIterator[Callable[..., Any]]:
+    """Asks for a text where the gateway answers with given pieces."""
+    transports: list[Transport] = []
+
+    async def ask(pieces: list[bytes], **more: Any) -> text.Message:
+        made = Transport("https://a.test", "https://f.test", "https://t.test", over=answering(pieces, **more))
+        transports.append(made)
+        return await text.create(Caller(made, KEY), BODY, seconds=5)
+
+    yield ask
+    for made in transports:
+        await made.aclose()
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+async def test_a_stream_is_put_together_wherever_it_is_cut(written: Callable[..., Any], size: int) -> None:
+    raw = "".join(STREAM).encode()
+    message = await written([raw[place : place + size] for place in range(0, len(raw), size)])
+    assert message == text.Message(
+        text="Grüße 😀.", model="m-1", stop_reason="end_turn", input_tokens=3, output_tokens=7, other=("thinking",)
+    )
+
+
+async def test_a_stream_without_its_last_event_is_whole_if_it_says_why_it_stopped(written: Callable[..., Any]) -> None:
+    assert (await written(["".join(STREAM[:-1]).encode()])).stop_reason == "end_turn"
+
+
+async def test_what_comes_after_the_last_event_is_not_waited_for(written: Callable[..., Any]) -> None:
+    assert (await written(["".join(STREAM).encode(), event("error", error={"message": "late"}).encode()])).text
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (STREAM[:6], "stopped before its end. The text had 7 characters by then."),
+        ([*STREAM[:4], event("error", error={"type": "overloaded_error", "message": "Busy"})], "t.test failed while"),
+        ([], "stopped before its end"),
+        ([event("message_stop"), ""], ""),
+    ],
+)
+async def test_a_stream_that_breaks_off_is_an_unknown_outcome(
+    written: Callable[..., Any], pieces: list[str], said: str
+) -> None:
+    if not said:
+        assert (await written(["".join(pieces).encode()])).text == ""
+        return
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written(["".join(pieces).encode()])
+    assert said in raised.value.what
+    assert raised.value.charged == "unknown"
+    assert raised.value.partial == ("Grüße \ufffd" if len(pieces) == 6 else "")
+
+
+async def test_all_that_came_of_a_broken_stream_is_handed_over(written: Callable[..., Any]) -> None:
+    words = [event("content_block_delta", index=0, delta={"text": f"word {number} "}) for number in range(200)]
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written([*map(str.encode, words)])
+    assert raised.value.partial.startswith("word 0 word 1 ")
+    assert raised.value.partial.endswith("word 199 ")
+    shown = raised.value.render(paid=True)
+    assert shown.endswith(f"What had come of the text:\n{raised.value.partial}")
+    assert "Charged: unknown." in shown
+
+
+async def test_a_stream_may_be_larger_than_a_json_answer(
+    written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER", 20)
+    assert (await written([piece.encode() for piece in STREAM])).text == "Grüße 😀."
+
+
+async def test_a_stream_without_an_end_is_cut_off_and_handed_over(
+    written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_STREAM", 600)
+    words = [event("content_block_delta", index=0, delta={"text": "word "}).encode() for _ in range(50)]
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written(words)
+    assert raised.value.code == "too_long"
+    assert raised.value.partial.startswith("word word ")
+
+
+@pytest.mark.parametrize("headers", [{}, {"request-id": "req_1"}])
+async def test_the_request_id_of_the_dialect_is_told(written: Callable[..., Any], headers: dict[str, str]) -> None:
+    raw = {"type": "error", "error": {"type": "invalid_request_error", "message": "Bad"}}
+    body = json.dumps(raw if headers else {**raw, "request_id": "req_1"}).encode()
+    with pytest.raises(GatewayRefused) as raised:
+        await written([body], kind="application/json", status=400, headers=headers)
+    assert raised.value.request_id == "req_1"
+    broken = event("error", error={"type": "api_error", "message": "Odd"}, request_id="req_2").encode()
+    with pytest.raises(OutcomeUnknown) as lost:
+        await written([broken], headers=headers)
+    assert lost.value.request_id == ("req_1" if headers else "req_2")
+
+
+async def test_a_model_that_does_not_exist_is_named_as_the_cause(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("text", "status", status=404, message="no such model")
+    assert "Next: Check model" in await refused(client, "generate_text", **ASK, model="nothing")
+
+
+@pytest.mark.parametrize(
+    ("reason", "truncated", "note", "step"),
+    [
+        ("refusal", True, "refused", "Tell the user that the model refused"),
+        ("model_context_window_exceeded", True, "not complete", "shorter conversation"),
+        (None, None, "did not say why", "that the text is complete"),
+        ("end_turn", False, "", "Give the user the text"),
+    ],
+)
+async def test_why_a_text_stopped_decides_what_to_do(
+    client: Client, sandbox: Sandbox, reason: str | None, truncated: bool | None, note: str, step: str
+) -> None:
+    body = {"type": "message", "content": [{"type": "text", "text": "I can"}], "stop_reason": reason}
+    sandbox.fault("text", "status", status=200, body=body)
+    told = await ok(client, "generate_text", **ASK)
+    assert told.get("truncated") is truncated
+    assert note in " ".join(told.get("notes", []))
+    assert bool(told.get("notes")) is bool(note)
+    assert step in told["next_step"]
+
+
+async def test_plain_json_is_taken_too(written: Callable[..., Any]) -> None:
+    raw = b"""{"id": "msg_1", "type": "message", "model": "m-2", "stop_reason": "max_tokens",
+        "content": [{"type": "text", "text": "One, "}, {"type": "tool_use"}, {"type": "text", "text": "two"}],
+        "usage": {"input_tokens": 1, "output_tokens": 2}}"""
+    message = await written([raw], kind="application/json")
+    assert (message.text, message.stop_reason, message.other) == ("One, two", "max_tokens", ("tool_use",))
