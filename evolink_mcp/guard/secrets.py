@@ -89,8 +89,9 @@ def _clean(value: object, text: Callable[[str], str], depth: int) -> object:
 def _hider(secret: str) -> Callable[[str], str]:
     """Removes one secret from texts."""
     if len(secret) < MIN_SECRET_CHARACTERS:
+        spelled = "".join(map(_any_spelling, secret))
         short = re.compile(
-            rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){re.escape(secret)}(?![A-Za-z0-9_-])"
+            rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){spelled}(?![A-Za-z0-9_-])"
         )
         return lambda text: short.sub(rf"\1\2{HIDDEN}", text)
     spellings = sorted({secret, clean_text(secret)} - {""}, key=len, reverse=True)

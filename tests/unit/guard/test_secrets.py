@@ -80,6 +80,12 @@ def test_a_short_key_is_hidden_where_the_text_speaks_of_one(key: str, text: str)
     assert redact(text.format(key), key) == text.format("***")
 
 
+@pytest.mark.parametrize("key", ['a"b\\c', "x\\", '"q"', "k'\"1"])
+def test_a_short_key_is_hidden_however_it_is_written(key: str) -> None:
+    for spelled in (key, json.dumps(key)[1:-1], repr(key)[1:-1], json.dumps(json.dumps(key))[3:-3]):
+        assert redact(f"invalid api key {spelled} given", key) == "invalid api key *** given"
+
+
 def test_the_secrets_of_a_request_are_hidden_while_it_is_handled() -> None:
     with hiding(("presented-token",)):
         assert clean("with presented-token") == "with ***"
