@@ -179,11 +179,14 @@ async def test_a_repeat_from_a_new_process_gets_the_task_of_the_one_before(end: 
             assert not verdict(till, "p0x", heard, intents)
 
 
-async def test_a_client_that_cancels_with_a_message_and_leaves_its_stream_open_pays_once() -> None:
+@pytest.mark.parametrize("pad", [0, 200_000])
+async def test_a_client_that_cancels_with_a_message_and_leaves_its_stream_open_pays_once(pad: int) -> None:
     async with open_till() as till:
         settings = Settings(base_url=till.url, files_url=till.url, text_url=till.url)
         async with serving(settings, HttpOptions(calls_per_minute=0)) as served:
-            first = asyncio.create_task(stay(served.url, post(request("p0x", 20, 7), ACCEPTS[0], modern=False)))
+            first_call = request("p0x", 20, 7)
+            first_call["params"]["_meta"] = {"pad": "x" * pad}
+            first = asyncio.create_task(stay(served.url, post(first_call, ACCEPTS[0], modern=False)))
             while not till.paid["p0x"]:
                 await asyncio.sleep(0.01)
             cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}

@@ -15,8 +15,6 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
 from evolink_mcp.sdk.listeners import Listeners, answer_id
 
-MAX_MESSAGE = 64 * 1024  # of a POST that is read for its id; a cancel, and nearly every call, is shorter
-
 
 class OpenCalls:
     """The calls under way over Streamable HTTP.
@@ -48,9 +46,9 @@ class OpenCalls:
 
 
 def _read(body: bytes) -> tuple[str, str, str]:
-    """Method, id and cancelled id of a message; empty where it is large or has none."""
+    """Method, id and cancelled id of a message, however large: a long prompt is cancelled like a short one."""
     try:
-        message = as_object(cast("object", json.loads(body)) if len(body) <= MAX_MESSAGE else None)
+        message = as_object(cast("object", json.loads(body)))
     except (ValueError, RecursionError):
         message = as_object(None)
     return str(message.get("method")), str(message.get("id")), str(as_object(message.get("params")).get("requestId"))
