@@ -12,9 +12,16 @@ from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
+
 MAX_BATCH = 100
 MAX_CHECKED_CHARACTERS = 1_000_000
 _INVALID = "\x1e"  # begins a line that the SDK cannot read, so that it comes back to ``invalid_request``
+_CANCELLED = "\x1d"  # begins the same for a request of a batch that its client cancelled: it gets no other answer
+_CANCEL = "notifications/cancelled"
+_INVALID_WORDS = "Invalid request: the line is no JSON-RPC 2.0 message."
+_STAND_IN = ErrorData(code=-32800, message="Cancelled.")
+_STAND_IN_END = f'"error":{_STAND_IN.model_dump_json(exclude_unset=True)}}}'
 
 
 @dataclass
@@ -28,6 +35,7 @@ class Frames:
 
     def __init__(self) -> None:
         self._batches: list[_Batch] = []
+        self._stand_ins: list[str] = []
 
     async def split(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
         """The lines as the SDK takes them: one message each."""
@@ -38,14 +46,17 @@ class Frames:
     def join(self, line: str, request_id: str | None) -> tuple[str, list[str]]:
         """What is to be written of an answer, and the answers in it: nothing while the rest of its batch is missing."""
         batch = next((each for each in self._batches if request_id in each.waiting), None)
+        stands_in = request_id in self._stand_ins and is_stand_in(line)
+        if stands_in and request_id is not None:
+            self._stand_ins.remove(request_id)
         if batch is None or request_id is None:
-            return line, [line]
+            return ("", []) if stands_in else (line, [line])
         batch.waiting.discard(request_id)
-        batch.answers.append(line.strip())
+        batch.answers += [] if stands_in else [line.strip()]
         if batch.waiting:
             return "", []
         self._batches.remove(batch)
-        return f"[{','.join(batch.answers)}]\n", batch.answers
+        return (f"[{','.join(batch.answers)}]\n", batch.answers) if batch.answers else ("", [])
 
     def _messages(self, line: str) -> list[str]:
         if len(line) > MAX_CHECKED_CHARACTERS and not line.lstrip().startswith("["):
@@ -55,7 +66,7 @@ class Frames:
         except (ValueError, RecursionError):
             return [line]  # answered as what cannot be parsed
         if not isinstance(value, list):
-            return [line if _is_message(value) else f"{_INVALID}{line}"]
+            return [line if _is_message(value) else f"{_INVALID}{line}", *self._stand_in(value)]
         parts = cast("list[object]", value)
         if not 0 < len(parts) <= MAX_BATCH:
             return [f"{_INVALID}{{}}"]
@@ -63,16 +74,42 @@ class Frames:
         waiting = {str(part["id"]) for part in requests if "id" in part and "method" in part}
         if waiting:
             self._batches.append(_Batch(waiting))
-        return [("" if _is_message(part) else _INVALID) + json.dumps(part) for part in parts]
+        return [
+            each
+            for part in parts
+            for each in (("" if _is_message(part) else _INVALID) + json.dumps(part), *self._stand_in(part))
+        ]
+
+    def _stand_in(self, message: object) -> list[str]:
+        """What goes behind a cancel, so that a batch does not wait for an answer that the SDK will not give."""
+        if not _is_message(message):
+            return []
+        value = cast("dict[str, Any]", message)
+        cancelled = value.get("params", {}).get("requestId") if value.get("method") == _CANCEL else None
+        if not _is_id(cancelled) or not any(str(cancelled) in each.waiting for each in self._batches):
+            return []
+        self._stand_ins.append(str(cancelled))
+        return [_CANCELLED + json.dumps({"id": cancelled})]
 
 
-def invalid_request(text: str) -> tuple[bool, str | int | None]:
-    """Whether a line that the SDK could not read was JSON and no message, and the id to answer to."""
-    if not text.startswith(_INVALID):
-        return False, None
-    value: object = json.loads(text[len(_INVALID) :])
-    request_id = cast("dict[str, object]", value).get("id") if isinstance(value, dict) else None
-    return True, request_id if _is_id(request_id) else None  # type: ignore[return-value]
+def invalid_request(text: str) -> JSONRPCError | None:
+    """The answer to a line that the SDK could not read, where it was JSON and no message, or stands for a cancel."""
+    if text[:1] not in (_INVALID, _CANCELLED):
+        return None
+    try:
+        value: object = json.loads(text[1:])
+    except (ValueError, RecursionError):  # the client's own line begins like ours
+        return None
+    request_id = cast("dict[str, Any]", value).get("id") if isinstance(value, dict) else None
+    if isinstance(request_id, str):  # half a surrogate pair cannot be sent
+        request_id = request_id.encode("utf-8", "replace").decode()
+    data = _STAND_IN if text.startswith(_CANCELLED) else ErrorData(code=INVALID_REQUEST, message=_INVALID_WORDS)
+    return JSONRPCError(jsonrpc="2.0", id=request_id if _is_id(request_id) else None, error=data)
+
+
+def is_stand_in(line: str) -> bool:
+    """Whether an answer only says that none will come."""
+    return line.rstrip().endswith(_STAND_IN_END)
 
 
 def _is_id(value: object) -> bool:

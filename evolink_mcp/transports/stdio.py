@@ -14,7 +14,7 @@ from typing import cast
 import anyio
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
+from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from evolink_mcp.jobs.file.history import LocalHistory
@@ -101,10 +101,8 @@ def unreadable(error: Exception) -> SessionMessage | None:
     problem = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
     if problem is None or problem["type"] != "json_invalid" or not str(problem["input"]).strip():
         return None
-    invalid, request_id = invalid_request(str(problem["input"]))
-    if invalid:
-        data = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is no JSON-RPC 2.0 message.")
-        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=data))
+    if (answer := invalid_request(str(problem["input"]))) is not None:
+        return SessionMessage(answer)
     try:
         message: object = json.loads(problem["input"])  # takes half a surrogate pair
     except (ValueError, RecursionError):

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from evolink_mcp.sdk.frames import MAX_BATCH, Frames
+from evolink_mcp.sdk.frames import MAX_BATCH, Frames, invalid_request
 from tests.e2e.raw import RawHost, raw_host
 
 INVALID: dict[str, tuple[dict[str, Any] | list[Any], object]] = {
@@ -89,3 +89,48 @@ async def test_other_answers_pass_while_a_batch_is_incomplete() -> None:
     assert frames.join("note\n", None) == ("note\n", ["note\n"])
     assert frames.join("one\n", "1") == ("[two,one]\n", ["two", "one"])
     assert frames.join("one\n", "1") == ("one\n", ["one\n"])
+
+
+async def test_a_batch_does_not_wait_for_what_its_client_cancelled() -> None:
+    frames = Frames()
+    lines = [
+        '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":"b","method":"ping"}]',
+        '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}',
+        '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":7}}',
+        '[{"jsonrpc":"2.0","id":3,"method":"ping"},'
+        '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}]',
+    ]
+
+    async def read() -> AsyncIterator[str]:
+        for line in lines:
+            yield line
+
+    answers = [answer for line in [each async for each in frames.split(read())] if (answer := invalid_request(line))]
+    assert [answer.id for answer in answers] == [1, 3]
+    first, third = (f"{answer.model_dump_json(by_alias=True, exclude_unset=True)}\n" for answer in answers)
+    assert frames.join("two\n", "b") == ("", [])
+    assert frames.join(first, "1") == ("[two]\n", ["two"])
+    assert frames.join(third, "3") == ("", [])
+    assert frames.join("late\n", "1") == ("late\n", ["late\n"])
+
+
+async def test_an_answer_that_its_cancel_comes_too_late_for_is_sent_once() -> None:
+    frames = Frames()
+
+    async def read() -> AsyncIterator[str]:
+        yield '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]'
+        yield '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}'
+
+    [answer] = [answer for line in [each async for each in frames.split(read())] if (answer := invalid_request(line))]
+    assert frames.join("one\n", "1") == ("", [])
+    assert frames.join(f"{answer.model_dump_json(by_alias=True, exclude_unset=True)}\n", "1") == ("", [])
+    assert frames.join("two\n", "2") == ("[one,two]\n", ["one", "two"])
+
+
+@pytest.mark.parametrize("line", ["\x1e{", "\x1d[", '{"id":"\\ud800"}', '\x1d{"id":"\\ud800"}'])
+async def test_a_line_that_begins_like_ours_or_has_half_a_character_for_an_id_ends_nothing(line: str) -> None:
+    async with raw_host() as host:
+        await host.initialize("2025-03-26")
+        await host.send(line)
+        assert (await host.receive())["error"]["code"] in (-32700, -32600, -32800)
+        assert "result" in await host.request("ping")
