@@ -65,24 +65,30 @@ def clean(value: object, *keys: str | None) -> object:
 
     Names in objects are cleaned like values. Whatever lies deeper than ``MAX_DEPTH`` becomes "…".
     """
-    return _clean(value, lambda text: clean_text(hide(text, *keys)), MAX_DEPTH)
+    hiders = [_hider(key) for key in (*keys, *_secrets_of_request.get()) if key]
+
+    def clean_one(text: str) -> str:
+        # Most values and names are words like these: too short for a key, and a short key hides beside another word.
+        if len(text) < MIN_SECRET_CHARACTERS and text.isalnum() and text.isascii():
+            return text
+        for hide_one in hiders:
+            text = hide_one(text)
+        return clean_text(text)
+
+    return _clean(value, clean_one, MAX_DEPTH)
 
 
 def _clean(value: object, text: Callable[[str], str], depth: int) -> object:
-    match value:
-        case str():
-            return text(value)
-        case float():
-            return value if math.isfinite(value) else None
-        case dict() | list() if depth <= 0:
-            return "…"
-        case dict():
-            items = cast("dict[object, object]", value).items()
-            return {text(str(name)): _clean(part, text, depth - 1) for name, part in items}
-        case list():
-            return [_clean(part, text, depth - 1) for part in cast("list[object]", value)]
-        case _:
-            return value
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict | list) and depth <= 0:
+        return "…"
+    if isinstance(value, dict):
+        items = cast("dict[object, object]", value).items()
+        return {text(str(name)): _clean(part, text, depth - 1) for name, part in items}
+    if isinstance(value, list):
+        return [_clean(part, text, depth - 1) for part in cast("list[object]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @lru_cache(maxsize=512)
