@@ -67,7 +67,7 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         _add_http_options(http)
         _add_toolset_flags(http, again=True)
 
-    demo = commands.add_parser("demo", help="watch the whole job done on the sandbox, no key needed")
+    demo = commands.add_parser("demo", help="watch a complete run on the sandbox, no key needed")
     demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
     demo.add_argument("--picture", type=Path, metavar="SVG", help="draw what the terminal showed into a file")
 
@@ -133,21 +133,27 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
         "EVOLINK_MCP_TOKENS and EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
     )
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
-    add("--allow-host", metavar="NAME", action="append", default=[], help="a name this server is reached under; repeat")
+    add(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a host name that clients use for this server; may be repeated",
+    )
     add(
         "--allow-origin",
         metavar="ORIGIN",
         action="append",
         default=[],
-        help="a web page, extension or app that may call it; repeat",
+        help="a web page, extension or app that may call it; may be repeated",
     )
     add(
         "--forwarded-allow-ips",
         metavar="IPS",
         default=default.forwarded_allow_ips,
-        help="proxies whose X-Forwarded-For, -Proto and -Prefix are believed, by commas (default %(default)s)",
+        help="proxies (with commas) whose X-Forwarded-For, -Proto and -Prefix are trusted (default %(default)s)",
     )
-    add("--root-path", metavar="PATH", default="", help="path a proxy in front serves this under, as in /evolink")
+    add("--root-path", metavar="PATH", default="", help="path at which a proxy serves this server, as in /evolink")
     limit = "(default %(default)s; 0: no limit)"
     add("--calls-per-minute", type=_count, default=default.calls_per_minute, help=f"tool calls of one caller {limit}")
     add(
@@ -176,7 +182,7 @@ def _add_install(install: argparse.ArgumentParser) -> None:
     )
     install.add_argument("--sandbox", action="store_true", help="let the client use the sandbox: no key, no costs")
     install.add_argument("--remote", default="", metavar="URL", help="a server that runs elsewhere, by its address")
-    install.add_argument("--file", type=Path, help="another file than the user's own, such as a project's")
+    install.add_argument("--file", type=Path, help="a file other than the user's own, such as a project's")
 
 
 def _port(text: str) -> int:

@@ -31,7 +31,7 @@ OVERWRITES = (
     description="""\
 Stores one file of at most 100 MB: exactly one of file_path, base64_data, file_url. Free.
 
-Returns its link, which expires after 72 h; the same name replaces it. Next: pass file_url in image_urls.\
+Returns its link, which expires after 72 h. A file of the same name is replaced. Next: pass file_url in image_urls.\
 """,
     read_only=False,
     idempotent=False,
@@ -157,7 +157,7 @@ async def delete_file(
 ) -> DeletedView:
     if not 0 < len(file_id) <= MAX_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
-            f"file_id: 1 to {MAX_ID} visible characters, not dots alone, are expected.",
+            f"file_id must have 1 to {MAX_ID} visible characters, and not only dots.",
             code="invalid_arguments",
             next_step="Use a file_id from list_files.",
         )

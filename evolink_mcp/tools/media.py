@@ -24,7 +24,7 @@ credits; everything else is free.
 1. Submit once. generate_image and generate_video return a task_id. Never call them again to check on a task, after a \
 time-out, or after "Charged: unknown": that can pay twice.
 2. Wait with check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until status is completed, failed or cancelled. \
-Images take up to a minute, videos one to ten. Waiting is free, and cancelling a wait does no harm.
+Images take up to a minute, videos one to ten minutes. Waiting is free, and cancelling a wait does no harm.
 3. Keep the result. Links die 24 hours after the task was made. If the result has saved_path, it is on the user's \
 disk; if not, give the user the link at once.
 
@@ -33,7 +33,7 @@ takes. Arguments are checked before money is spent, and a refusal names the allo
 models take go into options. Leave out what you do not need: the gateway's defaults apply.
 
 Inputs: https links, or local files in an allowed folder if this server runs on the user's machine (they are uploaded \
-and kept for 72 hours). For base64 data call upload_file and pass its file_url. The link of a finished image is a \
+and kept for 72 hours). For base64 data call upload_file and pass its file_url. A finished image's link is a \
 valid input too.
 
 Errors: "Next:" says what to do. Paid tools also say "Charged: no." or "Charged: unknown."; rely on exactly that.\
@@ -50,7 +50,7 @@ Model = Annotated[str | None, Field(description="From list_models; omit for the 
 Images = Annotated[list[str] | None, Field(description="Input images: https links or local files.")]
 Options = Annotated[
     dict[str, Any] | None,
-    Field(description="What only some models take: seed, video_urls, model_params, …"),
+    Field(description="Parameters only some models take: seed, video_urls, model_params, …"),
 ]
 Wait = Annotated[
     int,
@@ -79,7 +79,7 @@ async def generate_image(
     model: Model = None,
     size: Annotated[str | None, Field(description="Ratio (16:9) or pixels (1024x1024).")] = None,
     resolution: Annotated[str | None, Field(description="1K, 2K or 4K, on models that have it.")] = None,
-    quality: Annotated[str | None, Field(description="As the model names it.")] = None,
+    quality: Annotated[str | None, Field(description="One of the model's own quality levels.")] = None,
     n: Annotated[int | None, Field(ge=1, description="How many, 1 or more; each is billed.")] = None,
     image_urls: Images = None,
     mask_url: Annotated[str | None, Field(description="PNG mask: link or local file.")] = None,
@@ -120,7 +120,7 @@ async def generate_video(
     quality: Annotated[str | None, Field(description="480p, 720p, 1080p, …")] = None,
     aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, …")] = None,
     image_urls: Images = None,
-    generate_audio: Annotated[bool | None, Field(description="With sound, on models that can.")] = None,
+    generate_audio: Annotated[bool | None, Field(description="Add sound, if the model can.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
 ) -> TaskView:

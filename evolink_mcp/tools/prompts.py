@@ -67,7 +67,7 @@ async def make_video(
         f"Make one video with the EvoLink tools.\n{_facts(idea=idea, seconds=seconds, reference=reference)}",
         _choose("video", model),
         _start_from(reference),
-        "A video costs many times as much as an image. Tell me the model, length and quality, and wait for my yes.",
+        "A video costs many times as much as an image. Tell me the model, length and quality, and wait until I agree.",
         "Write the prompt: subject, what moves, how the camera moves, light, mood. Submit it once with generate_video.",
         WAIT,
         KEEP + " Then ask me what to change.",
@@ -85,7 +85,7 @@ async def storyboard(
         f"Make a storyboard with the EvoLink tools.\n{_facts(story=story, scenes=scenes, style=style)}",
         "Write the scenes: a title, one sentence of action and an image prompt for each. Describe people and places in "
         "the same words in every prompt, so that they stay the same. Show me the list, say how many paid images it "
-        "takes, and wait for my yes.",
+        "takes, and wait until I agree.",
         _choose("image", image_model),
         "Make the first frame with generate_image. Once I like it, make the others with its link in image_urls, so "
         "that they match.",

@@ -22,8 +22,8 @@ from evolink_mcp.tools.views import View, quote_labels
 
 DEFAULT_MAX_TOKENS = 1024
 MORE_ROOM = (
-    "The text is incomplete. For all of it, call again with a higher max_tokens, or with messages that end in this "
-    "text and ask to continue. Either is charged."
+    "The text is incomplete. Call again with a higher max_tokens to get all of it, or with messages that end in this "
+    "text and ask for the rest. Either call is charged."
 )
 # What stopped a text: whether it is cut (None: unknown), a note, and the next step.
 STOPS: dict[str, tuple[bool | None, str, str]] = {
@@ -36,7 +36,7 @@ STOPS: dict[str, tuple[bool | None, str, str]] = {
     "refusal": (
         True,
         "The model refused to write this or to continue; the answer is not complete.",
-        "Tell the user that the model refused. The same request again is charged and probably refused again; "
+        "Tell the user that the model refused. The same request would be charged and probably refused again; "
         "another wording or model may help.",
     ),
     "": (
@@ -102,7 +102,7 @@ class TextView(View):
     "text",
     title="Generate text (paid)",
     description="""\
-Writes text with a language model. PAID: every call spends credits by its tokens.
+Writes text with a language model. PAID: every call spends credits for its tokens.
 
 Returns the text, why it stopped, and the tokens used. If status is processing, call again with the same arguments: \
 that is not paid for twice while this server keeps running.\
@@ -119,7 +119,7 @@ async def generate_text(
     ] = None,
     system: Annotated[str | None, LongText, Field(description="Instructions above the conversation.")] = None,
     model: Annotated[str | None, Field(description="Text model id; omit for the default.")] = None,
-    max_tokens: Annotated[int, Field(ge=1, description="Tokens to cut the answer at, 1 or more.")] = (
+    max_tokens: Annotated[int, Field(ge=1, description="Cut the answer after this many tokens, 1 or more.")] = (
         DEFAULT_MAX_TOKENS
     ),
     temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words, 0–2.")] = None,

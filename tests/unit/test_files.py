@@ -89,7 +89,7 @@ async def test_a_private_file_with_a_pictures_name_is_refused(
 ) -> None:
     secret = settings.upload_dirs[0] / "secret.png"
     secret.write_text("-----BEGIN PRIVATE KEY-----", encoding="utf-8")
-    assert "no image" in await refused(client, "upload_file", file_path=str(secret))
+    assert "not an image" in await refused(client, "upload_file", file_path=str(secret))
     assert sandbox.requests() == []
 
 
@@ -104,7 +104,7 @@ async def test_types_the_sources_disagree_on_go_with_a_note(client: Client, sett
     path = settings.upload_dirs[0] / "clip.mp4"
     path.write_bytes(b"\0\0\0\x20ftypisom" + b"\0" * 64)
     stored = await ok(client, "upload_file", file_path=str(path))
-    assert any("S1" in note for note in stored["notes"])
+    assert any("documents disagree on whether video/mp4" in note for note in stored["notes"])
 
 
 async def test_the_quota_told_by_the_files_api_leads_to_delete_file(client: Client, sandbox: Sandbox) -> None:
