@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.till import Till, open_till
 
-MAY_REPEAT = "may repeat a request that was paid for elsewhere"
+MAY_REPEAT = "may repeat a request that another replica paid for"
 CHARGED = re.compile(r"Charged: (\w+)")
 FROZEN_SECONDS = 8.0
 

@@ -94,7 +94,7 @@ class EvolinkError(Exception):
         if self.request_id:
             lines.append(f"Request id: {self.request_id}")
         if self.partial:
-            lines.append(f"What had come of the text:\n{self.partial}")
+            lines.append(f"The text received so far:\n{self.partial}")
         return "\n".join(lines)
 
 

@@ -36,8 +36,10 @@ HTTP_ADVICE: dict[int, Advice] = {
     401: Advice("the API key is missing or not valid", f"Ask the user to check the key at {KEYS_PAGE}."),
     402: Advice("the account has too few credits", _TOP_UP),
     403: Advice("the key may not do this", "Ask the user to check the permissions of the account and the key."),
-    404: Advice("there is no such thing, or it has expired", "Check the id."),
-    409: Advice("the gateway saw a conflict with an earlier request", "Look for the task before anything else."),
+    404: Advice("something the request names does not exist, or has expired", "Check the id."),
+    409: Advice(
+        "the gateway saw a conflict with an earlier request", "Check whether the task exists before you submit again."
+    ),
     413: Advice("the request is too large", "Use smaller inputs, or upload them and pass their links."),
     429: Advice("too many requests", "Wait 30 to 60 seconds, then call again."),
     500: Advice("the gateway failed", "Wait a minute, then call again."),
@@ -53,9 +55,9 @@ TASK_ADVICE: dict[str, TaskAdvice] = {
         "Look the model up with list_models(model=…), correct the call and submit again.",
     ),
     "image_dimension_mismatch": TaskAdvice(
-        "the input image does not fit the size asked for",
+        "the input image does not fit the requested size",
         False,
-        "Resize the image to the aspect ratio asked for, or ask for the image's.",
+        "Resize the image to the requested aspect ratio, or request the image's own aspect ratio.",
     ),
     "image_processing_error": TaskAdvice(
         "the input image could not be used",
@@ -75,7 +77,7 @@ TASK_ADVICE: dict[str, TaskAdvice] = {
     "generation_failed_no_content": TaskAdvice("nothing was produced", True, "Change the prompt, then submit again."),
     "upstream_error": TaskAdvice("the provider failed", True, _LATER),
     "rate_limited": TaskAdvice("too many requests for this task", True, "Wait 30 seconds, then submit again."),
-    "request_cancelled": TaskAdvice("the task was cancelled", False, "Submit again if it is still wanted."),
+    "request_cancelled": TaskAdvice("the task was cancelled", False, "Submit again only if the user still wants it."),
     "resource_not_found": TaskAdvice(
         "an input of the task was not found", False, "Check the links, then submit again."
     ),
@@ -87,7 +89,9 @@ TASK_ADVICE: dict[str, TaskAdvice] = {
 FILE_ADVICE: dict[int, Advice] = {
     40001: Advice("the file is too large", "Use a file of at most 100 MB."),
     40002: Advice("this type of file is not accepted", "Use a JPEG, PNG, GIF or WebP."),
-    40003: Advice("no more files can be stored", "See list_files and free places with delete_file."),
+    40003: Advice(
+        "no more files can be stored", "Delete files that are no longer needed: list_files, then delete_file."
+    ),
     40004: Advice("the link could not be fetched", "Check that the link opens without a login."),
     50001: Advice("the file storage failed", "Wait a minute, then call again."),
 }

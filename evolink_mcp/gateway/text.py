@@ -76,7 +76,7 @@ async def create(
     if not reply.ok:
         error = error_from(reply, doing="writing the text", paid=True)
         if reply.status == 404:
-            step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway knows no such thing."
+            step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway does not know one of them."
             raise error.replace(next_step=step)
         raise error
     message = _parse(reply.body)

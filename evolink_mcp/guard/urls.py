@@ -137,7 +137,7 @@ class UrlGuard:
             except FakeAddress:
                 notes.append(f"{name}: a local proxy answers for {host} here; EvoLink will look the name up itself.")
             except Unresolved:
-                notes.append(f"{name}: {host} has no address here; if EvoLink finds none either, the task fails.")
+                notes.append(f"{name}: this server found no address for {host}; if EvoLink finds none, the task fails.")
             except Refused as refused:
                 refusals.append(refused)
 

@@ -16,7 +16,9 @@ from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
 from evolink_mcp.jobs.purchase import Purchase
 
 ASK_SECONDS = 0.2  # between two looks into the ledger
-STRICT_WORDS = "The shared store does not answer, so nobody knows whether the same was bought elsewhere."
+STRICT_WORDS = (
+    "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
+)
 
 
 class Crossing:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 
-LOST_WORDS = "The same request, sent a while ago, got no clear answer. Whether a task was created is unknown."
+LOST_WORDS = "An earlier, identical request got no clear answer. Whether a task was created is unknown."
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ async def explain(
         trouble = f"The gateway's list of recent tasks could not be read ({failure.code})."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     if recent is None:
-        trouble = "This gateway offers no list of recent tasks to look it up in."
+        trouble = "This gateway offers no list of recent tasks, so the task cannot be looked up."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     oldest = seconds_ago + MARGIN_SECONDS
     new = [task.id for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_ours(task.id)]
@@ -54,12 +54,12 @@ def _advice(task_ids: list[str]) -> str:
     match task_ids:
         case []:
             return (
-                "The gateway's list shows no new task of this model, so probably none was created; that is not "
-                "certain, and one may still appear. Let the user, who can look at the EvoLink dashboard, decide on "
-                "another submit."
+                "The gateway's list shows no new task of this model, so probably none was created. That is not "
+                "certain: one may still appear. Ask the user to look at the EvoLink dashboard and to decide whether to "
+                "submit again."
             )
         case [task_id]:
-            return f"Task {task_id}, created just then, is probably yours: check_task it. {NEVER_BLINDLY}"
+            return f"Task {task_id} was created at that time and is probably yours: call check_task. {NEVER_BLINDLY}"
         case _:
             named = ", ".join(task_ids[:MAX_IDS])
-            return f"Several tasks were created since, one may be yours: {named}. check_task them. {NEVER_BLINDLY}"
+            return f"Several tasks were created since; one may be yours: {named}. Check each of them. {NEVER_BLINDLY}"

@@ -55,7 +55,7 @@ class TextOrder:
         if isinstance(created.product, text.Message):
             return created.product
         raise OutcomeUnknown(
-            "The same request was answered before, and that answer is not kept here any more.",
+            "The same request was answered before, but this server no longer has the answer.",
             code="text_lost",
-            next_step="Calling again writes, and charges, another text. Let the user decide.",
+            next_step="Another call writes a new text and is charged again. Let the user decide.",
         )

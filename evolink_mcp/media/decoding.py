@@ -76,4 +76,4 @@ async def _run(command: list[str], file: BinaryIO) -> bytes:
         code = await process.wait()
     if code == 0:
         return out
-    raise Undecodable(out.decode("utf-8", "replace") if code == decoder.FAILED else "its decoder broke down")
+    raise Undecodable(out.decode("utf-8", "replace") if code == decoder.FAILED else "its decoder crashed")

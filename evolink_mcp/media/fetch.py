@@ -122,9 +122,9 @@ class Fetcher:
                 url = location
         except Refused as refused:
             reason = refused.what.partition(": ")[2].rstrip(".")
-            raise NotFetched(f"its link may not be followed: {reason}") from None
+            raise NotFetched(f"this server may not follow its link: {reason}") from None
         except Unresolved as unresolved:
-            raise NotFetched(f"its host {unresolved} has no address here") from None
+            raise NotFetched(f"no address was found for its host {unresolved}") from None
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL) as error:
             reason = one_line(str(error), 120) or type(error).__name__
             raise NotFetched(f"its link could not be read ({reason})") from None
@@ -174,7 +174,7 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], object], ma
         if size > max_bytes:
             raise NotFetched(f"it is larger than {max_bytes:,} bytes")
         if (seconds := time.monotonic() - began) > RATE_GRACE_SECONDS and size < seconds * MIN_BYTES_PER_SECOND:
-            raise NotFetched(f"it came too slowly ({size:,} bytes in {seconds:.0f} s)")
+            raise NotFetched(f"the download was too slow ({size:,} bytes in {seconds:.0f} s)")
         write(chunk)
 
 

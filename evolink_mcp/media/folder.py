@@ -166,7 +166,7 @@ def _open_folder(name: str | Path, below: int | None, path: Path, *, create: boo
             os.mkdir(name, dir_fd=below)
     facts = os.stat(name, dir_fd=below, follow_symlinks=False)
     if stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) in _LINK_TAGS:
-        raise OSError(errno.ELOOP, f"{path} is a link to another place, and nothing is written through a link")
+        raise OSError(errno.ELOOP, f"{path} is a link to another place, and this server does not write through links")
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, f"{path} is not a folder")
     if not _HANDLES:

@@ -141,7 +141,9 @@ class LocalInputs:
         if failed:
             error = failed[0].replace(charged="no")  # the paid request was never sent
             if error.code == "timeout":
-                error = error.with_next("upload_file has more time for a large file; then pass its file_url.")
+                error = error.with_next(
+                    "For a large file, call upload_file, which has more time, and pass its file_url."
+                )
             raise self.with_uploads(error)
         links = {stand_in: uploaded.link for stand_in, uploaded in self._uploaded.items()}
         return cast("dict[str, object]", _linked(params, links))

@@ -55,7 +55,7 @@ async def preview_link(fetcher: Fetcher, url: str) -> bytes:
 async def _preview(file: BinaryIO) -> bytes:
     kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
-        raise NoPreview("No preview: the file is no picture and no film.")
+        raise NoPreview("No preview: the file is neither a picture nor a film.")
     try:
         return await decode("preview", file, kind)
     except NoDecoder as missing:

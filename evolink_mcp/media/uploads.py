@@ -45,8 +45,8 @@ class Upload:
         """What was noticed, types that the sources disagree on included."""
         if self.mime_type is None or self.mime_type in IMAGES:
             return [*self.link_notes]
-        disputed = "is not a type every EvoLink source lists (S1 names images only); it was accepted here."
-        return [*self.link_notes, f"{self.mime_type} {disputed}"]
+        disputed = "can be uploaded; some allow images only. This upload was accepted."
+        return [*self.link_notes, f"EvoLink's documents disagree on whether {self.mime_type} {disputed}"]
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,11 @@ def check_names(upload_path: str | None, file_name: str | None) -> dict[str, str
     if upload_path is not None:
         parts = PureWindowsPath(upload_path)  # both kinds of slashes, and drives
         if parts.anchor or ".." in parts.parts or not _plain(upload_path):
-            raise _bad_name("upload_path", "a relative folder such as images/cats, without ..,")
+            raise _bad_name("upload_path", "a relative folder (such as images/cats) without .. in it")
         names["upload_path"] = upload_path
     if file_name is not None:
         if file_name in (".", "..") or set(file_name) & set("/\\") or not _plain(file_name):
-            raise _bad_name("file_name", "a plain file name, without slashes,")
+            raise _bad_name("file_name", "a plain file name without slashes")
         names["file_name"] = file_name
     return names
 
@@ -171,7 +171,7 @@ def _unrepeated() -> Generator[None]:
 def _known_type(mime_type: str | None, name: str) -> str:
     if mime_type is None:
         raise Refused(
-            f"{name}: it holds no image, video or audio that EvoLink stores, whatever its name says.",
+            f"{name}: judging by its content, this is not an image, video or audio file that EvoLink stores.",
             code="file_refused",
             next_step="Use a JPEG, PNG, GIF or WebP (or an MP4, MOV, WebM, MP3, WAV or M4A).",
         )
@@ -218,7 +218,7 @@ def _plain(text: str) -> bool:
 
 def _bad_name(name: str, expected: str) -> Refused:
     return Refused(
-        f"{name}: {expected} of at most {MAX_NAME_LENGTH} characters is expected.",
+        f"{name} must be {expected}, at most {MAX_NAME_LENGTH} characters long.",
         code="invalid_arguments",
         next_step=f"Call again with another {name}, or without it.",
     )

@@ -67,8 +67,8 @@ class Call:
             raise Refused(
                 f"This server allows each caller {self.app.calls_per_minute} calls a minute, and you have used them.",
                 code="too_many_calls",
-                next_step=f"Call again in {max(math.ceil(seconds), 1)} s. One check_task that waits takes fewer calls "
-                "than many that do not.",
+                next_step=f"Call again in {max(math.ceil(seconds), 1)} s. To need fewer calls, let check_task wait: "
+                "set its wait_seconds.",
                 retry_after=seconds,
             )
 

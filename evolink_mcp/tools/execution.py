@@ -121,7 +121,7 @@ def _check(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> tuple[dic
         parameters = tool.parameters["properties"]
         next_step = f"Call {tool.name} again with valid arguments ({', '.join(parameters)})."
         if "options" in parameters:
-            next_step += " What only some models take goes into options; list_models(model=…) lists it."
+            next_step += " Parameters that only some models take go into options; list_models(model=…) lists them."
         raise Refused(f"Invalid arguments: {error}.", code="invalid_arguments", next_step=next_step) from None
 
 

@@ -115,7 +115,8 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     if urgent:
         ids = ", ".join(urgent[:MAX_URGENT_IDS]) + (", …" if len(urgent) > MAX_URGENT_IDS else "")
         steps.append(
-            f"Links die soon, and no copy is known here. Call check_task now for {ids}, and give the user the links."
+            f"Links die soon, and this server knows of no saved copy. Call check_task now for {ids}, and give the user "
+            "the links."
         )
     steps.append("check_task shows one task in full and saves its results; ids reads several at once, with links.")
     if listing.more:
@@ -163,7 +164,7 @@ def _no_history(*, shared: bool) -> Refused | GatewayRefused:
     return Refused(
         "Several callers share this server's key, and its history has no task of yours.",
         code="not_offered",
-        next_step="Use the task ids you have, with ids or check_task. The operator can keep a history with "
+        next_step="Look up the task ids you have, with ids or check_task. The operator can keep a history with "
         "EVOLINK_HISTORY=on and EVOLINK_STATE_URL.",
     )
 

@@ -92,18 +92,18 @@ async def live_models(app: App) -> str:
     """The registry beside the models that the gateway offers the operator's key, in words.
 
     Raises:
-        Refused: No key is set, or the gateway does not tell its models.
+        Refused: No key is set, or the gateway does not list its models.
         GatewayError: The gateway could not be asked.
     """
     if not app.settings.api_key:
         raise Refused("No key is set.", code="no_key", next_step=f"Set {API_KEY}, then run this again.")
     ids = await model_ids(Caller(app.transport, app.settings.api_key), seconds=LIVE_SECONDS)
     if not ids:
-        raise Refused("This gateway does not tell its models.", code="not_offered", next_step="See docs/models.md.")
+        raise Refused("This gateway does not list its models.", code="not_offered", next_step="See docs/models.md.")
     absent, unknown = app.registry.compare(ids)
     lines = [f"The gateway offers this key {len(ids)} models."]
-    lines += [f"Known here, not offered: {', '.join(absent)}"] if absent else []
-    more = "Offered, not known here (EVOLINK_UNLISTED_MODELS=allow uses them)"
+    lines += [f"Known to this server, but not offered: {', '.join(absent)}"] if absent else []
+    more = "Offered, but unknown to this server (EVOLINK_UNLISTED_MODELS=allow lets calls use them)"
     lines += [f"{more}: {', '.join(unknown)}"] if unknown else []
     return "\n".join(lines)
 
@@ -114,7 +114,7 @@ def _prominent(view: ModelsView, ids: set[str]) -> ModelsView:
         line.model_copy(update={"description": None, "capabilities": None}) for line in view.models if line.id in ids
     ]
     more = view.total - len(short)
-    hint = f"{more} more models: search all by query, capability or kind, which also shows what each is good at."
+    hint = f"{more} more models: search by query, capability or kind to see them, and what each is good at."
     return view.model_copy(update={"models": short, "notes": [*(view.notes or []), hint]})
 
 
@@ -166,7 +166,7 @@ def _one(app: App, name: str) -> ModelsView:
         notes=list(entry.notes) or None,
         next_step=f"Call {tool} with model={entry.id}; parameters that {tool} does not name go into options."
         if callable_now and offered
-        else f"This server does not offer {tool}; its operator can, with EVOLINK_TOOLSETS=media,audio."
+        else f"This server does not offer {tool}; its operator can add it with EVOLINK_TOOLSETS=media,audio."
         if callable_now
         else f"This model cannot be called. Use one of {', '.join(entry.replacements)}.",
     )

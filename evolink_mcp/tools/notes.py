@@ -7,8 +7,8 @@ from typing import Any
 from evolink_mcp.jobs.purchases import Bought
 
 MAY_REPEAT = (
-    "The store that this server's replicas share could not be asked, so this may repeat a request that was paid for "
-    "elsewhere a moment ago."
+    "This server could not reach the store that its replicas share, so this may repeat a request that another replica "
+    "paid for a moment ago."
 )
 
 

@@ -51,7 +51,9 @@ async def finish(
         view.next_step = view.error.resolution = _other_model(call, task)
     if task.status == "completed" and (entry := call.app.registry.models.get(task.model)) and entry.follow_ups:
         names = ", ".join(entry.follow_ups)
-        view.next_step += f" To go on from it: {names}; list_models(model=…) shows which parameter takes it."
+        view.next_step += (
+            f" Models that can continue from this result: {names}; list_models(model=…) shows which parameter takes it."
+        )
     if preview and task.status == "completed" and task.results:
         call.progress.describe("making previews")
         await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())
@@ -164,7 +166,7 @@ def _next_step(
         case "completed" if results and age >= LINK_SECONDS:
             return (
                 "The links have probably died, and not every result is saved. Try each link once. "
-                "Ask the user before you make, and pay for, anything again."
+                "Ask the user before you pay to make anything again."
             )
         case "completed" if results:
             more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""

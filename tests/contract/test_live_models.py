@@ -21,8 +21,8 @@ async def test_both_differences_are_named(settings: Settings, sandbox: Sandbox) 
     app = App(settings)
     text = await live_models(app)
     await app.aclose()
-    assert "not known here (EVOLINK_UNLISTED_MODELS=allow uses them): future-model-1" in text
-    assert "Known here, not offered" not in text
+    assert "unknown to this server (EVOLINK_UNLISTED_MODELS=allow lets calls use them): future-model-1" in text
+    assert "Known to this server, but not offered" not in text
 
 
 ANSWERS: list[tuple[Any, set[str]]] = [
@@ -45,7 +45,7 @@ async def test_a_gateway_that_does_not_tell_is_said_so_and_a_missing_key_too(
     settings: Settings, sandbox: Sandbox
 ) -> None:
     sandbox.fault("models", "status", status=404)
-    for changed, words in ((settings, "does not tell its models"), (replace(settings, api_key=""), "No key is set")):
+    for changed, words in ((settings, "does not list its models"), (replace(settings, api_key=""), "No key is set")):
         app = App(changed)
         with pytest.raises(EvolinkError, match=words):
             await live_models(app)

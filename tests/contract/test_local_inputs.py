@@ -266,7 +266,7 @@ async def test_all_uploads_of_a_call_share_its_time(
     with anyio.fail_after(3):
         text = await refused(client, "generate_image", **CALL, image_urls=paths)
     assert "Charged: no." in text
-    assert "upload_file has more time" in text
+    assert "upload_file, which has more time" in text
 
 
 async def test_another_machines_files_are_refused_with_the_reason(

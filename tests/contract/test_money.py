@@ -34,7 +34,7 @@ async def test_a_lost_answer_is_unknown_and_its_task_is_named(client: Client, sa
     text = await refused(client, "generate_image", **CALL)
     assert "Charged: unknown." in text
     assert (posts(sandbox), sandbox.paid()) == (1, 1)
-    assert f"Task {ids(sandbox)[0]}, created just then, is probably yours" in text
+    assert f"Task {ids(sandbox)[0]} was created at that time and is probably yours" in text
     assert "Do not submit again" in text
 
 

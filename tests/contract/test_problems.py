@@ -33,7 +33,7 @@ async def failure(status: int, body: object = None, **headers: str) -> GatewayEr
         (401, "key is missing or not valid", "no"),
         (402, "too few credits", "no"),
         (403, "may not do this", "no"),
-        (404, "no such thing", "no"),
+        (404, "does not exist", "no"),
         (405, "not understood", "no"),
         (408, "not understood", "unknown"),
         (409, "conflict", "unknown"),

@@ -47,7 +47,7 @@ def task(name: str, age: float) -> dict[str, Any]:
 @pytest.mark.parametrize(("age", "is_named"), [(0, True), (20, True), (21, False), (-5, True)])
 async def test_tasks_older_than_the_request_are_not_it_by_the_clock_of_the_gateway(age: float, is_named: bool) -> None:
     error = await explained([task("task-1", age)], ago=5.0)
-    assert ("Task task-1, created just then, is probably yours" in error.next_step) is is_named
+    assert ("Task task-1 was created at that time and is probably yours" in error.next_step) is is_named
     assert ("probably none was created" in error.next_step) is not is_named
 
 
@@ -58,7 +58,7 @@ async def test_a_list_without_a_date_leaves_nothing_out() -> None:
 
 async def test_a_task_that_was_somebodys_answer_is_not_it() -> None:
     error = await explained([task("task-1", 1), task("task-2", 1)], ours="task-1")
-    assert "Task task-2, created just then" in error.next_step
+    assert "Task task-2 was created at that time" in error.next_step
     assert "task-1" not in error.next_step
 
 
@@ -91,4 +91,4 @@ async def test_a_machine_that_slept_through_the_answer_still_finds_its_task(sett
     app.transport = Transport("https://api.test", "https://f.test", over=httpx2.MockTransport(answer))
     async with Client(create_server(app)) as client:
         words = await refused(client, "generate_image", prompt="x", model="gpt-image-2")
-    assert "Task task-1, created just then, is probably yours" in words
+    assert "Task task-1 was created at that time and is probably yours" in words

@@ -38,7 +38,7 @@ async def test_a_purchase_that_could_not_be_recorded_says_that_it_may_be_a_secon
         assert not any("may repeat" in note for note in (await ok(client, "generate_image", **CALL)).get("notes", []))
         redis.stop()
         notes = (await ok(client, "generate_image", **CALL))["notes"]
-    assert any("may repeat a request that was paid for elsewhere" in note for note in notes)
+    assert any("may repeat a request that another replica paid for" in note for note in notes)
     assert sandbox.paid() == 2
 
 

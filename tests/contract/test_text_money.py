@@ -111,7 +111,7 @@ async def test_a_text_that_may_have_been_written_is_unknown_and_not_repeated(
     said = await refused(client, "generate_text", **ASK)
     assert "Charged: unknown." in said
     assert "Do not call again blindly" in said
-    assert ("What had come of the text:\nThe sandbox read" in said) is (fault["kind"] in ("stall", "stream_error"))
+    assert ("The text received so far:\nThe sandbox read" in said) is (fault["kind"] in ("stall", "stream_error"))
     assert len(posts(sandbox)) == 1
 
 
@@ -233,7 +233,7 @@ async def test_a_text_that_broke_unheard_is_handed_over_with_the_repeat(
     sandbox.fault("text", "stall", seconds=0.3)
     await cancelled(client, sandbox, **ASK)
     await app.purchases.drain(5)
-    assert "What had come of the text:" in await refused(client, "generate_text", **ASK)
+    assert "The text received so far:" in await refused(client, "generate_text", **ASK)
     assert len(posts(sandbox)) == 1
 
 

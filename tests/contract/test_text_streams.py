@@ -126,7 +126,7 @@ async def test_all_that_came_of_a_broken_stream_is_handed_over(written: Callable
     assert raised.value.partial.startswith("word 0 word 1 ")
     assert raised.value.partial.endswith("word 199 ")
     shown = raised.value.render(paid=True)
-    assert shown.endswith(f"What had come of the text:\n{raised.value.partial}")
+    assert shown.endswith(f"The text received so far:\n{raised.value.partial}")
     assert "Charged: unknown." in shown
 
 

@@ -68,11 +68,13 @@ def _passthrough(headers: Headers) -> Credential | Response:
     keys = {each.strip() for each in (*bearer, *named)}
     key = keys.pop() if keys else ""
     if keys:
-        return _unauthorized("Two different keys were given.", "Send one, in Authorization or in X-EvoLink-Key.")
+        return _unauthorized("Two different keys were given.", "Send only one, in Authorization or in X-EvoLink-Key.")
     if placeholder := unfilled(key):
         return _unfilled("key", placeholder, "passthrough")
     if not _usable(key):
-        message = "This server needs your own EvoLink key with every request" + (", and this is none." if key else ".")
+        message = "This server needs your own EvoLink key with every request" + (
+            ", and this is not one." if key else "."
+        )
         return _unauthorized(f"{message} There is no OAuth here.", how_to_call("passthrough"))
     return Credential(key, owner_of(key))
 

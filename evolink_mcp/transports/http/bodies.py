@@ -73,10 +73,10 @@ class Bodies:
     def _over_share(self, body: _Body) -> Response | None:
         """The answer to a body for which there is no room. The oldest unfinished one makes room for those of others."""
         if sum(each.charge for each in self._held if each.owner == body.owner) > MAX_BODIES_OF_CALLER:
-            return _busy(429, "Your requests under way hold as much as one caller's may.")
+            return _busy(429, "Your unfinished requests already hold as much data as one caller may send at once.")
         while self.size > MAX_BODIES:
             oldest = next(each for each in self._held if each is body or each.unfinished)
-            full = _busy(503, "The requests under way hold as much as this server allows.")
+            full = _busy(503, "The unfinished requests of all callers already hold as much data as this server allows.")
             if oldest is body:
                 return full
             oldest.give_up(full)

@@ -128,7 +128,7 @@ async def test_a_name_without_an_address_is_not_fetched_and_only_noted(resolve: 
     with pytest.raises(Unresolved):
         await guard.addresses("https://example.com/a", name="x")
     (note,) = await guard.check_links({"image_urls": ["https://example.com/a", "https://example.com/b"]})
-    assert note.startswith("image_urls: example.com has no address here")
+    assert note.startswith("image_urls: this server found no address for example.com")
 
 
 async def test_localhost_must_lead_to_this_machine() -> None:

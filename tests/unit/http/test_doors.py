@@ -43,7 +43,7 @@ async def test_without_a_usable_key_the_answer_is_401(
     assert response.status_code == 401
     assert response.headers["www-authenticate"].startswith("Bearer")
     assert reason(response) == "unauthorized"
-    assert "evolink.ai/dashboard/keys" in response.text or "Send one" in response.text
+    assert "evolink.ai/dashboard/keys" in response.text or "Send only one" in response.text
     assert KEY not in response.text
 
 
