@@ -36,6 +36,7 @@ class Frames:
     def __init__(self) -> None:
         self._batches: list[_Batch] = []
         self._stand_ins: list[str] = []
+        self.unanswered: set[str] = set()  # ids of requests that were read; cancelled ones get no answer
 
     async def split(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
         """The lines as the SDK takes them: one message each."""
@@ -45,6 +46,7 @@ class Frames:
 
     def join(self, line: str, request_id: str | None) -> tuple[str, list[str]]:
         """What is to be written of an answer, and the answers in it: nothing while the rest of its batch is missing."""
+        self.unanswered.discard(request_id or "")
         batch = next((each for each in self._batches if request_id in each.waiting), None)
         stands_in = request_id in self._stand_ins and is_stand_in(line)
         if stands_in and request_id is not None:
@@ -58,6 +60,15 @@ class Frames:
         self._batches.remove(batch)
         return (f"[{','.join(batch.answers)}]\n", batch.answers) if batch.answers else ("", [])
 
+    def _note(self, value: object) -> None:
+        """Takes in a message that is about to be served."""
+        message = cast("dict[str, Any]", value)
+        if "method" in message and "id" in message:
+            self.unanswered.add(str(message["id"]))
+        elif message.get("method") == _CANCEL:
+            params: dict[str, Any] = message.get("params") or {}
+            self.unanswered.discard(str(params.get("requestId")))
+
     def _messages(self, line: str) -> list[str]:
         if len(line) > MAX_CHECKED_CHARACTERS and not line.lstrip().startswith("["):
             return [line]  # a file's content; reading it twice would hold up everybody
@@ -66,11 +77,16 @@ class Frames:
         except (ValueError, RecursionError):
             return [line]  # answered as what cannot be parsed
         if not isinstance(value, list):
-            return [line if _is_message(value) else f"{_INVALID}{line}", *self._stand_in(value)]
+            if not _is_message(value):
+                return [f"{_INVALID}{line}"]
+            self._note(value)
+            return [line, *self._stand_in(value)]
         parts = cast("list[object]", value)
         if not 0 < len(parts) <= MAX_BATCH:
             return [f"{_INVALID}{{}}"]
         requests = [cast("dict[str, Any]", part) for part in parts if _is_message(part)]
+        for part in requests:
+            self._note(part)
         waiting = {str(part["id"]) for part in requests if "id" in part and "method" in part}
         if waiting:
             self._batches.append(_Batch(waiting))
@@ -85,7 +101,7 @@ class Frames:
         if not _is_message(message):
             return []
         value = cast("dict[str, Any]", message)
-        cancelled = value.get("params", {}).get("requestId") if value.get("method") == _CANCEL else None
+        cancelled = (value.get("params") or {}).get("requestId") if value.get("method") == _CANCEL else None
         if not _is_id(cancelled) or not any(str(cancelled) in each.waiting for each in self._batches):
             return []
         self._stand_ins.append(str(cancelled))
@@ -124,5 +140,7 @@ def _is_message(value: object) -> bool:
     if message.get("jsonrpc") != "2.0" or ("id" in message and not _is_id(message["id"])):
         return False
     if "method" in message:
-        return isinstance(message["method"], str) and isinstance(message.get("params", {}), dict)
+        return isinstance(message["method"], str) and (
+            message.get("params") is None or isinstance(message["params"], dict)
+        )
     return "result" in message or "error" in message

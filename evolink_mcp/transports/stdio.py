@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import cast
@@ -30,6 +31,8 @@ from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_sig
 
 SANDBOX_KEY = "sk-sandbox"
 WRITE_SECONDS = 3.0  # after the last call has ended, for its answer to be taken
+ANSWER_SECONDS = 1.0  # for requests that cost nothing, such as a list of tools
+POLL_SECONDS = 0.01
 
 logger = logging.getLogger(__name__)
 
@@ -69,18 +72,27 @@ async def _serve(app: App, stack: AsyncExitStack) -> None:
 
     async def finish() -> None:
         if stdin.closed_by_client:
+            await _until(lambda: len(frames.unanswered) <= len(app.running))  # read, and perhaps not begun
             listeners.hang_up()  # what is written from now on may lie in the pipe unread
         await finish_calls(app)
+        await _until(lambda: not frames.unanswered)
         group.start_soon(_leave_unread, stack)
 
+    frames = Frames()
     async with anyio.create_task_group() as group:
         with claimed_stdin(finish) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
-            frames = Frames()
             with claimed_stdout(listeners, frames) as stdout:
                 async with stdio_server(as_file(frames.split(stdin)), stdout) as (received, sent):
                     await serve_streams(create_server(app), received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    """Returns once this holds, or after a moment."""
+    with anyio.move_on_after(ANSWER_SECONDS):
+        while not done():
+            await anyio.sleep(POLL_SECONDS)
 
 
 async def _leave_unread(stack: AsyncExitStack) -> None:

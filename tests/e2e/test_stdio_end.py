@@ -31,6 +31,33 @@ def on(sandbox: Sandbox, **more: str) -> dict[str, str]:
     return {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_API_KEY": KEY, **more}
 
 
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("ping", {}),
+        ("tools/list", {}),
+        ("tools/call", {"name": "list_models", "arguments": {"kind": "image"}}),
+        ("tools/call", {"name": "generate_image", "arguments": {"prompt": "a kite"}}),
+    ],
+)
+def test_what_a_pipe_held_before_its_end_is_answered(
+    sandbox: Sandbox, method: str, params: dict[str, object], end: str
+) -> None:
+    request = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
+    initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    done = subprocess.run(
+        [sys.executable, "-m", "evolink_mcp"],
+        input="\n".join(json.dumps(each) for each in (INITIALIZE, initialized, request)) + end,
+        env=environment(on(sandbox)),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 7]
+
+
 async def pay_slowly(host: RawHost, sandbox: Sandbox) -> None:
     """A paid call whose POST has reached the gateway, and is not answered yet."""
     sandbox.fault("images", "slow", delay=2)
