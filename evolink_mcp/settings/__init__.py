@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
-from evolink_mcp.settings.placeholders import Unfilled, stand_in
+from evolink_mcp.settings.placeholders import Unfilled
 from evolink_mcp.settings.places import home_folder, working_directory
 from evolink_mcp.settings.readers import (
     TOOLSETS,
@@ -122,7 +122,7 @@ def read_settings(
                 values[variable.field] = variable.read(value, env)
         except ValueError as error:
             reason, unfilled = f"{variable.name} {error}", isinstance(error, Unfilled)
-            not_set = unfilled and bool(stand_in(value))  # the client had no value at all
+            not_set = isinstance(error, Unfilled) and error.whole
             if (variable.guards or not unfilled) if strict else (variable.guards and not not_set):
                 problems.append(reason)
             else:

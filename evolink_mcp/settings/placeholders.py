@@ -14,6 +14,7 @@ from pathlib import Path
 # A name in the spellings of shells, editors, Kubernetes, PowerShell, templates and Windows.
 SPELLINGS = re.compile(
     r"\$\{(?P<braces>[^{}]*)\}"
+    r"|\$\{\{(?P<workflow>[^{}]*)\}\}"
     r"|\$\((?P<parentheses>[\w.:-]+)\)"
     r"|\$env:(?P<powershell>\w+)"
     r"|\$(?P<shell>[A-Za-z_]\w*)"
@@ -21,13 +22,15 @@ SPELLINGS = re.compile(
     r"|%(?P<windows>[A-Za-z_][\w()]*)%",
     re.IGNORECASE,
 )
-# Texts that stand for a value in documents, and what programs write where they have none.
+# Whole values only: words of build tools, links into a password manager, texts that stand for a value in documents, and
+# what programs write where they have none.
 STAND_INS = re.compile(
     r"undefined|null|none|nil|<[^<>]*>|\[[^\[\]]*\]|(?:enter|insert|put|replace)?[-_ ]*(?:with[-_ ])?your[-_ ].*"
-    r"|(?:sk-)?(?:\.{3,}|…|x{3,}|\*{3,})|change[-_ ]?me|replace[-_ ]?me",
+    r"|@[\w.-]+@|__\w+__|\{[\w.: -]+\}|op://.+|(?:sk-)?(?:\.{3,}|…|x{3,}|\*{3,})|change[-_ ]?me|replace[-_ ]?me",
     re.IGNORECASE,
 )
-BRACES = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}")
+BRACES = re.compile(r"\$\{[^{}]*\}|\$?\{\{[^{}]*\}\}")
+QUOTES = "\"'`“”„‘’«»"
 HOME_NAMES = frozenset({"home", "userprofile", "userhome"})
 USER_NAMES = frozenset(
     "appdata localappdata programdata homedrive homepath onedrive user username logname temp tmp tmpdir xdg_data_home "
@@ -37,21 +40,31 @@ SEPARATOR_NAMES = frozenset({"/", "pathseparator"})  # of editors
 
 
 class Unfilled(ValueError):
-    """A value holds a placeholder that was not filled in, so it counts as not set."""
+    """A value holds a placeholder that was not filled in, so it counts as not set.
 
-    def __init__(self, placeholder: str) -> None:
+    ``whole``: it holds nothing else, so the client had no value at all.
+    """
+
+    def __init__(self, placeholder: str, *, whole: bool = False) -> None:
         super().__init__(f"holds {placeholder[:60]!r}, which was not filled in.")
+        self.whole = whole
 
 
 def stand_in(value: str) -> str:
     """``value`` itself where all of it only stands for one (``${X}``, ``<your key>``, ``undefined``), else ""."""
-    text = value.strip().strip("\"'").strip()
+    text = value.strip().strip(QUOTES).strip()
     return value if SPELLINGS.fullmatch(text) or STAND_INS.fullmatch(text) else ""
 
 
 def unfilled(value: str) -> str:
     """The first placeholder in ``value``, or all of a value that only stands for one; "" where there is none."""
     match = SPELLINGS.search(value)
+    return stand_in(value) or (match[0] if match else "")
+
+
+def unfilled_secret(value: str) -> str:
+    """As :func:`unfilled`, for values in which a dollar or percent sign alone may be part of a secret."""
+    match = BRACES.search(value)
     return stand_in(value) or (match[0] if match else "")
 
 

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from evolink_mcp.settings.placeholders import Unfilled, fill_in, unfilled
+from evolink_mcp.settings.placeholders import QUOTES, Unfilled, fill_in, unfilled
 
-QUOTES = "\"'`“”„‘’«»"
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
 WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from evolink_mcp.settings.placeholders import BRACES, Unfilled, stand_in, unfilled
+from evolink_mcp.settings.placeholders import Unfilled, stand_in, unfilled, unfilled_secret
 from evolink_mcp.settings.places import WINDOWS_PATH, read_path
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -59,7 +59,7 @@ def read_text(value: str, _environ: Mapping[str, str]) -> str:
         Unfilled: It only stands for one.
     """
     if stand_in(value):
-        raise Unfilled(value)
+        raise Unfilled(value, whole=True)
     return value
 
 
@@ -75,10 +75,11 @@ def one_of(words: Mapping[str, object], *usual: str) -> Reader:
     return read
 
 
-def read_key(value: str, environ: Mapping[str, str]) -> str:
+def read_key(value: str, _environ: Mapping[str, str]) -> str:
+    if placeholder := unfilled_secret(value):
+        raise Unfilled(placeholder, whole=placeholder == value)
     if value[0] in "\"'" or value[-1] in "\"'":
         raise ValueError("has quotation marks around it, which are no part of a key: write it without them.")
-    read_text(value, environ)
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError("holds characters that no key has (spaces, line ends or non-ASCII).")
     return value
@@ -86,8 +87,9 @@ def read_key(value: str, environ: Mapping[str, str]) -> str:
 
 def read_url(value: str, _environ: Mapping[str, str]) -> str:
     """The base URL of a host of the gateway, without a version or a slash at its end."""
-    if placeholder := unfilled(value):
-        raise Unfilled(placeholder)
+    base = VERSION_PATH.sub("", value.rstrip("/"))
+    if placeholder := unfilled(base):
+        raise Unfilled(placeholder, whole=placeholder == base)
     try:
         parts = urlsplit(value)
         host = parts.hostname or ""
@@ -100,7 +102,7 @@ def read_url(value: str, _environ: Mapping[str, str]) -> str:
         raise ValueError("must end before any ? or #.")
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
         raise ValueError(f"must be an https:// URL (http:// on this machine only); it is {value[:60]!r}.")
-    return VERSION_PATH.sub("", value.rstrip("/"))
+    return base
 
 
 def read_place(value: str, environ: Mapping[str, str]) -> Path:
@@ -125,12 +127,12 @@ def read_places(value: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 
 def parse_toolsets(text: str) -> tuple[Toolset, ...]:
-    """The toolsets in a list with commas, in their own order; ``all`` is every one of them.
+    """The toolsets in a list with commas or in JSON, in their own order; ``all`` is every one of them.
 
     Raises:
         Partial: A name is none of them, or there is no name; the message lists them.
     """
-    names = [TOOLSET_SYNONYMS.get(name, name) for name in re.split(r"[,;\s]+", text.lower()) if name]
+    names = [TOOLSET_SYNONYMS.get(name, name) for name in re.split(r"[\s,;\[\]\"']+", text.lower()) if name]
     toolsets: tuple[Toolset, ...] = tuple(each for each in TOOLSETS if each in names or ALL in names)
     if not names or any(name not in (*TOOLSETS, ALL) for name in names):
         words = ", ".join((*TOOLSETS, ALL))
@@ -139,7 +141,12 @@ def parse_toolsets(text: str) -> tuple[Toolset, ...]:
 
 
 def read_toolsets(value: str, environ: Mapping[str, str]) -> tuple[Toolset, ...]:
-    return parse_toolsets(read_text(value, environ))
+    try:
+        return parse_toolsets(value)
+    except Partial as problem:
+        if problem.usable is None:
+            read_text(value, environ)
+        raise
 
 
 def read_tokens(value: str, environ: Mapping[str, str]) -> tuple[Token, ...]:
@@ -164,8 +171,8 @@ def read_tokens(value: str, environ: Mapping[str, str]) -> tuple[Token, ...]:
 
 def read_state_url(value: str, _environ: Mapping[str, str]) -> str:
     """The address of shared state. What is wrong with it is said without showing it: it may hold a password."""
-    if match := BRACES.search(value):  # a dollar sign alone may be part of a password
-        raise Unfilled(match[0])
+    if placeholder := unfilled_secret(value):
+        raise Unfilled(placeholder, whole=placeholder == value)
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port  # raises where the port is no number

@@ -23,6 +23,12 @@ WHOLE = (
     "%EVOLINK_API_KEY%",
     "{{EVOLINK_API_KEY}}",
     "{{ secrets.key }}",
+    "${{ secrets.EVOLINK_API_KEY }}",
+    "@EVOLINK_API_KEY@",
+    "__EVOLINK_API_KEY__",
+    "{EVOLINK_API_KEY}",
+    "op://vault/item/key",
+    "op://My vault/EvoLink/api key",
     "<your-key>",
     "your-key",
     "your key",
@@ -45,6 +51,27 @@ def test_a_whole_value_that_was_left_unfilled_counts_as_not_set(value: str, tmp_
     for each in settings.ignored:
         assert each.unfilled
         assert each.reason.startswith(f"{each.name} holds {value!r}, ")
+
+
+@pytest.mark.parametrize("value", WHOLE)
+@pytest.mark.parametrize("quotes", ['""', "''", "“”"])
+def test_quotation_marks_around_a_placeholder_fill_nothing_in(value: str, quotes: str) -> None:
+    settings = read_settings({"EVOLINK_API_KEY": quotes[0] + value + quotes[1]})
+    (ignored,) = settings.ignored
+    assert ignored.unfilled
+
+
+@pytest.mark.parametrize("key", ["sk-${EVOLINK_API_KEY}", "sk-{{key}}", "Bearer ${{ secrets.KEY }}"])
+def test_a_key_with_braces_in_it_was_not_filled_in(key: str) -> None:
+    (ignored,) = read_settings({"EVOLINK_API_KEY": key}).ignored
+    assert ignored.unfilled
+
+
+@pytest.mark.parametrize("value", ["${EVOLINK_BASE_URL}/v1", "${EVOLINK_BASE_URL}/", "{{url}}/api/v1/", "$URL/v1"])
+def test_a_version_after_a_placeholder_is_no_address(value: str) -> None:
+    settings = read_settings({f"EVOLINK_{name}_URL": value for name in ("BASE", "FILES", "TEXT")})
+    assert settings == read_settings({})
+    assert len(settings.ignored) == 3
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ def test_read_only_leaves_what_spends_and_changes_nothing() -> None:
         ("account, media", ("media", "account")),
         ("ALL", TOOLSETS),
         ("all,text", TOOLSETS),
+        ('["media","text"]', ("media", "text")),
+        ("['account', 'vidoe']", ("account",)),
+        ("[toolsets]", ("media",)),
     ],
 )
 def test_toolsets_are_read_from_the_environment(value: str, expected: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, Response
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.settings import Settings, Token
-from evolink_mcp.settings.placeholders import unfilled
+from evolink_mcp.settings.placeholders import unfilled_secret
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.options import Auth
 from evolink_mcp.transports.http.refusals import refusal
@@ -69,7 +69,7 @@ def _passthrough(headers: Headers) -> Credential | Response:
     key = keys.pop() if keys else ""
     if keys:
         return _unauthorized("Two different keys were given.", "Send only one, in Authorization or in X-EvoLink-Key.")
-    if placeholder := unfilled(key):
+    if placeholder := unfilled_secret(key):
         return _unfilled("key", placeholder, "passthrough")
     if not _usable(key):
         message = "This server needs your own EvoLink key with every request" + (
@@ -89,7 +89,7 @@ def _by_token(tokens: tuple[Token, ...], key: str | None) -> Authenticate:
             if hmac.compare_digest(token.digest, digest):
                 match = token
         if match is None or not _usable(presented):
-            if placeholder := unfilled(presented):
+            if placeholder := unfilled_secret(presented):
                 return _unfilled("token", placeholder, "token")
             message = "This server needs a token" + (", and this one is not valid." if bearers else ".")
             return _unauthorized(f"{message} There is no OAuth here.", how_to_call("token"))

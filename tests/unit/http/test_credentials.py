@@ -38,6 +38,10 @@ def token_settings(token: str) -> Settings:
         "undefined",
         "null",
         "sk-xxxxxxxx",
+        "${{ secrets.EVOLINK_API_KEY }}",
+        "@EVOLINK_API_KEY@",
+        "op://vault/item/key",
+        '"${EVOLINK_API_KEY}"',
     ],
 )
 async def test_a_key_that_was_not_filled_in_is_answered_401_in_words(
