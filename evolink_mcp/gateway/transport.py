@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -22,6 +22,7 @@ from evolink_mcp import __version__
 from evolink_mcp.errors import EvolinkError, GatewayError, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import certificates
 from evolink_mcp.gateway.bodies import pieces
+from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
@@ -75,11 +76,7 @@ class Transport:
             try:
                 self._client = self._connect()
             except (OSError, ValueError, httpx2.InvalidURL) as error:
-                raise Unreachable(
-                    f"The proxy that the environment names cannot be used ({_cause(error)}).",
-                    code="bad_proxy",
-                    next_step="Ask the user to correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, whichever is set.",
-                ) from error
+                raise bad_proxy() from error
         return self._client
 
     def _connect(self) -> httpx2.AsyncClient:
@@ -175,7 +172,10 @@ class Caller:
         except EvolinkError:
             raise
         except Exception as error:
-            failure = _failure(error, host, seconds, departed=departure.happened)
+            if isinstance(error, NEVER_ARRIVED) or not departure.happened:
+                straight = self.transport.over is not None
+                raise _unreachable(error, host, None if straight else proxy_for(url)) from error
+            failure = _failure(error, host, seconds)
             if failure is None:
                 raise
             raise failure from error
@@ -239,14 +239,21 @@ class Departure:
         self.happened = True
 
 
-def _failure(error: Exception, host: str, seconds: float, *, departed: bool) -> GatewayError | None:
-    """What became of a request that failed like this; ``None`` where that is nobody's fault but ours."""
-    if isinstance(error, NEVER_ARRIVED) or not departed:
-        step = "Check the network, then call again; who runs this server can also check EVOLINK_BASE_URL."
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            step = f"The network may replace certificates by its own. {certificates.advice()}"
-        reason = "no connection in time" if isinstance(error, TimeoutError) else _cause(error)
-        return Unreachable(f"{host} could not be reached ({reason}).", code="unreachable", next_step=step)
+def _unreachable(error: Exception, host: str, proxy: Proxy | None) -> Unreachable:
+    """The error for a request that never arrived, by way of ``proxy`` if there is one."""
+    if proxy and proxy.problem:
+        return bad_proxy(proxy)
+    also = f"EVOLINK_BASE_URL and {proxy.variable}" if proxy else "EVOLINK_BASE_URL"
+    step = f"Check the network, then call again; who runs this server can also check {also}."
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        step = f"The network may replace certificates by its own. {certificates.advice()}"
+    reason = "no connection in time" if isinstance(error, TimeoutError) else _cause(error)
+    way = f" through the proxy of {proxy}" if proxy else ""
+    return Unreachable(f"{host} could not be reached{way} ({reason}).", code="unreachable", next_step=step)
+
+
+def _failure(error: Exception, host: str, seconds: float) -> GatewayError | None:
+    """What became of a request that left and failed like this; ``None`` where that is nobody's fault but ours."""
     if isinstance(error, TimeoutError):
         return _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout")
     if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
@@ -258,5 +265,7 @@ def _unknown(what: str, code: str = "connection_lost", request_id: str = "") -> 
     return OutcomeUnknown(what, code=code, next_step="Call again in a moment.", request_id=request_id)
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):  # whose own words only count its members
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return one_line(str(error), 120) or type(error).__name__

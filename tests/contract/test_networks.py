@@ -120,13 +120,48 @@ async def test_a_proxy_that_is_none_costs_nothing(monkeypatch: pytest.MonkeyPatc
         assert (await refusal("http://gateway.example.com")).code == "unreachable"
 
 
-@pytest.mark.parametrize("proxy", ["ftp://proxy:21", "http://proxy:port", "socks4://proxy:1080"])
-async def test_a_proxy_that_cannot_be_used_is_told_before_anything_is_sent(
-    monkeypatch: pytest.MonkeyPatch, proxy: str
+BAD_PROXIES = (
+    "ftp://u:secret@proxy:21",
+    "http://proxy:port",
+    "http://u:sec/ret@proxy:80",
+    "socks4://proxy:1080",
+    "${HTTPS_PROXY}",
+    "$HTTPS_PROXY",
+    "%HTTPS_PROXY%",
+    "http://u:secret@${PROXY_HOST}:8080",
+    "http://u:secret@127.0.0.1:99999",
+    "http://:8080",
+)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # anyio forgets the socket of port 99999
+@pytest.mark.parametrize("proxy", BAD_PROXIES)
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+async def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, proxy: str, variable: str
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.setenv(variable, proxy)
     error = await refusal("https://gateway.example.com")
+    assert error.code == "bad_proxy"
+    assert error.what.startswith(f"{variable} ")
+    assert variable in error.next_step
+    assert "sec" not in error.what.replace("secrets", "")
+
+
+async def test_a_proxy_that_cannot_be_reached_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://user:secret@127.0.0.1:9")
+    error = await refusal("https://gateway.example.com")
+    assert error.code == "unreachable"
+    assert "HTTPS_PROXY (127.0.0.1:9)" in error.what
     assert "HTTPS_PROXY" in error.next_step
+    assert "secret" not in error.render(paid=True)
+
+
+async def test_a_proxy_that_a_request_does_not_go_through_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "${HTTPS_PROXY}")
+    assert "PROXY" not in (await refusal("http://127.0.0.1:9")).render(paid=True)
+    monkeypatch.setenv("NO_PROXY", "gateway.invalid")
+    assert "PROXY" not in (await refusal("https://gateway.invalid")).render(paid=True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.2", "LOCALHOST", "[::1]"])
@@ -172,3 +207,11 @@ async def test_whoever_stops_a_request_before_it_leaves_stops_it(sandbox: Sandbo
         await media.create(caller, "image", BODY, seconds=5, depart=stop)
     assert sandbox.paid() == 0
     assert await account.list_tasks(caller, account.TaskFilter(), page_size=5, seconds=5) is not None
+
+
+async def test_an_error_in_groups_is_told_by_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connect(*_: object, **__: object) -> None:
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [ExceptionGroup("inner", [OverflowError("no way")])])
+
+    monkeypatch.setattr(anyio, "connect_tcp", connect)
+    assert "(no way)" in (await refusal("http://127.0.0.1:9")).what
