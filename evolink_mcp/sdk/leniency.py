@@ -15,7 +15,10 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0+)?")
 
 
 def read_value(value: object, schema: Mapping[str, Any]) -> object:
-    """The value as a parameter of this schema takes it: JSON in a text is parsed, a number in a text is read."""
+    """The value as a parameter of this schema takes it: JSON in a text is parsed, a number in a text is read.
+
+    A word of a short list is read in any case and in the plural.
+    """
     if not isinstance(value, str):
         return value
     match schema.get("type"):
@@ -26,6 +29,9 @@ def read_value(value: object, schema: Mapping[str, Any]) -> object:
                 return value
         case "integer" if _WHOLE_NUMBER.fullmatch(value.strip()):
             return int(float(value))
+        case "string" if options := schema.get("enum"):
+            word = value.strip().lower()
+            return next((each for each in (value, word, word.removesuffix("s")) if each in options), value)
         case _:
             return value
 

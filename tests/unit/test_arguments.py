@@ -155,3 +155,9 @@ async def test_a_longer_wait_is_taken_as_the_longest_and_said(client: Client, se
     assert note.startswith("wait_seconds is at most 45; ")
     exact = await ok(client, "check_task", task_id=task["task_id"], wait_seconds=45)
     assert not any("wait_seconds" in note for note in exact.get("notes", []))
+
+
+@pytest.mark.parametrize("kind", ["IMAGE", "Image", "images", " Images "])
+async def test_a_word_of_a_short_list_may_be_written_in_any_case_and_in_the_plural(client: Client, kind: str) -> None:
+    plain = await client.call_tool("list_models", {"kind": "image"})
+    assert await client.call_tool("list_models", {"kind": kind}) == plain
