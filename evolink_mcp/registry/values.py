@@ -31,16 +31,17 @@ CALLED = {
     "object-list": "a list of objects",
 }
 _SWITCHES = {"true": True, "on": True, "false": False, "off": False}
+_PLAIN = {"integer", "number", "boolean"}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,127}")
 # Where no pixels are taken, two numbers below a hundred are a ratio.
 _RATIO = re.compile(r"([0-9]{1,2}) ?[:x×] ?([0-9]{1,2})")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
 def check_value(parameter: Parameter, value: object, path: str, report: Report) -> object:
     """The value as it is to be sent; what is wrong with it goes to ``report``."""
-    value = _switched(parameter, value, path, report)
+    value = _switched(parameter, _read(parameter, value), path, report)
     kind = next((kind for kind in parameter.types if _is(kind, value)), None)
     if kind is None:
         _wrong_type(parameter, value, path, report)
@@ -82,6 +83,24 @@ def _is(kind: str, value: object) -> bool:
     return False
 
 
+def _read(parameter: Parameter, value: object) -> object:
+    """The number or boolean that a text is, where a parameter takes no texts; any other value as it is.
+
+    Some hosts write every value as text. The caller cannot change that, so no note is made.
+    """
+    if not isinstance(value, str) or len(value) > MAX_WORD_CHARACTERS or not _PLAIN.issuperset(parameter.types):
+        return value
+    text = value.strip()
+    if "boolean" in parameter.types and text in ("true", "false"):
+        return text == "true"
+    if not _NUMBER.fullmatch(text) or parameter.types == ("boolean",):
+        return value
+    number = float(text)
+    if number.is_integer():
+        return int(number)
+    return number if "number" in parameter.types else value
+
+
 def switch(parameter: Parameter, value: object) -> object:
     """true, false, on and off as the parameter writes them; any other value as it is."""
     turned = _SWITCHES.get(value[:6].lower()) if isinstance(value, str) else value
@@ -104,8 +123,6 @@ def _wrong_type(parameter: Parameter, value: object, path: str, report: Report) 
     hint = ""
     if isinstance(value, str) and "url-list" in parameter.types:
         hint = "; put it in a list"
-    elif isinstance(value, str) and _NUMBER.fullmatch(value) and {"integer", "number"} & {*parameter.types}:
-        hint = "; leave out the quotes"
     # No source disagrees about types, so they are refused however softly the limits are held.
     held = ("refuse", parameter.source)
     allowed = choices(parameter) or called

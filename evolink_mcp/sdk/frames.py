@@ -101,7 +101,8 @@ class Frames:
         if not _is_message(message):
             return []
         value = cast("dict[str, Any]", message)
-        cancelled = (value.get("params") or {}).get("requestId") if value.get("method") == _CANCEL else None
+        params: dict[str, Any] = value.get("params") or {}
+        cancelled = params.get("requestId") if value.get("method") == _CANCEL else None
         if not _is_id(cancelled) or not any(str(cancelled) in each.waiting for each in self._batches):
             return []
         self._stand_ins.append(str(cancelled))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 ABSENT_WORDS = ("null", "undefined", "None", "[]", "{}", '""')  # anthropics/claude-code#95239 and its like
 _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0+)?")
@@ -17,16 +17,16 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0+)?")
 def read_value(value: object, schema: Mapping[str, Any]) -> object:
     """The value as a parameter of this schema takes it: JSON in a text is parsed, a number in a text is read.
 
-    A word of a short list is read in any case and in the plural.
+    A word of a short list is read in any case and in the plural. A list loses its empty items, and a text in the place
+    of a list is its only item.
     """
+    if schema.get("type") == "array":
+        return _read_list(value)
     if not isinstance(value, str):
         return value
     match schema.get("type"):
-        case "array" | "object":
-            try:
-                return json.loads(value)
-            except (ValueError, RecursionError):
-                return value
+        case "object":
+            return _parsed(value)
         case "integer" if _WHOLE_NUMBER.fullmatch(value.strip()):
             return int(float(value))
         case "string" if options := schema.get("enum"):
@@ -34,6 +34,24 @@ def read_value(value: object, schema: Mapping[str, Any]) -> object:
             return next((each for each in (value, word, word.removesuffix("s")) if each in options), value)
         case _:
             return value
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _read_list(value: object) -> object:
+    if isinstance(value, str) and value.strip() not in ABSENT_WORDS:
+        value = _parsed(value)
+        if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("[", "{")):  # no broken JSON
+            return [value]
+    if not isinstance(value, list):
+        return value
+    items = cast("list[object]", value)
+    return [item for item in items if item is not None and not (isinstance(item, str) and not item.strip())]
 
 
 def is_absent(value: object, schema: Mapping[str, Any]) -> bool:

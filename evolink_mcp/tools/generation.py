@@ -18,6 +18,8 @@ from evolink_mcp.jobs.patience import Allowance
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
+from evolink_mcp.sdk.host_arguments import is_host_argument
+from evolink_mcp.sdk.leniency import is_absent
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
@@ -50,6 +52,8 @@ async def generate(
     params = _merge({"model": model, **arguments}, options or {})
     model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
+    declared = listed.parameters if (listed := registry.get(model)) else ()
+    params = {name: value for name, value in params.items() if name in declared or not is_host_argument(name)}
     async with AsyncExitStack() as stack:
         with _before_payment():
             local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
@@ -189,14 +193,14 @@ async def wait(call: Call, task: wire.Task | str, allowance: Allowance) -> tuple
 
 
 def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The arguments and the options as one set.
+    """The arguments and the options as one set; what is given without content counts as absent in both.
 
     Raises:
         Refused: A parameter is given in both, with different values.
     """
     merged = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
-        if value is None:
+        if is_absent(value, {}):
             continue
         if name in merged and merged[name] != value:
             raise Refused(

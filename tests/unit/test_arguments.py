@@ -124,6 +124,39 @@ async def test_an_optional_argument_without_content_counts_as_absent(
     assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite"}
 
 
+@pytest.mark.parametrize("empty", ["", "null", "undefined", None, [], {}, "[]"])
+async def test_an_option_without_content_counts_as_absent(client: Client, sandbox: Sandbox, empty: object) -> None:
+    options = dict.fromkeys(("model", "size", "n", "image_urls", "background", "nonsense"), empty)
+    await ok(client, "generate_image", prompt="a kite", size="1:1", options=options)
+    assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite", "size": "1:1"}
+
+
+async def test_what_hosts_add_inside_options_is_taken_off_too(client: Client, sandbox: Sandbox) -> None:
+    task = await ok(client, "generate_image", prompt="a kite", model="gpt-image-2", options={**HOSTS_ADD, "n": "2"})
+    assert body(sandbox) == {"model": "gpt-image-2", "prompt": "a kite", "n": 2}
+    assert not any("toolCallId" in note or "sent as 2" in note for note in task.get("notes", []))
+
+
+@pytest.mark.parametrize("empty", [[""], [None], ["", None, " "], '[""]'])
+async def test_a_list_of_empty_items_counts_as_absent(client: Client, sandbox: Sandbox, empty: object) -> None:
+    await ok(client, "generate_image", prompt="a kite", image_urls=empty)
+    assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite"}
+
+
+LINK = "https://example.com/cat.png"
+
+
+@pytest.mark.parametrize("given", [LINK, json.dumps(LINK), ["", LINK, None], json.dumps(["", LINK])])
+async def test_one_link_is_taken_for_a_list_of_it(client: Client, sandbox: Sandbox, given: object) -> None:
+    await ok(client, "generate_image", prompt="a kite", image_urls=given)
+    assert body(sandbox)["image_urls"] == [LINK]
+
+
+@pytest.mark.parametrize("given", ["[cat.png", '{"url": 1}', "5", "true"])
+async def test_half_a_list_or_another_value_is_not_taken_for_a_list(client: Client, given: str) -> None:
+    assert "image_urls: " in await refused(client, "generate_image", prompt="a kite", image_urls=given)
+
+
 async def test_zero_counts_as_absent_where_the_least_is_one(client: Client, sandbox: Sandbox) -> None:
     await ok(client, "generate_video", prompt="a kite", duration=0, wait_seconds=0)
     await ok(client, "generate_video", prompt="a kite", duration="0")

@@ -49,7 +49,7 @@ async def test_json_in_strings_is_understood_for_arrays_and_objects_only(client:
         ("generate_image", {"prompt": "x", "n": -1}, "n: "),
         ("generate_image", {"prompt": "x", "wait_seconds": -1}, "wait_seconds: "),
         ("generate_image", {"prompt": ["x"]}, "prompt: "),
-        ("generate_image", {"prompt": "x", "image_urls": "https://a.b/c.png"}, "image_urls: "),
+        ("generate_image", {"prompt": "x", "image_urls": {"url": "https://a.b/c.png"}}, "image_urls: "),
         ("generate_image", {"prompt": "x", "options": "not json"}, "options: "),
         ("generate_image", {"prompt": "x", "bogus": None}, "unknown argument 'bogus'"),
         ("generate_image", {"prompt": "x", "n": True}, "n: a whole number"),

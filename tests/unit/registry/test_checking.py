@@ -57,7 +57,6 @@ def test_a_long_value_is_shortened() -> None:
         ("gpt-image-2", {"size": "5000x5000"}, "nearest: 2880x2880"),
         ("gpt-image-2", {"size": "portrait"}, "at most 3:1 (S3)"),
         ("gpt-image-2", {"quality": "highest"}, "nearest: high"),
-        ("gpt-image-2", {"n": "2"}, "leave out the quotes"),
         ("gpt-image-2", {"image_urls": LINK}, "put it in a list"),
         ("gpt-image-2", {"image_urls": []}, "is an empty list: leave it out"),
         ("gpt-image-2", {"image_urls": [LINK, 5]}, "is not a list of links"),
@@ -66,7 +65,7 @@ def test_a_long_value_is_shortened() -> None:
         ("seedance-1.5-pro", {"generate_audio": "yes"}, "is not true or false"),
         ("kling-o3-text-to-video", {"sound": 1}, "is not a text; allowed: on, off"),
         ("seedance-1.5-pro", {"duration": "5s"}, '"5s" is not a whole number; allowed: 4–12'),
-        ("gpt-image-2", {"n": "2"}, "allowed: 1–10; leave out the quotes"),
+        ("gpt-image-2", {"n": "2.5"}, '"2.5" is not a whole number; allowed: 1–10'),
         ("gpt-image-1.5", {"n": 5}, "allowed: 1; with a note also 1–4 (S1-table) (docs)"),
         ("gpt-image-1.5", {"size": "1:9"}, "; with a note also 16:9, 9:16, 4:3"),
     ],
@@ -76,7 +75,7 @@ def test_a_message_shows_the_way(name: str, params: dict[str, object], expected:
 
 
 @pytest.mark.parametrize(
-    ("value", "right"), [(1, True), (2.0, True), (True, False), (1.5, False), ("1", False), (math.nan, False)]
+    ("value", "right"), [(1, True), (2.0, True), (True, False), (1.5, False), ("one", False), (math.nan, False)]
 )
 def test_whole_numbers_are_not_booleans_nor_fractions(value: object, right: bool) -> None:
     checked = check("gpt-image-2", P | {"n": value})
@@ -84,6 +83,29 @@ def test_whole_numbers_are_not_booleans_nor_fractions(value: object, right: bool
     if right:
         assert type(checked.params["n"]) is int
     assert bool(checked.notes) is (value == 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "text", "value"),
+    [
+        ("gpt-image-2", "n", "1", 1),
+        ("gpt-image-2", "n", " 1.0 ", 1),
+        ("seedance-1.5-pro", "duration", "5", 5),
+        ("seedance-1.5-pro", "generate_audio", "false", False),
+    ],
+)
+def test_a_number_or_boolean_in_a_text_is_read_where_nothing_else_is_taken(
+    name: str, parameter: str, text: str, value: object
+) -> None:
+    checked = check(name, P | {parameter: text})
+    assert checked.params[parameter] == value
+    assert type(checked.params[parameter]) is type(value)
+    assert (checked.problems, checked.notes) == ((), ())
+
+
+@pytest.mark.parametrize("text", ["", "1_0", "0x2", "٢", "1e1", "2 3", "true", "9" * 400])
+def test_a_text_that_is_not_exactly_a_number_stays_refused(text: str) -> None:
+    assert refused(check("gpt-image-2", P | {"n": text}), "n")
 
 
 def test_what_is_not_json_is_of_no_type() -> None:
