@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
@@ -17,6 +18,7 @@ from tests.interop.grid import DISCOVER_FIRST, HANDSHAKES, MODERN, Cell
 from tests.interop.job import PROMPT, Done, Server, approve
 from tests.support import Sandbox
 
+FIRST_STRUCTURED = "2025-06-18"
 ACCEPT = {"accept": "application/json, text/event-stream"}
 
 
@@ -116,6 +118,22 @@ async def wire(cell: Cell, server: Server) -> AsyncGenerator[Wire]:
                         return
 
 
+def facts(answer: dict[str, Any], version: str) -> dict[str, Any]:
+    """A task as its structured content has it; as its text has it where the version knows nothing else."""
+    if version >= FIRST_STRUCTURED:
+        return cast("dict[str, Any]", answer["structuredContent"])
+    assert "structuredContent" not in answer
+    (block,) = answer["content"]
+    match = re.search(r"task (task-\S+): (\w+)", block["text"])
+    assert match is not None, block["text"]
+    results = re.findall(r"^Result \d+: (\S+) \(([\w/]+)", block["text"], re.MULTILINE)
+    return {
+        "task_id": match[1],
+        "status": match[2],
+        "results": [{"url": url, "mime_type": mime_type} for url, mime_type in results],
+    }
+
+
 async def whole_job(wire: Wire, client: str) -> Done:
     """Opens the connection as the client's name says, and does the job."""
     version = HANDSHAKES[-1] if client == DISCOVER_FIRST else client.removeprefix("raw ")
@@ -141,7 +159,7 @@ async def whole_job(wire: Wire, client: str) -> Done:
 
     tools = (await ask("tools/list"))["tools"]
     made = await ask("tools/call", name="generate_image", arguments=PROMPT)
-    arguments = {"task_id": made["structuredContent"]["task_id"], "wait_seconds": 30}
+    arguments = {"task_id": facts(made, protocol)["task_id"], "wait_seconds": 30}
     token = {**meta, "progressToken": "here"}
     checked = await ask("tools/call", name="check_task", arguments=arguments, _meta=token)
     told = [note["params"] for note in wire.notifications if note["method"] == "notifications/progress"]
@@ -150,9 +168,9 @@ async def whole_job(wire: Wire, client: str) -> Done:
         server=server,
         protocol=protocol,
         tools=[tool["name"] for tool in tools],
-        made=made["structuredContent"],
+        made=facts(made, protocol),
         progress=[(note["progress"], note.get("total"), note.get("message")) for note in told],
-        checked=checked["structuredContent"],
+        checked=facts(checked, protocol),
     )
 
 
