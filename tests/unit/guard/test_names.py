@@ -66,7 +66,7 @@ async def test_dead_names_of_many_callers_delay_nobody(dead: DeadServer) -> None
         (note,) = await UrlGuard(resolve=pool.resolve).check_links(
             {"image_urls": ["https://example.com/a"]}, caller="x"
         )
-    assert "no address here" in note
+    assert "found no address" in note
     assert await pool.resolve("example.com")  # what the gateway named is looked up all the same
 
 
