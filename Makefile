@@ -8,7 +8,7 @@ DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
 .PHONY: help demo picture test check ci tokens bench bench-check soak episodes generated models-check manifests constraints mcpb
-.PHONY: package interop interop-frameworks mutants hooks clean
+.PHONY: rolling package interop interop-frameworks mutants hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ picture: $(DEMO) ## Draw the README's pictures anew, out of a demo
 	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | head -1)" docs/demo-film.jpg
 
 test: $(DEV) ## Run the tests, with branch coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' --cov --cov-report=term --cov-fail-under=90
 
 check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff check .
@@ -70,6 +70,9 @@ interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and 
 
 interop-frameworks: $(DEV) ## Run the agent frameworks, the heavy ones too
 	$(BIN)/python -m pytest -n 2 --durations=5 tests/interop/frameworks
+
+rolling: $(DEV) ## Restart replicas under load behind nginx: nothing refused, lost or paid twice
+	$(BIN)/python -m pytest -v -m slow tests/e2e
 
 bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md
 	$(BIN)/python -m benchmarks

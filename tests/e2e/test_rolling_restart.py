@@ -28,6 +28,7 @@ async def restart(replica: Replica) -> None:
     await until(works)  # the balancer has noticed that it is back
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to answer")
 async def test_a_rolling_restart_refuses_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
     made: set[str] = set()
