@@ -116,11 +116,12 @@ class Registry:
         return search.nearest(models, name, count, self.defaults.values())
 
     def search(
-        self, *, kind: str | None = None, capability: str | None = None, query: str | None = None
+        self, *, kind: str | None = None, capability: str | Sequence[str] | None = None, query: str | None = None
     ) -> list[Model]:
         """Models that fit; a query's words are looked for in names, provider, capabilities and description, and the
-        best match comes first. Capabilities may be given in short (``t2v``)."""
-        return search.search(self.models.values(), self._short_forms, kind, capability, query)
+        best match comes first. Capabilities may be given in short (``t2v``); a model has to have all of them."""
+        capabilities = (capability,) if isinstance(capability, str) else capability or ()
+        return search.search(self.models.values(), self._short_forms, kind, capabilities, query)
 
     def alternatives(self, name: str, count: int = 3, params: Mapping[str, object] | None = None) -> list[str]:
         """Other models that can do the same, what replaces it first; with ``params`` those that take this very call.

@@ -60,14 +60,13 @@ def search(
     models: Iterable[Model],
     short_forms: Mapping[str, list[str]],
     kind: str | None,
-    capability: str | None,
+    capabilities: Collection[str],
     query: str | None,
 ) -> list[Model]:
     """Models that fit all that is asked; with a query, best match first and only those that match a word."""
     matches = [model for model in models if of_kind(model, kind)]
-    if capability is not None:
-        wanted = _capability(capability, short_forms)
-        matches = [model for model in matches if wanted in model.capabilities]
+    if wanted := {_capability(each, short_forms) for each in capabilities}:
+        matches = [model for model in matches if wanted.issubset(model.capabilities)]
     words = query.lower().split() if query else []
     if not words:
         return matches

@@ -61,10 +61,15 @@ def _simplify(node: object, defs: Schema, *, names: bool = False) -> object:
 
 
 def shallow(schema: Schema) -> Schema:
-    """What is always there, and the lists, of a shape that another tool spells out: hosts pay for every byte."""
+    """What is always there, and the lists of objects, of a shape that another tool spells out: hosts pay for every
+    byte."""
     always = cast("list[str]", schema["required"])
-    surface = {name: node for name, node in schema["properties"].items() if name in always or node["type"] == "array"}
+    surface = {name: node for name, node in schema["properties"].items() if name in always or _is_list_of_objects(node)}
     return {**schema, "properties": {name: _surface(node) for name, node in surface.items()}}
+
+
+def _is_list_of_objects(node: Schema) -> bool:
+    return node["type"] == "array" and node["items"]["type"] == "object"
 
 
 def _surface(node: Schema) -> Schema:

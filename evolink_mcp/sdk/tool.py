@@ -7,7 +7,7 @@ tool …". Unnecessary once ``MCPServer`` takes an argument model of ours and a 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import cache
 from typing import Any
 
@@ -45,15 +45,13 @@ def build_tool(
     title: str,
     description: str,
     annotations: ToolAnnotations,
-    brief_output: bool = False,
+    output_schema: Schema,
 ) -> StrictTool:
     """Makes a tool of a typed async function: ``async def name(call, …) -> SomeView``.
 
-    Its annotated parameters are the schema, its return annotation is the output schema. ``brief_output`` leaves out
-    the inner shapes of the latter.
+    Its annotated parameters are the schema.
     """
     signature = inspect.signature(function, eval_str=True)
-    output_schema = _output_schema(signature.return_annotation)
     fields: dict[str, Any] = {
         name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in signature.parameters.items()
@@ -66,9 +64,7 @@ def build_tool(
         title=title,
         description=description,
         parameters=portable(arguments, closed=True),
-        fn_metadata=FuncMetadata(
-            arg_model=arguments, output_schema=shallow(output_schema) if brief_output else output_schema
-        ),
+        fn_metadata=FuncMetadata(arg_model=arguments, output_schema=output_schema),
         is_async=True,
         context_kwarg=None,
         annotations=annotations,
@@ -76,7 +72,25 @@ def build_tool(
     return tool.attach(runner)
 
 
+def output_schema_of(
+    function: Callable[..., Awaitable[BaseModel]],
+    view: type[BaseModel] | None,
+    *,
+    brief: bool,
+    optional: Collection[str],
+) -> Schema:
+    """The schema of what a function answers: of ``view``, else of its return annotation.
+
+    Args:
+        brief: Leaves out the inner shapes.
+        optional: What an answer may lack.
+    """
+    full = _schema_of(view or inspect.get_annotations(function, eval_str=True)["return"])
+    schema = shallow(full) if brief else full
+    return {**schema, "required": [name for name in schema["required"] if name not in optional]}
+
+
 @cache
-def _output_schema(view: type[BaseModel]) -> Schema:
+def _schema_of(view: type[BaseModel]) -> Schema:
     """The schema of a view, made once for all tools that return it. Not to be changed."""
     return portable(view, closed=False)

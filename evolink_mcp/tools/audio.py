@@ -9,9 +9,9 @@ from pydantic import Field
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.generation import generate
-from evolink_mcp.tools.media import Model, Wait
-from evolink_mcp.tools.views import TaskView
+from evolink_mcp.tools.generation import Manner, generate
+from evolink_mcp.tools.media import DryRun, Model, Preview, Wait
+from evolink_mcp.tools.views import TaskView, View
 
 INSTRUCTIONS = {
     "generate_audio": f"""\
@@ -26,15 +26,17 @@ list_models(capability="speech"). A voice or persona is an id that later calls t
     "audio",
     title="Generate audio (paid)",
     description="""\
-Makes music, speech or sounds. PAID: every call spends credits and makes a new task. Never call again after a time-out \
-or to check on a task.
+Makes music, speech or sounds. PAID: every call makes and charges a new task. Never repeat it after a time-out or to \
+check on it.
 
-Returns a task_id, and the sound if it is done within wait_seconds. Next: check_task.\
+Returns a task_id, and the sound if done within wait_seconds. Next: check_task.\
 """,
     read_only=False,
     idempotent=False,
     paid=True,
     brief_output=True,
+    output=TaskView,
+    optional=("task_id",),
 )
 async def generate_audio(
     call: Call,
@@ -42,8 +44,11 @@ async def generate_audio(
     model: Model = None,
     options: Annotated[
         dict[str, Any] | None,
-        Field(description="Parameters only some models take: custom_mode, style, title, duration, voice, format, …"),
+        Field(description="What only some models take: custom_mode, style, title, duration, voice, format, …"),
     ] = None,
     wait_seconds: Wait = 0,
-) -> TaskView:
-    return await generate(call, "audio", model, {"prompt": prompt}, options, wait_seconds)
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> View:
+    arguments = {"model": model, "prompt": prompt}
+    return await generate(call, "audio", arguments, options, Manner(wait_seconds, preview, dry_run))

@@ -10,7 +10,7 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ToolAnnotations
 
-from evolink_mcp.sdk.tool import StrictTool, build_tool
+from evolink_mcp.sdk.tool import StrictTool, build_tool, output_schema_of
 from evolink_mcp.settings import Toolset
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.execution import execute
@@ -24,7 +24,8 @@ class Declaration:
     """A tool that can be built for any process.
 
     With ``brief_output`` its output schema leaves out the inner shapes: check_task spells out that of a task for all
-    tools, and hosts pay for every byte.
+    tools, and hosts pay for every byte. ``output`` is the view that the schema tells of, where the function's own
+    annotation is wider; ``optional`` names what an answer may lack of it.
     """
 
     function: ToolFunction
@@ -34,6 +35,8 @@ class Declaration:
     annotations: ToolAnnotations
     paid: bool = False
     brief_output: bool = False
+    output: type[View] | None = None
+    optional: tuple[str, ...] = ()
 
     def build(self, app: App) -> StrictTool:
         """The tool over ``app``."""
@@ -47,7 +50,7 @@ class Declaration:
             title=self.title,
             description=self.description,
             annotations=self.annotations,
-            brief_output=self.brief_output,
+            output_schema=output_schema_of(self.function, self.output, brief=self.brief_output, optional=self.optional),
         )
 
 
@@ -61,6 +64,8 @@ def tool(
     open_world: bool = True,
     paid: bool = False,
     brief_output: bool = False,
+    output: type[View] | None = None,
+    optional: tuple[str, ...] = (),
 ) -> Callable[[ToolFunction], Declaration]:
     """Declares ``async def name(call: Call, …) -> SomeView`` as a tool of ``toolsets``.
 
@@ -80,4 +85,6 @@ def tool(
         annotations=annotations,
         paid=paid,
         brief_output=brief_output,
+        output=output,
+        optional=optional,
     )

@@ -92,7 +92,7 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
             return view.with_notes(notes)
     finally:
         call.app.running.discard(call)
-    if paid:
+    if call.paid:
         raise OutcomeUnknown(
             "This server was stopped while the paid request was under way. Whether a task was created is unknown.",
             code="stopped",
@@ -101,6 +101,7 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
     raise EvolinkError(
         f"This server was stopped before {tool.name} was done.",
         code="stopped",
+        charged="no",
         next_step="Call it again in a few seconds.",
     )
 

@@ -15,7 +15,7 @@ from evolink_mcp.media import uploads
 from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.views import DeletedView, FilesView, FileView, ListedFile, QuotaView
+from evolink_mcp.tools.file_views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
 FILE_SECONDS = 50.0
 FACTS_SECONDS = 8.0  # for what is only told beside the answer
@@ -29,9 +29,10 @@ OVERWRITES = (
     "media",
     title="Upload file",
     description="""\
-Stores one file of at most 100 MB: exactly one of file_path, base64_data, file_url. Free.
+Stores a file of at most 100 MB for 72 h: exactly one of file_path, base64_data, file_url. Free; replaces a file of \
+the same name.
 
-Returns its link, which expires after 72 h. A file of the same name is replaced. Next: pass file_url in image_urls.\
+Next: pass the returned file_url in image_urls.\
 """,
     read_only=False,
     idempotent=False,
@@ -93,7 +94,7 @@ def _only_one(sources: list[str]) -> str:
 @tool(
     "media",
     title="List files",
-    description="Lists uploaded files and the remaining quota. Free. Next: delete_file frees quota.",
+    description="Lists uploaded files and the remaining quota. Free.",
     read_only=True,
     idempotent=True,
     brief_output=True,

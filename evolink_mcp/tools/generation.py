@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 
 from evolink_mcp.errors import EvolinkError, Refused
-from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.gateway import media as gateway_media
+from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.orders import MediaOrder
 from evolink_mcp.jobs.patience import Allowance
@@ -24,7 +25,7 @@ from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.task_view import finish, task_view
-from evolink_mcp.tools.views import TaskView
+from evolink_mcp.tools.views import TaskView, View
 
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked
@@ -39,17 +40,32 @@ REPEATED = (
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a paid call is carried out.
+
+    Attributes:
+        wait_seconds: How long to wait for the results.
+        preview: Show them, if they are done by then.
+        dry_run: Check everything, and send nothing.
+    """
+
+    wait_seconds: int = 0
+    preview: bool = False
+    dry_run: bool = False
+
+
 async def generate(
     call: Call,
     kind: gateway_media.Media,
-    model: str | None,
     arguments: dict[str, Any],
     options: dict[str, Any] | None,
-    wait_seconds: int,
-) -> TaskView:
-    """Checks a call, uploads what is local, sends it once, and follows the task for up to ``wait_seconds``."""
+    manner: Manner,
+) -> View:
+    """Checks a call, uploads what is local, sends it once, and follows the task. A dry run ends after the checks."""
+    call.paid = not manner.dry_run
     caller = call.caller
-    params = _merge({"model": model, **arguments}, options or {})
+    params = _merge(arguments, options or {})
     model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
     declared = listed.parameters if (listed := registry.get(model)) else ()
@@ -62,6 +78,10 @@ async def generate(
                 *map(local.name_files, checked.notes),
                 *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
             ]
+            if manner.dry_run:
+                from evolink_mcp.tools.quote import quote
+
+                return quote(call, kind, {"model": model, **checked.params}, local, notes)
         async with call.heartbeat():
             with _before_payment():
                 body = checked.params
@@ -79,8 +99,8 @@ async def generate(
                     call.task_id = bought.product.id
                     notes += local.notes + bought_notes(bought, REPEATED)
                     # Whoever repeats a request has waited once, and is impatient: they are answered at once.
-                    wait_seconds = 0 if bought.is_earlier else wait_seconds
-                    return await _follow(call, caller, bought.product, tuple(notes), wait_seconds)
+                    patient = replace(manner, wait_seconds=0) if bought.is_earlier else manner
+                    return await _follow(call, bought.product, tuple(notes), patient)
             except EvolinkError as error:
                 named = error.status and model in error.what
                 if named and (others := registry.alternatives(model, params=checked.params)):
@@ -165,17 +185,17 @@ def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Aw
     return note
 
 
-async def _follow(call: Call, caller: Caller, task: wire.Task, notes: tuple[str, ...], wait_seconds: int) -> TaskView:
+async def _follow(call: Call, task: wire.Task, notes: tuple[str, ...], manner: Manner) -> TaskView:
     """Waits for a task that was paid for. Nothing that fails here may lose its id."""
     try:
-        with call.waiting(task.id, wait_seconds) as allowance:
+        with call.waiting(task.id, manner.wait_seconds) as allowance:
             if allowance.seconds:
                 task, more = await wait(call, task, allowance)
                 notes = (*notes, *more)
             elif not task.final:
-                call.app.waits.foresee(caller, task)
+                call.app.waits.foresee(call.caller, task)
             seconds = call.remaining(allowance.seconds + allowance.grace)
-            return await finish(call, task, seconds=seconds, notes=notes)
+            return await finish(call, task, seconds=seconds, notes=notes, preview=manner.preview)
     except EvolinkError as error:
         notes = (*notes, f"The task was created, but its status could not be read: {error.what}")
     except Exception:

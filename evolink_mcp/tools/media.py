@@ -11,9 +11,9 @@ from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.sdk.arguments import AtMost
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.generation import generate, wait
+from evolink_mcp.tools.generation import Manner, generate, wait
 from evolink_mcp.tools.task_view import finish
-from evolink_mcp.tools.views import TaskView
+from evolink_mcp.tools.views import TaskView, View
 
 # What a host tells its model of this toolset: the text of the first of these tools that is offered.
 INSTRUCTIONS = {
@@ -46,47 +46,54 @@ once. list_files lists uploaded files, list_models what each model takes.\
 """,
 }
 
-Model = Annotated[str | None, Field(description="From list_models; omit for the default.")]
-Images = Annotated[list[str] | None, Field(description="Input images: https links or local files.")]
+Model = Annotated[str | None, Field(description="From list_models; else the default.")]
+Images = Annotated[list[str] | None, Field(description="https links or local files.")]
 Options = Annotated[
     dict[str, Any] | None,
-    Field(description="Parameters only some models take: seed, video_urls, model_params, …"),
+    Field(description="What only some models take: seed, video_urls, …"),
 ]
 Wait = Annotated[
     int,
     AtMost,
-    Field(ge=0, le=MAX_WAIT_SECONDS, description=f"Seconds to wait for the result, 0–{MAX_WAIT_SECONDS}."),
+    Field(ge=0, le=MAX_WAIT_SECONDS, description=f"Seconds to wait, 0–{MAX_WAIT_SECONDS}."),
 ]
+Preview = Annotated[bool, Field(description="Show the results too.")]
+DryRun = Annotated[bool, Field(description="Check and quote only; free.")]
 
 
 @tool(
     "media",
     title="Generate image (paid)",
     description="""\
-Makes or edits images. PAID: every call spends credits and makes a new task. Never call again after a time-out or to \
-check on a task.
+Makes or edits images. PAID: every call makes and charges a new task. Never repeat it after a time-out or to check on \
+it.
 
-Returns a task_id, and the images if they are done within wait_seconds. Next: check_task.\
+Returns a task_id, and the images if done within wait_seconds. Next: check_task.\
 """,
     read_only=False,
     idempotent=False,
     paid=True,
     brief_output=True,
+    output=TaskView,
+    optional=("task_id",),
 )
 async def generate_image(
     call: Call,
-    prompt: Annotated[str, Field(description="What to show or to change.")],
+    prompt: Annotated[str, Field(description="What to show or change.")],
     model: Model = None,
-    size: Annotated[str | None, Field(description="Ratio (16:9) or pixels (1024x1024).")] = None,
-    resolution: Annotated[str | None, Field(description="1K, 2K or 4K, on models that have it.")] = None,
-    quality: Annotated[str | None, Field(description="One of the model's own quality levels.")] = None,
-    n: Annotated[int | None, Field(ge=1, description="How many, 1 or more; each is billed.")] = None,
+    size: Annotated[str | None, Field(description="Ratio (16:9) or 1024x1024.")] = None,
+    resolution: Annotated[str | None, Field(description="1K, 2K or 4K, where offered.")] = None,
+    quality: Annotated[str | None, Field(description="The model's own levels.")] = None,
+    n: Annotated[int | None, Field(ge=1, description="How many, from 1; each is billed.")] = None,
     image_urls: Images = None,
     mask_url: Annotated[str | None, Field(description="PNG mask: link or local file.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
-) -> TaskView:
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> View:
     arguments = {
+        "model": model,
         "prompt": prompt,
         "size": size,
         "resolution": resolution,
@@ -95,15 +102,15 @@ async def generate_image(
         "image_urls": image_urls,
         "mask_url": mask_url,
     }
-    return await generate(call, "image", model, arguments, options, wait_seconds)
+    return await generate(call, "image", arguments, options, Manner(wait_seconds, preview, dry_run))
 
 
 @tool(
     "media",
     title="Generate video (paid)",
     description="""\
-Makes or edits a video. PAID: every call spends credits and makes a new task. Never call again after a time-out or to \
-check on a task.
+Makes or edits a video. PAID: every call makes and charges a new task. Never repeat it after a time-out or to check \
+on it.
 
 Returns a task_id; a video takes minutes. Next: check_task.\
 """,
@@ -111,20 +118,25 @@ Returns a task_id; a video takes minutes. Next: check_task.\
     idempotent=False,
     paid=True,
     brief_output=True,
+    output=TaskView,
+    optional=("task_id",),
 )
 async def generate_video(
     call: Call,
-    prompt: Annotated[str | None, Field(description="What to show or to change.")] = None,
+    prompt: Annotated[str | None, Field(description="What to show or change.")] = None,
     model: Model = None,
-    duration: Annotated[int | None, Field(ge=1, description="Seconds, 1 or more.")] = None,
+    duration: Annotated[int | None, Field(ge=1, description="Seconds, from 1.")] = None,
     quality: Annotated[str | None, Field(description="480p, 720p, 1080p, …")] = None,
     aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, …")] = None,
     image_urls: Images = None,
     generate_audio: Annotated[bool | None, Field(description="Add sound, if the model can.")] = None,
     options: Options = None,
     wait_seconds: Wait = 0,
-) -> TaskView:
+    preview: Preview = False,
+    dry_run: DryRun = False,
+) -> View:
     arguments = {
+        "model": model,
         "prompt": prompt,
         "duration": duration,
         "quality": quality,
@@ -132,7 +144,7 @@ async def generate_video(
         "image_urls": image_urls,
         "generate_audio": generate_audio,
     }
-    return await generate(call, "video", model, arguments, options, wait_seconds)
+    return await generate(call, "video", arguments, options, Manner(wait_seconds, preview, dry_run))
 
 
 @tool(
@@ -141,18 +153,18 @@ async def generate_video(
     "account",
     title="Check task",
     description="""\
-Waits up to wait_seconds for a task, with progress. Free; call it again until the task has ended.
+Waits up to wait_seconds for a task. Free; call again until it has ended.
 
-Returns the status and, once completed, links (they die after 24 h) and saved paths.\
+Returns the status and, once completed, links (dead after 24 h) and saved paths.\
 """,
     read_only=True,
     idempotent=True,
 )
 async def check_task(
     call: Call,
-    task_id: Annotated[str, Field(description="From generate_image or generate_video.")],
+    task_id: Annotated[str, Field(description="From generate_*.")],
     wait_seconds: Wait = 20,
-    preview: Annotated[bool, Field(description="Also show small pictures of the results.")] = False,
+    preview: Preview = False,
 ) -> TaskView:
     gateway_media.check_task_id(task_id)
     with call.waiting(task_id, wait_seconds) as allowance:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
 import anyio.to_thread
@@ -14,10 +15,9 @@ from evolink_mcp.settings import API_KEY
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.views import ModelLine, ModelsView
+from evolink_mcp.tools.model_views import ModelLine, ModelsView
 
-Kind = Literal["image", "video"]
-AnyKind = Kind | Literal["audio"]
+Kind = Literal["image", "video", "audio"]
 
 LIVE_SECONDS = 15.0
 
@@ -29,7 +29,7 @@ MAX_MATCHES_BYTES = 4_400  # about 1,100 tokens
     "media",
     "audio",
     title="List models",
-    description="Lists models, or shows everything one model takes (model=…). Free, works offline. Next: generate_*.",
+    description="Lists models, or shows all that one takes (model=…). Free. Next: generate_*.",
     read_only=True,
     idempotent=True,
     open_world=False,
@@ -38,9 +38,9 @@ MAX_MATCHES_BYTES = 4_400  # about 1,100 tokens
 async def list_models(
     call: Call,
     kind: Annotated[Kind | None, Field(description="Only models of this kind.")] = None,
-    capability: Annotated[str | None, Field(description="e.g. image-editing, first-last-frame.")] = None,
-    query: Annotated[str | None, Field(description="Words; best match first.")] = None,
-    model: Annotated[str | None, Field(description="One model in full: parameters, limits, example.")] = None,
+    capability: Annotated[list[str] | None, Field(description="All of: image-editing, first-last-frame, …")] = None,
+    query: Annotated[str | None, Field(description="A wish in words; best match first.")] = None,
+    model: Annotated[str | None, Field(description="One model in full.")] = None,
 ) -> ModelsView:
     await anyio.to_thread.run_sync(call.app.registry.names)  # the first time, every data file is read
     return models_view(call.app, kind=kind, capability=capability, query=query, model=model)
@@ -49,8 +49,8 @@ async def list_models(
 def models_view(
     app: App,
     *,
-    kind: AnyKind | None = None,
-    capability: str | None = None,
+    kind: Kind | None = None,
+    capability: Sequence[str] | None = None,
     query: str | None = None,
     model: str | None = None,
     brief: bool = True,
@@ -134,7 +134,7 @@ def _cut(view: ModelsView) -> ModelsView:
 
 def _faults(app: App) -> list[str]:
     """What the operator set that cannot be used."""
-    kinds: tuple[Kind, ...] = ("image", "video")
+    kinds: tuple[Literal["image", "video"], ...] = ("image", "video")
     unknown = [app.default_model(kind) for kind in kinds if app.registry.get(app.default_model(kind)) is None]
     return [
         *(f"EVOLINK_MODELS_FILE: {problem}" for problem in app.registry.overlay_problems),

@@ -99,6 +99,8 @@ def task_view(
         status=task.status,
         progress=task.progress,
         results=results or None,
+        credits_held=None if task.final else task.credits_reserved,
+        credits_charged=task.credits_used if task.final else None,
         credits_reserved=task.credits_reserved,
         estimated_seconds=None if task.final else task.estimated_seconds,
         polling=None if task.final else _polling(pace),

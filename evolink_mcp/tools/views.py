@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self, TypeVar, cast
+from typing import ClassVar, Self, TypeVar, cast
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
@@ -76,9 +76,18 @@ def credits(number: float) -> str:
 
 
 class ResultView(BaseModel):
+    """One finished file. Its facts are measured; what is unknown is left out."""
+
     url: str
     kind: str | None = None
     mime_type: str | None = None
+    width: int | None = None
+    height: int | None = None
+    duration_seconds: float | None = None
+    frame_rate: float | None = None
+    has_audio: bool | None = None
+    has_alpha: bool | None = None
+    bytes: int | None = None
     expires_at: str | None = None
     saved_path: str | None = None
 
@@ -102,14 +111,26 @@ class FailureView(BaseModel):
 
 
 class TaskView(View):
-    """A task and its status."""
+    """A task and its status.
+
+    Attributes:
+        prompt: The first words of the prompt, where they are known here.
+        asked_differs: Where a result is not what was asked for, one sentence each.
+        credits_held: Of a running task.
+        credits_charged: Of a task that has ended, where the gateway tells.
+        credits_reserved: The name of ``credits_held`` until the next release.
+    """
 
     task_id: str
     kind: str | None = None
     model: str | None = None
     status: Status
     progress: int | None = None
+    prompt: str | None = None
     results: list[ResultView] | None = None
+    asked_differs: list[str] | None = None
+    credits_held: float | None = None
+    credits_charged: float | None = None
     credits_reserved: float | None = None
     estimated_seconds: int | None = None
     polling: PollingView | None = None
@@ -155,131 +176,3 @@ class TaskView(View):
             for number, result in enumerate(self.results or [], 1)
         ]
         return [*(resources if links else ()), *self._previews]
-
-
-class FileView(View):
-    """An uploaded file."""
-
-    file_id: str
-    file_url: str | None = None
-    download_url: str | None = None
-    file_name: str | None = None
-    original_name: str | None = None
-    file_size: int | None = None
-    mime_type: str | None = None
-    expires_at: str | None = None
-    notes: list[str] | None = None
-    next_step: str
-
-    def as_text(self) -> str:
-        facts = {
-            "File id": self.file_id,
-            "Link": self.file_url,
-            "Download": self.download_url if self.download_url != self.file_url else None,
-            "Name": self.file_name,
-            "Original name": self.original_name if self.original_name != self.file_name else None,
-            "Size": f"{self.file_size:,} bytes" if self.file_size is not None else None,
-            "Type": self.mime_type,
-            "Expires": self.expires_at,
-        }
-        lines = [f"{name}: {value}" for name, value in facts.items() if value]
-        lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])
-
-
-class ListedFile(BaseModel):
-    file_id: str
-    file_name: str | None = None
-    file_size: int | None = None
-    upload_time: str | None = None
-
-
-class QuotaView(BaseModel):
-    used_files: int | None = None
-    max_files: int | None = None
-    remain_files: int | None = None
-    user_group: str | None = None
-
-
-class FilesView(View):
-    """One page of the stored files."""
-
-    files: list[ListedFile]
-    total: int | None = None
-    page: int
-    page_size: int
-    quota: QuotaView | None = None
-    notes: list[str] | None = None
-    next_step: str
-
-    def as_text(self) -> str:
-        total = f" of {self.total}" if self.total is not None else ""
-        lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} per page)"]
-        for file in self.files:
-            size = f", {file.file_size:,} bytes" if file.file_size is not None else ""
-            time = f", {file.upload_time}" if file.upload_time else ""
-            lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
-        if self.quota and self.quota.max_files is not None:
-            used, remaining = self.quota.used_files, self.quota.remain_files
-            group = f" ({self.quota.user_group})" if self.quota.user_group else ""
-            lines.append(f"Quota: {used} of {self.quota.max_files} files used, {remaining} remaining{group}")
-        lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])
-
-
-class DeletedView(View):
-    """A deleted file; ``deleted`` is false if it was gone already."""
-
-    file_id: str
-    deleted: bool
-    notes: list[str] | None = None
-    next_step: str
-
-    def as_text(self) -> str:
-        lines = [f"{'Deleted' if self.deleted else 'Already gone'}: {self.file_id}"]
-        lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])
-
-
-class ModelLine(BaseModel):
-    id: str
-    kind: str
-    description: str | None = None
-    capabilities: list[str] | None = None
-    beta: bool | None = None
-    default: bool | None = None
-    status: str | None = None
-
-
-class ModelsView(View):
-    """Models in short, or one of them in full."""
-
-    models: list[ModelLine]
-    total: int
-    parameters: dict[str, Any] | None = None
-    rules: list[dict[str, Any]] | None = None
-    example: dict[str, Any] | None = None
-    notes: list[str] | None = None
-    next_step: str
-
-    _full_text: str = PrivateAttr(default="")
-
-    def set_full_text(self, text: str) -> None:
-        """The text of a single model in full."""
-        self._full_text = text
-
-    def as_text(self) -> str:
-        if self._full_text:
-            return f"{self._full_text}\nNext: {self.next_step}"
-        lines = [f"{self.total} models"]
-        kind = ""
-        for model in self.models:
-            if model.kind != kind:
-                kind = model.kind
-                lines.append(f"{kind}:")
-            marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
-            marked = "".join(f" [{mark}]" for mark in marks if mark)
-            about = f": {model.description} ({', '.join(model.capabilities or [])})" if model.description else ""
-            lines.append(f"- {model.id}{marked}{about}")
-        lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])

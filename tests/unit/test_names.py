@@ -15,7 +15,8 @@ BANNED = frozenset(
     "asked beating found given grown hear kept knows known leave left look looked looks made missed named said saw say "
     "seen sent shown submitted taken tell told wanted watched written".split()
 )
-ALLOWED = frozenset({"well_known", "connection_made"})  # terms of RFC 8615 and of asyncio
+# Terms of RFC 8615 and of asyncio; a name of the answers that hosts rely on.
+ALLOWED = frozenset({"well_known", "connection_made", "asked_differs"})
 
 
 def public_names(tree: ast.AST) -> Iterator[tuple[str, int]]:

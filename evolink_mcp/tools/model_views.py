@@ -1,0 +1,53 @@
+"""The view of list_models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, PrivateAttr
+
+from evolink_mcp.tools.views import View
+
+
+class ModelLine(BaseModel):
+    id: str
+    kind: str
+    description: str | None = None
+    capabilities: list[str] | None = None
+    beta: bool | None = None
+    default: bool | None = None
+    status: str | None = None
+
+
+class ModelsView(View):
+    """Models in short, or one of them in full."""
+
+    models: list[ModelLine]
+    total: int
+    parameters: dict[str, Any] | None = None
+    rules: list[dict[str, Any]] | None = None
+    example: dict[str, Any] | None = None
+    notes: list[str] | None = None
+    next_step: str
+
+    _full_text: str = PrivateAttr(default="")
+
+    def set_full_text(self, text: str) -> None:
+        """The text of a single model in full."""
+        self._full_text = text
+
+    def as_text(self) -> str:
+        if self._full_text:
+            return f"{self._full_text}\nNext: {self.next_step}"
+        lines = [f"{self.total} models"]
+        kind = ""
+        for model in self.models:
+            if model.kind != kind:
+                kind = model.kind
+                lines.append(f"{kind}:")
+            marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
+            marked = "".join(f" [{mark}]" for mark in marks if mark)
+            about = f": {model.description} ({', '.join(model.capabilities or [])})" if model.description else ""
+            lines.append(f"- {model.id}{marked}{about}")
+        lines += [f"Note: {note}" for note in self.notes or []]
+        return "\n".join([*lines, f"Next: {self.next_step}"])
