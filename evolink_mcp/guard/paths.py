@@ -20,6 +20,7 @@ _PASS = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY)) | getattr(os
 _CAN_STEP = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _FILE_LINK = re.compile(r"file:", re.IGNORECASE)
 _DRIVE = re.compile(r"/*([A-Za-z])[:|](?=[/\\]|$)")
+_MARKS = "$%'\"`“”„‘’«»{"
 WINDOWS = os.name == "nt"
 
 
@@ -63,7 +64,8 @@ def open_allowed(
     nothing on the way can be swapped; kind and size are read off the open file.
 
     Args:
-        path: A path, ``~`` included, or a ``file:`` link. Where nothing has its name, one that looks the same counts.
+        path: A path or a ``file:`` link; ``~``, ``$HOME`` and quotes around it are read. Where nothing has its name,
+            one that looks the same counts.
         name: The parameter the path came in, for the error.
 
     Raises:
@@ -77,7 +79,7 @@ def open_allowed(
         # Only to look at such a path would send the user's login to the machine it names.
         raise _refused(f"{name}: {shown} is on another machine.", folders)
     try:
-        written = Path(local).expanduser()
+        written = _written(local)
         real = written.resolve()
         roots = [folder.resolve() for folder in folders]
         nearest = ""
@@ -135,6 +137,18 @@ def as_path(text: str) -> str | None:
         if drive := _DRIVE.match(path):
             return f"{drive[1]}:{path[drive.end() :]}"
     return path[1:] if path.startswith("/~/") else path
+
+
+def _written(text: str) -> Path:
+    """The path as its writer meant it: quotes around it and variables of the user are read where no file has them in
+    its name."""
+    path = Path(text).expanduser()
+    if not os.path.lexists(path) and any(mark in text for mark in _MARKS):
+        from evolink_mcp.settings.placeholders import QUOTES, fill_in
+        from evolink_mcp.settings.places import home_folder
+
+        return Path(fill_in(text.strip().strip(QUOTES), os.environ, home_folder())).expanduser()
+    return path
 
 
 def _missing(what: str, path: Path, nearest: str) -> str:

@@ -32,6 +32,7 @@ CALLED = {
 }
 _SWITCHES = {"true": True, "on": True, "false": False, "off": False}
 _PLAIN = {"integer", "number", "boolean"}
+_LISTS = {"url-list", "string-list"}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,127}")
 # Where no pixels are taken, two numbers below a hundred are a ratio.
@@ -84,11 +85,16 @@ def _is(kind: str, value: object) -> bool:
 
 
 def _read(parameter: Parameter, value: object) -> object:
-    """The number or boolean that a text is, where a parameter takes no texts; any other value as it is.
+    """What a text means where a parameter takes no texts: a number, a boolean, the only item of a list.
 
-    Some hosts write every value as text. The caller cannot change that, so no note is made.
+    Any other value stays as it is. Some hosts write every value as text. The caller cannot change that, so no note is
+    made.
     """
-    if not isinstance(value, str) or len(value) > MAX_WORD_CHARACTERS or not _PLAIN.issuperset(parameter.types):
+    if not isinstance(value, str):
+        return value
+    if _LISTS.issuperset(parameter.types) and value.strip():
+        return [value]
+    if len(value) > MAX_WORD_CHARACTERS or not _PLAIN.issuperset(parameter.types):
         return value
     text = value.strip()
     if "boolean" in parameter.types and text in ("true", "false"):
@@ -120,14 +126,11 @@ def _switched(parameter: Parameter, value: object, path: str, report: Report) ->
 
 def _wrong_type(parameter: Parameter, value: object, path: str, report: Report) -> None:
     called = listed((CALLED[kind] for kind in parameter.types), "or")
-    hint = ""
-    if isinstance(value, str) and "url-list" in parameter.types:
-        hint = "; put it in a list"
     # No source disagrees about types, so they are refused however softly the limits are held.
     held = ("refuse", parameter.source)
     allowed = choices(parameter) or called
     also = f"; allowed: {allowed}" if allowed != called else ""
-    report.fault(held, path, f"{quote(value)} is not {called}{also}{hint}", value=quote(value), allowed=allowed)
+    report.fault(held, path, f"{quote(value)} is not {called}{also}", value=quote(value), allowed=allowed)
 
 
 def _check_list(parameter: Parameter, kind: str, items: list[object], path: str, report: Report) -> list[object]:

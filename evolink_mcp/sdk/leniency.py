@@ -50,8 +50,7 @@ def _read_list(value: object) -> object:
             return [value]
     if not isinstance(value, list):
         return value
-    items = cast("list[object]", value)
-    return [item for item in items if item is not None and not (isinstance(item, str) and not item.strip())]
+    return [item for item in cast("list[object]", value) if not _is_blank(item)]
 
 
 def is_absent(value: object, schema: Mapping[str, Any]) -> bool:
@@ -61,3 +60,20 @@ def is_absent(value: object, schema: Mapping[str, Any]) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value == 0 and schema.get("minimum", 0) > 0
     return value in (None, [], {})
+
+
+def without_empty(value: object) -> object:
+    """The value without what hosts put where they have nothing: null and empty texts, at any depth.
+
+    Lists and objects that are empty then are left as they are, for whoever checks them.
+    """
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[str, object]", value)
+        return {name: without_empty(part) for name, part in inner.items() if not _is_blank(part)}
+    if isinstance(value, list):
+        return [without_empty(item) for item in cast("list[object]", value) if not _is_blank(item)]
+    return value
+
+
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

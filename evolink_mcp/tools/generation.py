@@ -20,7 +20,7 @@ from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.sdk.host_arguments import is_host_argument
-from evolink_mcp.sdk.leniency import is_absent
+from evolink_mcp.sdk.leniency import is_absent, without_empty
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
@@ -220,6 +220,7 @@ def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     """
     merged = {name: value for name, value in arguments.items() if value is not None}
     for name, value in options.items():
+        value = without_empty(value)
         if is_absent(value, {}):
             continue
         if name in merged and merged[name] != value:

@@ -143,6 +143,14 @@ async def test_a_list_of_empty_items_counts_as_absent(client: Client, sandbox: S
     assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite"}
 
 
+async def test_empty_values_deep_in_options_count_as_absent(client: Client, sandbox: Sandbox) -> None:
+    params = {"web_search": None, "thinking_level": "", "image_search": True}
+    options = {"model_params": params, "image_urls": ["", LINK, None]}
+    await ok(client, "generate_image", prompt="a kite", model="gemini-3.1-flash-image-preview", options=options)
+    assert body(sandbox)["model_params"] == {"image_search": True}
+    assert body(sandbox)["image_urls"] == [LINK]
+
+
 LINK = "https://example.com/cat.png"
 
 

@@ -150,6 +150,21 @@ def test_home_and_the_working_directory_are_understood(folder: Path, monkeypatch
         assert opened(path, folder)[2] == 5
 
 
+@pytest.mark.parametrize(
+    "form", ["$HOME/cat.png", "${HOME}/cat.png", "%USERPROFILE%/cat.png", "'~/cat.png'", '"$HOME/cat.png"']
+)
+def test_variables_of_the_user_and_quotes_are_read(folder: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "cat.png").write_bytes(b"meow")
+    monkeypatch.setenv("HOME", str(folder))
+    assert opened(form, folder)[0] == b"meow"
+
+
+def test_a_name_that_holds_a_dollar_sign_or_quotes_is_its_own(folder: Path) -> None:
+    for name in ("$HOME", "'cat'.png'"):
+        (folder / name).write_bytes(b"meow")
+        assert opened(folder / name, folder)[0] == b"meow"
+
+
 @pytest.mark.parametrize("path", HOSTILE, ids=lambda path: ascii(path)[:40])
 def test_hostile_paths_are_refused(folder: Path, path: str) -> None:
     written = path.replace("{open}", str(folder)).replace("{beside}", str(folder.parent))

@@ -57,7 +57,6 @@ def test_a_long_value_is_shortened() -> None:
         ("gpt-image-2", {"size": "5000x5000"}, "nearest: 2880x2880"),
         ("gpt-image-2", {"size": "portrait"}, "at most 3:1 (S3)"),
         ("gpt-image-2", {"quality": "highest"}, "nearest: high"),
-        ("gpt-image-2", {"image_urls": LINK}, "put it in a list"),
         ("gpt-image-2", {"image_urls": []}, "is an empty list: leave it out"),
         ("gpt-image-2", {"image_urls": [LINK, 5]}, "is not a list of links"),
         ("wan2.5-text-to-image", {"size": "4:4"}, "pixels in all, at most 4:1"),
@@ -100,6 +99,12 @@ def test_a_number_or_boolean_in_a_text_is_read_where_nothing_else_is_taken(
     checked = check(name, P | {parameter: text})
     assert checked.params[parameter] == value
     assert type(checked.params[parameter]) is type(value)
+    assert (checked.problems, checked.notes) == ((), ())
+
+
+def test_one_link_in_the_place_of_a_list_is_its_only_item() -> None:
+    checked = check("gpt-image-2", P | {"image_urls": LINK})
+    assert checked.params["image_urls"] == [LINK]
     assert (checked.problems, checked.notes) == ((), ())
 
 
