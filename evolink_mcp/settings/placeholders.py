@@ -26,7 +26,9 @@ SPELLINGS = re.compile(
 # what programs write where they have none.
 STAND_INS = re.compile(
     r"undefined|null|none|nil|<[^<>]*>|\[[^\[\]]*\]|(?:enter|insert|put|replace)?[-_ ]*(?:with[-_ ])?your[-_ ].*"
-    r"|@[\w.-]+@|__\w+__|\{[\w.: -]+\}|op://.+|(?:sk-)?(?:\.{3,}|…|x{3,}|\*{3,})|change[-_ ]?me|replace[-_ ]?me",
+    r"|@[\w.-]+@|__\w+__|\{[\w.: -]+\}|!secret .+|ENC\[.*\]"
+    r"|(?:op|vault|bao|bws|pass|keyring|secret|secrets|doppler|infisical|env|ssm|aws-?sm|gcp-?sm|azkv|ref\+\w+)://.+"
+    r"|(?:sk-)?(?:\.{3,}|…|x{3,}|\*{3,})|change[-_ ]?me|replace[-_ ]?me",
     re.IGNORECASE,
 )
 BRACES = re.compile(r"\$\{[^{}]*\}|\$?\{\{[^{}]*\}\}")

@@ -31,7 +31,8 @@ TOOLSET_SYNONYMS: Mapping[str, str] = {
 }
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
-VERSION_PATH = re.compile(r"(?:/api)?/v1/*$")  # gateway/ adds it itself; other clients of the gateway want it written
+# gateway/ adds these itself; other clients of the gateway want them written, and its pages show whole addresses.
+VERSION_PATH = re.compile(r"(?:/api)?/v1(?:/(?:images|videos|audios|tasks|files|chat|messages|models|credits)\b.*)?/*$")
 
 Reader = Callable[[str, Mapping[str, str]], object]
 

@@ -79,7 +79,7 @@ def test_a_gateway_on_this_machine_opens_loopback_links(url: str) -> None:
     assert settings.base_url == url.rstrip("/")
 
 
-@pytest.mark.parametrize("end", ["/", "/v1", "/v1/", "//", "/api/v1"])
+@pytest.mark.parametrize("end", ["/", "/v1", "/v1/", "//", "/api/v1", "/v1/images/generations", "/v1/tasks/"])
 def test_a_gateways_version_is_not_part_of_its_base_url(end: str) -> None:
     assert read_settings({"EVOLINK_BASE_URL": f"https://a.test/b{end}"}).base_url == "https://a.test/b"
 
