@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mcp.server.mcpserver import MCPServer
 
 from evolink_mcp import __version__
@@ -9,8 +11,10 @@ from evolink_mcp.sdk.offer import offer_only
 from evolink_mcp.sdk.outgoing import clean_answers
 from evolink_mcp.sdk.startup_logging import own_logging
 from evolink_mcp.tools import prompts, toolsets
-from evolink_mcp.tools.app import App
 from evolink_mcp.tools.resources import add_resources
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
 
 
 def create_server(app: App) -> MCPServer:

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Literal
+from typing import Any
 
+from evolink_mcp.gateway.statuses import FINAL, Kind, Status
 from evolink_mcp.gateway.values import (
     as_id,
     as_line,
@@ -27,10 +28,6 @@ from evolink_mcp.gateway.values import (
     nested_objects,
 )
 
-Status = Literal["pending", "processing", "completed", "failed", "cancelled", "unknown"]
-Kind = Literal["image", "video", "audio", "text"]
-
-FINAL: frozenset[Status] = frozenset({"completed", "failed", "cancelled"})
 # The gateway's own words (S1), then those of the providers behind it, which some gateways pass on: ours first in each.
 _WORDS: dict[Status, str] = {
     "pending": "pending queued queue in_queue submitted created accepted scheduled waiting not_start not_started",

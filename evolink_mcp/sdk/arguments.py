@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, cast
 
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
@@ -119,6 +118,8 @@ def _check_size(name: str, value: object, limit: int | None) -> None:
 
 
 def _unknown(name: str, parameters: Sequence[str], suggest: Suggest) -> str:
+    from difflib import get_close_matches
+
     close = suggest(name.lower()[:40], parameters) or next(
         iter(get_close_matches(name.lower()[:40], parameters, cutoff=0.5)), None
     )

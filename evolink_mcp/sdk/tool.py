@@ -23,6 +23,9 @@ from evolink_mcp.sdk.schema import Schema, portable, shallow
 Runner = Callable[["StrictTool", dict[str, Any], Context[Any, Any]], Awaitable[CallToolResult]]
 
 
+ABSENT = {"Call": object}  # what annotations name and no schema needs: loaded with the first call
+
+
 class StrictTool(Tool):
     """A tool whose calls go to a runner, arguments unchecked: see ``sdk.arguments``."""
 
@@ -49,9 +52,9 @@ def build_tool(
 ) -> StrictTool:
     """Makes a tool of a typed async function: ``async def name(call, …) -> SomeView``.
 
-    Its annotated parameters are the schema.
+    Its annotated parameters are the schema. What ``call`` is need not be loaded yet.
     """
-    signature = inspect.signature(function, eval_str=True)
+    signature = inspect.signature(function, eval_str=True, locals=ABSENT)
     fields: dict[str, Any] = {
         name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
         for name, parameter in signature.parameters.items()
@@ -85,7 +88,7 @@ def output_schema_of(
         brief: Leaves out the inner shapes.
         optional: What an answer may lack.
     """
-    full = _schema_of(view or inspect.get_annotations(function, eval_str=True)["return"])
+    full = _schema_of(view or inspect.signature(function, eval_str=True, locals=ABSENT).return_annotation)
     schema = shallow(full) if brief else full
     return {**schema, "required": [name for name in schema["required"] if name not in optional]}
 

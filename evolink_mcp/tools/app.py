@@ -1,4 +1,6 @@
-"""The parts of one process, put together in one place. Each is made when it is first used, and closed at the end."""
+"""The parts of one process, put together in one place.
+
+Each is loaded and made when it is first used, and closed at the end: a host waits at every start."""
 
 from __future__ import annotations
 
@@ -10,28 +12,28 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from evolink_mcp.gateway import Transport
-from evolink_mcp.guard.names import Resolver
-from evolink_mcp.guard.urls import UrlGuard, system_resolver
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.history import History, NoHistory
-from evolink_mcp.jobs.ledger import Ledger, owner_of
-from evolink_mcp.jobs.limits import Limits
-from evolink_mcp.jobs.orders import Records
-from evolink_mcp.jobs.patience import Patience
-from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.purchases import Purchases
-from evolink_mcp.jobs.state import State, state_of
-from evolink_mcp.jobs.waits import Waits
-from evolink_mcp.media.downloads import Saver
-from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.settings import Settings
-from evolink_mcp.tools.audit import Audit
 from evolink_mcp.tools.identity import Credential
 
 if TYPE_CHECKING:
+    from evolink_mcp.gateway import Transport
+    from evolink_mcp.guard.names import Resolver
+    from evolink_mcp.guard.urls import UrlGuard
+    from evolink_mcp.jobs.ledger import Ledger
+    from evolink_mcp.jobs.limits import Limits
+    from evolink_mcp.jobs.orders import Records
+    from evolink_mcp.jobs.patience import Patience
+    from evolink_mcp.jobs.pauses import Pauses
+    from evolink_mcp.jobs.purchases import Purchases
+    from evolink_mcp.jobs.state import State
+    from evolink_mcp.jobs.waits import Waits
+    from evolink_mcp.media.downloads import Saver
+    from evolink_mcp.media.fetch import Fetcher
     from evolink_mcp.registry import Registry
+    from evolink_mcp.tools.audit import Audit
     from evolink_mcp.tools.call import Call
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ class App:
     settings: Settings
     clock: Clock = field(default_factory=SystemClock)
     identify: Callable[[object], Credential] | None = None
-    resolve: Resolver = system_resolver
+    resolve: Resolver | None = None
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
@@ -79,21 +81,31 @@ class App:
 
     @cached_property
     def transport(self) -> Transport:
+        from evolink_mcp.gateway import Transport
+
         return self._closing(Transport(self.settings.base_url, self.settings.files_url, self.settings.text_url))
 
     @cached_property
     def urls(self) -> UrlGuard:
-        return UrlGuard(self.settings.allow_loopback, self.settings.fake_ip, self.resolve)
+        from evolink_mcp.guard.urls import UrlGuard, system_resolver
+
+        return UrlGuard(self.settings.allow_loopback, self.settings.fake_ip, self.resolve or system_resolver)
 
     @cached_property
     def fetcher(self) -> Fetcher:
+        from evolink_mcp.media.fetch import Fetcher
+
         return self._closing(Fetcher(self.urls))
 
     @cached_property
     def saver(self) -> Saver | None:
         """Saves results; ``None`` where they are not to be saved."""
         folder = self.settings.output_dir
-        return self._closing(Saver(self.fetcher, folder)) if folder is not None and self.local_files else None
+        if folder is None or not self.local_files:
+            return None
+        from evolink_mcp.media.downloads import Saver
+
+        return self._closing(Saver(self.fetcher, folder))
 
     @property
     def upload_dirs(self) -> tuple[Path, ...] | None:
@@ -113,12 +125,15 @@ class App:
         """Who sent a request of the transport."""
         if self.identify is not None:
             return self.identify(request)
+        from evolink_mcp.jobs.ledger import owner_of
+
         key = self.settings.api_key
         return Credential(key, owner_of(key) if key else "")
 
     def secrets_of(self, request: object) -> tuple[str, ...]:
         """What an answer to this request must not show."""
-        secrets = (self.settings.api_key, *self.credential_of(request).secrets)
+        others = self.identify(request).secrets if self.identify is not None else ()
+        secrets = (self.settings.api_key, *others)
         return tuple(dict.fromkeys(secret for secret in secrets if secret))
 
     def default_model(self, kind: Literal["image", "video", "audio", "text"]) -> str:
@@ -128,6 +143,8 @@ class App:
 
     @cached_property
     def state(self) -> State:
+        from evolink_mcp.jobs.state import state_of
+
         return self._closing(state_of(self.settings.state_url, self.clock))
 
     @property
@@ -136,19 +153,30 @@ class App:
 
     @cached_property
     def purchases(self) -> Purchases:
+        from evolink_mcp.jobs.purchases import Purchases
+
         return Purchases(self.records.ledger, self.pauses, self.clock, strict=self.settings.state_strict)
 
     @cached_property
     def records(self) -> Records:
         """Where purchases and tasks are written down."""
+        from evolink_mcp.jobs.orders import Records
+
         return Records(self.ledger or self.state.ledger, self.history, self.clock)
 
     @cached_property
     def waits(self) -> Waits:
-        return Waits(self.clock, self.pauses, most=self.waits_per_caller, polls=self.state.polls)
+        from evolink_mcp.jobs.waits import Waits
+
+        waits = Waits(self.clock, self.pauses, most=self.waits_per_caller, polls=self.state.polls)
+        if self.stopping:
+            waits.stop()
+        return waits
 
     @cached_property
     def patience(self) -> Patience:
+        from evolink_mcp.jobs.patience import Patience
+
         return Patience(self.clock)
 
     @cached_property
@@ -158,7 +186,8 @@ class App:
     def stop(self) -> None:
         """Refuses new calls and ends the waits of those under way with what is known."""
         self.stopping = True
-        self.waits.stop()
+        if "waits" in self.__dict__:
+            self.waits.stop()
 
     async def aclose(self, seconds: float = SUBMIT_SECONDS) -> None:
         """Lets paid requests under way come to their end, within ``seconds``; then closes every part."""

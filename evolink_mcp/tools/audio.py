@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
-from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.generation import Manner, generate
 from evolink_mcp.tools.media import DryRun, Model, Preview, Wait
 from evolink_mcp.tools.views import TaskView, View
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.call import Call
 
 INSTRUCTIONS = {
     "generate_audio": f"""\
@@ -50,5 +51,7 @@ async def generate_audio(
     preview: Preview = False,
     dry_run: DryRun = False,
 ) -> View:
+    from evolink_mcp.tools.generation import Manner, generate
+
     arguments = {"model": model, "prompt": prompt}
     return await generate(call, "audio", arguments, options, Manner(wait_seconds, preview, dry_run))

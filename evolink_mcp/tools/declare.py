@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, ToolAnnotations
 
 from evolink_mcp.sdk.tool import StrictTool, build_tool, output_schema_of
 from evolink_mcp.settings import Toolset
-from evolink_mcp.tools.app import App
-from evolink_mcp.tools.execution import execute
 from evolink_mcp.tools.views import View
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
 
 ToolFunction = Callable[..., Awaitable[View]]
 
@@ -42,6 +43,8 @@ class Declaration:
         """The tool over ``app``."""
 
         async def run(tool: StrictTool, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+            from evolink_mcp.tools.execution import execute  # with all that a call needs, and a start does not
+
             return await execute(app, tool, arguments, context, paid=self.paid)
 
         return build_tool(

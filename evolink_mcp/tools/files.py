@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
 from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
-from evolink_mcp.gateway import Caller, files, wire
-from evolink_mcp.gateway.values import MAX_ID
-from evolink_mcp.media import uploads
 from evolink_mcp.sdk.arguments import LongText
-from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.file_views import DeletedView, FilesView, FileView, ListedFile, QuotaView
+
+if TYPE_CHECKING:
+    from evolink_mcp.gateway import Caller, wire
+    from evolink_mcp.media import uploads
+    from evolink_mcp.tools.call import Call
 
 FILE_SECONDS = 50.0
 FACTS_SECONDS = 8.0  # for what is only told beside the answer
@@ -45,6 +46,8 @@ async def upload_file(
     upload_path: Annotated[str | None, Field(description="Folder to store it in, e.g. cats.")] = None,
     file_name: Annotated[str | None, Field(description="Name to store it under.")] = None,
 ) -> FileView:
+    from evolink_mcp.media import uploads
+
     sources = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
     source = _only_one([name for name, value in sources.items() if value is not None])
     names = uploads.check_names(upload_path, file_name)
@@ -70,6 +73,8 @@ async def upload_file(
 
 
 async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.Upload:
+    from evolink_mcp.media import uploads
+
     if call.app.upload_dirs is None:
         raise Refused(
             "file_path: this server is remote and cannot read files on your machine.",
@@ -104,6 +109,8 @@ async def list_files(
     page: Annotated[int, Field(ge=1, description="Page number, from 1.")] = 1,
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Files per page, 1–{MAX_PAGE_SIZE}.")] = 20,
 ) -> FilesView:
+    from evolink_mcp.gateway import files, wire
+
     caller = call.caller
     pages: list[tuple[list[wire.StoredFile], int | None]] = []
     failed: list[GatewayError] = []
@@ -156,6 +163,9 @@ async def list_files(
 async def delete_file(
     call: Call, file_id: Annotated[str, Field(description="From upload_file or list_files.")]
 ) -> DeletedView:
+    from evolink_mcp.gateway import files, wire
+    from evolink_mcp.gateway.values import MAX_ID
+
     if not 0 < len(file_id) <= MAX_ID or not file_id.isprintable() or not file_id.strip("."):
         raise Refused(
             f"file_id must have 1 to {MAX_ID} visible characters, and not only dots.",
@@ -185,6 +195,8 @@ async def delete_file(
 
 async def _stored(caller: Caller, file_id: str) -> wire.StoredFile | None:
     """What the list says of a file before it is deleted; ``None`` if reading it takes long or fails."""
+    from evolink_mcp.gateway import files
+
     try:
         listed, _ = await files.list_files(caller, page=1, page_size=MAX_PAGE_SIZE, seconds=FACTS_SECONDS)
     except GatewayError:
@@ -194,6 +206,8 @@ async def _stored(caller: Caller, file_id: str) -> wire.StoredFile | None:
 
 async def _quota(caller: Caller) -> wire.Quota | GatewayError:
     """The remaining quota, or why it is unknown. Not worth a long wait."""
+    from evolink_mcp.gateway import files
+
     try:
         return await files.quota(caller, seconds=FACTS_SECONDS)
     except GatewayError as error:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.sdk.arguments import AtMost
-from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.generation import Manner, generate, wait
-from evolink_mcp.tools.task_view import finish
 from evolink_mcp.tools.views import TaskView, View
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.call import Call
 
 # What a host tells its model of this toolset: the text of the first of these tools that is offered.
 INSTRUCTIONS = {
@@ -92,6 +91,8 @@ async def generate_image(
     preview: Preview = False,
     dry_run: DryRun = False,
 ) -> View:
+    from evolink_mcp.tools.generation import Manner, generate
+
     arguments = {
         "model": model,
         "prompt": prompt,
@@ -135,6 +136,8 @@ async def generate_video(
     preview: Preview = False,
     dry_run: DryRun = False,
 ) -> View:
+    from evolink_mcp.tools.generation import Manner, generate
+
     arguments = {
         "model": model,
         "prompt": prompt,
@@ -166,7 +169,11 @@ async def check_task(
     wait_seconds: Wait = 20,
     preview: Preview = False,
 ) -> TaskView:
-    gateway_media.check_task_id(task_id)
+    from evolink_mcp.gateway.media import check_task_id
+    from evolink_mcp.tools.generation import wait
+    from evolink_mcp.tools.task_view import finish
+
+    check_task_id(task_id)
     with call.waiting(task_id, wait_seconds) as allowance:
         async with call.heartbeat():
             task, notes = await wait(call, task_id, allowance)

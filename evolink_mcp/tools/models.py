@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import anyio.to_thread
 from pydantic import Field
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.gateway import Caller
-from evolink_mcp.gateway.account import model_ids
 from evolink_mcp.settings import API_KEY
-from evolink_mcp.tools.app import App
-from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.model_views import ModelLine, ModelsView
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
+    from evolink_mcp.tools.call import Call
 
 Kind = Literal["image", "video", "audio"]
 
@@ -95,6 +95,9 @@ async def live_models(app: App) -> str:
         Refused: No key is set, or the gateway does not list its models.
         GatewayError: The gateway could not be asked.
     """
+    from evolink_mcp.gateway import Caller
+    from evolink_mcp.gateway.account import model_ids
+
     if not app.settings.api_key:
         raise Refused("No key is set.", code="no_key", next_step=f"Set {API_KEY}, then run this again.")
     ids = await model_ids(Caller(app.transport, app.settings.api_key), seconds=LIVE_SECONDS)

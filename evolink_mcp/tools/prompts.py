@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.mcpserver import MCPServer
@@ -15,7 +15,9 @@ from pydantic import Field
 
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.sdk.arguments import first_of
-from evolink_mcp.tools.app import App
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
 
 MODEL_TEMPLATE = "evolink://models/{id}"
 MAX_COMPLETIONS = 100  # the specification's

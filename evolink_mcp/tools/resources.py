@@ -6,19 +6,18 @@ Each is the structured content of the matching tool, as JSON.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
-from evolink_mcp.gateway import media
 from evolink_mcp.guard.secrets import clean, redact
-from evolink_mcp.tools.app import App
-from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.models import models_view
-from evolink_mcp.tools.task_view import task_view
 from evolink_mcp.tools.views import View, flat
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
 
 JSON = "application/json"
 
@@ -57,6 +56,10 @@ def add_resources(server: MCPServer, app: App) -> None:
         mime_type=JSON,
     )
     async def task(id: str, context: Context[Any, Any]) -> str:
+        from evolink_mcp.gateway import media
+        from evolink_mcp.tools.call import Call
+        from evolink_mcp.tools.task_view import task_view
+
         call = Call(app, context)
         try:
             await call.admit()

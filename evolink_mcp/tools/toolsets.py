@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset, parse_toolsets
-from evolink_mcp.tools.app import App
 from evolink_mcp.tools.declare import Declaration
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
 
 HEADER = "x-evolink-toolsets"
 READ_ONLY = "This server is read-only: tools that spend or change something are not offered."

@@ -12,7 +12,7 @@ from typing import ClassVar, Self, TypeVar, cast
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
 
-from evolink_mcp.gateway.wire import Status
+from evolink_mcp.gateway.statuses import Status
 from evolink_mcp.guard.text import clean_text
 
 # How our own lines begin. Foreign text of several lines must not hold one that begins so.

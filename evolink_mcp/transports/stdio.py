@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -18,8 +19,6 @@ from mcp.shared.message import SessionMessage
 from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
-from evolink_mcp.jobs.file.history import LocalHistory
-from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.sdk.frames import Frames, invalid_request
 from evolink_mcp.sdk.listeners import Listeners, claimed_stdout
@@ -54,6 +53,9 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             )
         app = App(settings)
         if settings.history is not False:
+            from evolink_mcp.jobs.file.history import LocalHistory
+            from evolink_mcp.jobs.file.ledger import FileLedger
+
             app.history = history = LocalHistory(settings.base_url, app.clock)
             if settings.state_url is None:
                 app.ledger = FileLedger(history.database, settings.base_url)
@@ -84,8 +86,16 @@ async def _serve(app: App, stack: AsyncExitStack) -> None:
             group.start_soon(_close_on_signal, stdin, signals)
             with claimed_stdout(listeners, frames) as stdout:
                 async with stdio_server(as_file(frames.split(stdin)), stdout) as (received, sent):
-                    await serve_streams(create_server(app), received, sent, unreadable, listeners)
+                    server = create_server(app)
+                    settle()
+                    await serve_streams(server, received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
+
+
+def settle() -> None:
+    """Has garbage collected from now on, and what was made until now left out of every search for it."""
+    gc.freeze()
+    gc.enable()
 
 
 async def _until(done: Callable[[], bool]) -> None:

@@ -101,7 +101,10 @@ def test_only_the_command_line_prints() -> None:
         "av",
         "platformdirs",
         "redis",
+        "evolink_mcp.gateway.transport",
+        "evolink_mcp.jobs.purchases",
         "evolink_mcp.jobs.shared",
+        "evolink_mcp.media",
         "evolink_mcp.registry",
         "evolink_mcp.sandbox",
         "evolink_mcp.demo",
@@ -127,10 +130,19 @@ def test_the_program_loads_only_what_it_offers(module: str) -> None:
     assert not loaded(code)
 
 
+def test_a_program_that_has_started_collects_garbage_again_but_not_what_it_started_with() -> None:
+    code = (
+        "import gc, sys; from evolink_mcp import cli\n"
+        "try: cli.main(['stdio'])\n"
+        "except SystemExit: sys.exit(gc.isenabled() and gc.get_freeze_count() > 10_000)"
+    )
+    assert loaded(code)
+
+
 def loaded(code: str) -> bool:
     """Whether a fresh program, one that is not measured for coverage, ends with 1."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
-    done = subprocess.run([sys.executable, "-c", code], env=plain, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], env=plain, stdin=subprocess.DEVNULL, check=False, timeout=60)
     assert done.returncode in (0, 1)
     return bool(done.returncode)
 
