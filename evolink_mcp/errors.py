@@ -32,6 +32,7 @@ class Facts(TypedDict, total=False):
     request_id: str
     retry_after: float | None
     partial: str
+    candidate: str
 
 
 class EvolinkError(Exception):
@@ -47,6 +48,7 @@ class EvolinkError(Exception):
         request_id: The gateway's own id of the request, for its support.
         retry_after: Seconds the gateway asked to wait.
         partial: As much of a text as arrived before it broke; it may have been paid for.
+        candidate: The id of the task that an unknown outcome probably made.
     """
 
     what: str
@@ -57,6 +59,7 @@ class EvolinkError(Exception):
     request_id: str = ""
     retry_after: float | None = None
     partial: str = ""
+    candidate: str = ""
 
     def __init__(self, what: str, **facts: Unpack[Facts]) -> None:
         super().__init__(what)

@@ -27,7 +27,8 @@ class TaskAdvice(NamedTuple):
     resolution: str
 
 
-_REWORD = "Reword the prompt (no explicit violence, nudity or names of real people), then submit again."
+ASK_FIRST = "Ask the user before another try: it is charged."
+_REWORD = f"{ASK_FIRST} Reword the prompt for it: no explicit violence, nudity or names of real people."
 _TOP_UP = f"Ask the user to top up at {BILLING_PAGE}."
 _LATER = "Wait about a minute, then submit again."
 
@@ -41,7 +42,7 @@ HTTP_ADVICE: dict[int, Advice] = {
         "the gateway saw a conflict with an earlier request", "Check whether the task exists before you submit again."
     ),
     413: Advice("the request is too large", "Use smaller inputs, or upload them and pass their links."),
-    429: Advice("too many requests", "Wait 30 to 60 seconds, then call again."),
+    429: Advice("too many requests", "Call again in 60 s."),
     500: Advice("the gateway failed", "Wait a minute, then call again."),
     502: Advice("the gateway's provider did not answer", "Wait a minute, then call again."),
     503: Advice("the gateway is not available now", "Wait one or two minutes, then call again."),
@@ -77,7 +78,7 @@ TASK_ADVICE: dict[str, TaskAdvice] = {
     "generation_failed_no_content": TaskAdvice("nothing was produced", True, "Change the prompt, then submit again."),
     "upstream_error": TaskAdvice("the provider failed", True, _LATER),
     "rate_limited": TaskAdvice("too many requests for this task", True, "Wait 30 seconds, then submit again."),
-    "request_cancelled": TaskAdvice("the task was cancelled", False, "Submit again only if the user still wants it."),
+    "request_cancelled": TaskAdvice("the task was cancelled", False, ASK_FIRST),
     "resource_not_found": TaskAdvice(
         "an input of the task was not found", False, "Check the links, then submit again."
     ),

@@ -33,7 +33,8 @@ _WORDS: dict[Status, str] = {
     "pending": "pending queued queue in_queue submitted created accepted scheduled waiting not_start not_started",
     "processing": "processing running in_progress started starting generating working active executing rendering",
     "completed": "completed complete succeeded succeed success successful done finished finish",
-    "failed": "failed fail failure error errored rejected expired timeout timed_out",
+    "failed": "failed fail failure error errored rejected refused denied expired timeout timed_out "
+    "moderation_blocked content_blocked blocked moderated nsfw content_policy_violation policy_violation flagged",
     "cancelled": "cancelled canceled cancel aborted",
 }
 _STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}

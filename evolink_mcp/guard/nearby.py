@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from evolink_mcp.guard.text import REPLACEMENT
+from evolink_mcp.guard.text import REPLACEMENT, clean_text
 
 MAX_NAMES = 5_000  # of a folder, that are compared
 MAX_GUESSES = 1_000  # of these, that a nearest name is chosen from
@@ -42,10 +42,16 @@ def _walk(root: Path, steps: Sequence[str]) -> tuple[Path | None, str]:
             alike = [name for name in names if _fold(name) == _fold(step)]
             if len(alike) != 1:
                 nearest = alike or difflib.get_close_matches(step, names[:MAX_GUESSES], 1, 0.6)
-                return None, str(place / nearest[0]) if nearest else ""
+                return None, _shown(place / nearest[0]) if nearest else ""
             step = alike[0]
         place = place / step
     return place, ""
+
+
+def _shown(path: Path) -> str:
+    """A path as it can be shown and sent back: a ``file:`` link where a character of it would not survive that."""
+    text = str(path)
+    return text if clean_text(text) == text and "\n" not in text else path.as_uri()
 
 
 def _names(folder: Path) -> list[str]:

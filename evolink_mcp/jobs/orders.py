@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
@@ -15,6 +15,7 @@ from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, task_record
 from evolink_mcp.jobs.ledger import Away, Key, Ledger
 from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.requests import Requests
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -86,6 +87,7 @@ class Records:
     ledger: Ledger
     history: History
     clock: Clock
+    requests: Requests = field(default_factory=Requests)
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,18 @@ class MediaOrder:
             await records.ledger.note_task(self.caller.account, created.id)
         except Away:
             pass
+        records.requests.add(self.caller.owner, created.id, self.kind, self.body)
         await records.history.add_task(self.caller.owner, task_record(created.id, self.kind, self.body, now))
         if self.note is not None and isinstance(created.product, wire.Task):
             await self.note(created.product)
 
     async def explain(self, error: OutcomeUnknown, *, age: float, seconds: float) -> OutcomeUnknown:
-        return await recovery.explain(error, self.caller, self.model, self._is_known, seconds_ago=age, seconds=seconds)
+        unknown = await recovery.explain(
+            error, self.caller, self.model, self._is_known, seconds_ago=age, seconds=seconds
+        )
+        if unknown.candidate:
+            self.records.requests.add_candidate(self.caller.owner, unknown.candidate, self.kind, self.body)
+        return unknown
 
     async def _is_known(self, task_id: str) -> bool:
         """Whether a task is that of another request, whose id was received."""

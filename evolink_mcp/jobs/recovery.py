@@ -6,10 +6,10 @@ links, and names no request: what it shows is *probably* ours, never more.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller
+from evolink_mcp.gateway import Caller, wire
 
 RECOVERY_SECONDS = 8.0  # of a submit's deadline are kept for this
 MARGIN_SECONDS = 15.0  # the gateway tells ages in whole seconds, and the list takes its time to come
@@ -45,21 +45,26 @@ async def explain(
         trouble = "This gateway offers no list of recent tasks, so the task cannot be looked up."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     oldest = seconds_ago + MARGIN_SECONDS
-    new = [task.id for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_ours(task.id)]
-    return error.replace(what=what, next_step=_advice(new))
+    new = [task for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_ours(task.id)]
+    candidate = new[0].id if len(new) == 1 else ""
+    return error.replace(what=what, next_step=_advice(new, model), candidate=candidate)
 
 
-def _advice(task_ids: list[str]) -> str:
+def _advice(tasks: Sequence[wire.Task], model: str) -> str:
     """What to do, going by the tasks that were created since and that nobody here has heard of."""
-    match task_ids:
+    match tasks:
         case []:
             return (
                 "The gateway's list shows no new task of this model, so probably none was created. That is not "
                 "certain: one may still appear. Ask the user to look at the EvoLink dashboard and to decide whether to "
                 "submit again."
             )
-        case [task_id]:
-            return f"Task {task_id} was created at that time and is probably yours: call check_task. {NEVER_BLINDLY}"
+        case [task]:
+            made = f"made {task.age:.0f} s ago" if task.age is not None else "made since"
+            return (
+                f"Task {task.id} was created at that time and is probably yours ({model[:60]}, {made}, and no other "
+                f"request got it): call check_task. {NEVER_BLINDLY}"
+            )
         case _:
-            named = ", ".join(task_ids[:MAX_IDS])
+            named = ", ".join(task.id for task in tasks[:MAX_IDS])
             return f"Several tasks were created since; one may be yours: {named}. Check each of them. {NEVER_BLINDLY}"

@@ -103,10 +103,10 @@ class LocalInputs:
 
     @property
     def notes(self) -> list[str]:
-        """What was uploaded, and how to be rid of it."""
+        """What was uploaded."""
         return [
             f"{self._files[stand_in][0]}: uploaded {self._files[stand_in][1].name} as {uploaded.file.file_id} "
-            f"(expires after 72 h; delete_file {uploaded.file.file_id} frees its place)."
+            "(kept for 72 h)."
             for stand_in, uploaded in self._uploaded.items()
         ]
 
@@ -149,8 +149,11 @@ class LocalInputs:
         return cast("dict[str, object]", _linked(params, links))
 
     def with_uploads(self, error: EvolinkError) -> EvolinkError:
-        """An error that also says what was uploaded before it."""
-        return error.with_next(" ".join(self.notes)) if self._uploaded else error
+        """An error that also says what was uploaded before it, and how to be rid of that."""
+        if not self._uploaded:
+            return error
+        ids = [uploaded.file.file_id for uploaded in self._uploaded.values()]
+        return error.with_next(" ".join([*self.notes, *(f"delete_file {each} removes it." for each in ids)]))
 
     def _add(self, name: str, path: str, folders: Sequence[Path] | None) -> str:
         if folders is None:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from evolink_mcp.registry.build import Models
-from evolink_mcp.registry.describe import describe, describe_text
+from evolink_mcp.registry.describe import describe, describe_call, describe_text
 from evolink_mcp.registry.files import judges_shape
 from evolink_mcp.registry.overlay import load_overlay
 from evolink_mcp.registry.reading import DataError, Files
@@ -29,6 +29,7 @@ __all__ = [
     "Registry",
     "Rule",
     "describe",
+    "describe_call",
     "describe_text",
     "judges_shape",
     "load",

@@ -12,6 +12,23 @@ from evolink_mcp.registry.text import words
 _EXTENTS = ("length", "bytes", "count")
 
 
+def describe_call(model: Model) -> dict[str, object]:
+    """What an agent needs in order to call a model, ready for JSON: parameters, rules and an example.
+
+    As in :func:`describe`, without sources, without what only programs use (``callback_url``), and with ``hold`` only
+    where breaking a limit is warned of.
+    """
+    return _present(
+        parameters={
+            name: _parameter(parameter, sources=False)
+            for name, parameter in model.parameters.items()
+            if not parameter.callback
+        },
+        rules=[_rule_text(rule) for rule in model.rules],
+        example=dict(model.example),
+    )
+
+
 def describe(model: Model) -> dict[str, object]:
     """Everything known of a model, ready for JSON. What does not apply is left out.
 
@@ -42,7 +59,7 @@ def describe(model: Model) -> dict[str, object]:
     )
 
 
-def _parameter(parameter: Parameter) -> dict[str, object]:
+def _parameter(parameter: Parameter, *, sources: bool = True) -> dict[str, object]:
     tolerate = parameter.tolerate
     also = _present(
         allowed=[one for one in tolerate.allowed if one not in parameter.allowed] if tolerate else None,
@@ -50,7 +67,7 @@ def _parameter(parameter: Parameter) -> dict[str, object]:
         count=_ends(tolerate.count) if tolerate else None,
         length=_ends(tolerate.length) if tolerate else None,
     )
-    return _present(
+    facts = _present(
         type=" or ".join(parameter.types),
         required=_required(parameter),
         allowed=list(parameter.allowed),
@@ -63,21 +80,26 @@ def _parameter(parameter: Parameter) -> dict[str, object]:
         **{extent: _ends(getattr(parameter, extent)) for extent in _EXTENTS},
         source=parameter.source,
         hold=parameter.hold,
-        warned=dict(parameter.soft),
-        also_sent={**also, "source": tolerate.source} if tolerate and also else None,
+        warned=dict(parameter.soft) if sources else list(parameter.soft),
+        also_sent={**also, **({"source": tolerate.source} if sources else {})} if tolerate and also else None,
         item=dict(parameter.item),
         note="; ".join(filter(None, (parameter.note, parameter.caution))),
-        properties={name: _inner(inner) for name, inner in parameter.properties.items()},
+        properties={name: _inner(inner, sources=sources) for name, inner in parameter.properties.items()},
         pattern=parameter.pattern,
         keys=parameter.keys,
-        values=_inner(parameter.values) if parameter.values else None,
+        values=_inner(parameter.values, sources=sources) if parameter.values else None,
     )
+    if not sources:
+        del facts["source"]
+        if facts["hold"] == "refuse":
+            del facts["hold"]
+    return facts
 
 
-def _inner(parameter: Parameter) -> dict[str, object]:
+def _inner(parameter: Parameter, *, sources: bool) -> dict[str, object]:
     """A parameter inside another: the hold and the source most of them share are left out."""
-    full = _parameter(parameter)
-    if (full["hold"], full["source"]) == ("refuse", "docs"):
+    full = _parameter(parameter, sources=sources)
+    if sources and (full["hold"], full["source"]) == ("refuse", "docs"):
         del full["hold"], full["source"]
     return full
 
@@ -114,12 +136,12 @@ def _present(**fields: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value not in (None, "", [], {})}
 
 
-def describe_text(model: Model) -> str:
-    """The same for a reader: one line a parameter, required ones marked with a star."""
-    return "\n".join(_lines(model))
+def describe_text(model: Model, *, sources: bool = False) -> str:
+    """The same for a reader: one line a parameter, required ones marked with a star. People see the ``sources`` too."""
+    return "\n".join(_lines(model, sources=sources))
 
 
-def _lines(model: Model) -> Iterator[str]:
+def _lines(model: Model, *, sources: bool) -> Iterator[str]:
     marks = [model.kind, model.provider, *(["beta"] if model.beta else []), model.status]
     yield f"{model.id} ({', '.join(marks)}): {model.description}"
     if model.aliases:
@@ -132,14 +154,18 @@ def _lines(model: Model) -> Iterator[str]:
         yield f"Can do: {', '.join(model.capabilities)}"
     if model.status == "placeholder":
         return
-    marks = [_mark(parameter) for parameter in model.parameters.values()]
+    shown = [parameter for parameter in model.parameters.values() if sources or not parameter.callback]
+    marks = [_mark(parameter, sources=sources) for parameter in shown]
     usual = max(marks, key=marks.count)
-    yield f"Parameters (* required; [source, breaking it is …]: {usual} unless another is named):"
-    for parameter in model.parameters.values():
-        yield from _parameter_lines(parameter, usual, "  ")
+    legend = "a broken limit is refused, or [warned of]"
+    if sources:
+        legend = f"[source, breaking it is …]: {usual} unless another is named"
+    yield f"Parameters (* required; {legend}):"
+    for parameter in shown:
+        yield from _parameter_lines(parameter, usual, "  ", sources=sources)
     if model.rules:
         yield "Rules:"
-        yield from (f"  {rule.message} {_mark(rule)}" for rule in model.rules)
+        yield from (f"  {_rule_text(rule, sources=sources)}" for rule in model.rules)
     if model.markers:
         yield f"In the prompt: {', '.join(model.markers)}"
     if model.follow_ups:
@@ -148,8 +174,15 @@ def _lines(model: Model) -> Iterator[str]:
     yield f"Example: {json.dumps(dict(model.example), ensure_ascii=False)}"
 
 
-def _mark(held: Parameter | Rule) -> str:
-    return f"[{held.source}, {'refused' if held.hold == 'refuse' else 'warned of'}]"
+def _mark(held: Parameter | Rule, *, sources: bool) -> str:
+    """How hard a limit is held, and for people where it stands; "" where there is nothing to say."""
+    if sources:
+        return f"[{held.source}, {'refused' if held.hold == 'refuse' else 'warned of'}]"
+    return "[warned of]" if held.hold == "warn" else ""
+
+
+def _rule_text(rule: Rule, *, sources: bool = False) -> str:
+    return f"{rule.message} {_mark(rule, sources=sources)}".rstrip()
 
 
 def advice(parameter: Parameter) -> str:
@@ -164,7 +197,7 @@ def _fact(name: str, value: object) -> str:
     return "/".join(many) if name == "formats" else f"{name} {'–'.join(many)}"
 
 
-def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[str]:
+def _parameter_lines(parameter: Parameter, usual: str, indent: str, *, sources: bool) -> Iterator[str]:
     required = _required(parameter)
     parts = [f"required {required}"] if isinstance(required, str) else []
     parts += [choices(parameter)] if parameter.allowed or parameter.range or parameter.size else []
@@ -172,18 +205,21 @@ def _parameter_lines(parameter: Parameter, usual: str, indent: str) -> Iterator[
     for extent, unit in (("length", parameter.unit or "characters"), ("bytes", "bytes"), ("count", "items")):
         span: Span | None = getattr(parameter, extent)
         if span:
-            soft = f" (warned of, {parameter.soft[extent]})" if extent in parameter.soft else ""
+            source = f", {parameter.soft.get(extent)}" if sources else ""
+            soft = f" (warned of{source})" if extent in parameter.soft else ""
             parts.append(f"{between(span)} {unit}{soft}")
     if parameter.tolerate and parameter.tolerate.allowed:
         more = [one for one in parameter.tolerate.allowed if one not in parameter.allowed]
-        parts.append(f"{', '.join(map(words, more))} sent with a note ({parameter.tolerate.source})")
+        source = f" ({parameter.tolerate.source})" if sources else ""
+        parts.append(f"{', '.join(map(words, more))} sent with a note{source}")
     if parameter.item:
         parts.append(advice(parameter))
     parts += [f"default {words(parameter.default)}"] if parameter.default is not None else []
     parts += [text for text in (parameter.note, parameter.caution) if text]
     star = "*" if required is True else ""
     about = f": {'; '.join(parts)}" if parts else ""
-    mark = "" if _mark(parameter) == usual else f" {_mark(parameter)}"
+    mark = _mark(parameter, sources=sources)
+    mark = f" {mark}" if mark and (mark != usual or not sources) else ""
     yield f"{indent}{parameter.name}{star} {' or '.join(parameter.types)}{about}{mark}"
     for inner in parameter.properties.values():
-        yield from _parameter_lines(inner, usual, f"{indent}  ")
+        yield from _parameter_lines(inner, usual, f"{indent}  ", sources=sources)

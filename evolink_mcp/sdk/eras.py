@@ -11,6 +11,8 @@ from typing import Any, cast
 # Kinds of content, with the version that brought them.
 CONTENT_SINCE = {"audio": "2025-03-26", "resource_link": "2025-06-18"}
 
+PROGRESS_MESSAGE_SINCE = "2025-03-26"  # the message of a progress notification
+
 _NAMED = {"title": "2025-06-18", "_meta": "2025-06-18", "icons": "2025-11-25"}
 # Fields, with the version that brought them: by method and the part of its result that holds them ("" for itself).
 FIELDS_SINCE: dict[str, tuple[str, dict[str, str]]] = {

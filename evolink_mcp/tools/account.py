@@ -10,6 +10,7 @@ from pydantic import Field
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import account
 from evolink_mcp.gateway.media import check_task_id
+from evolink_mcp.sdk.arguments import AtMost
 from evolink_mcp.tools.account_view import BalanceView, BudgetView, TasksView
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
@@ -25,6 +26,7 @@ shows the remaining credits. All are free.\
 }
 
 Kind = Literal["image", "video", "audio"]
+PageSize = Annotated[int, AtMost, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Tasks per page, 1–{MAX_PAGE_SIZE}.")]
 Ids = Annotated[
     list[str] | None,
     Field(
@@ -59,7 +61,7 @@ async def list_tasks(
         str | None, Field(description="Only tasks made since this time: ISO 8601, UTC if no zone.")
     ] = None,
     page: Annotated[int, Field(ge=1, description="Page number from 1, newest tasks first.")] = 1,
-    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Tasks per page, 1–{MAX_PAGE_SIZE}.")] = 20,
+    page_size: PageSize = 20,
     ids: Ids = None,
 ) -> TasksView:
     if ids is not None:

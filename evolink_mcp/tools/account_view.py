@@ -8,9 +8,12 @@ from pydantic import BaseModel
 
 from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.wire import FINAL
 from evolink_mcp.jobs.history import TaskRecord
-from evolink_mcp.tools.task_view import LINK_SECONDS, iso
-from evolink_mcp.tools.views import View, credits
+from evolink_mcp.tools.money import credits, money_line
+from evolink_mcp.tools.task_view import LINK_SECONDS
+from evolink_mcp.tools.times import iso
+from evolink_mcp.tools.views import View
 
 URGENT_AGE_SECONDS = 18 * 3600  # of the 24 h that a link lives; an unsaved result older than this is marked
 
@@ -39,10 +42,10 @@ class ListedTask(BaseModel):
         if self.progress is not None and self.status == "processing":
             facts[0] = f"{self.status} {self.progress} %"
         facts.append(f"{self.result_count} results" if self.result_count else None)
-        facts.append(
-            f"{credits(self.credits_reserved)} credits reserved" if self.credits_reserved is not None else None
-        )
-        facts.append(f"{credits(self.credits_used)} credits used" if self.credits_used is not None else None)
+        ended = self.status in FINAL
+        if self.credits_reserved is not None or self.credits_used is not None:
+            line = money_line(final=ended, held=self.credits_reserved, charged=self.credits_used)
+            facts.append(line[0].lower() + line[1:].rstrip("."))
         lines = [f"- {self.task_id}: {', '.join(fact for fact in facts if fact)}"]
         lines += [f"  Prompt: {self.prompt}"] if self.prompt else []
         lines += [f"  Error: {self.error}"] if self.error else []

@@ -17,6 +17,7 @@ from evolink_mcp.gateway import Caller, Exchange
 from evolink_mcp.guard.secrets import clean
 from evolink_mcp.jobs.patience import Allowance, Client
 from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
+from evolink_mcp.sdk.eras import PROGRESS_MESSAGE_SINCE
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
 
@@ -110,4 +111,5 @@ class Call:
 
     async def _report(self, progress: float, message: str) -> None:
         """Sends the progress (of 100) to a client that asked for it."""
-        await self._context.report_progress(progress, 100.0, str(clean(message)))
+        known = self._context.session.protocol_version >= PROGRESS_MESSAGE_SINCE
+        await self._context.report_progress(progress, 100.0, str(clean(message)) if known else None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
+from evolink_mcp.tools.times import with_distance
 from evolink_mcp.tools.views import View
 
 
@@ -21,16 +22,22 @@ class FileView(View):
     notes: list[str] | None = None
     next_step: str
 
+    _now: float = PrivateAttr(default=0.0)
+
+    def set_now(self, now: float) -> None:
+        """The present, in seconds since 1970: from there its end is told."""
+        self._now = now
+
     def as_text(self) -> str:
         facts = {
             "File id": self.file_id,
-            "Link": self.file_url,
-            "Download": self.download_url if self.download_url != self.file_url else None,
+            "file_url": self.file_url,
+            "Download": self.download_url if not self.file_url else None,
             "Name": self.file_name,
             "Original name": self.original_name if self.original_name != self.file_name else None,
             "Size": f"{self.file_size:,} bytes" if self.file_size is not None else None,
             "Type": self.mime_type,
-            "Expires": self.expires_at,
+            "Expires": with_distance(self.expires_at, self._now) if self.expires_at else None,
         }
         lines = [f"{name}: {value}" for name, value in facts.items() if value]
         lines += [f"Note: {note}" for note in self.notes or []]
@@ -60,21 +67,28 @@ class FilesView(View):
     page_size: int
     quota: QuotaView | None = None
     notes: list[str] | None = None
-    next_step: str
+    next_step: str | None = None
+
+    _now: float = PrivateAttr(default=0.0)
+
+    def set_now(self, now: float) -> None:
+        """The present, in seconds since 1970: from there the age of a file is told."""
+        self._now = now
 
     def as_text(self) -> str:
         total = f" of {self.total}" if self.total is not None else ""
         lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} per page)"]
         for file in self.files:
             size = f", {file.file_size:,} bytes" if file.file_size is not None else ""
-            time = f", {file.upload_time}" if file.upload_time else ""
+            time = f", {with_distance(file.upload_time, self._now)}" if file.upload_time else ""
             lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
         if self.quota and self.quota.max_files is not None:
             used, remaining = self.quota.used_files, self.quota.remain_files
             group = f" ({self.quota.user_group})" if self.quota.user_group else ""
             lines.append(f"Quota: {used} of {self.quota.max_files} files used, {remaining} remaining{group}")
         lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])
+        lines += [f"Next: {self.next_step}"] if self.next_step else []
+        return "\n".join(lines)
 
 
 class DeletedView(View):
@@ -83,9 +97,7 @@ class DeletedView(View):
     file_id: str
     deleted: bool
     notes: list[str] | None = None
-    next_step: str
 
     def as_text(self) -> str:
         lines = [f"{'Deleted' if self.deleted else 'Already gone'}: {self.file_id}"]
-        lines += [f"Note: {note}" for note in self.notes or []]
-        return "\n".join([*lines, f"Next: {self.next_step}"])
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes or [])])

@@ -9,7 +9,7 @@ import anyio
 from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
-from evolink_mcp.sdk.arguments import LongText
+from evolink_mcp.sdk.arguments import AtMost, LongText
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.file_views import DeletedView, FilesView, FileView, ListedFile, QuotaView
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 FILE_SECONDS = 50.0
 FACTS_SECONDS = 8.0  # for what is only told beside the answer
 MAX_PAGE_SIZE = 100  # S1
+FEW_PLACES = 5  # or fewer that remain are worth a word
 OVERWRITES = (
     "A file of the same name in the same folder is replaced: links to an earlier {name} now lead to this file."  # S1
 )
+PageSize = Annotated[int, AtMost, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Files per page, 1–{MAX_PAGE_SIZE}.")]
 
 
 @tool(
@@ -64,12 +66,13 @@ async def upload_file(
     overwrites = OVERWRITES.format(name=stored.file_name or "one") if file_name or source != "base64_data" else None
     facts = _present(stored, "upload_time")
     facts.setdefault("mime_type", uploaded.mime_type)
-    return FileView(
+    view = FileView(
         **facts,
         notes=[*uploaded.notes, *([overwrites] if overwrites else [])] or None,
-        next_step=f"Pass {uploaded.link} in image_urls of generate_image or generate_video. "
-        f"When it is no longer needed, call delete_file with file_id {stored.file_id}.",
+        next_step="Pass file_url in image_urls of generate_image or generate_video.",
     )
+    view.set_now(call.app.clock.now())
+    return view
 
 
 async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.Upload:
@@ -107,7 +110,7 @@ def _only_one(sources: list[str]) -> str:
 async def list_files(
     call: Call,
     page: Annotated[int, Field(ge=1, description="Page number, from 1.")] = 1,
-    page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description=f"Files per page, 1–{MAX_PAGE_SIZE}.")] = 20,
+    page_size: PageSize = 20,
 ) -> FilesView:
     from evolink_mcp.gateway import files, wire
 
@@ -133,7 +136,11 @@ async def list_files(
     quota = quotas[0]
     listed, total = pages[0]
     more = total is not None and page * page_size < total
-    return FilesView(
+    steps = [f"Call list_files with page={page + 1} for more."] if more else []
+    few = quota.remain_files if isinstance(quota, wire.Quota) else None
+    if few is not None and few <= FEW_PLACES:
+        steps.append("Few places are left: delete_file frees one.")
+    view = FilesView(
         files=[
             ListedFile(
                 file_id=file.file_id,
@@ -148,8 +155,10 @@ async def list_files(
         page_size=page_size,
         quota=QuotaView(**_present(quota)) if isinstance(quota, wire.Quota) else None,
         notes=[f"The quota could not be read: {quota.what}"] if isinstance(quota, GatewayError) else None,
-        next_step=f"Call list_files with page={page + 1} for more." if more else "Call delete_file to free quota.",
+        next_step=" ".join(steps) or None,
     )
+    view.set_now(call.app.clock.now())
+    return view
 
 
 @tool(
@@ -189,7 +198,6 @@ async def delete_file(
         file_id=file_id,
         deleted=not gone,
         notes=[f"{note}."],
-        next_step="Nothing more to do. list_files shows what is stored.",
     )
 
 

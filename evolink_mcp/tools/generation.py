@@ -24,6 +24,7 @@ from evolink_mcp.sdk.leniency import is_absent, without_empty
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
+from evolink_mcp.tools.recall import first_words
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView, View
 
@@ -100,7 +101,9 @@ async def generate(
                     notes += local.notes + bought_notes(bought, REPEATED)
                     # Whoever repeats a request has waited once, and is impatient: they are answered at once.
                     patient = replace(manner, wait_seconds=0) if bought.is_earlier else manner
-                    return await _follow(call, bought.product, tuple(notes), patient)
+                    view = await _follow(call, bought.product, tuple(notes), patient)
+                    view.prompt = first_words(body.get("prompt")) if bought.is_earlier else None
+                    return view
             except EvolinkError as error:
                 named = error.status and model in error.what
                 if named and (others := registry.alternatives(model, params=checked.params)):

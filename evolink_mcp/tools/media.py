@@ -171,6 +171,7 @@ async def check_task(
 ) -> TaskView:
     from evolink_mcp.gateway.media import check_task_id
     from evolink_mcp.tools.generation import wait
+    from evolink_mcp.tools.recall import prompt_of
     from evolink_mcp.tools.task_view import finish
 
     check_task_id(task_id)
@@ -178,4 +179,6 @@ async def check_task(
         async with call.heartbeat():
             task, notes = await wait(call, task_id, allowance)
             seconds = call.remaining(allowance.seconds + allowance.grace)
-            return await finish(call, task, seconds=seconds, notes=notes, preview=preview)
+            view = await finish(call, task, seconds=seconds, notes=notes, preview=preview)
+            view.prompt = await prompt_of(call, task)
+            return view

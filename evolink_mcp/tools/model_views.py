@@ -25,7 +25,7 @@ class ModelsView(View):
     models: list[ModelLine]
     total: int
     parameters: dict[str, Any] | None = None
-    rules: list[dict[str, Any]] | None = None
+    rules: list[str] | None = None
     example: dict[str, Any] | None = None
     notes: list[str] | None = None
     next_step: str

@@ -61,7 +61,7 @@ def models_view(
         Refused: No such model, or none that fits.
     """
     if model is not None:
-        return _one(app, model)
+        return _one(app, model, sources=not brief)
     filtered = bool(kind or capability or query)
     matches = app.registry.search(
         kind=kind, capability=capability, query=query[:MAX_QUERY_CHARACTERS] if query else None
@@ -145,8 +145,8 @@ def _faults(app: App) -> list[str]:
     ]
 
 
-def _one(app: App, name: str) -> ModelsView:
-    from evolink_mcp.registry import describe, describe_text
+def _one(app: App, name: str, *, sources: bool) -> ModelsView:
+    from evolink_mcp.registry import describe_call, describe_text
 
     entry = app.registry.get(name)
     if entry is None:
@@ -156,7 +156,7 @@ def _one(app: App, name: str) -> ModelsView:
             code="unknown_model",
             next_step=f"The nearest names are {near}. list_models lists all.",
         )
-    facts = describe(entry)
+    facts = describe_call(entry)
     tool = f"generate_{entry.endpoint}"
     offered = entry.endpoint != "audio" or "audio" in app.settings.toolsets
     callable_now = entry.status != "placeholder"
@@ -164,7 +164,7 @@ def _one(app: App, name: str) -> ModelsView:
         models=[_line(app, entry.id)],
         total=1,
         parameters=cast("dict[str, Any] | None", facts.get("parameters")) if callable_now else None,
-        rules=cast("list[dict[str, Any]] | None", facts.get("rules")),
+        rules=cast("list[str] | None", facts.get("rules")),
         example=cast("dict[str, Any] | None", facts.get("example")),
         notes=list(entry.notes) or None,
         next_step=f"Call {tool} with model={entry.id}; parameters that {tool} does not name go into options."
@@ -173,7 +173,7 @@ def _one(app: App, name: str) -> ModelsView:
         if callable_now
         else f"This model cannot be called. Use one of {', '.join(entry.replacements)}.",
     )
-    view.set_full_text(describe_text(entry))
+    view.set_full_text(describe_text(entry, sources=sources))
     return view
 
 

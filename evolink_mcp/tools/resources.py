@@ -39,7 +39,7 @@ def add_resources(server: MCPServer, app: App) -> None:
         "evolink://models/{id}",
         name="model",
         title="One model in full",
-        description="All one model takes: parameters, limits with their sources, an example. Free, works offline.",
+        description="All one model takes: parameters, limits, an example. Free, works offline.",
         mime_type=JSON,
     )
     def model(id: str) -> str:

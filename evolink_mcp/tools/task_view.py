@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio.to_thread
@@ -17,16 +16,12 @@ from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView, credits
+from evolink_mcp.tools.times import span
+from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
 _NEVER_AGAIN = "Never submit again to check on a task."
-
-
-def iso(seconds: float) -> str:
-    """A time as an agent can compare it: ISO 8601 in UTC, whole seconds."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 async def finish(
@@ -81,17 +76,13 @@ def task_view(
     all_notes = list(notes)
     pace = pace_of(task.kind)
     created, age = task.created or now, task.age_at(now) or 0.0
-    results = _results(task, created, outcomes or [], all_notes)
+    results = _results(task, created + LINK_SECONDS, now, outcomes or [], all_notes)
     if task.status == "unknown":
         all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
     if task.outputs:
         all_notes.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.outputs) + ".")
-    if task.credits_used is not None:
-        all_notes.append(f"Credits charged: {credits(task.credits_used)}. The reserved credits were only a hold.")
     if task.status == "cancelled" and task.error and task.error.message:
         all_notes.append(f"The gateway says: {task.error.message}")
-    if task.status == "failed" and task.credits_reserved is not None:
-        all_notes.append("According to EvoLink's documentation, the credits reserved for a failed task are returned.")
     return TaskView(
         task_id=task.id,
         kind=task.kind,
@@ -118,8 +109,10 @@ def _polling(pace: Pace) -> PollingView:
     )
 
 
-def _results(task: wire.Task, created: float, outcomes: list[SaveOutcome], notes: list[str]) -> list[ResultView]:
-    """The results. Why one was not saved is added to ``notes``; its link stays."""
+def _results(
+    task: wire.Task, end: float, now: float, outcomes: list[SaveOutcome], notes: list[str]
+) -> list[ResultView]:
+    """The results, whose links die at ``end``. Why one was not saved is added to ``notes``; its link stays."""
     views: list[ResultView] = []
     for index, result in enumerate(task.results):
         saved = outcomes[index] if index < len(outcomes) else None
@@ -128,15 +121,10 @@ def _results(task: wire.Task, created: float, outcomes: list[SaveOutcome], notes
             notes.append(f"Result {index + 1} was not saved: {saved}.")
         elif saved is not None:
             mime_type = guess_from_link(saved.name, result.kind)
-        views.append(
-            ResultView(
-                url=result.url,
-                kind=result.kind,
-                mime_type=mime_type,
-                expires_at=iso(created + LINK_SECONDS),
-                saved_path=str(saved) if isinstance(saved, Path) else None,
-            )
-        )
+        path = str(saved) if isinstance(saved, Path) else None
+        view = ResultView(url=result.url, kind=result.kind, mime_type=mime_type, saved_path=path)
+        view.set_end(end, now)
+        views.append(view)
     return views
 
 
@@ -160,9 +148,7 @@ def _next_step(
     in_progress = any(isinstance(each, downloads.NotSaved) and each.in_progress for each in outcomes)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
-            return (
-                "Tell the user where the file is saved. To use it as an input, pass its link or its path in image_urls."
-            )
+            return "Tell the user where the file is saved. As an input, pass its link or its path in image_urls."
         case "completed" if results and in_progress:
             return f"Call check_task with task_id {task.id} again: its results are still being saved."
         case "completed" if results and age >= LINK_SECONDS:
@@ -173,7 +159,10 @@ def _next_step(
         case "completed" if results:
             more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""
             more = " The notes say why it is not saved." if outcomes else more
-            return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
+            return (
+                f"Give the user the link now: it dies in {span(LINK_SECONDS - age)}. It also works as an input "
+                f"(image_urls).{more}"
+            )
         case "completed" if task.outputs:
             return "The task is complete and has no file to fetch. The notes say what it made."
         case "completed":
@@ -184,7 +173,7 @@ def _next_step(
         case "failed":
             return problems.task_advice(task.error.code if task.error else "").resolution
         case "cancelled":
-            return "The task was cancelled. Submit again only if the user still wants it."
+            return problems.ASK_FIRST
         case _ if age >= pace_of(task.kind).give_up:
             return (
                 f"This takes longer than expected. Tell the user the task id {task.id}, "

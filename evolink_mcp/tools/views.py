@@ -6,17 +6,19 @@ Each is complete alone, because some hosts show an agent only one of the two. Ab
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self, TypeVar, cast
 
 from mcp_types import ContentBlock, ImageContent, ResourceLink
 from pydantic import BaseModel, PrivateAttr
 
-from evolink_mcp.gateway.statuses import Status
+from evolink_mcp.gateway.statuses import FINAL, Status
 from evolink_mcp.guard.text import clean_text
+from evolink_mcp.tools.money import money_line
+from evolink_mcp.tools.times import dying, iso
 
 # How our own lines begin. Foreign text of several lines must not hold one that begins so.
-_LABELS = re.compile(r"(?im)^(?=\s*(?:charged|next|note|saved|error|request id|result \d+)\s*:)")
+_LABELS = re.compile(r"(?im)^(?=\s*(?:charged|held|next|note|saved|error|request id|result \d+)\s*:)")
 
 MAX_VALUE_CHARACTERS = 20_000  # of one value; longer than any link
 
@@ -70,9 +72,11 @@ def _flat(value: object) -> object:
             return value
 
 
-def credits(number: float) -> str:
-    """Credits as a person reads them: every digit before the point, up to four behind it."""
-    return f"{number:,.4f}".rstrip("0").rstrip(".")
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    if count < 1000:
+        return f"{count} bytes"
+    return f"{count / 1e3:.1f} kB" if count < 100_000 else f"{count / 1e6:.1f} MB"
 
 
 class ResultView(BaseModel):
@@ -91,10 +95,33 @@ class ResultView(BaseModel):
     expires_at: str | None = None
     saved_path: str | None = None
 
+    _dying: str = PrivateAttr(default="")
+
+    def set_end(self, moment: float, now: float) -> None:
+        """When its link dies, seen from ``now``; both in seconds since 1970."""
+        self.expires_at = iso(moment)
+        self._dying = dying(moment, now)
+
     def as_text(self, number: int) -> str:
-        facts = [self.mime_type, f"link dies at {self.expires_at}" if self.expires_at else None]
-        line = f"Result {number}: {self.url} ({', '.join(fact for fact in facts if fact)})"
+        facts = ", ".join(self._facts())
+        line = f"Result {number}: {self.url} ({'; '.join(filter(None, (facts, self._dying)))})"
         return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
+
+    def _facts(self) -> Iterator[str]:
+        if self.mime_type:
+            yield self.mime_type
+        if self.width and self.height:
+            yield f"{self.width}×{self.height}"
+        if self.duration_seconds is not None:
+            yield f"{self.duration_seconds:.4g} s"
+        if self.frame_rate is not None:
+            yield f"{self.frame_rate:.4g} fps"
+        if self.has_audio is not None and self.kind != "audio":
+            yield "with sound" if self.has_audio else "no sound"
+        if self.has_alpha is not None:
+            yield "transparent" if self.has_alpha else "opaque"
+        if self.bytes is not None:
+            yield size(self.bytes)
 
 
 class PollingView(BaseModel):
@@ -148,19 +175,15 @@ class TaskView(View):
         what = f"{self.kind or 'media'} task {self.task_id}"
         progress = f", {self.progress} %" if self.progress is not None and self.status == "processing" else ""
         lines = [f"{what}: {self.status}{progress}" + (f" (model {self.model})" if self.model else "")]
+        lines += self.asked_differs or []
+        lines += [f"Prompt: {self.prompt}"] if self.prompt else []
         lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
         if self.error:
             again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")
-        if self.credits_reserved is not None:
-            lines.append(f"Credits reserved: {credits(self.credits_reserved)}")
+        lines.append(money_line(final=self.status in FINAL, held=self.credits_reserved, charged=self.credits_charged))
         if self.estimated_seconds is not None:
             lines.append(f"Estimated time: {self.estimated_seconds} s in all")
-        if self.polling:
-            lines.append(
-                f"Polling: first after {self.polling.first_after_seconds:g} s, then every "
-                f"{self.polling.interval_seconds:g} s, for {self.polling.give_up_after_seconds / 60:g} min"
-            )
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 

@@ -24,12 +24,15 @@ def picture(settings: Settings) -> Path:
 
 
 async def test_a_local_file_is_uploaded_and_told(client: Client, picture: Path) -> None:
-    stored = await ok(client, "upload_file", file_path=str(picture), upload_path="cats", file_name="tom.png")
+    arguments = {"file_path": str(picture), "upload_path": "cats", "file_name": "tom.png"}
+    result = await client.call_tool("upload_file", arguments)
+    stored = result.structured_content
     assert stored["mime_type"] == "image/png"
     assert stored["file_size"] == len(png())
-    assert stored["file_url"] in stored["next_step"]
-    assert stored["file_id"] in stored["next_step"]
-    assert stored["expires_at"]
+    assert "file_url" in stored["next_step"]
+    assert f"file_url: {stored['file_url']}\n" in text_of(result)
+    assert text_of(result).count(stored["file_url"]) == 1
+    assert f"Expires: {stored['expires_at']} (in 71 h)\n" in text_of(result) or "(in 3 days)" in text_of(result)
     assert any("is replaced" in note for note in stored["notes"])
 
 

@@ -20,22 +20,12 @@ def view(status: Any, *, age: float = 30.0, **facts: Any) -> TaskView:
     return task_view(Task("task-1", status, kind="image", created=NOW - age, **facts), now=NOW)
 
 
-def returned(answer: TaskView) -> bool:
-    return any("are returned" in note for note in answer.notes or [])
-
-
-def test_only_a_failed_task_that_reserved_credits_is_said_to_get_them_back() -> None:
-    assert returned(view("failed", credits_reserved=5.0))
-    assert not returned(view("failed"))
-    assert not returned(view("completed", credits_reserved=5.0, results=(PICTURE,)))
-    assert not returned(view("cancelled", credits_reserved=5.0))
-
-
 def test_only_an_unfinished_task_has_an_estimate_and_a_pace() -> None:
     unfinished = view("processing", estimated_seconds=40)
     assert unfinished.estimated_seconds == 40
     assert unfinished.polling is not None
     assert "Estimated time: 40 s" in unfinished.as_text()
+    assert "Polling" not in unfinished.as_text()
     finished = view("completed", estimated_seconds=40, results=(PICTURE,))
     assert finished.estimated_seconds is None
     assert finished.polling is None
@@ -70,3 +60,11 @@ def test_a_link_dies_by_the_date_of_the_gateway_whatever_the_clock_here() -> Non
     answer = view("completed", age=-3600, results=(PICTURE,))
     assert answer.results is not None
     assert answer.results[0].expires_at == "2027-01-16T09:00:00Z"
+
+
+def test_the_end_of_a_link_is_told_as_a_time_and_as_what_remains() -> None:
+    text = view("completed", age=1800.0, results=(PICTURE,)).as_text()
+    assert "dies in 23 h, at 2027-01-16T07:30:00Z)" in text
+    assert "Give the user the link now: it dies in 23 h." in text
+    late = view("completed", age=25 * 3600.0, results=(PICTURE,)).as_text()
+    assert "died 1 h ago, at " in late

@@ -224,7 +224,7 @@ async def test_one_model_is_told_in_full_in_both_forms(client: Client) -> None:
         parameters: dict[str, dict[str, Any]] = facts.get("parameters") or {}
         for name, parameter in parameters.items():
             assert name in text
-            assert {"type", "source", "hold"} <= set(parameter)
+            assert parameter["type"]
         assert facts.get("example") or line["status"] == "placeholder"
 
 

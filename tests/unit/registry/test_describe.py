@@ -1,11 +1,12 @@
 """A model described: complete, in JSON and in text, and short."""
 
 import json
+import re
 from typing import Any, cast
 
 import pytest
 
-from evolink_mcp.registry import describe, describe_text
+from evolink_mcp.registry import describe, describe_call, describe_text
 from tests.unit.registry.support import model, registry
 
 
@@ -77,8 +78,8 @@ def test_nested_parameters_are_described() -> None:
     assert inner["element_name"]["length"] == [1, 20]
 
 
-def test_the_text_says_the_same_line_by_line() -> None:
-    text = describe_text(model("gpt-image-2"))
+def test_the_text_for_people_says_the_same_line_by_line_with_its_sources() -> None:
+    text = describe_text(model("gpt-image-2"), sources=True)
     assert text.startswith("gpt-image-2 (image, OpenAI, active): ")
     assert "  prompt* string: 1–32,000 characters; 1–60,000 bytes (warned of, docs-prose)\n" in text
     assert "WxH, multiples of 16, edges 16–3840 px, 655,360–8,294,400 pixels in all, at most 3:1" in text
@@ -97,7 +98,8 @@ def test_the_text_names_aliases_conditions_and_tolerated_values() -> None:
     text = describe_text(model("gpt-image-1.5-lite"))
     assert "beta" in text.splitlines()[0]
     assert "Also called: gpt-image-1.5-beta" in text
-    assert "1080p sent with a note (S2)" in describe_text(model("veo3.1-pro"))
+    assert "1080p sent with a note (S2)" in describe_text(model("veo3.1-pro"), sources=True)
+    assert "1080p sent with a note;" in describe_text(model("veo3.1-pro"))
     assert "required unless" in describe_text(model("kling-o3-text-to-video"))
     assert "    multi_shot boolean: default false" in describe_text(model("kling-o3-text-to-video"))
 
@@ -107,3 +109,19 @@ def test_what_files_should_be_like_is_told_as_advice() -> None:
     assert "each best max_mb 50, jpeg/jpg/png/webp" in text
     call = {"prompt": "x", "image_urls": ["https://example.com/a.bmp"]}
     assert registry().check("image", "gpt-image-2", call).problems == ()
+
+
+@pytest.mark.parametrize("name", list(registry().models))
+def test_what_agents_read_of_a_model_has_no_sources_and_no_callback(name: str) -> None:
+    text, facts = describe_text(model(name)), json.dumps(describe_call(model(name)), ensure_ascii=False)
+    for told in (text, facts):
+        assert not re.search(r"\bS[0-4]\b|docs-|-table|\bdocs\b|callback_url|refuse\"", told)
+    parameters = cast(dict[str, Any], describe_call(model(name)).get("parameters", {}))
+    assert list(parameters) == [each for each in model(name).parameters if each != "callback_url"]
+
+
+def test_what_is_warned_of_is_marked_for_agents_too() -> None:
+    text = describe_text(model("gpt-image-2"))
+    assert "a broken limit is refused, or [warned of]" in text
+    assert "1–60,000 bytes (warned of)" in text
+    assert cast(dict[str, Any], describe_call(model("gpt-image-1.5")))["parameters"]["prompt"]["warned"] == ["length"]

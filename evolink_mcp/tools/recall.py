@@ -1,0 +1,31 @@
+"""Which task is it? The first words of its prompt, where they are known here."""
+
+from __future__ import annotations
+
+from evolink_mcp.gateway import wire
+from evolink_mcp.tools.call import Call
+
+MAX_WORDS_CHARACTERS = 80
+
+
+async def prompt_of(call: Call, task: wire.Task) -> str | None:
+    """The first words of the prompt of a task that the caller has just checked.
+
+    A task that was only probably the caller's counts as theirs from now on, and goes into the history.
+    """
+    owner, requests, history = call.caller.owner, call.app.records.requests, call.app.history
+    if record := requests.confirm(owner, task.id, call.app.clock.now()):
+        await history.add_task(owner, record)
+    if request := requests.find(owner, task.id):
+        return first_words(request.params.get("prompt"))
+    record = (await history.find(owner, [task.id])).get(task.id)
+    return first_words(record.prompt) if record else None
+
+
+def first_words(prompt: object) -> str | None:
+    """The beginning of a prompt, cut between two words; ``None`` where there is none."""
+    text = " ".join(str(prompt or "")[: 4 * MAX_WORDS_CHARACTERS].split())
+    if len(text) <= MAX_WORDS_CHARACTERS:
+        return text or None
+    cut = text[: MAX_WORDS_CHARACTERS - 1]
+    return f"{cut.rpartition(' ')[0] or cut}…"
