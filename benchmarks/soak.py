@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.till import Till, open_till
 
 MAY_REPEAT = "may repeat a request that another replica paid for"
+LOOP_DELAY = re.compile(r"^evolink_mcp_loop_delay_seconds (\S+)", re.M)
 CHARGED = re.compile(r"Charged: (\w+)")
 FROZEN_SECONDS = 8.0
 
@@ -46,7 +47,7 @@ class Soak:
         self.ports = ports
         self.counts: Counter[str] = Counter()
         self.wrong: list[str] = []
-        self.latency = 0.0
+        self.latency = self.delay = 0.0
 
     async def agent(self, number: int, end: float) -> None:
         """One agent, until ``end``."""
@@ -132,16 +133,23 @@ class Soak:
             self.counts["hostile requests"] += 1
 
     async def probe(self, end: float) -> None:
-        """How late a replica answers the simplest question, at worst."""
+        """How late a replica answers the simplest question, at worst, and how long its event loop was held up."""
         while time.monotonic() < end:
             for port in self.ports:
                 start = time.monotonic()
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-                await reader.read()
-                writer.close()
+                await _get(port, "/health")
                 self.latency = max(self.latency, time.monotonic() - start)
-            await asyncio.sleep(0.1)
+                if delay := LOOP_DELAY.search(await _get(port, "/metrics")):
+                    self.delay = max(self.delay, float(delay[1]))
+            await asyncio.sleep(0.5)
+
+
+async def _get(port: int, path: str) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
+    content = await reader.read()
+    writer.close()
+    return content.decode()
 
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
@@ -266,6 +274,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
         "ids lost": counted.counts["ids lost"],
         "unfinished agents": unfinished,
         "worst /health, ms": round(counted.latency * 1000),
+        "worst delay of a replica's event loop, ms": round(counted.delay * 1000),
         "MiB of both replicas, second minute and last": [round(second, 1), round(last, 1)],
         "memory growth, %": round((last / second - 1) * 100, 2),
         "wrong": counted.wrong[:20],

@@ -14,11 +14,13 @@ from mcp.client import Client
 
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.guard.addresses import parse_address
+from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.tools.app import App
+from tests.programs import RedisServer
 from tests.support import KEY, FakeClock, Sandbox
 
 # A check of a clone says the same twice; searching on is for the people at work on it.
@@ -131,6 +133,22 @@ async def either(
     """A client of each protocol era."""
     async with connect(App(settings, clock=clock), request.param) as client:
         yield client
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A store that replicas share."""
+    with RedisServer(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+async def stores(redis: RedisServer) -> AsyncIterator[list[Store]]:
+    """Three replicas' connections to one server."""
+    made = [Store(redis.url) for _ in range(3)]
+    yield made
+    for store in made:
+        await store.aclose()
 
 
 @pytest.fixture

@@ -78,9 +78,10 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
 
 
 class RedisServer:
-    """A real Valkey or Redis server that keeps nothing on disk. ``freeze``: it accepts, and never answers."""
+    """A real Valkey or Redis server, which keeps a ``log`` or nothing. ``freeze``: it accepts, and never answers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, log: bool = False) -> None:
+        self._log = "yes" if log else "no"
         self._program = program("valkey-server", "redis-server")
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,7 +96,7 @@ class RedisServer:
         self.stop()
 
     def start(self) -> None:
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", self._log]
         self._process = subprocess.Popen(
             [self._program, *options, "--dir", str(self._folder)], stdout=subprocess.DEVNULL
         )

@@ -33,14 +33,16 @@ class Crossing:
         self._clock = clock
         self._strict = strict
 
-    async def enter(self, purchase: Purchase) -> Outcome | None:
+    async def enter(self, purchase: Purchase, passed: set[str]) -> Outcome | None:
         """Returns once the purchase is recorded and may be sent; or the outcome that another process left for it.
+
+        Args:
+            passed: Those of this process, which it has been let past already.
 
         Raises:
             Refused: Its caller went away, there is no time left to send it, or the store
                 is away and must not be.
         """
-        passed: set[str] = set()
         settled_at: float | None = None
         while True:
             purchase.check()

@@ -3,18 +3,23 @@
 A transport makes one :class:`Listener` per request, sets it for everything that
 serves the request, and tells it how the request ends. A purchase is over only
 when its listener says so: returning from the tool proves nothing.
+
+Over HTTP even the write proves little. For a second after it the answer is
+*settling*: if the connection ends in that second, the same request again is
+taken for a repeat by somebody who has not heard it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 TURNS = 5  # of the event loop: more than it needs to take in a hang-up that the socket knows of
-PROXY_SECONDS = 1.0  # until a proxy has passed a hang-up on
+PROXY_SECONDS = 1.0  # until a hang-up has come in, through a proxy or past an answer on its way out
 
 _CURRENT: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
@@ -23,17 +28,26 @@ class Listener:
     """Whoever hears the answer of one request.
 
     Args:
-        settle_seconds: How long after the arrival of this request an earlier caller's
-            hang-up may still come in. 0 where cancels and requests arrive in one order.
+        number: The request's id, as its client wrote it.
+        settle_seconds: How long a hang-up may take to come in: an earlier caller's after
+            this request has arrived, this caller's after its answer was written. 0 where
+            cancels and requests arrive in one order.
         transport: Whether a transport says how the request ends. Without one, an
             answer counts as delivered once the tool has returned it.
+
+    Attributes:
+        delivered: The answer was written to the client.
+        settling: That was within the last second, over a connection that may yet end.
+        disconnected: The connection has ended in that second.
     """
 
-    def __init__(self, *, settle_seconds: float = 0.0, transport: bool = True) -> None:
+    def __init__(self, number: str = "", *, settle_seconds: float = 0.0, transport: bool = True) -> None:
         self.transport = transport
-        self.abandoned = False
-        self.delivered = False
-        self._settle_at = time.monotonic() + settle_seconds
+        self.abandoned = self.delivered = self.settling = self.disconnected = False
+        self._number = number
+        self._settle_seconds = settle_seconds
+        self._arrived_at = time.monotonic()
+        self._delivered_at = math.inf
         self._watchers: list[Callable[[], None]] = []
 
     @property
@@ -42,30 +56,68 @@ class Listener:
         return bool(self._watchers)
 
     def watch(self, watcher: Callable[[], None]) -> None:
-        """Calls ``watcher`` when the request ends; at once where it has ended."""
+        """Calls ``watcher`` whenever this changes, until the request is over; at once where it has ended."""
         if self.abandoned or self.delivered:
             watcher()
-        else:
+        if not self.abandoned and (self.settling or not self.delivered):
             self._watchers.append(watcher)
 
     def abandon(self) -> None:
         """The client cancelled or hung up. What it has been written before stays delivered."""
-        self.abandoned = self.abandoned or not self.delivered
+        if not self.delivered:
+            self.abandoned = True
+            self._end()
+
+    def deliver(self, *, settles: bool = False) -> None:
+        """The answer was written to the client. That of a request already abandoned is not.
+
+        Args:
+            settles: The transport sees the connection end, and tells :meth:`disconnect`, or :meth:`confirm` if another
+                request comes over it.
+        """
+        if self.delivered:
+            return
+        if settles and not self.abandoned:
+            self.delivered = self.settling = True
+            self._delivered_at = time.monotonic()
+            asyncio.get_running_loop().call_later(self._settle_seconds, self.confirm)
+            self._tell()
+            return
+        self.delivered = not self.abandoned
         self._end()
 
-    def deliver(self) -> None:
-        """The answer was written to the client. That of a request already abandoned is not."""
-        self.delivered = self.delivered or not self.abandoned
-        self._end()
+    def disconnect(self) -> None:
+        """The connection of a settling answer has ended."""
+        if self.settling:
+            self.disconnected = True
+            self._tell()
+
+    def confirm(self) -> None:
+        """A settling answer was heard, as far as anybody can tell."""
+        if self.settling:
+            self.settling = False
+            self._end()
+
+    def repeats(self, earlier: Listener) -> bool:
+        """Whether this request may have been sent because the answer to ``earlier`` was not heard.
+
+        One that came before that answer is another. So is one with another number: a client that counts its requests
+        has not lost its place.
+        """
+        return self._arrived_at >= earlier._delivered_at and self._number == earlier._number
 
     async def settle(self) -> None:
         """Returns once the hang-ups that came before this request have been taken in."""
-        await asyncio.sleep(max(self._settle_at - time.monotonic(), 0.0))
+        await asyncio.sleep(max(self._arrived_at + self._settle_seconds - time.monotonic(), 0.0))
         await take_turns()
 
     def _end(self) -> None:
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
+            watcher()
+
+    def _tell(self) -> None:
+        for watcher in list(self._watchers):
             watcher()
 
 

@@ -63,6 +63,15 @@ def no_time() -> Refused:
     )
 
 
+def broken(*, departed: bool) -> Refused | OutcomeUnknown:
+    """A fault of ours, before the request left or after it has ``departed``."""
+    advice = "Tell the user; the server's log has the details."
+    if not departed:
+        return Refused("This server failed before the request was sent.", code="internal_error", next_step=advice)
+    words = "This server failed while the paid request was under way."
+    return OutcomeUnknown(words, code="internal_error", next_step=f"{recovery.NEVER_BLINDLY} {advice}")
+
+
 def gone() -> Refused:
     """The caller went away before anything was sent."""
     return Refused("The call was cancelled before anything was sent.", code="cancelled")

@@ -33,6 +33,8 @@ class Purchase:
         may_repeat: It could not be recorded before it was sent, so another process may have bought the same.
         answered: The buyer's tool has returned the outcome.
         recorded: The ledger has to know of it.
+        recipient: Who was written the answer, for as long as it is settling.
+        is_stale: What was bought is known from some time ago.
     """
 
     def __init__(self, order: Order[object], buyer: Buyer, since: float) -> None:
@@ -51,12 +53,23 @@ class Purchase:
         self.recorded = False
         self.departed = False
         self.parked_at = 0.0
+        self.recipient: Listener | None = None
+        self.is_stale = False
         self.writes: asyncio.Task[bool] | None = None
 
     @property
     def abandoned(self) -> bool:
         """Whether nobody listens."""
         return self.buyer is None
+
+    @property
+    def unheard(self) -> bool:
+        """Whether it goes to whoever repeats the request: nobody listens, or whoever did may not have heard."""
+        return self.abandoned or (self.recipient is not None and self.recipient.disconnected)
+
+    def concerns(self, listener: Listener) -> bool:
+        """Whether an identical request has to mind it: one whose answer was written concerns its repeats alone."""
+        return self.recipient is None or listener.repeats(self.recipient)
 
     @property
     def in_flight(self) -> bool:

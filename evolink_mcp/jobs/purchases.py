@@ -9,7 +9,9 @@ gone, no identical request is sent past it:
 * in flight: an identical request waits for the outcome, or takes over if the caller goes;
 * with an outcome, its caller still there: the next one is sent as soon as it is known
   that the caller had not gone when that request came;
-* abandoned: the next identical request gets it, once.
+* abandoned: the next identical request gets it, once;
+* its answer just written, over a connection that may end: the same request again waits for that second to pass, and
+  gets it if the connection does end.
 
 The same holds between processes, by marks in a ledger (:mod:`evolink_mcp.jobs.ledger`).
 """
@@ -26,7 +28,6 @@ from typing import Generic, TypeVar, cast
 import anyio
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
-from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.bookkeeping import Bookkeeping
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.crossing import Crossing
@@ -37,7 +38,7 @@ from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.orders import Order
 from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time, post
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, broken, gone, no_time, post
 from evolink_mcp.jobs.purchase import Buyer, Growth, Purchase
 
 T = TypeVar("T")
@@ -99,7 +100,7 @@ class Purchases:
         try:
             match purchase.outcome:
                 case Created(product=product) as created:
-                    if product is None or purchase.parked_at:
+                    if product is None or purchase.is_stale:
                         product = await order.reread(created)
                     yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat)
                 case Free(error) | Unknown(error):
@@ -132,7 +133,9 @@ class Purchases:
                 if late:
                     await asyncio.wait(late, timeout=1)
             for purchase in self._lines:
-                if purchase.buyer is not None:
+                if purchase.recipient is not None:
+                    self._forget(purchase)
+                elif purchase.buyer is not None:
                     self._abandon(purchase, purchase.buyer)
             await self._books.stop()
 
@@ -163,16 +166,17 @@ class Purchases:
             if buyer.listener.abandoned:
                 raise gone()
             line = self._lines.line(order.key)
-            if abandoned := next((each for each in line.purchases if each.abandoned), None):
-                if await self._adopt(abandoned, buyer):
-                    return abandoned
+            others = [each for each in line.purchases if each.concerns(buyer.listener)]
+            if unheard := next((each for each in others if each.unheard), None):
+                if await self._adopt(unheard, buyer):
+                    return unheard
             elif waited and left <= 0:
                 raise no_time()
-            elif any(each.in_flight for each in line.purchases):
+            elif any(each.in_flight or each.recipient for each in others):
                 waited = True
                 with anyio.move_on_after(max(left, 0.0)):
                     await line.change()
-            elif line.purchases and not settled:
+            elif others and not settled:
                 waited = settled = True
                 await buyer.listener.settle()
             else:
@@ -189,8 +193,10 @@ class Purchases:
         return purchase
 
     async def _adopt(self, purchase: Purchase, buyer: Buyer) -> bool:
-        """Makes ``buyer`` the one who listens to an abandoned purchase; false where another process did."""
-        purchase.buyer, purchase.is_earlier = buyer, True
+        """Makes ``buyer`` the one who listens to an unheard purchase; false where another process did."""
+        purchase.is_stale = bool(purchase.parked_at or purchase.recipient)
+        purchase.buyer, purchase.recipient, purchase.answered = buyer, None, False
+        purchase.is_earlier = True
         self._lines.unpark(purchase)
         self._watch(purchase, buyer)
         try:
@@ -204,15 +210,18 @@ class Purchases:
         return ours
 
     def _watch(self, purchase: Purchase, buyer: Buyer) -> None:
-        def end() -> None:
+        def change() -> None:
             if purchase.buyer is not buyer:
                 return
-            if buyer.listener.delivered and purchase.answered:
-                self._forget(purchase)
-            else:
+            if not buyer.listener.delivered or not purchase.answered:
                 self._abandon(purchase, buyer)
+            elif buyer.listener.settling:
+                purchase.recipient = buyer.listener
+                self._lines.change(purchase)
+            else:
+                self._forget(purchase)
 
-        buyer.listener.watch(end)
+        buyer.listener.watch(change)
 
     def _abandon(self, purchase: Purchase, buyer: Buyer) -> None:
         """Nobody listens to a purchase any more; whoever repeats the request gets it."""
@@ -265,7 +274,8 @@ class Purchases:
 
     async def _outcome(self, purchase: Purchase) -> Outcome:
         try:
-            return await self._crossing.enter(purchase) or await post(
+            passed = {each.ref for each in self._lines.line(purchase.key).purchases if each is not purchase}
+            return await self._crossing.enter(purchase, passed) or await post(
                 purchase.order, purchase, self._pauses, self._clock, deadline=purchase.deadline
             )
         except OutcomeUnknown as error:
@@ -274,15 +284,8 @@ class Purchases:
             return Free(error)
         except Exception:
             logger.exception("A paid request failed inside this server")
-            return self._broken(purchase)
-
-    def _broken(self, purchase: Purchase) -> Outcome:
-        advice = "Tell the user; the server's log has the details."
-        if not purchase.departed:
-            words = "This server failed before the request was sent."
-            return Free(Refused(words, code="internal_error", next_step=advice))
-        words = "This server failed while the paid request was under way."
-        return Unknown(OutcomeUnknown(words, code="internal_error", next_step=f"{recovery.NEVER_BLINDLY} {advice}"))
+            error = broken(departed=purchase.departed)
+            return Unknown(error) if isinstance(error, OutcomeUnknown) else Free(error)
 
     async def _remember(self, purchase: Purchase, created: Created) -> None:
         try:

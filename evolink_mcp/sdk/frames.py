@@ -14,6 +14,8 @@ from typing import Any, cast
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 
+from evolink_mcp.sdk.numbers import is_number, number_of, twin_of
+
 MAX_BATCH = 100
 MAX_CHECKED_CHARACTERS = 1_000_000
 _INVALID = "\x1e"  # begins a line that the SDK cannot read, so that it comes back to ``invalid_request``
@@ -36,7 +38,7 @@ class Frames:
     def __init__(self) -> None:
         self._batches: list[_Batch] = []
         self._stand_ins: list[str] = []
-        self.unanswered: set[str] = set()  # ids of requests that were read; cancelled ones get no answer
+        self.unanswered: set[str] = set()  # numbers of requests that were read; cancelled ones get no answer
 
     async def split(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
         """The lines as the SDK takes them: one message each."""
@@ -44,16 +46,16 @@ class Frames:
             for each in self._messages(line):
                 yield each
 
-    def join(self, line: str, request_id: str | None) -> tuple[str, list[str]]:
+    def join(self, line: str, number: str | None) -> tuple[str, list[str]]:
         """What is to be written of an answer, and the answers in it: nothing while the rest of its batch is missing."""
-        self.unanswered.discard(request_id or "")
-        batch = next((each for each in self._batches if request_id in each.waiting), None)
-        stands_in = request_id in self._stand_ins and is_stand_in(line)
-        if stands_in and request_id is not None:
-            self._stand_ins.remove(request_id)
-        if batch is None or request_id is None:
+        self.unanswered.discard(number or "")
+        batch = next((each for each in self._batches if number in each.waiting), None)
+        stands_in = number in self._stand_ins and is_stand_in(line)
+        if stands_in and number is not None:
+            self._stand_ins.remove(number)
+        if batch is None or number is None:
             return ("", []) if stands_in else (line, [line])
-        batch.waiting.discard(request_id)
+        batch.waiting.discard(number)
         batch.answers += [] if stands_in else [line.strip()]
         if batch.waiting:
             return "", []
@@ -64,12 +66,15 @@ class Frames:
         """Takes in a message that is about to be served."""
         message = cast("dict[str, Any]", value)
         if "method" in message and "id" in message:
-            self.unanswered.add(str(message["id"]))
+            self.unanswered.add(number_of(message["id"]))
         elif message.get("method") == _CANCEL:
             params: dict[str, Any] = message.get("params") or {}
-            self.unanswered.discard(str(params.get("requestId")))
+            number = number_of(params.get("requestId"))
+            self.unanswered.discard(number if number in self.unanswered else twin_of(number))
 
     def _messages(self, line: str) -> list[str]:
+        if line[:1] in (_INVALID, _CANCELLED):
+            return [f"{_INVALID}{line}"]  # the client's own line begins like ours
         if len(line) > MAX_CHECKED_CHARACTERS and not line.lstrip().startswith("["):
             return [line]  # a file's content; reading it twice would hold up everybody
         try:
@@ -87,7 +92,7 @@ class Frames:
         requests = [cast("dict[str, Any]", part) for part in parts if _is_message(part)]
         for part in requests:
             self._note(part)
-        waiting = {str(part["id"]) for part in requests if "id" in part and "method" in part}
+        waiting = {number_of(part["id"]) for part in requests if "id" in part and "method" in part}
         if waiting:
             self._batches.append(_Batch(waiting))
         return [
@@ -102,11 +107,15 @@ class Frames:
             return []
         value = cast("dict[str, Any]", message)
         params: dict[str, Any] = value.get("params") or {}
-        cancelled = params.get("requestId") if value.get("method") == _CANCEL else None
-        if not _is_id(cancelled) or not any(str(cancelled) in each.waiting for each in self._batches):
+        if value.get("method") != _CANCEL or not is_number(params.get("requestId")):
             return []
-        self._stand_ins.append(str(cancelled))
-        return [_CANCELLED + json.dumps({"id": cancelled})]
+        cancelled = number_of(params["requestId"])
+        waiting = set[str]().union(*(each.waiting for each in self._batches))
+        number = next((each for each in (cancelled, twin_of(cancelled)) if each in waiting), None)
+        if number is None:
+            return []
+        self._stand_ins.append(number)
+        return [f'{_CANCELLED}{{"id":{number}}}']
 
 
 def invalid_request(text: str) -> JSONRPCError | None:
@@ -115,13 +124,13 @@ def invalid_request(text: str) -> JSONRPCError | None:
         return None
     try:
         value: object = json.loads(text[1:])
-    except (ValueError, RecursionError):  # the client's own line begins like ours
+    except (ValueError, RecursionError):  # a line of the client that begins like ours
         return None
     request_id = cast("dict[str, Any]", value).get("id") if isinstance(value, dict) else None
     if isinstance(request_id, str):  # half a surrogate pair cannot be sent
         request_id = request_id.encode("utf-8", "replace").decode()
     data = _STAND_IN if text.startswith(_CANCELLED) else ErrorData(code=INVALID_REQUEST, message=_INVALID_WORDS)
-    return JSONRPCError(jsonrpc="2.0", id=request_id if _is_id(request_id) else None, error=data)
+    return JSONRPCError(jsonrpc="2.0", id=request_id if is_number(request_id) else None, error=data)
 
 
 def is_stand_in(line: str) -> bool:
@@ -129,16 +138,12 @@ def is_stand_in(line: str) -> bool:
     return line.rstrip().endswith(_STAND_IN_END)
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
-
-
 def _is_message(value: object) -> bool:
     """Whether this can be a request, a notification or an answer."""
     if not isinstance(value, dict):
         return False
     message = cast("dict[str, object]", value)
-    if message.get("jsonrpc") != "2.0" or ("id" in message and not _is_id(message["id"])):
+    if message.get("jsonrpc") != "2.0" or ("id" in message and not is_number(message["id"])):
         return False
     if "method" in message:
         return isinstance(message["method"], str) and (

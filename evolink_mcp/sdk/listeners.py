@@ -21,6 +21,7 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from evolink_mcp.jobs.delivery import Listener
 from evolink_mcp.sdk.frames import Frames
+from evolink_mcp.sdk.numbers import number_of, twin_of
 
 # The beginning of an answer as the SDK writes it, on a line or in an event.
 _ANSWER = re.compile(
@@ -30,13 +31,13 @@ _SCAN_BYTES = 2_000  # where the beginning of an answer is looked for
 
 
 def answer_id(content: bytes) -> str | None:
-    """The id of the request that a line, a body or an event answers; ``None`` for anything else."""
+    """The id of the request that a line, a body or an event answers; ``None`` for anything else. See ``number_of``."""
     match = _ANSWER.search(content[:_SCAN_BYTES])
-    return str(json.loads(match[1])) if match else None
+    return number_of(json.loads(match[1])) if match else None
 
 
 class Listeners:
-    """The open tool calls of one connection, by JSON-RPC id.
+    """The open tool calls of one connection, by the number of each (see ``number_of``).
 
     Args:
         settle_seconds: See :class:`evolink_mcp.jobs.delivery.Listener`.
@@ -50,11 +51,13 @@ class Listeners:
         """Takes in a message of the client; the listener of the tool call that it is."""
         match message.message if isinstance(message, SessionMessage) else None:
             case JSONRPCRequest(method="tools/call", id=request_id):
-                self._abandon(request_id)  # an id that is used again answers only once
-                listener = self._listeners[str(request_id)] = Listener(settle_seconds=self._settle_seconds)
+                number = number_of(request_id)
+                self._abandon(number)  # an id that is used again answers only once
+                listener = self._listeners[number] = Listener(number, settle_seconds=self._settle_seconds)
                 return listener
             case JSONRPCNotification(method="notifications/cancelled", params=params):
-                self._abandon((params or {}).get("requestId"))
+                number = number_of((params or {}).get("requestId"))
+                self._abandon(number if number in self._listeners else twin_of(number))
             case _:
                 pass
         return None
@@ -72,11 +75,11 @@ class Listeners:
 
     def hang_up(self) -> None:
         """The client is gone, with every call that has no answer yet."""
-        for request_id in list(self._listeners):
-            self._abandon(request_id)
+        for number in list(self._listeners):
+            self._abandon(number)
 
-    def _abandon(self, request_id: object) -> None:
-        listener = self._listeners.pop(str(request_id), None)
+    def _abandon(self, number: str) -> None:
+        listener = self._listeners.pop(number, None)
         if listener is not None:
             listener.abandon()
 

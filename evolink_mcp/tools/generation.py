@@ -35,7 +35,7 @@ MAX_MODEL_CHARACTERS = 200
 POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
 REPEATED = (
     "This is the task of your previous, identical request, whose answer may not have reached you. "
-    "Nothing new was paid for. To make another one, call again."
+    "Nothing new was paid for. To make another one, wait a second and call again."
 )
 
 logger = logging.getLogger(__name__)

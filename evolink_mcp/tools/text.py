@@ -46,8 +46,8 @@ STOPS: dict[str, tuple[bool | None, str, str]] = {
     ),
 }
 REPEATED = (
-    "This is the text of your previous, identical request, whose answer never reached you. "
-    "Nothing new was paid for. For another text, call again."
+    "This is the text of your previous, identical request, whose answer may not have reached you. "
+    "Nothing new was paid for. For another text, wait a second and call again."
 )
 
 

@@ -32,6 +32,7 @@ SANDBOX_KEY = "sk-sandbox"
 WRITE_SECONDS = 3.0  # after the last call has ended, for its answer to be taken
 ANSWER_SECONDS = 1.0  # for requests that cost nothing, such as a list of tools
 POLL_SECONDS = 0.01
+_SPACE = " \t\r\n"  # JSON's own: ``str.strip`` takes control characters too
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def unreadable(error: Exception) -> SessionMessage | None:
     The SDK passes such lines over, and a client that sent one as a request would wait for ever.
     """
     problem = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
-    if problem is None or problem["type"] != "json_invalid" or not str(problem["input"]).strip():
+    if problem is None or problem["type"] != "json_invalid" or not str(problem["input"]).strip(_SPACE):
         return None
     if (answer := invalid_request(str(problem["input"]))) is not None:
         return SessionMessage(answer)

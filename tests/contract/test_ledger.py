@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,6 @@ from evolink_mcp.jobs.shared.store import Store, key
 from tests.programs import RedisServer
 
 KEY = Key("owner", "intent")
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(params=["file", "store"])
@@ -166,18 +160,10 @@ async def test_what_was_free_is_not_brought_back_by_whoever_had_claimed_it(ledge
     assert (await b.peek(KEY)).marks == ()
 
 
-@pytest.fixture
-async def stores(redis: RedisServer) -> AsyncIterator[list[Store]]:
-    stores = [Store(redis.url) for _ in range(2)]
-    yield stores
-    for each in stores:
-        await each.aclose()
-
-
 async def test_nothing_is_decided_in_a_new_store_before_everybody_has_spoken(
     stores: list[Store], redis: RedisServer
 ) -> None:
-    a, b = map(SharedLedger, stores)
+    a, b = map(SharedLedger, stores[:2])
     await _beat(0.1, a)
     page = await a.begin(mark(a))
     assert page is not None
@@ -198,7 +184,7 @@ async def test_nothing_is_decided_in_a_new_store_before_everybody_has_spoken(
 
 
 async def test_a_claim_in_a_new_store_waits_for_the_answer_to_be_announced(stores: list[Store]) -> None:
-    a, b = map(SharedLedger, stores)
+    a, b = map(SharedLedger, stores[:2])
     await _settled(a, b)
     await stores[0].ask("FLUSHALL")
     unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
@@ -213,7 +199,7 @@ async def test_a_claim_in_a_new_store_waits_for_the_answer_to_be_announced(store
 
 
 async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stores: list[Store]) -> None:
-    a, b = map(SharedLedger, stores)
+    a, b = map(SharedLedger, stores[:2])
     await _settled(a, b)
     await _beat(SILENT_SECONDS + 0.3, b)
     page = await b.begin(mark(b))
@@ -225,7 +211,7 @@ async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stor
 
 
 async def test_a_forget_that_did_not_arrive_is_repeated(stores: list[Store], redis: RedisServer) -> None:
-    a, b = map(SharedLedger, stores)
+    a, b = map(SharedLedger, stores[:2])
     await _settled(a, b)
     assert await a.begin(mark(a)) is None
     redis.freeze()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +13,8 @@ from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.jobs.pauses import MAX_WAITING
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import CALL, Connect, ids, posts
 from tests.support import KEY, FakeClock, Sandbox, ok, refused
-
-Connect = Callable[..., Client]
-CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
-
-
-def posts(sandbox: Sandbox) -> int:
-    return len(sandbox.requests("/v1/images/generations"))
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [task["id"] for task in sandbox.ledger()["tasks"]]
 
 
 @pytest.mark.parametrize("fault", ["drop_after", "no_id"])

@@ -11,18 +11,8 @@ from mcp.client import Client
 
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import CALL, Connect, ids
 from tests.support import FakeClock, Sandbox, ok, text_of
-
-Connect = Callable[..., Client]
-CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
-
-
-def posts(sandbox: Sandbox) -> int:
-    return len(sandbox.requests("/v1/images/generations"))
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [task["id"] for task in sandbox.ledger()["tasks"]]
 
 
 async def test_many_waits_for_few_tasks_share_their_looks(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,28 +15,8 @@ from evolink_mcp.jobs.ledger import KEEP_SECONDS, owner_of
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import CALL, Connect, cancelled, ids, posts
 from tests.support import KEY, FakeClock, Sandbox, ok, refused
-
-Connect = Callable[..., Client]
-CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
-
-
-def posts(sandbox: Sandbox) -> int:
-    return len(sandbox.requests("/v1/images/generations"))
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [task["id"] for task in sandbox.ledger()["tasks"]]
-
-
-async def cancelled(client: Client, sandbox: Sandbox, after: Callable[[], bool], **arguments: object) -> None:
-    """Calls generate_image and goes away as soon as ``after`` holds."""
-    async with anyio.create_task_group() as group:
-        group.start_soon(client.call_tool, "generate_image", arguments)
-        with anyio.fail_after(10):
-            while not after():
-                await anyio.sleep(0.01)
-        group.cancel_scope.cancel()
 
 
 @pytest.fixture(params=["auto", "legacy"])
@@ -50,7 +29,7 @@ async def test_a_cancel_while_the_post_is_in_flight_loses_nothing(
 ) -> None:
     async with connect(App(settings, clock=clock), mode) as client:
         sandbox.fault("images", "slow", delay=0.3)
-        await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+        await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
         again = await ok(client, "generate_image", **CALL)
         assert any("identical request" in note for note in again["notes"])
         assert ids(sandbox) == [again["task_id"]]
@@ -62,7 +41,7 @@ async def test_a_cancel_while_the_post_is_in_flight_loses_nothing(
 
 async def test_a_cancel_after_the_post_loses_nothing(client: Client, sandbox: Sandbox, app: App) -> None:
     sandbox.fault("images", "slow", delay=0.2)
-    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     await app.purchases.drain(5)
     again = await ok(client, "generate_image", **CALL)
     assert ids(sandbox) == [again["task_id"]]
@@ -73,17 +52,17 @@ async def test_a_cancel_while_waiting_for_the_result_loses_nothing(
 ) -> None:
     sandbox.configure(image_seconds=60)
     async with connect(App(settings)) as client:
-        await cancelled(client, sandbox, lambda: sandbox.paid() == 1, **CALL, wait_seconds=45)
+        await cancelled(client, lambda: sandbox.paid() == 1, **CALL, wait_seconds=45)
         again = await ok(client, "generate_image", **CALL)
     assert ids(sandbox) == [again["task_id"]]
 
 
 async def test_a_cancel_while_the_task_is_found_again_loses_nothing(client: Client, sandbox: Sandbox, app: App) -> None:
     sandbox.fault("images", "slow", delay=0.1)
-    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     await app.purchases.drain(5)
     sandbox.fault("task", "slow", delay=0.3)
-    await cancelled(client, sandbox, lambda: len(sandbox.requests("/v1/tasks/")) == 1, **CALL)
+    await cancelled(client, lambda: len(sandbox.requests("/v1/tasks/")) == 1, **CALL)
     again = await ok(client, "generate_image", **CALL)
     assert ids(sandbox) == [again["task_id"]]
 
@@ -137,7 +116,7 @@ async def test_another_request_or_another_caller_does_not_get_it(
     client: Client, sandbox: Sandbox, settings: Settings, clock: FakeClock, connect: Connect
 ) -> None:
     sandbox.fault("images", "slow", delay=0.2)
-    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     different = await ok(client, "generate_image", **{**CALL, "prompt": "a blue kite"})
     async with connect(App(replace(settings, api_key="sk-other-000000"), clock=clock)) as other:
         theirs = await ok(other, "generate_image", **CALL)
@@ -150,7 +129,7 @@ async def test_what_was_left_is_forgotten_after_ten_minutes(
     client: Client, sandbox: Sandbox, clock: FakeClock, app: App
 ) -> None:
     sandbox.fault("images", "slow", delay=0.1)
-    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     await app.purchases.drain(5)
     clock.time += KEEP_SECONDS + 1
     await ok(client, "generate_image", **CALL)
@@ -178,7 +157,7 @@ async def test_an_unknown_outcome_nobody_heard_is_told_to_the_repeat(
 ) -> None:
     sandbox.fault("images", "drop_after")
     sandbox.fault("tasks", "slow", delay=0.2)  # the look-up after the lost answer is when the caller goes away
-    await cancelled(client, sandbox, lambda: sandbox.paid() == 1, **CALL)
+    await cancelled(client, lambda: sandbox.paid() == 1, **CALL)
     await app.purchases.drain(5)
     assert "Charged: unknown." in await refused(client, "generate_image", **CALL)
     assert (posts(sandbox), sandbox.paid()) == (1, 1)
@@ -193,7 +172,7 @@ async def test_a_server_that_ends_lets_a_paid_request_come_home(
     app = App(settings)
     async with Client(create_server(app)) as client:
         sandbox.fault("images", "slow", delay=0.3)
-        await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+        await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     await app.aclose()
     (task_id,) = ids(sandbox)
     assert task_id in caplog.text
@@ -208,7 +187,7 @@ async def test_a_caller_of_the_pool_is_one_of_a_key() -> None:
 async def test_an_adopted_task_is_answered_at_once(client: Client, sandbox: Sandbox, clock: FakeClock) -> None:
     sandbox.configure(image_seconds=60)
     sandbox.fault("images", "slow", delay=0.2)
-    await cancelled(client, sandbox, lambda: posts(sandbox) == 1, **CALL)
+    await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
     before = sum(clock.slept)
     again = await ok(client, "generate_image", **CALL, wait_seconds=45)
     assert again["task_id"] == ids(sandbox)[0]

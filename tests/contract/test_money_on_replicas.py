@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,30 +21,14 @@ from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import CALL, Connect, ids, posts
 from tests.programs import RedisServer
 from tests.support import KEY, Sandbox, ok, refused, text_of
-
-Connect = Callable[..., Client]
-CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture
 def shared(settings: Settings, redis: RedisServer) -> Settings:
     return replace(settings, state_url=redis.url)
-
-
-def posts(sandbox: Sandbox) -> int:
-    return len(sandbox.requests("/v1/images/generations"))
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [task["id"] for task in sandbox.ledger()["tasks"]]
 
 
 class Replica:

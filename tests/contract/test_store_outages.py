@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp.client import Client
 
 from evolink_mcp.jobs.shared import ledger
+from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import CALL, Connect, cancelled, ids, posts
 from tests.programs import RedisServer
 from tests.support import Sandbox, ok, refused
-
-Connect = Callable[..., Client]
-CALL: dict[str, Any] = {"prompt": "a red kite", "model": "gpt-image-2"}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +31,24 @@ async def test_a_purchase_that_could_not_be_recorded_says_that_it_may_be_a_secon
         notes = (await ok(client, "generate_image", **CALL))["notes"]
     assert any("may repeat a request that another replica paid for" in note for note in notes)
     assert sandbox.paid() == 2
+
+
+async def test_an_answer_outlives_its_replica_and_a_restart_of_a_store_with_a_log(
+    settings: Settings, connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    with RedisServer(tmp_path, log=True) as redis:
+        shared = replace(settings, state_url=redis.url)
+        first = App(shared)
+        async with Client(create_server(first)) as client:
+            sandbox.fault("images", "slow", delay=0.3)
+            await cancelled(client, lambda: posts(sandbox) == 1, **CALL)
+        await first.aclose()
+        redis.stop()
+        redis.start()
+        async with connect(App(shared)) as client:
+            again = await ok(client, "generate_image", **CALL)
+    assert ids(sandbox) == [again["task_id"]]
+    assert posts(sandbox) == 1
 
 
 async def test_a_strict_replica_refuses_what_it_cannot_record(

@@ -116,7 +116,7 @@ async def test_a_batch_does_not_wait_for_what_its_client_cancelled() -> None:
     answers = [answer for line in [each async for each in frames.split(read())] if (answer := invalid_request(line))]
     assert [answer.id for answer in answers] == [1, 3]
     first, third = (f"{answer.model_dump_json(by_alias=True, exclude_unset=True)}\n" for answer in answers)
-    assert frames.join("two\n", "b") == ("", [])
+    assert frames.join("two\n", '"b"') == ("", [])
     assert frames.join(first, "1") == ("[two]\n", ["two"])
     assert frames.join(third, "3") == ("", [])
     assert frames.join("late\n", "1") == ("late\n", ["late\n"])
@@ -135,10 +135,49 @@ async def test_an_answer_that_its_cancel_comes_too_late_for_is_sent_once() -> No
     assert frames.join("two\n", "2") == ("[one,two]\n", ["one", "two"])
 
 
-@pytest.mark.parametrize("line", ["\x1e{", "\x1d[", '{"id":"\\ud800"}', '\x1d{"id":"\\ud800"}'])
+@pytest.mark.parametrize(
+    "line", ["\x1e", "\x1d", "\x1e{", "\x1d[", '\x1d{"id":5}', '{"id":"\\ud800"}', '\x1d{"id":"\\ud800"}']
+)
 async def test_a_line_that_begins_like_ours_or_has_half_a_character_for_an_id_ends_nothing(line: str) -> None:
     async with raw_host() as host:
         await host.initialize("2025-03-26")
         await host.send(line)
-        assert (await host.receive())["error"]["code"] in (-32700, -32600, -32800)
+        assert (await host.receive())["error"]["code"] in (-32700, -32600)
         assert "result" in await host.request("ping")
+
+
+async def test_a_request_whose_id_cannot_be_sent_back_does_not_hold_up_its_batch() -> None:
+    async with raw_host() as host:
+        await host.initialize("2025-03-26")
+        await host.send(json.dumps([{"jsonrpc": "2.0", "id": each, "method": "ping"} for each in ("\ud800", 5)]))
+        lines = [await host.receive_json() for _ in range(2)]
+    assert [{"jsonrpc": "2.0", "id": 5, "result": {}}] in lines
+    assert [line["error"]["code"] for line in lines if "error" in line] == [-32600]
+
+
+async def test_a_number_and_its_digits_are_two_requests() -> None:
+    frames = Frames()
+
+    async def lines() -> AsyncIterator[str]:
+        yield '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":"1","method":"ping"}]'
+
+    assert [json.loads(line)["id"] async for line in frames.split(lines())] == [1, "1"]
+    assert frames.unanswered == {"1", '"1"'}
+    assert frames.join("one\n", "1") == ("", [])
+    assert frames.join("two\n", '"1"') == ("[one,two]\n", ["one", "two"])
+    assert frames.unanswered == set()
+
+
+async def test_a_cancel_may_name_a_number_by_its_digits() -> None:
+    """As the SDK takes it."""
+    frames = Frames()
+
+    async def read() -> AsyncIterator[str]:
+        yield '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]'
+        yield '{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"1"}}'
+
+    [answer] = [answer for line in [each async for each in frames.split(read())] if (answer := invalid_request(line))]
+    assert answer.id == 1
+    assert frames.unanswered == {"2"}
+    assert frames.join(f"{answer.model_dump_json(by_alias=True, exclude_unset=True)}\n", "1") == ("", [])
+    assert frames.join("two\n", "2") == ("[two]\n", ["two"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -25,21 +23,6 @@ from tests.support import KEY, FakeClock, Sandbox
 
 OWNER, INTENT, NOW = owner_of(KEY), "an intent", 1_000_000.0
 IMAGE = {"model": "gpt-image-2", "prompt": "a secret cat", "size": "1024x1024", "resolution": "1K"}
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def stores(redis: RedisServer) -> AsyncIterator[list[Store]]:
-    """Three replicas' connections to one server."""
-    made = [Store(redis.url) for _ in range(3)]
-    yield made
-    for store in made:
-        await store.aclose()
 
 
 def reads(sandbox: Sandbox) -> int:

@@ -32,6 +32,7 @@ from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, 
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
+from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
@@ -69,7 +70,8 @@ class HttpApplication:
         self._streamable = Streamable(server)
         self._calls = serve_batches(partial(serve_call, self._streamable, OpenCalls()))
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
-        self.metrics.watch(self.bodies, self.sse)
+        self._heartbeat = Heartbeat()
+        self.metrics.watch(self.bodies, self.sse, self._heartbeat)
         self._lifespan = Router(lifespan=lambda _: self._streamable.run())
         self._http: ASGIApp = AllowLists(self._route, options)
         self._http = ForwardedHeaders(self.metrics.count_requests(self._http), options)
@@ -77,7 +79,8 @@ class HttpApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             self.app.purchases.start()
-            await self._lifespan(scope, receive, send)
+            with self._heartbeat.beat():
+                await self._lifespan(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 

@@ -16,6 +16,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from evolink_mcp.jobs.delivery import Listener
+
 HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to the end of its headers
 READ_SECONDS = 30.0  # for a client to make room for more of an answer
 SPARE_DESCRIPTORS = 300  # for the gateway, the store, files; and what one round of accepting may take beyond the limit
@@ -91,11 +93,20 @@ class Connection(H11Protocol):
         self._pool = connections
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
+        self._settling: list[Listener] = []
 
     @property
     def closed(self) -> bool:
         """Whether what is sent now reaches nobody."""
         return self.transport.is_closing()
+
+    def settle(self, listener: Listener) -> None:
+        """The answer to ``listener`` was written. What comes of the connection in the next second says whether it was
+        heard: another request, or the end."""
+        listener.deliver(settles=True)
+        self._settling = [each for each in self._settling if each.settling] + [listener]
+        if self.closed:
+            listener.disconnect()
 
     @property
     def proxied(self) -> bool:
@@ -116,11 +127,16 @@ class Connection(H11Protocol):
         self._pool.remove(self)
         _cancel(self._head_timer)
         _cancel(self._read_timer)
+        for listener in self._settling:
+            listener.disconnect()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        settling, self._settling = self._settling, []
+        for listener in settling:
+            listener.confirm()
         super().data_received(data)
         self._watch(expected=True)
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,6 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
 from evolink_mcp.sdk.listeners import Listeners, answer_id
+from evolink_mcp.sdk.numbers import number_of, twin_of
+
+if TYPE_CHECKING:
+    from evolink_mcp.transports.http.connections import Connection
 
 
 class OpenCalls:
@@ -30,9 +34,11 @@ class OpenCalls:
     def call(self, caller: tuple[str, str], body: bytes) -> Generator[Listener]:
         """The listener of a POST within the block; those that the POST cancels are abandoned."""
         method, request_id, cancelled_id = _read(body)
-        listener = Listener(settle_seconds=PROXY_SECONDS)
+        listener = Listener(request_id, settle_seconds=PROXY_SECONDS)
         if method == "notifications/cancelled":
-            for each in self._listeners.get((*caller, cancelled_id), ()):
+            numbers = (cancelled_id, twin_of(cancelled_id))
+            number = next((each for each in numbers if (*caller, each) in self._listeners), "")
+            for each in self._listeners.get((*caller, number), ()):
                 each.abandon()
         open_calls = self._listeners.setdefault((*caller, request_id), set())
         open_calls.add(listener)
@@ -46,12 +52,14 @@ class OpenCalls:
 
 
 def _read(body: bytes) -> tuple[str, str, str]:
-    """Method, id and cancelled id of a message, however large: a long prompt is cancelled like a short one."""
+    """Method, id and cancelled id of a message (see ``number_of``), however large: a long prompt is cancelled like a
+    short one."""
     try:
         message = as_object(cast("object", json.loads(body)))
     except (ValueError, RecursionError):
         message = as_object(None)
-    return str(message.get("method")), str(message.get("id")), str(as_object(message.get("params")).get("requestId"))
+    cancelled_id = as_object(message.get("params")).get("requestId")
+    return str(message.get("method")), number_of(message.get("id")), number_of(cancelled_id)
 
 
 async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,6 +77,7 @@ async def _serve(
     app: ASGIApp, scope: Scope, channels: tuple[Receive, Send], messages: list[Message], listener: Listener
 ) -> None:
     receive, send = channels
+    connection = connection_of(scope)
     end = asyncio.Event()
 
     async def watch() -> None:
@@ -86,7 +95,7 @@ async def _serve(
     async def to_client(message: Message) -> None:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last or answer_id(message.get("body", b"")) is not None:
-            await _hand_over(message, listener, receive, send)
+            await _hand_over(message, listener, receive, send, connection)
         else:
             await send(message)
 
@@ -99,8 +108,9 @@ async def _serve(
             await asyncio.wait([watching])
 
 
-def watch_events(listeners: Listeners, receive: Receive, send: Send) -> tuple[Receive, Send]:
+def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
     """The channels of an event stream whose calls have ``listeners``."""
+    connection = connection_of(scope)
 
     async def from_client() -> Message:
         message = await receive()
@@ -111,7 +121,7 @@ def watch_events(listeners: Listeners, receive: Receive, send: Send) -> tuple[Re
     async def to_client(message: Message) -> None:
         body = message.get("body", b"")
         if listener := listeners.answer(body):
-            await _hand_over(message, listener, receive, send)
+            await _hand_over(message, listener, receive, send, connection)
             listeners.deliver(body)
         else:
             await send(message)
@@ -119,13 +129,21 @@ def watch_events(listeners: Listeners, receive: Receive, send: Send) -> tuple[Re
     return from_client, to_client
 
 
-async def _hand_over(message: Message, listener: Listener, receive: Receive, send: Send) -> None:
+def connection_of(scope: Scope) -> Connection | None:
+    """The connection that a request came over, where the server tells."""
+    return cast("dict[str, Any]", scope.get("state", {})).get("connection")
+
+
+async def _hand_over(
+    message: Message, listener: Listener, receive: Receive, send: Send, connection: Connection | None
+) -> None:
     """Sends a body that holds an answer, and tells its listener whether the socket took it.
 
     The server drops, without a word, what is written to a connection whose end it has seen. A client that reads its
-    answer and closes at once cannot be seen to close within one turn of the loop, one that closed before is.
+    answer and closes at once cannot be seen to close within one turn of the loop, one that closed before is. What
+    is left open then, the second in which the answer settles decides.
     """
-    if not listener.has_watchers:
+    if not listener.has_watchers or listener.delivered:
         await send(message)
         listener.deliver()
         return
@@ -134,7 +152,10 @@ async def _hand_over(message: Message, listener: Listener, receive: Receive, sen
     await asyncio.sleep(0)
     if _has_gone(receive):
         listener.abandon()
-    listener.deliver()
+    if connection is None:
+        listener.deliver()
+    else:
+        connection.settle(listener)
     if not message.get("more_body", False):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from evolink_mcp.tools.audit import CallRecord
     from evolink_mcp.transports.http.bodies import Bodies
     from evolink_mcp.transports.http.connections import Connections
+    from evolink_mcp.transports.http.heartbeat import Heartbeat
     from evolink_mcp.transports.http.sse import Sse
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
@@ -75,8 +76,14 @@ class Metrics:
         missed = Gauge("evolink_mcp_state_failures", "What shared state did not answer, so far.", registry=registry)
         missed.set_function(lambda: app.state.failures())
 
-    def watch(self, bodies: Bodies, sse: Sse | None) -> None:
-        """Shows what callers hold now."""
+    def watch(self, bodies: Bodies, sse: Sse | None, heartbeat: Heartbeat) -> None:
+        """Shows what callers hold now, and how long they hold up each other."""
+        delay = Gauge(
+            "evolink_mcp_loop_delay_seconds",
+            "The longest that everything was held up, in the last one to two minutes.",
+            registry=self._registry,
+        )
+        delay.set_function(lambda: heartbeat.longest)
         held = Gauge("evolink_mcp_body_bytes", "Bytes of requests under way.", registry=self._registry)
         held.set_function(lambda: bodies.size)
         if sse is not None:

@@ -73,7 +73,7 @@ class Sse:
         session = _Session(owner)
         self._sessions.add(session)
         listeners = Listeners(PROXY_SECONDS)
-        receive, send = watch_events(listeners, receive, session.listen(send))
+        receive, send = watch_events(listeners, scope, receive, session.listen(send))
         try:
             async with self._transport.connect_sse(scope, receive, send) as (received, sent):
                 with session.scope:

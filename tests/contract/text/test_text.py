@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.jobs import progress
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import Connect
+from tests.contract.text.asking import ASK, posts
 from tests.support import NO_REQUEST, Sandbox, offered_tools, ok, text_of
-
-Connect = Callable[..., Client]
-ASK: dict[str, Any] = {"prompt": "Introduce EvoLink in three sentences"}
-BODY: dict[str, object] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return replace(settings, toolsets=("text",))
-
-
-@pytest.fixture(autouse=True)
-def quick_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "MIN_GAP_SECONDS", 0.01)
-
-
-def posts(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return sandbox.requests("/v1/messages")
 
 
 async def test_a_prompt_is_answered_with_text_reason_and_usage(client: Client, sandbox: Sandbox) -> None:

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import anyio
-import httpx2
 import pytest
 from mcp.client import Client
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
-from evolink_mcp.gateway import Caller, Transport, text
-from evolink_mcp.jobs import progress
+from evolink_mcp.gateway import Caller, text
 from evolink_mcp.jobs.ledger import KEEP_SECONDS
 from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
+from tests.contract.buying import Connect
+from tests.contract.text.asking import ASK, BODY, posts
 from tests.support import KEY, FakeClock, Sandbox, ok, refused
-
-Connect = Callable[..., Client]
-ASK: dict[str, Any] = {"prompt": "Introduce EvoLink in three sentences"}
-BODY: dict[str, object] = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return replace(settings, toolsets=("text",))
-
-
-@pytest.fixture(autouse=True)
-def quick_reports(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "MIN_GAP_SECONDS", 0.01)
-
-
-def posts(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return sandbox.requests("/v1/messages")
-
-
-def answering(
-    pieces: list[bytes],
-    kind: str = "text/event-stream",
-    status: int = 200,
-    headers: Mapping[str, str] | None = None,
-) -> httpx2.MockTransport:
-    async def body() -> AsyncGenerator[bytes]:
-        for piece in pieces:
-            yield piece
-
-    told = {"content-type": kind, **(headers or {})}
-    return httpx2.MockTransport(lambda _: httpx2.Response(status, headers=told, content=body()))
-
-
-@pytest.fixture
-async def written() -> AsyncIterator[Callable[..., Any]]:
-    """Asks for a text where the gateway answers with given pieces."""
-    transports: list[Transport] = []
-
-    async def ask(pieces: list[bytes], **more: Any) -> text.Message:
-        made = Transport("https://a.test", "https://f.test", "https://t.test", over=answering(pieces, **more))
-        transports.append(made)
-        return await text.create(Caller(made, KEY), BODY, seconds=5)
-
-    yield ask
-    for made in transports:
-        await made.aclose()
 
 
 @pytest.mark.parametrize(

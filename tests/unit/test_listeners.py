@@ -1,0 +1,55 @@
+"""Whose request a cancel ends and an answer answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCNotification, JSONRPCRequest
+
+from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.sdk.listeners import Listeners
+
+
+def call(listeners: Listeners, number: str | int) -> Listener:
+    listener = listeners.read(SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method="tools/call", params={})))
+    assert listener is not None
+    return listener
+
+
+def cancel(listeners: Listeners, number: object) -> None:
+    params = {"requestId": number}
+    listeners.read(SessionMessage(JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)))
+
+
+def answer(number: str | int) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "result": {}}).encode()
+
+
+def test_a_number_and_its_digits_are_two_calls() -> None:
+    listeners = Listeners()
+    number, digits = call(listeners, 900), call(listeners, "900")
+    cancel(listeners, "900")
+    assert (number.abandoned, digits.abandoned) == (False, True)
+    listeners.deliver(answer("900"))
+    assert not number.delivered
+    listeners.deliver(answer(900))
+    assert number.delivered
+
+
+@pytest.mark.parametrize(("number", "named"), [(7, "7"), ("7", 7), ("-7", -7), ("é", "é")])
+def test_a_cancel_may_name_a_number_by_its_digits(number: str | int, named: str | int) -> None:
+    """As the SDK takes it."""
+    listeners = Listeners()
+    listener = call(listeners, number)
+    cancel(listeners, named)
+    assert listener.abandoned
+
+
+@pytest.mark.parametrize("named", [None, [1], {"id": 1}, 1.5, "", True])
+def test_a_cancel_that_names_nothing_ends_nothing(named: object) -> None:
+    listeners = Listeners()
+    calls = [call(listeners, number) for number in (1, "null", "[1]", "true")]
+    cancel(listeners, named)
+    assert not any(each.abandoned for each in calls)
