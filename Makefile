@@ -35,7 +35,7 @@ picture: $(DEMO) ## Draw the README's pictures anew, out of a demo
 	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | head -1)" docs/demo-film.jpg
 
 test: $(DEV) ## Run the tests, with branch coverage
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 300 -m 'not slow' --cov --cov-report=term --cov-fail-under=90
 
 check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff check .
@@ -66,7 +66,7 @@ package: $(DEV) ## Build wheel, sdist and bundle, install each into an empty env
 
 interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and the network)
 	$(BIN)/python -m tests.interop.fetch
-	$(BIN)/python -m pytest -n 4 --dist loadgroup --durations=5 -m 'not heavy' tests/interop
+	$(BIN)/python -m pytest -n 4 --dist loadgroup --timeout 600 --durations=5 -m 'not heavy' tests/interop
 
 interop-frameworks: $(DEV) ## Run the agent frameworks, the heavy ones too
 	$(BIN)/python -m pytest -n 2 --durations=5 tests/interop/frameworks
