@@ -130,8 +130,11 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
         choices=AUTHS,
         default=default.auth,
         help="passthrough (default): each caller brings an EvoLink key; token: callers bring a token of "
-        "EVOLINK_MCP_TOKENS and EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
+        "EVOLINK_MCP_TOKENS and EVOLINK_API_KEY pays; oauth: callers sign in at EVOLINK_OAUTH_ISSUER and "
+        "EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
     )
+    add("--public-url", metavar="URL", default="", help="how clients write this server's address, without /mcp")
+    add("--open-lists", action="store_true", help="with --auth oauth: answer lists before anybody signs in")
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
     add(
         "--allow-host",

@@ -127,6 +127,8 @@ def _http(arguments: argparse.Namespace) -> int:
         sse_connections=arguments.sse_connections,
         connections=arguments.connections,
         root_path=arguments.root_path,
+        public_url=arguments.public_url,
+        open_lists=arguments.open_lists,
     )
 
     import anyio

@@ -20,7 +20,8 @@ from evolink_mcp.install.launch import PACKAGE, running
 from evolink_mcp.jobs.file.database import state_file
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.placeholders import stand_in
-from evolink_mcp.settings.table import API_KEY, IMAGE_MODEL, VARIABLES, VIDEO_MODEL, plain
+from evolink_mcp.settings.table import API_KEY, IMAGE_MODEL, VARIABLES, VIDEO_MODEL
+from evolink_mcp.settings.variable import plain
 
 LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
 LITTLE_SPACE = 1024**3  # a long video has some hundred megabytes

@@ -5,6 +5,9 @@ Its envelope ``{success, code, msg, data}`` can report a failure inside HTTP 200
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -13,6 +16,16 @@ from evolink_mcp.gateway import problems, routes, wire
 from evolink_mcp.gateway.replies import Reply, error_from
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_list, as_object, as_whole
+
+
+@dataclass(frozen=True)
+class Form:
+    """What goes with a file: its name, its type, and ``upload_path`` and ``file_name`` where set."""
+
+    name: str
+    mime_type: str
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+
 
 MAX_LISTED = 500  # files of one answer that are read; we ask for fewer
 
@@ -32,6 +45,35 @@ async def upload_stream(
 ) -> wire.StoredFile:
     """Stores an open file, streamed as it is read."""
     return await _upload(caller, "stream", seconds, files={"file": (name, file, mime_type)}, data=names)
+
+
+async def upload_parts(
+    caller: Caller, parts: AsyncIterator[bytes], size: int, form: Form, *, seconds: float
+) -> wire.StoredFile:
+    """Stores ``size`` bytes that arrive in parts, each sent on before the next is taken."""
+    boundary = secrets.token_hex(16)
+    fields = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in form.names.items()
+    )
+    name = form.name.replace('"', "%22")
+    head = (
+        f'{fields}--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        f"Content-Type: {form.mime_type}\r\n\r\n"
+    ).encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield head
+        async for part in parts:
+            yield part
+        yield tail
+
+    headers = {
+        "content-type": f"multipart/form-data; boundary={boundary}",
+        "content-length": str(len(head) + size + len(tail)),
+    }
+    return await _upload(caller, "stream", seconds, content=body(), headers=headers)
 
 
 async def list_files(

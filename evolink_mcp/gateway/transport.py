@@ -154,7 +154,7 @@ class Caller:
         Args:
             feed: Asks for an event stream, and gets its parts as they come until it says true.
             depart: Called once the request has a connection, before its first byte is sent; may raise to stop it.
-            content: ``json``, ``data``, ``files`` or ``params``, as httpx takes them.
+            content: ``json``, ``data``, ``files``, ``params``, or ``content`` and its ``headers``, as httpx takes them.
 
         Raises:
             Unreachable: It never arrived.
@@ -194,7 +194,7 @@ class Caller:
         content: dict[str, Any],
     ) -> Reply:
         host = urlsplit(url).netloc
-        headers = {"authorization": f"Bearer {self.key}"}
+        headers = {**content.pop("headers", {}), "authorization": f"Bearer {self.key}"}
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
         TRACE_CONTEXT.inject(headers)  # where a caller sent it, or OpenTelemetry is configured

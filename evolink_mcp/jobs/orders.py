@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs import recovery
+from evolink_mcp.jobs.belongings import Belongings, LocalBelongings
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, task_record
 from evolink_mcp.jobs.ledger import Away, Key, Ledger
@@ -88,6 +89,7 @@ class Records:
     history: History
     clock: Clock
     requests: Requests = field(default_factory=Requests)
+    belongings: Belongings = field(default_factory=LocalBelongings)
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class MediaOrder:
         except Away:
             pass
         records.requests.add(self.caller.owner, created.id, self.kind, self.body)
+        if self.caller.owner != self.caller.account:
+            await records.belongings.add(self.caller.account, "task", created.id, self.caller.owner)
         await records.history.add_task(self.caller.owner, task_record(created.id, self.kind, self.body, now))
         if self.note is not None and isinstance(created.product, wire.Task):
             await self.note(created.product)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from evolink_mcp.jobs.belongings import Belongings, LocalBelongings
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.history import History, NoHistory
 from evolink_mcp.jobs.ledger import Alone, Ledger
 from evolink_mcp.jobs.limits import Limits, LocalLimits
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import LocalPolls, Polls
+from evolink_mcp.jobs.seal import LocalSeal, Seal
 
 
 async def _nothing() -> None:
@@ -25,6 +27,8 @@ class State:
     pauses: Pauses
     polls: Polls
     history: History = field(default_factory=NoHistory)
+    belongings: Belongings = field(default_factory=LocalBelongings)
+    seal: Seal = field(default_factory=LocalSeal)
     limits: Callable[[int], Limits] = LocalLimits
     failures: Callable[[], int] = int
     aclose: Callable[[], Awaitable[None]] = _nothing
@@ -34,11 +38,13 @@ def state_of(url: str | None, clock: Clock) -> State:
     """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
     if url is None:
         return State(Alone(), Pauses(clock), LocalPolls())
+    from evolink_mcp.jobs.shared.belongings import SharedBelongings
     from evolink_mcp.jobs.shared.history import SharedHistory
     from evolink_mcp.jobs.shared.ledger import SharedLedger
     from evolink_mcp.jobs.shared.limits import SharedLimits
     from evolink_mcp.jobs.shared.pauses import SharedPauses
     from evolink_mcp.jobs.shared.polls import SharedPolls
+    from evolink_mcp.jobs.shared.seal import SharedSeal
     from evolink_mcp.jobs.shared.store import Store
 
     store = Store(url)
@@ -54,6 +60,8 @@ def state_of(url: str | None, clock: Clock) -> State:
         pauses=pauses,
         polls=SharedPolls(store, clock),
         history=SharedHistory(store),
+        belongings=SharedBelongings(store),
+        seal=SharedSeal(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
         failures=lambda: store.failures,
         aclose=aclose,

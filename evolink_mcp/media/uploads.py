@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -17,7 +17,7 @@ from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.guard.paths import SteadyFile, open_allowed
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
-from evolink_mcp.media.kinds import IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
+from evolink_mcp.media.kinds import EXTENSIONS, IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
 
 MAX_UPLOAD_BYTES = 100 * 1024 * 1024  # S1
 MAX_NAME_LENGTH = 255
@@ -110,6 +110,39 @@ class LocalFile:
                 caller, self.handle, self.name, self.mime_type, dict(names), seconds=seconds
             )
         return Upload(stored, self.mime_type)
+
+
+async def upload_parts(
+    caller: Caller, parts: AsyncIterator[bytes], size: int, names: Mapping[str, str], *, stem: str
+) -> Upload:
+    """Uploads ``size`` bytes that arrive in parts, none of which is kept. ``stem``: its name where ``names`` has none.
+
+    Raises:
+        Refused: It is of no known type, or not that long; nothing was stored.
+        GatewayError: The gateway did not store it, or nobody knows whether it did.
+    """
+    head = b""
+    async for part in parts:
+        head += part
+        if len(head) >= SNIFF_BYTES:
+            break
+    mime_type = _known_type(sniff(head), "the file")
+
+    async def whole() -> AsyncIterator[bytes]:
+        length = len(head)
+        yield head
+        async for part in parts:
+            length += len(part)
+            if length > size:
+                break
+            yield part
+        if length != size:
+            raise Refused(f"The file did not arrive whole: {length:,} of {size:,} bytes.", code="incomplete")
+
+    form = files.Form(f"{stem}.{EXTENSIONS[mime_type]}", mime_type, dict(names))
+    seconds = UPLOAD_SECONDS + size / MIN_BYTES_PER_SECOND
+    with _unrepeated():
+        return Upload(await files.upload_parts(caller, whole(), size, form, seconds=seconds), mime_type)
 
 
 async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[str, str]) -> Upload:

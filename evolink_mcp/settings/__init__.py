@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
@@ -27,6 +27,9 @@ from evolink_mcp.settings.readers import (
     parse_toolsets,
 )
 from evolink_mcp.settings.table import API_KEY, BASE_URL, BY_NAME, FILES_URL, TEXT_URL, VARIABLES, Variable
+
+if TYPE_CHECKING:
+    from evolink_mcp.settings.claims import Condition
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +91,13 @@ class Settings:
     state_strict: bool = False
     log_level: LogLevel = "INFO"
     mcp_tokens: tuple[Token, ...] = ()
+    oauth_issuer: str | None = None
+    oauth_audiences: tuple[str, ...] = ()
+    oauth_scopes: tuple[str, ...] = ()
+    oauth_allow: tuple[Condition, ...] = ()
+    oauth_client: tuple[str, str] | None = field(default=None, repr=False)
+    oauth_name: str = ""
+    keys_file: Path | None = None
     ignored: tuple[Ignored, ...] = field(default=(), compare=False)
 
     @property

@@ -14,11 +14,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
 from evolink_mcp.settings.placeholders import Unfilled, stand_in, unfilled, unfilled_secret
 from evolink_mcp.settings.places import WINDOWS_PATH, read_path
+
+if TYPE_CHECKING:
+    from evolink_mcp.settings.claims import Condition
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 Toolset = Literal["media", "audio", "text", "account"]
@@ -186,6 +189,44 @@ def read_state_url(value: str, _environ: Mapping[str, str]) -> str:
     if importlib.util.find_spec("redis") is None:
         raise ValueError("needs the redis extra, which is not installed: pip install 'evolink-mcp[redis]'.")
     return value
+
+
+def read_issuer(value: str, _environ: Mapping[str, str]) -> str:
+    """The address of an identity provider, as it spells itself: a slash at its end is part of it."""
+    if placeholder := unfilled(value):
+        raise Unfilled(placeholder, whole=placeholder == value)
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError(f"is not a URL: {value[:60]!r}.") from None
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not host or not secure or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError(f"must be a plain https:// URL (http:// on this machine only); it is {value[:60]!r}.")
+    return value
+
+
+def read_words(value: str, environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The words of a list with commas or spaces."""
+    return tuple(word for word in re.split(r"[\s,]+", read_text(value, environ)) if word)
+
+
+def read_conditions(value: str, environ: Mapping[str, str]) -> tuple[Condition, ...]:
+    """The conditions of a list with commas."""
+    from evolink_mcp.settings.claims import Condition
+
+    parts = (part.strip() for part in read_text(value, environ).split(","))
+    return tuple(Condition.parse(part) for part in parts if part)
+
+
+def read_client(value: str, _environ: Mapping[str, str]) -> tuple[str, str]:
+    """The id and secret of a client at the identity provider. What is wrong is said without showing it."""
+    if placeholder := unfilled_secret(value):
+        raise Unfilled(placeholder, whole=placeholder == value)
+    client_id, _, secret = value.partition(":")
+    if not client_id or not secret:
+        raise ValueError("must be written as id:secret.")
+    return client_id, secret
 
 
 def is_loopback(host: str) -> bool:

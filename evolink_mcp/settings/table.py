@@ -6,14 +6,14 @@ here and one field of :class:`evolink_mcp.settings.Settings`.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import get_args
 
 from evolink_mcp.settings import readers
-from evolink_mcp.settings.readers import LogLevel, Reader, one_of
+from evolink_mcp.settings.readers import LogLevel, one_of
+from evolink_mcp.settings.remote import REMOTE
+from evolink_mcp.settings.variable import SWITCH, Variable
 
 API_KEY = "EVOLINK_API_KEY"
 OUTPUT_DIR = "EVOLINK_OUTPUT_DIR"
@@ -25,10 +25,6 @@ FILES_URL = "EVOLINK_FILES_URL"
 TEXT_URL = "EVOLINK_TEXT_URL"
 
 LOG_LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
-SWITCH: Mapping[str, bool] = {
-    **dict.fromkeys(("on", "1", "true", "yes", "y", "t", "enable", "enabled"), True),
-    **dict.fromkeys(("off", "0", "false", "no", "n", "f", "disable", "disabled"), False),
-}
 UNLISTED: Mapping[str, bool] = {
     "refuse": False,
     "allow": True,
@@ -44,46 +40,6 @@ LEVELS: Mapping[str, LogLevel] = {
     **dict.fromkeys(("err", "40"), "ERROR"),
     **dict.fromkeys(("crit", "fatal", "alert", "emergency", "off", "none", "silent", "quiet", "50"), "CRITICAL"),
 }
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable.
-
-    Attributes:
-        field: The field of ``Settings`` that it fills.
-        read: Its type: makes the field's value of its text.
-        meaning: What it is for, in the README's Markdown.
-        default: The text that amounts to not setting it, where there is one.
-        otherwise: What holds where it is not set, in words, where ``default`` cannot say it.
-        choices: The words that it takes, where these are few. Synonyms are not among them.
-        guards: A value that cannot be used must stop the start, because the default may send, spend or open more than
-            was meant.
-        secret: It is never shown.
-        remote_only: It is of no use to a desktop client.
-    """
-
-    name: str
-    field: str
-    read: Reader
-    meaning: str
-    default: str = ""
-    otherwise: str = "–"
-    choices: tuple[str, ...] = ()
-    is_file: bool = False
-    guards: bool = False
-    secret: bool = False
-    remote_only: bool = False
-
-    @property
-    def plain(self) -> str:
-        """The meaning without Markdown."""
-        return plain(self.meaning)
-
-    @property
-    def default_text(self) -> str:
-        """What holds where it is not set, in Markdown."""
-        return f"`{self.default}`" if self.default else self.otherwise
 
 
 VARIABLES = (
@@ -204,37 +160,7 @@ VARIABLES = (
         choices=("0", "1"),
         guards=True,
     ),
-    Variable(
-        "EVOLINK_MCP_TOKENS",
-        "mcp_tokens",
-        readers.read_tokens,
-        "tokens for `http --auth token`: `alice:a-long-random-text,bob:another-long-text`; names are for metrics and "
-        "logs ([docs/remote.md](docs/remote.md))",
-        guards=True,
-        secret=True,
-        remote_only=True,
-    ),
-    Variable(
-        "EVOLINK_STATE_URL",
-        "state_url",
-        readers.read_state_url,
-        "`redis://host:6379/0` (also `rediss`, `valkey`, `valkeys`): what several replicas remember in common; "
-        "needs the `redis` extra ([docs/deploy.md](docs/deploy.md))",
-        guards=True,
-        secret=True,
-        remote_only=True,
-    ),
-    Variable(
-        "EVOLINK_STATE_STRICT",
-        "state_strict",
-        one_of(SWITCH, "1", "0"),
-        "`1` refuses paid requests while the store of `EVOLINK_STATE_URL` is away; otherwise they go on, and say that "
-        "they may repeat one",
-        default="0",
-        choices=("0", "1"),
-        guards=True,
-        remote_only=True,
-    ),
+    *REMOTE,
     Variable(
         "EVOLINK_LOG_LEVEL",
         "log_level",
@@ -250,11 +176,6 @@ BY_NAME: Mapping[str, Variable] = {variable.name: variable for variable in VARIA
 def for_clients() -> tuple[Variable, ...]:
     """What a client that starts this server itself may set."""
     return tuple(variable for variable in VARIABLES if not variable.remote_only)
-
-
-def plain(markdown: str) -> str:
-    """Text without the Markdown that the table uses: links and code."""
-    return re.sub(r" ?\(\[[^]]*\]\([^)]*\)\)", "", markdown).replace("`", "")
 
 
 def help_text() -> str:

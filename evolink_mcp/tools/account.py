@@ -68,6 +68,7 @@ async def list_tasks(
         if any((kind, status, model, since)):
             raise _invalid("ids cannot be combined with filters.", "Give either ids or kind, status, model and since.")
         unique = list(dict.fromkeys(check_task_id(each) for each in ids))
+        await call.check_own("task", *unique)
         return await view_of(call, await by_id(call, unique), Query(page_size=len(unique)))
     query = Query(kind or "", status or "", model or "", _time(since), page, page_size)
     shared = call.caller.owner != call.caller.account

@@ -5,12 +5,12 @@ Each is loaded and made when it is first used, and closed at the end: a host wai
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from evolink_mcp.jobs.clock import Clock, SystemClock
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
@@ -43,6 +43,14 @@ class Closable(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
+class Addresses(Protocol):
+    """Addresses of this server, each for one file of one caller."""
+
+    async def new_address(self, request: Any, credential: Credential, names: Mapping[str, str]) -> str:
+        """A new one. ``request`` is the transport's, ``names`` what the file is to be called."""
+        ...
+
+
 Part = TypeVar("Part", bound=Closable)
 
 
@@ -55,6 +63,7 @@ class App:
         local_files: The caller is on this machine; only then are files read and saved here.
         calls_per_minute: For each caller; 0 for no limit.
         waits_per_caller: At the same time; 0 for no limit.
+        addresses: Hands out addresses to which a caller elsewhere sends a file.
         history: Remembers tasks beyond this process; by default nothing does.
         ledger: Records purchases for other processes of this user, in place of the store that replicas share.
         running: The calls under way.
@@ -67,6 +76,7 @@ class App:
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
+    addresses: Addresses | None = None
     audit: Audit | None = None
     history: History = field(default_factory=NoHistory)
     ledger: Ledger | None = None
@@ -162,7 +172,7 @@ class App:
         """Where purchases and tasks are written down."""
         from evolink_mcp.jobs.orders import Records
 
-        return Records(self.ledger or self.state.ledger, self.history, self.clock)
+        return Records(self.ledger or self.state.ledger, self.history, self.clock, belongings=self.state.belongings)
 
     @cached_property
     def waits(self) -> Waits:

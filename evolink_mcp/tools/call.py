@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from mcp.server.mcpserver import Context
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange
 from evolink_mcp.guard.secrets import clean
+from evolink_mcp.jobs.belongings import Kind
 from evolink_mcp.jobs.patience import Allowance, Client
 from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
 from evolink_mcp.sdk.eras import PROGRESS_MESSAGE_SINCE
@@ -72,6 +73,48 @@ class Call:
                 "set its wait_seconds.",
                 retry_after=seconds,
             )
+
+    async def upload_address(self, names: Mapping[str, str]) -> str | None:
+        """A one-time address to which the caller can send a file; ``None`` where the caller is on this machine."""
+        if self.app.addresses is None:
+            return None
+        return await self.app.addresses.new_address(self._context.request_context.request, self.credential, names)
+
+    def own_folder(self, names: dict[str, str]) -> dict[str, str]:
+        """The names of a file, in a folder of the caller's own where others share the account: a file replaces another
+        of the same name."""
+        caller = self.caller
+        if caller.owner == caller.account or not names:
+            return names
+        return {**names, "upload_path": f"{caller.owner}/{names.get('upload_path', '')}".rstrip("/")}
+
+    async def own(self, kind: Kind, names: Sequence[str], *, strict: bool = False) -> list[str]:
+        """The names that are not another caller's of the same account; ``strict``: that are the caller's own."""
+        caller = self.caller
+        if caller.owner == caller.account or not names:
+            return list(names)
+        owners = await self.app.state.belongings.owners(caller.account, kind, names)
+        return [name for name in names if owners.get(name, "" if strict else caller.owner) == caller.owner]
+
+    async def check_own(self, kind: Kind, *names: str) -> None:
+        """Refuses what belongs to another caller of the same account.
+
+        Raises:
+            Refused: Something does.
+        """
+        own = await self.own(kind, names)
+        if others := [name for name in names if name not in own]:
+            raise Refused(
+                f"There is no {kind} {others[0][:200]} of yours: somebody else who shares this account made it.",
+                code="not_yours",
+                next_step="Use an id that your own calls returned.",
+            )
+
+    async def note_own(self, kind: Kind, name: str) -> None:
+        """Remembers that something is the caller's, where others share the account."""
+        caller = self.caller
+        if caller.owner != caller.account:
+            await self.app.state.belongings.add(caller.account, kind, name, caller.owner)
 
     def _record_exchange(self, exchange: Exchange) -> None:
         self.request_id = exchange.request_id or self.request_id

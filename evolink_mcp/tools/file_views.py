@@ -44,6 +44,17 @@ class FileView(View):
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
 
+class AddressView(View):
+    """An address to which one file can be sent."""
+
+    upload_url: str
+    command: str
+    next_step: str
+
+    def as_text(self) -> str:
+        return f"Command: {self.command}\nNext: {self.next_step}"
+
+
 class ListedFile(BaseModel):
     file_id: str
     file_name: str | None = None

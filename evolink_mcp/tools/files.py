@@ -11,7 +11,8 @@ from pydantic import Field
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.sdk.arguments import AtMost, LongText
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.file_views import DeletedView, FilesView, FileView, ListedFile, QuotaView
+from evolink_mcp.tools.file_views import AddressView, DeletedView, FilesView, FileView, ListedFile, QuotaView
+from evolink_mcp.tools.views import View
 
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Caller, wire
@@ -39,6 +40,8 @@ Next: pass the returned file_url in image_urls.\
 """,
     read_only=False,
     idempotent=False,
+    output=FileView,
+    optional=("file_id",),
 )
 async def upload_file(
     call: Call,
@@ -47,12 +50,19 @@ async def upload_file(
     file_url: Annotated[str | None, Field(description="Public https link to copy from.")] = None,
     upload_path: Annotated[str | None, Field(description="Folder to store it in, e.g. cats.")] = None,
     file_name: Annotated[str | None, Field(description="Name to store it under.")] = None,
-) -> FileView:
+) -> View:
     from evolink_mcp.media import uploads
 
     sources = {"file_path": file_path, "base64_data": base64_data, "file_url": file_url}
+    names = call.own_folder(uploads.check_names(upload_path, file_name))
+    if all(value is None for value in sources.values()) and (address := await call.upload_address(names)):
+        return AddressView(
+            upload_url=address,
+            command=f"curl -T FILE '{address}'",
+            next_step="Run the command within 10 minutes, with the path of one file (at most 100 MB) for FILE. "
+            "It prints file_url: pass that in image_urls.",
+        )
     source = _only_one([name for name, value in sources.items() if value is not None])
-    names = uploads.check_names(upload_path, file_name)
     async with call.heartbeat():
         if file_url is not None:
             call.progress.describe("the gateway is copying the file")
@@ -63,6 +73,7 @@ async def upload_file(
         else:
             uploaded = await _upload_path(call, file_path or "", names)
     stored = uploaded.file
+    await call.note_own("file", stored.file_id)
     overwrites = OVERWRITES.format(name=stored.file_name or "one") if file_name or source != "base64_data" else None
     facts = _present(stored, "upload_time")
     facts.setdefault("mime_type", uploaded.mime_type)
@@ -82,7 +93,8 @@ async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.
         raise Refused(
             "file_path: this server is remote and cannot read files on your machine.",
             code="file_refused",
-            next_step="Send the file as base64_data, or give a public link as file_url.",
+            next_step="Call upload_file without a source for an address to send the file to, or give a public link as "
+            "file_url.",
         )
     with uploads.LocalFile.open(path, call.app.upload_dirs) as file:
         call.progress.describe(f"uploading {file.path.name} ({file.size / 1e6:.1f} MB)")
@@ -136,6 +148,9 @@ async def list_files(
     quota = quotas[0]
     listed, total = pages[0]
     more = total is not None and page * page_size < total
+    if caller.owner != caller.account:
+        own = await call.own("file", [file.file_id for file in listed], strict=True)
+        listed, total = [file for file in listed if file.file_id in own], None
     steps = [f"Call list_files with page={page + 1} for more."] if more else []
     few = quota.remain_files if isinstance(quota, wire.Quota) else None
     if few is not None and few <= FEW_PLACES:
@@ -182,6 +197,7 @@ async def delete_file(
             next_step="Use a file_id from list_files.",
         )
     caller = call.caller
+    await call.check_own("file", file_id)
     stored = await _stored(caller, file_id)
     gone = not await files.delete_file(caller, file_id, seconds=call.remaining(FILE_SECONDS - FACTS_SECONDS))
     quota = await _quota(caller)

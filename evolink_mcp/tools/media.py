@@ -175,6 +175,7 @@ async def check_task(
     from evolink_mcp.tools.task_view import finish
 
     check_task_id(task_id)
+    await call.check_own("task", task_id)
     with call.waiting(task_id, wait_seconds) as allowance:
         async with call.heartbeat():
             task, notes = await wait(call, task_id, allowance)

@@ -35,7 +35,7 @@ DOWN: dict[str, set[str]] = {
     "sdk": {"jobs", "guard"},
     "tools": {"sdk", "jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
     "server": {"sdk", "tools", "settings"},
-    "transports": {"server", "sdk", "tools", "jobs", "gateway", "guard", "errors", "settings", "sandbox"},
+    "transports": {"server", "sdk", "tools", "jobs", "media", "gateway", "guard", "errors", "settings", "sandbox"},
     "demo": {"sandbox"},
     "install": {"settings", "errors"},
     "doctor": {"install", "registry", "gateway", "guard", "jobs", "errors", "settings"},

@@ -242,10 +242,13 @@ def test_what_each_variable_is_for_is_marked() -> None:
     def marked(attribute: str) -> set[str]:
         return {each.name.removeprefix("EVOLINK_") for each in VARIABLES if getattr(each, attribute)}
 
-    assert marked("secret") == {"API_KEY", "MCP_TOKENS", "STATE_URL"}
-    assert marked("remote_only") == {"MCP_TOKENS", "STATE_URL", "STATE_STRICT"}
-    assert marked("is_file") == {"OUTPUT_DIR", "MODELS_FILE"}
-    assert marked("guards") >= {"BASE_URL", "FILES_URL", "TEXT_URL", "SANDBOX", "MCP_TOKENS", "STATE_URL"}
+    assert marked("secret") == {"API_KEY", "MCP_TOKENS", "OAUTH_CLIENT", "STATE_URL"}
+    sign_in = {"OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_SCOPES", "OAUTH_ALLOW", "OAUTH_CLIENT", "OAUTH_NAME"}
+    assert marked("remote_only") == {"MCP_TOKENS", "KEYS_FILE", "STATE_URL", "STATE_STRICT", *sign_in}
+    assert marked("is_file") == {"OUTPUT_DIR", "MODELS_FILE", "KEYS_FILE"}
+    assert marked("guards") >= {"BASE_URL", "FILES_URL", "TEXT_URL", "SANDBOX", "MCP_TOKENS", "STATE_URL"} | sign_in - {
+        "OAUTH_NAME"
+    }
     assert not marked("guards") & {"API_KEY", "OUTPUT_DIR", "LOG_LEVEL", "HISTORY", "TOOLSETS", "UNLISTED_MODELS"}
 
 

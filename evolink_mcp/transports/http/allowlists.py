@@ -28,7 +28,7 @@ class AllowLists:
     """ASGI middleware: refuses requests from a Host or an Origin that is not allowed, and answers preflights."""
 
     def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
-        self._hosts = {*LOOPBACK, *(host.lower() for host in options.allow_hosts)}
+        self._hosts = {*LOOPBACK, *(host.lower() for host in options.hosts)}
         self._cors = CORSMiddleware(
             app,
             allow_origin_regex=_origin_pattern(options),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from evolink_mcp.gateway import Exchange
 from evolink_mcp.guard.secrets import hiding
 from evolink_mcp.jobs.clock import Clock, SystemClock
+from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.jobs.limits import LocalLimits
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
@@ -28,11 +29,12 @@ from evolink_mcp.tools.audit import CallRecord
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http import health
 from evolink_mcp.transports.http.allowlists import AllowLists
-from evolink_mcp.transports.http.auth import OAUTH_PATHS, SCOPE, authenticator, no_oauth
+from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, SCOPE, authenticator, no_oauth
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
+from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.logs import log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
@@ -42,7 +44,12 @@ from evolink_mcp.transports.http.sse import Sse, as_user
 from evolink_mcp.transports.http.stopping import Stopping
 from evolink_mcp.transports.http.streamable import Streamable
 from evolink_mcp.transports.http.tracing import trace_of_caller
+from evolink_mcp.transports.http.uploads import UPLOAD, Uploads
 
+if TYPE_CHECKING:
+    from evolink_mcp.transports.http.oauth.resource import Resource
+
+CHALLENGE = "evolink.challenge"  # the answer to somebody who has not signed in, for what is not open to everybody
 MAX_HEADERS = 32 * 1024  # bytes
 MAX_FIELDS = 200
 REQUESTS_PER_CALL = 10  # a client that opens a connection for each call makes about five requests
@@ -59,8 +66,11 @@ class HttpApplication:
     def __init__(self, settings: Settings, options: HttpOptions, clock: Clock | None = None) -> None:
         options.check(settings)
         self._options = options
-        self._authenticate = authenticator(options.auth, settings)
         self.app = _app(settings, options, clock, self)
+        keys = Keys(settings.api_key, settings.keys_file)
+        self.resource = _resource(settings, options, keys, self.app.clock) if options.auth == "oauth" else None
+        self.uploads = self.app.addresses = Uploads(self.app, options.public_url)
+        self._authenticate = authenticator(options.auth, settings, keys, self.resource)
         self.metrics = Metrics(self.app)
         self.stopping = Stopping(self.app, options.stop_seconds)
         self._requests = LocalLimits(options.calls_per_minute * REQUESTS_PER_CALL)
@@ -108,10 +118,16 @@ class HttpApplication:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a probe, or hands a request on to its endpoint once its caller is admitted."""
         path, headers = endpoint_of(scope), Headers(scope=scope)
+        published = self.resource.metadata(path) if self.resource is not None else None
         if self.stopping.begun and "x-forwarded-for" in headers:
             send = closing(send)
         if path in PROBES:
             answer = await self._probe(path, scope["method"])
+        elif path.startswith(f"{UPLOAD}/"):
+            await self._upload(scope, receive, send)
+            return
+        elif published is not None:
+            answer = published
         elif path in OAUTH_PATHS:
             answer = no_oauth(self._options.auth)
         elif path not in MCP or (self.sse is None and path != "/mcp"):
@@ -130,8 +146,24 @@ class HttpApplication:
             else:
                 await self._post(path, scope, receive, send)
 
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Takes a file. The address says whose it is; a credential beside it has to agree."""
+        headers = Headers(scope=scope)
+        caller: Credential | Response | None = None
+        if "authorization" in headers or KEY_HEADER in headers:
+            caller = await self._authenticate(headers, "/mcp")
+        if isinstance(caller, Response):
+            await caller(scope, receive, send)
+            return
+        with self.stopping.request(), trace_of_caller(headers):
+            await self.uploads.serve(scope, receive, send, caller)
+
     async def _post(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         async with self.bodies.read(receive, scope[SCOPE].owner) as body:
+            if CHALLENGE in scope and not isinstance(body, Response):
+                from evolink_mcp.transports.http.oauth.lists import admit_open
+
+                body = await admit_open(body, scope[CHALLENGE])
             if isinstance(body, Response):
                 await body(scope, receive, send)
             elif path == "/mcp" or self.sse is None:
@@ -148,9 +180,12 @@ class HttpApplication:
             return refusal(431, "headers_too_large", message)
         if self.stopping.begun and path == "/sse":
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)
-        caller = self._authenticate(headers)
+        caller = await self._authenticate(headers, path)
         if isinstance(caller, Response):
-            return caller
+            if not self._options.open_lists or path != "/mcp" or "authorization" in headers:
+                return caller
+            scope[CHALLENGE] = caller
+            caller = Credential(None, owner_of(f"nobody at {(scope.get('client') or ('',))[0]}"))
         if scope["method"] not in MCP[path]:
             allowed = ", ".join(MCP[path])
             return refusal(405, "method_not_allowed", f"{path} takes {allowed}.", headers={"allow": allowed})
@@ -206,6 +241,12 @@ def _app(settings: Settings, options: HttpOptions, clock: Clock | None, audit: H
     elif settings.history:
         logger.warning("EVOLINK_HISTORY=on keeps nothing over HTTP without EVOLINK_STATE_URL, the store for it.")
     return app
+
+
+def _resource(settings: Settings, options: HttpOptions, keys: Keys, clock: Clock) -> Resource:
+    from evolink_mcp.transports.http.oauth.resource import Resource
+
+    return Resource(settings, options.public_url, keys, clock)
 
 
 def _identify(request: Request | Any) -> Credential:

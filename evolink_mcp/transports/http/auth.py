@@ -1,7 +1,8 @@
 """Who calls, told from a request's headers alone, before its body is read.
 
 * passthrough: each caller brings an EvoLink key; the process's own is never used.
-* token: callers bring a token of EVOLINK_MCP_TOKENS; the process's key pays.
+* token: callers bring a token of EVOLINK_MCP_TOKENS; the process's key pays, or one of EVOLINK_KEYS_FILE.
+* oauth: callers sign in with the operator's identity provider (see ``oauth``); keys as with tokens.
 * none: whoever reaches the port is the operator. On loopback only.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -19,8 +21,12 @@ from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.settings import Settings, Token
 from evolink_mcp.settings.placeholders import unfilled_secret
 from evolink_mcp.tools.identity import Credential
+from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.options import Auth
 from evolink_mcp.transports.http.refusals import refusal
+
+if TYPE_CHECKING:
+    from evolink_mcp.transports.http.oauth.resource import Resource
 
 KEY_HEADER = "x-evolink-key"
 MAX_SECRET = 512
@@ -29,19 +35,31 @@ CHALLENGE = {"www-authenticate": 'Bearer realm="evolink-mcp"'}
 # What clients ask for that take a 401 as an invitation to sign in: RFC 7591, RFC 6749, where the SDKs look for it.
 OAUTH_PATHS = ("/register", "/authorize", "/token")
 
-Authenticate = Callable[[Headers], Credential | Response]
+Authenticate = Callable[[Headers, str], Awaitable[Credential | Response]]
+Check = Callable[[Headers], Credential | Response]
 
 
-def authenticator(auth: Auth, settings: Settings) -> Authenticate:
-    """The check for a way of authenticating: the caller, or the 401 to answer with."""
+def authenticator(auth: Auth, settings: Settings, keys: Keys, resource: Resource | None = None) -> Authenticate:
+    """The check for a way of authenticating, from headers and path: the caller, or the answer to give."""
+    if resource is not None:
+        return resource.authenticate
+    check = _check(auth, settings, keys)
+
+    async def authenticate(headers: Headers, _path: str) -> Credential | Response:
+        return check(headers)
+
+    return authenticate
+
+
+def _check(auth: Auth, settings: Settings, keys: Keys) -> Check:
     match auth:
-        case "passthrough":
-            return _passthrough
         case "token":
-            return _by_token(settings.mcp_tokens, settings.api_key)
+            return _by_token(settings.mcp_tokens, keys)
         case "none":
             operator = Credential(settings.api_key, owner_of(settings.api_key or ""))
             return lambda _: operator
+        case _:
+            return _passthrough
 
 
 def how_to_call(auth: Auth) -> str:
@@ -54,18 +72,19 @@ def how_to_call(auth: Auth) -> str:
             return f"Send a token from this server's operator {header.format('<token>')}."
         case "none":
             return "Send no credential: whoever reaches this server is its operator."
+        case "oauth":
+            return "Sign in with the identity provider that this server's metadata names."
 
 
 def no_oauth(auth: Auth) -> Response:
     """The answer to a client that wants to register or to sign in, in the form of OAuth errors, which it shows."""
-    description = f"There is no OAuth on this server. {how_to_call(auth)}"
+    description = how_to_call(auth) if auth == "oauth" else f"There is no OAuth on this server. {how_to_call(auth)}"
     body = {"error": "access_denied", "error_description": description}
     return JSONResponse(body, 404, {"cache-control": "no-store"})
 
 
 def _passthrough(headers: Headers) -> Credential | Response:
-    bearer, named = _bearer(headers), headers.getlist(KEY_HEADER)
-    keys = {each.strip() for each in (*bearer, *named)}
+    keys = {each.strip() for each in (*bearer(headers), *headers.getlist(KEY_HEADER))}
     key = keys.pop() if keys else ""
     if keys:
         return _unauthorized("Two different keys were given.", "Send only one, in Authorization or in X-EvoLink-Key.")
@@ -79,9 +98,9 @@ def _passthrough(headers: Headers) -> Credential | Response:
     return Credential(key, owner_of(key))
 
 
-def _by_token(tokens: tuple[Token, ...], key: str | None) -> Authenticate:
+def _by_token(tokens: tuple[Token, ...], keys: Keys) -> Check:
     def check(headers: Headers) -> Credential | Response:
-        bearers = _bearer(headers)
+        bearers = bearer(headers)
         presented = bearers[0] if len(bearers) == 1 else ""
         digest = hashlib.sha256(presented.encode("utf-8", "replace")).hexdigest()
         match: Token | None = None
@@ -93,12 +112,13 @@ def _by_token(tokens: tuple[Token, ...], key: str | None) -> Authenticate:
                 return _unfilled("token", placeholder, "token")
             message = "This server needs a token" + (", and this one is not valid." if bearers else ".")
             return _unauthorized(f"{message} There is no OAuth here.", how_to_call("token"))
+        key = keys.key_for({"name": match.name})
         return Credential(key, owner_of(f"token {presented}"), match.name, presented)
 
     return check
 
 
-def _bearer(headers: Headers) -> list[str]:
+def bearer(headers: Headers) -> list[str]:
     """What the Authorization headers carry; a scheme other than Bearer carries nothing."""
     split = [value.strip().partition(" ") for value in headers.getlist("authorization")]
     return [secret.strip() for scheme, _, secret in split if scheme.lower() == "bearer"]

@@ -132,8 +132,8 @@ def too_large() -> Response:
         413,
         "too_large",
         f"A request may have {MAX_BODY // MIB} MiB.",
-        next_step="Do not send large files as base64_data: put the file where a public https link leads to it and call "
-        "upload_file(file_url=…).",
+        next_step="Do not send large files as base64_data: call upload_file without a source for an address to send "
+        "it to, or give a public link as file_url.",
     )
 
 

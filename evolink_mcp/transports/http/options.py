@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.transports.http.paths import prefix_of
 
-Auth = Literal["passthrough", "token", "none"]
+Auth = Literal["passthrough", "token", "oauth", "none"]
 AUTHS: tuple[Auth, ...] = get_args(Auth)
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
@@ -34,6 +35,9 @@ class HttpOptions:
     extensions and desktop apps too. Loopback names are always allowed hosts, and
     allowed origins where the server is bound to loopback. ``root_path`` is the
     prefix that a proxy in front serves this under. Limits of 0 are none.
+    ``public_url`` is how clients write this server's address, without an endpoint: its
+    name is an allowed host, its path the prefix. ``open_lists``: what costs nothing is
+    answered before signing in.
     """
 
     host: str = "127.0.0.1"
@@ -44,6 +48,8 @@ class HttpOptions:
     allow_origins: tuple[str, ...] = ()
     forwarded_allow_ips: str = "127.0.0.1"
     root_path: str = ""
+    public_url: str = ""
+    open_lists: bool = False
     calls_per_minute: int = 120
     waits_per_caller: int = 32
     sse_connections: int = 200
@@ -60,25 +66,36 @@ class HttpOptions:
         bare = (each.removesuffix("/") if _WEB_ORIGIN.fullmatch(each) else each for each in self.allow_origins)
         return [_DEFAULT_PORT.sub(r"\1\2", each) for each in bare]
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names this server is known under, beside those of loopback."""
+        public = urlsplit(self.public_url).netloc.lower()
+        return (*self.allow_hosts, *([public] if public else []))
+
+    @property
+    def prefix(self) -> str:
+        """The path below which a proxy serves this."""
+        return prefix_of(self.root_path) or prefix_of(urlsplit(self.public_url).path)
+
     def check(self, settings: Settings) -> None:
         """Says what keeps this from being served.
 
         Raises:
             SettingsError: With everything that is wrong.
         """
-        problems: list[str] = []
+        problems = self._sign_in_problems(settings)
         if self.auth == "none" and not self.on_loopback:
             problems.append(
                 f"--auth none would let anyone who reaches {self.host} spend this server's credits; it works on "
                 "--host 127.0.0.1 only. Use --auth token or --auth passthrough."
             )
-        names = [name for name in self.allow_hosts if not is_loopback(name.rpartition(":")[0] or name)]
+        names = [name for name in self.hosts if not is_loopback(name.rpartition(":")[0] or name)]
         if self.auth == "none" and names:
             problems.append(
                 f"--auth none and --allow-host {names[0][:60]} would let anyone behind that name spend this server's "
                 "credits. Use --auth token or --auth passthrough."
             )
-        if not self.on_loopback and not self.allow_hosts:
+        if not self.on_loopback and not self.hosts:
             problems.append(
                 f"--host {self.host} is reachable from elsewhere, so the names it is reached under have to be listed. "
                 "Add: --allow-host your.public.name"
@@ -90,8 +107,10 @@ class HttpOptions:
             problems.append("EVOLINK_MCP_TOKENS gives one token to two callers, who could not be told apart.")
         if set(digests) & EXAMPLES:
             problems.append("EVOLINK_MCP_TOKENS holds a token of the documentation, which everybody knows.")
-        if self.auth == "token" and settings.api_key is None:
-            problems.append("--auth token spends this server's own credits and needs EVOLINK_API_KEY.")
+        if self.auth in ("token", "oauth") and settings.api_key is None and settings.keys_file is None:
+            problems.append(
+                f"--auth {self.auth} spends this server's own credits and needs EVOLINK_API_KEY or EVOLINK_KEYS_FILE."
+            )
         problems += [
             f"--allow-host takes a name, or name:port, without scheme, path or *; it is {each[:60]!r}."
             for each in self.allow_hosts
@@ -109,3 +128,20 @@ class HttpOptions:
             problems.append(f"--root-path takes a plain path, as in /evolink; it is {self.root_path[:60]!r}.")
         if problems:
             raise SettingsError(problems)
+
+    def _sign_in_problems(self, settings: Settings) -> list[str]:
+        problems: list[str] = []
+        parts = urlsplit(self.public_url)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+        if self.public_url and (not secure or parts.query or parts.fragment or "@" in parts.netloc):
+            problems.append(
+                "--public-url takes the https:// address of this server without /mcp (http:// on this machine only); "
+                f"it is {self.public_url[:60]!r}."
+            )
+        if self.auth == "oauth" and not self.public_url:
+            problems.append("--auth oauth needs --public-url, as in --public-url https://mcp.example.com")
+        if self.auth == "oauth" and settings.oauth_issuer is None:
+            problems.append("--auth oauth needs EVOLINK_OAUTH_ISSUER, the address of your identity provider.")
+        if self.open_lists and self.auth != "oauth":
+            problems.append("--open-lists is for --auth oauth.")
+        return problems

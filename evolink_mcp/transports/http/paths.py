@@ -30,7 +30,7 @@ class ForwardedHeaders:
 
     def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
         self._app = app
-        self._prefix = prefix_of(options.root_path)
+        self._prefix = options.prefix
         place = cast("Any", self._place)  # uvicorn's types of ASGI and Starlette's are two
         self._addresses = ProxyHeadersMiddleware(place, options.forwarded_allow_ips)
 

@@ -101,10 +101,14 @@ async def run_http(
         listener = stack.enter_context(listen(options.host, options.port))
         stack.push_async_callback(application.app.aclose, LAST_SECONDS)
         url = _url(options.host, listener)
+        if application.resource is not None:
+            stack.push_async_callback(application.resource.provider.aclose)
         server = Server(application, options)
         signals = stack.enter_context(end_signals())
         async with anyio.create_task_group() as group:
             group.start_soon(_stop_on_signal, server, application, signals, listener)
+            if application.resource is not None:
+                group.start_soon(application.resource.provider.warn_if_away)
             logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
             if on_ready is not None:
                 on_ready(url)

@@ -1,0 +1,44 @@
+"""Whose a task or a file is, where several people share one account.
+
+The gateway knows accounts only. What one person made or stored here is kept from the others; what nobody here made is
+left to whoever has its id. Kept for a week: longer than a file lives, and than a task's links.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
+
+KEEP_SECONDS = 7 * 24 * 3600
+MAX_OWNERS = 50_000  # in this process
+
+Kind = Literal["task", "file"]
+
+
+class Belongings(Protocol):
+    """Owners by account, kind and id. Whatever goes wrong inside stays inside."""
+
+    async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
+        """Notes whose something is."""
+        ...
+
+    async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+        """The owners of those of the names that are known."""
+        ...
+
+
+class LocalBelongings:
+    """What this process knows, the oldest forgotten first."""
+
+    def __init__(self) -> None:
+        self._owners: OrderedDict[str, str] = OrderedDict()
+
+    async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
+        self._owners[f"{account} {kind} {name}"] = owner
+        while len(self._owners) > MAX_OWNERS:
+            self._owners.popitem(last=False)
+
+    async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+        pairs = ((name, self._owners.get(f"{account} {kind} {name}")) for name in names)
+        return {name: owner for name, owner in pairs if owner is not None}

@@ -1,0 +1,36 @@
+"""Whose a task or a file is, known to all replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evolink_mcp.gateway.values import as_list
+from evolink_mcp.jobs.belongings import KEEP_SECONDS, Kind, LocalBelongings
+from evolink_mcp.jobs.shared.store import Away, Store, key
+
+
+class SharedBelongings:
+    """Owners in the store, and what this process knows beside it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._local = LocalBelongings()
+
+    async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
+        await self._local.add(account, kind, name, owner)
+        try:
+            await self._store.ask("SET", key(account, f"{kind}-owner", name), owner, "EX", KEEP_SECONDS)
+        except Away:
+            return
+
+    async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+        known = await self._local.owners(account, kind, names)
+        others = [name for name in names if name not in known]
+        if not others:
+            return known
+        try:
+            values = await self._store.ask("MGET", *(key(account, f"{kind}-owner", name) for name in others))
+        except Away:
+            return known
+        pairs = zip(others, as_list(values), strict=False)
+        return {**known, **{name: owner for name, owner in pairs if isinstance(owner, str)}}

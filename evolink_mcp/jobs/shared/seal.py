@@ -1,0 +1,42 @@
+"""The secret of addresses, and their claims, of all replicas: any of them can serve an address that another made."""
+
+from __future__ import annotations
+
+from evolink_mcp.jobs.seal import LocalSeal, new_secret
+from evolink_mcp.jobs.shared.store import PREFIX, Away, Store, key
+
+SECRET = f"{PREFIX}seal"
+SECRET_SECONDS = 30 * 24 * 3600
+CLAIMS = "claims"
+
+
+class SharedSeal:
+    """The secret is in the store, and so is what was claimed; while it is away, this process goes on with its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._local = LocalSeal()
+
+    async def secret(self) -> bytes:
+        try:
+            await self._store.ask("SET", SECRET, new_secret(), "NX", "EX", SECRET_SECONDS)
+            value = await self._store.ask("GET", SECRET)
+        except Away:
+            return await self._local.secret()
+        return value.encode() if isinstance(value, str) else await self._local.secret()
+
+    async def claim(self, name: str, seconds: float) -> bool:
+        if not await self._local.claim(name, seconds):
+            return False
+        try:
+            answer = await self._store.ask("SET", key(CLAIMS, "one", name), "1", "NX", "PX", int(seconds * 1000))
+        except Away:
+            return True
+        return answer is not None
+
+    async def release(self, name: str) -> None:
+        await self._local.release(name)
+        try:
+            await self._store.ask("DEL", key(CLAIMS, "one", name))
+        except Away:
+            return

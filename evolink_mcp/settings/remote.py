@@ -1,0 +1,104 @@
+"""The variables of a server for callers elsewhere: who they are, who pays, and what replicas share."""
+
+from __future__ import annotations
+
+from evolink_mcp.settings import readers
+from evolink_mcp.settings.readers import one_of
+from evolink_mcp.settings.variable import SWITCH, Variable
+
+REMOTE = (
+    Variable(
+        "EVOLINK_MCP_TOKENS",
+        "mcp_tokens",
+        readers.read_tokens,
+        "tokens for `http --auth token`: `alice:a-long-random-text,bob:another-long-text`; names are for metrics and "
+        "logs ([docs/remote.md](docs/remote.md))",
+        guards=True,
+        secret=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_ISSUER",
+        "oauth_issuer",
+        readers.read_issuer,
+        "your identity provider, for `http --auth oauth` ([docs/oauth.md](docs/oauth.md))",
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_AUDIENCE",
+        "oauth_audiences",
+        readers.read_words,
+        "for whom tokens must be made, several with commas",
+        otherwise="the addresses of this server",
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_SCOPES",
+        "oauth_scopes",
+        readers.read_words,
+        "scopes that a token needs, with commas",
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_ALLOW",
+        "oauth_allow",
+        readers.read_conditions,
+        "whom to serve, as `claim=value` with commas: `email=*@example.com,groups=film`; of one claim any value does, "
+        "of several claims each must fit",
+        otherwise="everybody the provider signs in",
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_CLIENT",
+        "oauth_client",
+        readers.read_client,
+        "`id:secret` of a client at the provider, to ask it about opaque tokens",
+        guards=True,
+        secret=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_OAUTH_NAME",
+        "oauth_name",
+        readers.read_text,
+        "claim that names people in logs and metrics, such as `email`",
+        otherwise="nobody is named",
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_KEYS_FILE",
+        "keys_file",
+        readers.read_place,
+        "TOML file with EvoLink keys of people and groups, for `http --auth token` and `oauth` "
+        "([docs/oauth.md](docs/oauth.md))",
+        otherwise="`EVOLINK_API_KEY` pays for everybody",
+        is_file=True,
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_STATE_URL",
+        "state_url",
+        readers.read_state_url,
+        "`redis://host:6379/0` (also `rediss`, `valkey`, `valkeys`): what several replicas remember in common; "
+        "needs the `redis` extra ([docs/deploy.md](docs/deploy.md))",
+        guards=True,
+        secret=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_STATE_STRICT",
+        "state_strict",
+        one_of(SWITCH, "1", "0"),
+        "`1` refuses paid requests while the store of `EVOLINK_STATE_URL` is away; otherwise they go on, and say that "
+        "they may repeat one",
+        default="0",
+        choices=("0", "1"),
+        guards=True,
+        remote_only=True,
+    ),
+)

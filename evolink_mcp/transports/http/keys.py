@@ -1,0 +1,109 @@
+"""Whose EvoLink key pays for whom: the operator's, or one of a file that names people and groups.
+
+The file is TOML, a line each, and the first that fits counts: ``"groups=film" = "sk-…"``, ``"*" = "sk-…"``. It is read
+again when it changes, as a mounted secret does.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.settings.claims import Condition
+from evolink_mcp.settings.readers import read_key
+
+EVERYBODY = "*"
+CHECK_SECONDS = 1.0
+MAX_BYTES = 1024 * 1024
+
+logger = logging.getLogger(__name__)
+
+
+class Keys:
+    """The keys. Without a file everybody's is ``default``.
+
+    Raises:
+        SettingsError: The file cannot be used.
+    """
+
+    def __init__(self, default: str | None, file: Path | None) -> None:
+        self._default = default
+        self._file = file
+        self._lines: tuple[tuple[Condition | None, str], ...] = ()
+        self._version: tuple[int, int, int] | None = None
+        self._looked_at = time.monotonic()
+        if file is not None:
+            try:
+                self._version, self._lines = _version(file), read_keys(file)
+            except (OSError, ValueError) as problem:
+                raise SettingsError([f"EVOLINK_KEYS_FILE {_words(problem)}"]) from None
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every key there is."""
+        keys = (*(key for _, key in self._lines), *([self._default] if self._default else []))
+        return tuple(dict.fromkeys(keys))
+
+    def key_for(self, claims: Mapping[str, Any]) -> str | None:
+        """The key that pays for somebody of whom these claims are true; ``None`` where none does."""
+        self._look()
+        lines = self._lines
+        return next((key for condition, key in lines if condition is None or condition.holds(claims)), self._default)
+
+    def _look(self) -> None:
+        """Reads the file again if it has changed. While it cannot be used, what it said before holds."""
+        now = time.monotonic()
+        if self._file is None or now - self._looked_at < CHECK_SECONDS:
+            return
+        self._looked_at = now
+        try:
+            version = _version(self._file)
+            if version == self._version:
+                return
+            self._version, self._lines = version, read_keys(self._file)
+            logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
+        except (OSError, ValueError) as problem:
+            logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))
+
+
+def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
+    """The lines of a file of keys, ``None`` for everybody.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It holds something else. No key is in the message.
+    """
+    with file.open("rb") as opened:
+        raw = opened.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise ValueError(f"names a file of more than {MAX_BYTES} bytes.")
+    try:
+        content = tomllib.loads(raw.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise ValueError('names a file that is no TOML of lines such as "groups=film" = "sk-…".') from None
+    lines: list[tuple[Condition | None, str]] = []
+    for who, value in content.items():
+        try:
+            condition = None if who == EVERYBODY else Condition.parse(who)
+            if not isinstance(value, str) or not value:
+                raise ValueError("has no key in quotation marks.")
+            lines.append((condition, read_key(value, {})))
+        except ValueError as problem:
+            raise ValueError(f"has a line of {who[:40]!r} that {problem}") from None
+    return tuple(lines)
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    state = file.stat()
+    return state.st_mtime_ns, state.st_ino, state.st_size
+
+
+def _words(problem: OSError | ValueError) -> str:
+    if isinstance(problem, OSError):
+        return f"cannot be read ({problem.strerror or type(problem).__name__})."
+    return str(problem)

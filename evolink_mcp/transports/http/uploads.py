@@ -1,0 +1,183 @@
+"""One-time addresses to which a remote caller sends a file: ``curl -T film.mp4 ADDRESS``.
+
+An address is a sealed note (Fernet) of whose file will come, so that any replica can take it and nobody can make one.
+What arrives is told by its first bytes, bounded, and sent on to the files API as it comes; nothing touches the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
+from evolink_mcp.gateway import Caller
+from evolink_mcp.gateway.values import as_object
+from evolink_mcp.guard.secrets import clean, hiding
+from evolink_mcp.media.uploads import MAX_UPLOAD_BYTES, upload_parts
+from evolink_mcp.tools.identity import Credential
+from evolink_mcp.transports.http.paths import under_prefix
+from evolink_mcp.transports.http.refusals import refusal
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
+
+UPLOAD = "/upload"
+LIFE_SECONDS = 600
+IDLE_SECONDS = 30.0  # for the next bytes of a file to arrive
+MAX_OF_CALLER = 2  # files under way
+MAX_IN_ALL = 16
+METHODS = ("PUT", "POST")
+_AGAIN = "Call upload_file without a source for a new address."
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What an address stands for."""
+
+    number: str
+    credential: Credential
+    names: Mapping[str, str]
+
+
+class Uploads:
+    """Hands addresses out, and takes what is sent to them."""
+
+    def __init__(self, app: App, public_url: str) -> None:
+        self._app = app
+        self._public = public_url.rstrip("/")
+        self._under_way: Counter[str] = Counter()
+
+    async def new_address(self, request: Request, credential: Credential, names: Mapping[str, str]) -> str:
+        """A new address for one file of a caller, within ``LIFE_SECONDS``."""
+        note = {
+            "number": secrets.token_hex(12),
+            "key": credential.key,
+            "owner": credential.owner,
+            "name": credential.name,
+            "names": dict(names),
+        }
+        sealed = (await self._fernet()).encrypt(json.dumps(note).encode()).decode()
+        return f"{self._base(request)}{UPLOAD}/{sealed}"
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, caller: Credential | None) -> None:
+        """Answers a request to an address. ``caller`` is who the request's own credential says, if it has one."""
+        answer = await self._answer(scope, receive, caller)
+        await answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, caller: Credential | None) -> Response:
+        headers = Headers(scope=scope)
+        if scope["method"] not in METHODS:
+            allow = ", ".join(METHODS)
+            return refusal(405, "method_not_allowed", f"An upload address takes {allow}.", headers={"allow": allow})
+        ticket = await self._ticket(scope["path"].rpartition("/")[2])
+        if ticket is None:
+            return refusal(410, "address_gone", "This upload address is not valid, or over.", next_step=_AGAIN)
+        if caller is not None and caller.owner != ticket.credential.owner:
+            return refusal(403, "not_yours", "This upload address belongs to another caller.", next_step=_AGAIN)
+        length = headers.get("content-length", "")
+        if not length.isdecimal():
+            return refusal(411, "length_required", "The size of the file is needed.", next_step="Send it with curl -T.")
+        if not 0 < int(length[:20]) <= MAX_UPLOAD_BYTES:
+            message = f"A file may have 1 to {MAX_UPLOAD_BYTES:,} bytes."
+            return refusal(413, "too_large", message, next_step="Make the file smaller.")
+        with hiding(ticket.credential.secrets):
+            async with self._place(ticket) as answer:
+                return answer or await self._take(ticket, int(length), receive)
+
+    @asynccontextmanager
+    async def _place(self, ticket: Ticket) -> AsyncGenerator[Response | None]:
+        """A place for a file under way; or the answer where there is none, or the address was used."""
+        owner = ticket.credential.owner
+        if self._under_way[owner] >= MAX_OF_CALLER or self._under_way.total() >= MAX_IN_ALL:
+            status = 429 if self._under_way[owner] >= MAX_OF_CALLER else 503
+            message = "As many files as allowed are under way."
+            yield refusal(status, "too_much_at_once", message, next_step="Send it again later.", retry_after=15)
+            return
+        self._under_way[owner] += 1
+        try:
+            if await self._app.state.seal.claim(ticket.number, LIFE_SECONDS):
+                yield None
+            else:
+                yield refusal(410, "address_used", "This upload address was used.", next_step=_AGAIN)
+        finally:
+            self._under_way[owner] -= 1
+            if not self._under_way[owner]:
+                del self._under_way[owner]
+
+    async def _take(self, ticket: Ticket, size: int, receive: Receive) -> Response:
+        credential = ticket.credential
+        caller = Caller(self._app.transport, credential.key or "", credential.owner, self._watch)
+        try:
+            upload = await upload_parts(caller, _parts(receive), size, ticket.names, stem=ticket.number)
+        except EvolinkError as error:
+            if not isinstance(error, OutcomeUnknown):
+                await self._app.state.seal.release(ticket.number)
+            status = {"file_refused": 415, "incomplete": 400}.get(error.code, 502)
+            return refusal(status, error.code or "refused", error.what, next_step=error.next_step or _AGAIN)
+        file = upload.file
+        if caller.owner != caller.account:
+            await self._app.state.belongings.add(caller.account, "file", file.file_id, caller.owner)
+        facts: dict[str, Any] = {
+            "file_id": file.file_id,
+            "file_url": upload.link,
+            "file_size": file.file_size,
+            "mime_type": file.mime_type or upload.mime_type,
+            "expires_at": file.expires_at,
+            "next": f"Pass {upload.link} in image_urls of generate_image or generate_video.",
+        }
+        present = {name: value for name, value in facts.items() if value}
+        return JSONResponse(clean(present), headers={"cache-control": "no-store"})
+
+    def _watch(self, exchange: Any) -> None:
+        if self._app.audit is not None:
+            self._app.audit.record_exchange(exchange)
+
+    async def _ticket(self, sealed: str) -> Ticket | None:
+        from cryptography.fernet import InvalidToken
+
+        try:
+            note = as_object(json.loads((await self._fernet()).decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
+        except (InvalidToken, ValueError):
+            return None
+        if "number" not in note:
+            return None
+        credential = Credential(note["key"], note["owner"], note["name"])
+        return Ticket(note["number"], credential, note["names"])
+
+    async def _fernet(self) -> Any:
+        from cryptography.fernet import Fernet
+
+        return Fernet(await self._app.state.seal.secret())
+
+    def _base(self, request: Request) -> str:
+        """How the caller writes this server's address."""
+        return self._public or f"{request.url.scheme}://{request.url.netloc}{under_prefix(request.scope, '')}"
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    """A body as it arrives.
+
+    Raises:
+        Refused: It stops before its end.
+    """
+    more = True
+    while more:
+        message: Message = {"type": "http.disconnect"}
+        with anyio.move_on_after(IDLE_SECONDS):
+            message = await receive()
+        if message["type"] != "http.request":
+            raise Refused("The file did not arrive whole.", code="incomplete", next_step="Send it again.")
+        more = message.get("more_body", False)
+        if body := message.get("body", b""):
+            yield body

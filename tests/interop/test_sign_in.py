@@ -1,0 +1,166 @@
+"""Sign-in with a real identity provider: from 401 through registration, log-in and consent to a paid call."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+
+import anyio
+import httpx2
+import pytest
+from mcp.client import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.interop import software
+from tests.interop.signing_in import (
+    REDIRECT,
+    RESOURCE_SERVER,
+    Storage,
+    beside,
+    browse,
+    running_provider,
+    running_server,
+    signing_in,
+)
+from tests.programs import free_port
+from tests.serving import bearer
+from tests.support import Sandbox, ok
+
+pytestmark = pytest.mark.xdist_group("sign-in")
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Iterator[str]:
+    with running_provider() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(running_sandbox: Sandbox, issuer: str) -> Iterator[str]:
+    with running_server(running_sandbox, issuer) as url:
+        yield url
+
+
+@asynccontextmanager
+async def connected(url: str, person: str, storage: Storage) -> AsyncGenerator[Client]:
+    auth = signing_in(f"{url}/mcp", person, storage)
+    async with httpx2.AsyncClient(auth=auth, timeout=30, trust_env=False) as http:
+        async with Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
+            yield client
+
+
+async def status(url: str, token: str) -> int:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        return (await http.get(f"{url}/mcp", headers=bearer(token))).status_code
+
+
+async def token_of(url: str, person: str = "alice") -> str:
+    """The token that somebody signs in for."""
+    storage = Storage()
+    async with connected(url, person, storage) as client:
+        await client.list_tools()
+    return storage.received[-1]
+
+
+async def test_the_python_client_signs_in_and_pays_once(server: str, sandbox: Sandbox) -> None:
+    storage = Storage()
+    async with connected(server, "alice", storage) as client:
+        made = await ok(client, "generate_image", prompt="a red kite")
+    assert made["task_id"]
+    assert sandbox.paid() == 1
+    assert storage.tokens is not None
+    assert storage.tokens.refresh_token
+
+
+async def test_the_typescript_client_signs_in_and_pays_once(server: str, sandbox: Sandbox) -> None:
+    script = beside(software.package("@modelcontextprotocol/client"), "sign_in.mjs")
+    command = [str(software.node()), str(script), f"{server}/mcp", REDIRECT]
+    async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        with anyio.fail_after(60):
+            page = (await process.stdout.receive()).decode().splitlines()[0]
+            await process.stdin.send(f"{await browse(page, 'alice')}\n".encode())
+            seen = json.loads((await process.stdout.receive()).decode().splitlines()[-1])
+    assert seen["made"]["task_id"]
+    assert seen["refreshable"]
+    assert sandbox.paid() == 1
+
+
+async def test_one_sign_in_serves_sse_too(running_sandbox: Sandbox, issuer: str) -> None:
+    with running_server(running_sandbox, issuer, EVOLINK_OAUTH_NAME="sub") as url:
+        auth = signing_in(f"{url}/sse", "alice", Storage())
+        async with Client(sse_client(f"{url}/sse", auth=auth), mode="legacy") as client:
+            assert (await client.list_tools()).tools
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            metrics = (await http.get(f"{url}/metrics")).text
+    assert "alice" not in metrics, "nobody called a tool"
+
+
+async def test_a_person_sees_nothing_of_another(server: str, sandbox: Sandbox) -> None:
+    async with connected(server, "alice", Storage()) as alice, connected(server, "bob", Storage()) as bob:
+        made = await ok(alice, "generate_image", prompt="a red kite")
+        again = await ok(bob, "generate_image", prompt="a red kite")
+        assert again["task_id"] != made["task_id"]
+    assert sandbox.paid() == 2
+
+
+async def test_tokens_that_end_are_refreshed_without_anybody_at_the_browser(sandbox: Sandbox) -> None:
+    storage = Storage()
+    with running_provider(seconds=1) as issuer, running_server(sandbox, issuer) as url:
+        async with connected(url, "alice", storage) as client:
+            for _ in range(3):
+                await anyio.sleep(1.1)
+                await client.list_tools()
+    assert len(set(storage.received)) >= 3
+
+
+async def test_a_token_for_another_server_or_of_another_provider_is_refused(sandbox: Sandbox, issuer: str) -> None:
+    with running_server(sandbox, issuer) as first, running_server(sandbox, issuer) as second:
+        token = await token_of(first)
+        assert await status(first, token) == 405
+        assert await status(second, token) == 401
+    with running_provider() as other, running_server(sandbox, other) as third:
+        foreign = await token_of(third)
+        assert await status(third, foreign) == 405
+        with running_server(sandbox, issuer, EVOLINK_OAUTH_AUDIENCE=f"{third}/mcp") as fourth:
+            assert await status(fourth, foreign) == 401
+
+
+async def test_opaque_tokens_are_asked_about_and_revoked_ones_end(sandbox: Sandbox) -> None:
+    with (
+        running_provider(form="opaque") as issuer,
+        running_server(sandbox, issuer, EVOLINK_OAUTH_CLIENT=":".join(RESOURCE_SERVER)) as url,
+    ):
+        token = await token_of(url)
+        assert "." not in token
+        assert await status(url, token) == 405
+        assert await status(url, token[:-2]) == 401
+        unseen = await token_of(url, "bob")
+        async with httpx2.AsyncClient(trust_env=False, auth=RESOURCE_SERVER) as http:
+            await http.post(f"{issuer}/token/revocation", data={"token": unseen})
+        with running_server(
+            sandbox,
+            issuer,
+            EVOLINK_OAUTH_CLIENT=":".join(RESOURCE_SERVER),
+            EVOLINK_OAUTH_AUDIENCE=f"{url}/mcp",
+        ) as fresh:
+            assert await status(fresh, token) == 405
+            assert await status(fresh, unseen) == 401
+
+
+async def test_a_provider_that_is_away_is_no_reason_to_throw_a_login_away(sandbox: Sandbox) -> None:
+    port = free_port()
+    with running_provider(port=port) as issuer, running_server(sandbox, issuer) as url:
+        token = await token_of(url)
+    with running_server(sandbox, issuer, EVOLINK_OAUTH_AUDIENCE=f"{url}/mcp") as again:
+        assert await status(again, token) == 503
+        with running_provider(port=port):  # the same issuer, with new keys
+            await anyio.sleep(5.2)
+            assert await status(again, token) == 401
+            fresh = Storage()
+            assert await status(again, token) == 401
+            assert fresh.tokens is None
