@@ -29,20 +29,20 @@ class TaskAdvice(NamedTuple):
 
 ASK_FIRST = "Ask the user before another try: it is charged."
 _REWORD = f"{ASK_FIRST} Reword the prompt for it: no explicit violence, nudity or names of real people."
-_TOP_UP = f"Ask the user to top up at {BILLING_PAGE}."
+TOP_UP = f"Ask the user to top up at {BILLING_PAGE}."
 _LATER = "Wait about a minute, then submit again."
 
 HTTP_ADVICE: dict[int, Advice] = {
     400: Advice("the gateway refused the request", "Correct what the message names, then call again."),
     401: Advice("the API key is missing or not valid", f"Ask the user to check the key at {KEYS_PAGE}."),
-    402: Advice("the account has too few credits", _TOP_UP),
+    402: Advice("the account has too few credits", TOP_UP),
     403: Advice("the key may not do this", "Ask the user to check the permissions of the account and the key."),
     404: Advice("something the request names does not exist, or has expired", "Check the id."),
     409: Advice(
         "the gateway saw a conflict with an earlier request", "Check whether the task exists before you submit again."
     ),
     413: Advice("the request is too large", "Use smaller inputs, or upload them and pass their links."),
-    429: Advice("too many requests", "Call again in 60 s."),
+    429: Advice("too many requests", "Wait 60 s, then call again."),
     500: Advice("the gateway failed", "Wait a minute, then call again."),
     502: Advice("the gateway's provider did not answer", "Wait a minute, then call again."),
     503: Advice("the gateway is not available now", "Wait one or two minutes, then call again."),
@@ -71,7 +71,7 @@ TASK_ADVICE: dict[str, TaskAdvice] = {
     "generation_timeout": TaskAdvice(
         "the generation took too long", True, "Submit again; if it repeats, simplify the prompt or ask for less."
     ),
-    "quota_exceeded": TaskAdvice("the credits are used up", False, _TOP_UP),
+    "quota_exceeded": TaskAdvice("the credits are used up", False, TOP_UP),
     "resource_exhausted": TaskAdvice("the provider is at its limit", True, "Wait 30 to 60 seconds, then submit again."),
     "service_error": TaskAdvice("the service failed", True, _LATER),
     "service_unavailable": TaskAdvice("the service is not available now", True, _LATER),
@@ -121,9 +121,22 @@ NEVER_RETRIED = frozenset(
 )
 
 
+# Those of them that are about the key alone, whatever the account holds.
+KEY_LIMITS = frozenset({"insufficient_token_quota", "key_quota_exhausted", "token_daily_quota_exceeded"})
+
+
+POLICY = "content_policy_violation"
+_POLICY_WORDS = ("policy", "moderation", "moderated", "safety", "sensitive", "nsfw", "blocked", "flagged")
+
+
+def is_policy(word: str) -> bool:
+    """Whether a code or a status, which every provider words otherwise, says that the content is not allowed."""
+    return any(each in word.lower() for each in _POLICY_WORDS)
+
+
 def task_advice(code: str) -> TaskAdvice:
     """Advice for a failed task's code; an unknown code is treated as ``unknown_error``."""
-    return TASK_ADVICE.get(code, TASK_ADVICE["unknown_error"])
+    return TASK_ADVICE.get(code) or TASK_ADVICE[POLICY if is_policy(code) else "unknown_error"]
 
 
 def http_advice(status: int) -> Advice:

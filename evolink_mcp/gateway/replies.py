@@ -101,6 +101,8 @@ def _next_step(reply: Reply, problem: wire.Problem | None, code: str) -> str:
     step = problems.HTTP_ADVICE[402].resolution if empty else problems.http_advice(reply.status).resolution
     if reply.retry_after is not None and not empty and reply.status in (429, 503):
         step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
+    if problems.is_policy(code):
+        step = problems.task_advice(code).resolution
     if problem and problem.action_url:
         step = f"{step} See {problem.action_url}."
     if problem and problem.advice:

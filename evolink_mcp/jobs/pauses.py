@@ -13,6 +13,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.jobs.clock import Clock
 
 PAUSE_SECONDS = 2.0  # after a 429 that names none
+LONG_PAUSE_SECONDS = 60.0  # what an agent is told to wait after a second one (S1: 30 to 60 s)
 MAX_WAITING = 16
 MAX_PAUSES = 10_000
 
@@ -48,15 +49,14 @@ class Pauses:
             return
         key = (owner, model)
         if remaining > seconds or self._waiting[key] >= MAX_WAITING:
-            crowded = remaining <= seconds
-            why = "too many calls wait for it already" if crowded else f"it opens again in {remaining:.0f} s"
-            raise _too_fast(model, remaining, why)
-        end = self._clock.monotonic() + seconds
+            raise _too_fast(model, remaining, "too many calls wait for it already" if remaining <= seconds else "")
+        start = self._clock.monotonic()
+        end = start + seconds
         self._waiting[key] += 1
         try:
             while (remaining := self.until(owner, model) - self._clock.monotonic()) > 0:
                 if self._clock.monotonic() + remaining > end:
-                    raise _too_fast(model, remaining, f"it opens again in {remaining:.0f} s")
+                    raise _too_fast(model, remaining, f"this call waited {self._clock.monotonic() - start:.0f} s")
                 await self._clock.sleep(remaining)
         finally:
             self._waiting[key] -= 1
@@ -64,10 +64,15 @@ class Pauses:
                 del self._waiting[key]
 
 
-def _too_fast(model: str, remaining: float, why: str) -> Refused:
+def wait_advice(seconds: float) -> str:
+    """What to do about a pause of ``seconds``, whether one can wait or not."""
+    return f"Wait {max(seconds, 1):.0f} s, then call again. If you cannot wait, choose another model, or tell the user."
+
+
+def _too_fast(model: str, remaining: float, so_far: str) -> Refused:
     return Refused(
-        f"The gateway asked to slow down for {model[:60]}, and {why}.",
+        f"The gateway asked to slow down for {model[:60]}{f', and {so_far}' if so_far else ''}.",
         code="rate_limited",
-        next_step=f"Wait {max(remaining, 1):.0f} s, then call again, or choose another model.",
+        next_step=wait_advice(remaining),
         retry_after=remaining,
     )

@@ -8,7 +8,7 @@ from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.clock import Clock, Stopwatch
 from evolink_mcp.jobs.orders import Order, Sending
 from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.pauses import PAUSE_SECONDS, Pauses
+from evolink_mcp.jobs.pauses import LONG_PAUSE_SECONDS, PAUSE_SECONDS, Pauses, wait_advice
 
 MAX_UNREACHED = 3
 UNREACHED_PAUSE_SECONDS = 0.5
@@ -47,11 +47,18 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
             pause = PAUSE_SECONDS if error.retry_after is None else error.retry_after
             pauses.pause(account, order.model, pause)
             if too_fast or clock.monotonic() + pause + MIN_SECONDS > end:
-                raise
+                raise _too_fast(error, order.model, waited=watch.seconds()) from error.__cause__
             too_fast = True
         except OutcomeUnknown as error:
             seconds = max(min(recovery.RECOVERY_SECONDS, last - clock.monotonic()), 1.0)
             raise await order.explain(error, age=watch.seconds(), seconds=seconds) from error.__cause__
+
+
+def _too_fast(error: GatewayRefused, model: str, *, waited: float) -> GatewayRefused:
+    """A 429 in words that hold one number: how long to wait. The gateway's own may hold another."""
+    what = f"The gateway takes no more requests for {model[:60]} now"
+    so_far = f", although this call has waited {waited:.0f} s" if waited >= 1 else ""
+    return error.replace(what=f"{what}{so_far}.", next_step=wait_advice(error.retry_after or LONG_PAUSE_SECONDS))
 
 
 def no_time() -> Refused:

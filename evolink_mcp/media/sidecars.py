@@ -66,6 +66,21 @@ def write_beside(path: Path, task: wire.Task, saved: Sequence[Path]) -> None:
         logger.warning("The note beside the results of %s could not be written: %s", task.id, error.strerror or error)
 
 
+def saved_files(path: Path, task_id: str) -> list[str]:
+    """The files that exist and that a note names for this task; whatever goes wrong, none."""
+    try:
+        with Folder.open(path) as folder:
+            end = safe(task_id)[-8:]
+            for name in (each for each in folder.names() if each.endswith(".json") and end in each):
+                facts = _read(folder, name)
+                if facts.get("task_id") == task_id:
+                    files = cast("list[object]", facts.get("files") or [])
+                    return [str(path / each) for each in files if isinstance(each, str) and folder.has_file(each)]
+    except OSError:
+        pass
+    return []
+
+
 def forget_request(path: Path, task: wire.Task) -> None:
     """Drops the note of a task that ended without results."""
     try:

@@ -17,7 +17,7 @@ from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
-from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
+from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused
 from evolink_mcp.guard.secrets import redact
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.jobs.recovery import NEVER_BLINDLY
@@ -61,7 +61,7 @@ async def execute(
             record.outcome = "ok"
         except EvolinkError as error:
             record.outcome = outcome_of(error)
-            answer = _failed(_with_setting(error, app.settings), paid=paid)
+            answer = _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
         except MCPError:
             raise
         except Exception:
@@ -69,6 +69,15 @@ async def execute(
             record.outcome = "internal"
             answer = _failed(_internal(tool.name, record.task_id or call.task_id), paid=paid)
         return answer
+
+
+async def _explain(call: Call, error: EvolinkError) -> EvolinkError:
+    """The error, held against what the gateway says elsewhere where that can change what to do."""
+    if not isinstance(error, GatewayRefused):
+        return error
+    from evolink_mcp.tools.second_look import look_again
+
+    return await look_again(call, error)
 
 
 def _with_setting(error: EvolinkError, settings: Settings) -> EvolinkError:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from evolink_mcp.errors import EvolinkError
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.sdk.arguments import AtMost
 from evolink_mcp.tools.declare import tool
@@ -171,15 +172,18 @@ async def check_task(
 ) -> TaskView:
     from evolink_mcp.gateway.media import check_task_id
     from evolink_mcp.tools.generation import wait
-    from evolink_mcp.tools.recall import prompt_of
+    from evolink_mcp.tools.recall import prompt_of, with_saved_files
     from evolink_mcp.tools.task_view import finish
 
     check_task_id(task_id)
     await call.check_own("task", task_id)
-    with call.waiting(task_id, wait_seconds) as allowance:
-        async with call.heartbeat():
-            task, notes = await wait(call, task_id, allowance)
-            seconds = call.remaining(allowance.seconds + allowance.grace)
-            view = await finish(call, task, seconds=seconds, notes=notes, preview=preview)
-            view.prompt = await prompt_of(call, task)
-            return view
+    try:
+        with call.waiting(task_id, wait_seconds) as allowance:
+            async with call.heartbeat():
+                task, notes = await wait(call, task_id, allowance)
+                seconds = call.remaining(allowance.seconds + allowance.grace)
+                view = await finish(call, task, seconds=seconds, notes=notes, preview=preview)
+                view.prompt = await prompt_of(call, task)
+                return view
+    except EvolinkError as error:
+        raise await with_saved_files(call, task_id, error) from error.__cause__

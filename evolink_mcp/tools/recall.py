@@ -1,8 +1,14 @@
-"""Which task is it? The first words of its prompt, where they are known here."""
+"""What is known here of a task: the first words of its prompt, and where its files are."""
 
 from __future__ import annotations
 
+import os
+
+import anyio.to_thread
+
+from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import wire
+from evolink_mcp.media import sidecars
 from evolink_mcp.tools.call import Call
 
 MAX_WORDS_CHARACTERS = 80
@@ -29,3 +35,16 @@ def first_words(prompt: object) -> str | None:
         return text or None
     cut = text[: MAX_WORDS_CHARACTERS - 1]
     return f"{cut.rpartition(' ')[0] or cut}…"
+
+
+async def with_saved_files(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
+    """The error of a task that could not be read, with where its files are saved, if they are."""
+    if not call.app.local_files:
+        return error
+    record = (await call.app.history.find(call.caller.owner, [task_id])).get(task_id)
+    paths = [path for path in (record.saved if record else ()) if os.path.exists(path)]
+    if not paths and call.app.saver is not None:
+        paths = await anyio.to_thread.run_sync(sidecars.saved_files, call.app.saver.folder, task_id)
+    if not paths:
+        return error
+    return error.replace(next_step=f"Its files are saved, so nothing is lost: {', '.join(paths)}. {error.next_step}")

@@ -44,6 +44,10 @@ async def finish(
     view = task_view(task, now=call.app.clock.now(), outcomes=outcomes, notes=notes, local=call.app.local_files)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
+    elif view.error and view.error.code in problems.NEVER_RETRIED:
+        from evolink_mcp.tools.second_look import balance_advice
+
+        view.next_step = view.error.resolution = await balance_advice(call, view.error.code) or problems.TOP_UP
     if task.status == "completed" and (entry := call.app.registry.models.get(task.model)) and entry.follow_ups:
         names = ", ".join(entry.follow_ups)
         view.next_step += (
@@ -76,6 +80,7 @@ def task_view(
     all_notes = list(notes)
     pace = pace_of(task.kind)
     created, age = task.created or now, task.age_at(now) or 0.0
+    failure = _failure(task)
     results = _results(task, created + LINK_SECONDS, now, outcomes or [], all_notes)
     if task.status == "unknown":
         all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
@@ -95,9 +100,9 @@ def task_view(
         credits_reserved=task.credits_reserved,
         estimated_seconds=None if task.final else task.estimated_seconds,
         polling=None if task.final else _polling(pace),
-        error=_failure(task),
+        error=failure,
         notes=all_notes or None,
-        next_step=_next_step(task, results, outcomes or [], age=age, local=local),
+        next_step=failure.resolution if failure else _next_step(task, results, outcomes or [], age=age, local=local),
     )
 
 
@@ -132,7 +137,7 @@ def _failure(task: wire.Task) -> FailureView | None:
     if task.status != "failed":
         return None
     problem = task.error or wire.Problem()
-    code = problem.code or "unknown_error"
+    code = problem.code or (task.raw_status if problems.is_policy(task.raw_status) else "unknown_error")
     advice = problems.task_advice(code)
     return FailureView(
         code=code,
@@ -170,8 +175,6 @@ def _next_step(
                 "The task is complete, but the gateway named no file. Call check_task once more, "
                 "then tell the user the task id."
             )
-        case "failed":
-            return problems.task_advice(task.error.code if task.error else "").resolution
         case "cancelled":
             return problems.ASK_FIRST
         case _ if age >= pace_of(task.kind).give_up:

@@ -53,8 +53,9 @@ REPEATED = (
 
 INSTRUCTIONS = {
     "generate_text": """\
-generate_text writes text and spends credits on every call. If a text is not done in time, call again with the same \
-arguments: it is not paid for twice while this server keeps running. After a restart it is a new, charged text.\
+generate_text writes text and spends credits on every call: prefer your own words, unless the user asks for it. If a \
+text is not done in time, call again with the same arguments: that is not paid for twice while this server runs. After \
+a restart it is a new, charged text.\
 """
 }
 
@@ -102,10 +103,11 @@ class TextView(View):
     "text",
     title="Generate text (paid)",
     description="""\
-Writes text with a language model. PAID: every call spends credits for its tokens.
+Writes text with another language model. PAID: every call is charged by tokens. Write it yourself instead, unless the \
+user asks for this tool.
 
-Returns the text, why it stopped, and the tokens used. If status is processing, call again with the same arguments: \
-that is not paid for twice while this server keeps running.\
+Returns the text and why it stopped. If status is processing, call again with the same arguments: that is not charged \
+twice while this server keeps running.\
 """,
     read_only=False,
     idempotent=False,
