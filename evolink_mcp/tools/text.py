@@ -54,8 +54,7 @@ REPEATED = (
 INSTRUCTIONS = {
     "generate_text": """\
 generate_text writes text and spends credits on every call: prefer your own words, unless the user asks for it. If a \
-text is not done in time, call again with the same arguments: that is not paid for twice while this server runs. After \
-a restart it is a new, charged text.\
+text is not done in time, call again with the same arguments: that is not paid for twice.\
 """
 }
 
