@@ -49,14 +49,15 @@ class Pauses:
             return
         key = (owner, model)
         if remaining > seconds or self._waiting[key] >= MAX_WAITING:
-            raise _too_fast(model, remaining, "too many calls wait for it already" if remaining <= seconds else "")
+            crowded = remaining <= seconds
+            raise _too_fast(model, remaining, "too many calls wait for it already" if crowded else "")
         start = self._clock.monotonic()
         end = start + seconds
         self._waiting[key] += 1
         try:
             while (remaining := self.until(owner, model) - self._clock.monotonic()) > 0:
                 if self._clock.monotonic() + remaining > end:
-                    raise _too_fast(model, remaining, f"this call waited {self._clock.monotonic() - start:.0f} s")
+                    raise _too_fast(model, remaining, f"this call has waited {self._clock.monotonic() - start:.0f} s")
                 await self._clock.sleep(remaining)
         finally:
             self._waiting[key] -= 1
@@ -69,9 +70,10 @@ def wait_advice(seconds: float) -> str:
     return f"Wait {max(seconds, 1):.0f} s, then call again. If you cannot wait, choose another model, or tell the user."
 
 
-def _too_fast(model: str, remaining: float, so_far: str) -> Refused:
+def _too_fast(model: str, remaining: float, more: str) -> Refused:
+    facts = f"it opens again in {remaining:.0f} s" + (f" ({more})" if more else "")
     return Refused(
-        f"The gateway asked to slow down for {model[:60]}{f', and {so_far}' if so_far else ''}.",
+        f"The gateway asked to slow down for {model[:60]}, and {facts}.",
         code="rate_limited",
         next_step=wait_advice(remaining),
         retry_after=remaining,

@@ -92,6 +92,7 @@ async def test_an_empty_account_is_not_asked_twice_whatever_the_status(
     error = {"code": code, "message": "No credits", "action_url": "https://e.test/pay", "fallback_suggestion": "buy"}
     for status in (429, 402):
         sandbox.fault("images", "status", status=status, retry_after=1, body={"error": error})
+        sandbox.fault("credits", "status", status=404)
         before = posts(sandbox)
         text = await refused(client, "generate_image", **CALL)
         assert posts(sandbox) == before + 1

@@ -48,7 +48,7 @@ def test_a_pause_is_as_long_as_the_longest_that_was_asked_for(pauses: Pauses, cl
 
 async def test_a_pause_that_is_longer_than_the_caller_has_is_told_at_once(pauses: Pauses, clock: FakeClock) -> None:
     pauses.pause("o", "m", 8.5)
-    with pytest.raises(Refused, match="asked to slow down for m") as raised:
+    with pytest.raises(Refused, match="opens again in 8 s") as raised:
         await pauses.pass_through("o", "m", seconds=8.4)
     assert (raised.value.retry_after, clock.slept) == (8.5, [])
     pauses.pause("o", "soon", 0.3)
