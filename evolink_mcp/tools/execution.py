@@ -75,9 +75,9 @@ async def _explain(call: Call, error: EvolinkError) -> EvolinkError:
     """The error, held against what the gateway says elsewhere where that can change what to do."""
     if not isinstance(error, GatewayRefused):
         return error
-    from evolink_mcp.tools.second_look import look_again
+    from evolink_mcp.tools.second_opinion import reconsider
 
-    return await look_again(call, error)
+    return await reconsider(call, error)
 
 
 def _with_setting(error: EvolinkError, settings: Settings) -> EvolinkError:

@@ -45,7 +45,7 @@ async def finish(
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     elif view.error and view.error.code in problems.NEVER_RETRIED:
-        from evolink_mcp.tools.second_look import balance_advice
+        from evolink_mcp.tools.second_opinion import balance_advice
 
         view.next_step = view.error.resolution = await balance_advice(call, view.error.code) or problems.TOP_UP
     if task.status == "completed" and (entry := call.app.registry.models.get(task.model)) and entry.follow_ups:

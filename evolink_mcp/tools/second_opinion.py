@@ -13,14 +13,14 @@ from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.money import credits
 
-LOOK_SECONDS = 5.0
+QUESTION_SECONDS = 5.0
 AMPLE_CREDITS = 100.0  # with so many left, a refused call is hardly a matter of money
 NO_PLACES = 40003  # S1
 # What the gateway adds to a refusal for money, in the words of ``gateway.replies``.
 _BILLING = re.compile(r" See https?://\S+\.| The gateway suggests: [^.]*\.")
 
 
-async def look_again(call: Call, error: GatewayRefused) -> GatewayRefused:
+async def reconsider(call: Call, error: GatewayRefused) -> GatewayRefused:
     """The error, with what one free question to the gateway shows of it."""
     if error.status == 402 or error.code in problems.NEVER_RETRIED:
         if advice := await balance_advice(call, error.code):
@@ -38,7 +38,7 @@ async def balance_advice(call: Call, code: str) -> str:
     if code in problems.KEY_LIMITS:
         return f"The key's own limit is reached, not the account's. Ask the user to raise it at {KEYS_PAGE}."
     try:
-        balance = await account.credits(call.caller, seconds=min(LOOK_SECONDS, call.remaining(SUBMIT_SECONDS)))
+        balance = await account.credits(call.caller, seconds=min(QUESTION_SECONDS, call.remaining(SUBMIT_SECONDS)))
     except GatewayError:
         return ""
     if balance is None or balance.spendable is None or balance.spendable < AMPLE_CREDITS:
@@ -55,7 +55,7 @@ async def balance_advice(call: Call, code: str) -> str:
 async def _places_advice(call: Call) -> str:
     """What to do about a full storage that is not full; "" where it is, or where nobody can tell."""
     try:
-        quota = await files.quota(call.caller, seconds=min(LOOK_SECONDS, call.remaining(SUBMIT_SECONDS)))
+        quota = await files.quota(call.caller, seconds=min(QUESTION_SECONDS, call.remaining(SUBMIT_SECONDS)))
     except GatewayError:
         return ""
     if not quota.remain_files and quota.used_files != 0:
