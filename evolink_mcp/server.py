@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
 
-from evolink_mcp import __version__
+from evolink_mcp import __version__, card
 from evolink_mcp.sdk.offer import offer_only
 from evolink_mcp.sdk.outgoing import clean_answers
 from evolink_mcp.sdk.startup_logging import own_logging
@@ -22,6 +22,7 @@ def create_server(app: App) -> MCPServer:
     offer = toolsets.build_offer(app)
     tools = toolsets.allowed(offer, app.settings)
     names = [tool.name for tool in tools]
+    card.bind(tools)
     offered = prompts.list_prompts(names)
     with own_logging():
         server = MCPServer(
@@ -29,16 +30,18 @@ def create_server(app: App) -> MCPServer:
             title="EvoLink media",
             version=__version__,
             instructions=toolsets.instructions(names, app.settings),
-            tools=tools,
+            tools=[*tools, *card.app_tools(app, names)],
+            extensions=[card.Apps()],
             log_level=app.settings.log_level,
             middleware=[
                 clean_answers(app.secrets_of),
-                offer_only(toolsets.narrow(offer, tools)),
+                offer_only(toolsets.narrow(offer, tools), card.BESIDE),
                 prompts.refuse_bad_prompts(offered),
             ],
             subscriptions=False,
         )
     add_resources(server, app)
+    card.add_results(server, app)
     for prompt in offered:
         server.add_prompt(prompt)
     prompts.complete_models(server, app)

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from evolink_mcp.card import BESIDE
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset
 from evolink_mcp.tools.app import App
@@ -38,9 +39,16 @@ MORE_PARAMETERS = {name: names for name, names in parameters("all").items() if n
 
 
 def schemas(toolsets: tuple[Toolset, ...] = ("media",)) -> list[dict[str, Any]]:
-    """Every tool of these toolsets as it stands in an answer to ``tools/list``."""
+    """Every tool of these toolsets as it stands in an answer to ``tools/list``, for a host without apps.
+
+    The card's address, which changes with its page, is one of equal length.
+    """
     tools = anyio.run(create_server(App(Settings(toolsets=toolsets))).list_tools)
-    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    shapes = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    for shape in shapes:
+        if "resourceUri" in (ui := shape.get("_meta", {}).get("ui", {})):
+            ui["resourceUri"] = "ui://card/01234567"
+    return [shape for shape in shapes if shape["name"] not in BESIDE]
 
 
 def compact(value: object) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FAILED = 3
 MAX_EDGE = 512
-MAX_PREVIEW_BYTES = 100_000
+MAX_PREVIEW_BYTES = 97_000  # in base64 below what hosts cut off, 130 kB
 MAX_PIXELS = 50_000_000  # more than any model makes; what is decoded takes four bytes for each, and some copies
 MAX_PICTURE_BYTES = 100 * 1024 * 1024  # some decoders read all of it before they tell the size
 MAX_FILM_SECONDS = 3600

@@ -23,7 +23,7 @@ class NoPreview(Exception):
 
 
 async def preview(path: Path) -> bytes:
-    """A JPEG of a saved picture, or of a film's first frame: longest edge 512, at most 100 kB.
+    """A JPEG of a saved picture, or of a film's first frame: longest edge 512, at most 97 kB.
 
     Raises:
         NoPreview: The extra is missing, or the file cannot be shown.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,10 +22,15 @@ SLOW = 4.0  # seconds an image takes, so that there is something to tell while a
 @pytest.fixture(scope="session")
 def http_url(running_sandbox: Sandbox) -> Iterator[str]:
     """The address of the real program, serving HTTP with the passthrough of keys."""
+    with http_server(server_environment(running_sandbox, key=False)) as url:
+        yield url
+
+
+@contextmanager
+def http_server(env: dict[str, str]) -> Generator[str]:
+    """The real program over HTTP until the block ends; its address."""
     command = [sys.executable, "-m", "evolink_mcp", "http", "--port", "0"]
-    with subprocess.Popen(
-        command, env=server_environment(running_sandbox, key=False), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline().decode()

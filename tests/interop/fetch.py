@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.interop import grid, software
+from tests.interop.card import browser
 from tests.interop.frameworks.environments import FRAMEWORKS
 from tests.interop.software import VERSIONS, Missing, old_client
 
@@ -21,6 +22,7 @@ def fetch() -> list[str]:
     for name in VERSIONS["pypi"]:
         wanted[name] = lambda name=name: software.pinned(name)
 
+    wanted |= {"a host of cards": browser.folder, "a browser": lambda: Path(browser.chromium())}
     for client in grid.OLD:
         wanted[client] = lambda client=client: old_client(client)
     for framework in FRAMEWORKS:

@@ -12,6 +12,7 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import TextResourceContents
 
+from evolink_mcp.card import card_uri
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.support import FakeClock, Sandbox, ok
@@ -25,9 +26,14 @@ async def read(client: Client, uri: str) -> dict[str, Any]:
 
 
 async def test_the_resources_are_listed(client: Client) -> None:
-    assert [str(resource.uri) for resource in (await client.list_resources()).resources] == ["evolink://models"]
+    listed = [str(resource.uri) for resource in (await client.list_resources()).resources]
+    assert listed == [card_uri(), "evolink://models"]
     templates = (await client.list_resource_templates()).resource_templates
-    assert [template.uri_template for template in templates] == ["evolink://models/{id}", "evolink://tasks/{id}"]
+    assert [template.uri_template for template in templates] == [
+        "evolink://models/{id}",
+        "evolink://tasks/{id}",
+        "evolink://tasks/{id}/results/{number}",
+    ]
     assert all(template.description and template.title for template in templates)
 
 

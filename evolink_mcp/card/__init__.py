@@ -1,0 +1,129 @@
+"""The card: the page that hosts show in the chat (MCP Apps), its app-only tool, and the files it downloads.
+
+Nothing of it is loaded before a host asks, but for what ``tools/list`` says of it. Hosts without apps ignore ``_meta``,
+and the texts are the same for all: on stateless HTTP before 2026-07-28 nobody knows what a host can do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.extension import Extension, ResourceBinding
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.resources import FunctionResource
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp_types import CallToolResult, ToolAnnotations
+
+from evolink_mcp.sdk.arguments import Arguments
+from evolink_mcp.sdk.offer import APPS
+from evolink_mcp.sdk.tool import StrictTool
+
+if TYPE_CHECKING:
+    from evolink_mcp.tools.app import App
+
+MIME_TYPE = "text/html;profile=mcp-app"
+DOMAIN = "evolink.ai"  # the one that a card may load from
+RESULT_TEMPLATE = "evolink://tasks/{id}/results/{number}"
+TOOLS = frozenset({"generate_image", "generate_video", "generate_audio", "check_task", "list_tasks"})
+# The tool that cards call, and the tool whose callers may: it shows them nothing more.
+BESIDE = {"show_task": "check_task"}
+
+
+@cache
+def page() -> str:
+    """The card, as hosts get it: without indents, comments, and ends of lines that nothing needs."""
+    source = Path(__file__).with_name("card.html").read_text(encoding="utf-8")
+    return re.sub(r"([;{,>])\n", r"\1", re.sub(r"(?m)^\t*(?:// .*\n)?", "", source))
+
+
+@cache
+def card_uri() -> str:
+    """Where the card is read. It changes with the page, because hosts keep what they read under it."""
+    return f"ui://card/{hashlib.sha256(page().encode()).hexdigest()[:8]}"
+
+
+class Apps(Extension):
+    """The page as a resource, and the capability. ``mcp.server.apps`` does the same and loads more."""
+
+    identifier = APPS
+
+    def resources(self) -> Sequence[ResourceBinding]:
+        async def read() -> str:
+            return page()
+
+        csp = {"resourceDomains": [f"https://*.{DOMAIN}"]}
+        return [
+            ResourceBinding(
+                FunctionResource(
+                    uri=card_uri(),
+                    name="card",
+                    title="EvoLink card",
+                    description="What was made, shown in the chat by hosts with MCP Apps.",
+                    mime_type=MIME_TYPE,
+                    meta={"ui": {"csp": csp, "prefersBorder": True}},
+                    fn=read,
+                )
+            )
+        ]
+
+
+def bind(tools: Sequence[Tool]) -> None:
+    """Has hosts show the card beside the answers of those of ``tools`` that have one."""
+    for tool in tools:
+        if tool.name in TOOLS:
+            tool.meta = {**(tool.meta or {}), "ui": {"resourceUri": card_uri()}}
+
+
+def app_tools(app: App, names: Collection[str]) -> list[Tool]:
+    """The tools that only cards call, for a server that offers ``names``. They are loaded when they are called."""
+    return [_show_task(app)] if BESIDE["show_task"] in names else []
+
+
+def _show_task(app: App) -> Tool:
+    @cache
+    def whole() -> StrictTool:
+        from evolink_mcp.card.show import show_task
+
+        return show_task.build(app)
+
+    async def run(_: StrictTool, arguments: dict[str, Any], context: Context[Any, Any]) -> CallToolResult:
+        return await whole().run(arguments, context)
+
+    tool = StrictTool(
+        fn=run,
+        name="show_task",
+        title=None,
+        # As short as it can be: its only caller is our own page, and the whole tool checks what it gets.
+        description="For the card.",
+        parameters={"type": "object", "properties": {"task_id": {"type": "string"}, "picture": {"type": "integer"}}},
+        fn_metadata=FuncMetadata(arg_model=Arguments),
+        is_async=True,
+        context_kwarg=None,
+        annotations=ToolAnnotations(read_only_hint=True),
+        meta={"ui": {"visibility": ["app"]}},
+    )
+    return tool.attach(run)
+
+
+def add_results(server: MCPServer, app: App) -> None:
+    """Adds ``evolink://tasks/{id}/results/{number}``: what a host saves when somebody presses "Download"."""
+
+    @server.resource(
+        RESULT_TEMPLATE,
+        name="result",
+        title="One result of a task",
+        description="The file itself, from 1. Free.",
+        mime_type="application/octet-stream",
+    )
+    async def result(id: str, number: str, context: Context[Any, Any]) -> bytes:
+        from evolink_mcp.card.files import read_result
+
+        return await read_result(app, context, id, number)
+
+    _ = result

@@ -1,0 +1,1 @@
+"""The card in a real browser, under the official host library for MCP Apps."""
