@@ -16,6 +16,8 @@ from mcp.shared.exceptions import MCPError
 from evolink_mcp.guard.secrets import clean, hiding
 from evolink_mcp.sdk.eras import fit_version
 
+MAX_ERROR_CHARACTERS = 2_000
+
 
 def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMiddleware[Any]:
     """Middleware: answers without secrets, control characters, and what is newer than the agreed protocol version.
@@ -29,10 +31,21 @@ def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMidd
             try:
                 answer = await call_next(ctx)
             except MCPError as error:
-                data = clean(error.error.data)
-                raise MCPError(error.error.code, str(clean(error.error.message)), data) from error.__cause__
+                message, data = clean(_shortened(error.error.message)), clean(_shortened(error.error.data))
+                raise MCPError(error.error.code, str(message), data) from error.__cause__
             if not isinstance(answer, dict):
                 return answer
             return cast("dict[str, Any]", clean(fit_version(ctx.method, answer, ctx.protocol_version)))
 
     return middleware
+
+
+def _shortened(value: object) -> object:
+    """What an error says, without the megabytes of a request that it may quote."""
+    match value:
+        case str():
+            return value if len(value) <= MAX_ERROR_CHARACTERS else f"{value[:MAX_ERROR_CHARACTERS]}…"
+        case dict():
+            return {name: _shortened(part) for name, part in cast("dict[str, object]", value).items()}
+        case _:
+            return value

@@ -7,7 +7,6 @@ connection and answers 404 to another.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from uuid import UUID
@@ -24,6 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
 from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.sdk.listeners import Listeners
+from evolink_mcp.sdk.sse_posts import take_message
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.bodies import MAX_BODY
 from evolink_mcp.transports.http.delivery import watch_events
@@ -88,21 +88,18 @@ class Sse:
         """Takes a message for a session that is open."""
         message = await receive()
         charge = max(len(message.get("body", b"")), MIN_CHARGE)
-        session = self._session_of(scope)
-        if session is not None and (answer := self._full(session, charge)):
-            await answer(scope, receive, send)
-            return
 
         async def replay() -> Message:
             return messages.pop() if messages else await receive()
 
-        messages = [message]
-        with contextlib.ExitStack() as stack:
-            if session is not None:
-                stack.enter_context(session.backlog.arrival(scope, charge))
-            # The SDK accepts a message before it hands it on; by then its connection may be gone.
-            stack.enter_context(contextlib.suppress(anyio.ClosedResourceError, anyio.BrokenResourceError))
-            await self._transport.handle_post_message(scope, replay, send)
+        messages, session = [message], self._session_of(scope)
+        if session is None:
+            await self._transport.handle_post_message(scope, replay, send)  # which refuses it
+        elif answer := self._full(session, charge):
+            await answer(scope, receive, send)
+        else:
+            with session.backlog.arrival(scope, charge):
+                await take_message(self._transport, UUID(hex=session.number), scope, replay, send)
 
     def close(self, *, idle_only: bool = False) -> None:
         """Ends connections in order: all, or those without a request under way."""
