@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
 
-from evolink_mcp import __version__, card
+from evolink_mcp import __version__, card, skills
 from evolink_mcp.sdk.offer import offer_only
 from evolink_mcp.sdk.outgoing import clean_answers
 from evolink_mcp.sdk.startup_logging import own_logging
@@ -31,7 +31,7 @@ def create_server(app: App) -> MCPServer:
             version=__version__,
             instructions=toolsets.instructions(names, app.settings),
             tools=[*tools, *card.app_tools(app, names)],
-            extensions=[card.Apps()],
+            extensions=[card.Apps(), *([skills.Skills()] if "generate_image" in names else ())],
             log_level=app.settings.log_level,
             middleware=[
                 clean_answers(app.secrets_of),

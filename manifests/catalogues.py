@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 
 from evolink_mcp import __version__
+from evolink_mcp.card import BESIDE
 from evolink_mcp.errors import KEYS_PAGE
 from evolink_mcp.install.entries import NAME
 from evolink_mcp.install.launch import PACKAGE
@@ -146,7 +147,8 @@ def mcpb_manifest() -> dict[str, Any]:
 def tools() -> list[tuple[str, str]]:
     """Every tool's name, and the first sentence of its description."""
     listed = anyio.run(create_server(App(Settings())).list_tools)
-    return [(tool.name, re.split(r"(?<=\.)\s", tool.description or "")[0]) for tool in listed]
+    offered = [tool for tool in listed if tool.name not in BESIDE]
+    return [(tool.name, re.split(r"(?<=\.)\s", tool.description or "")[0]) for tool in offered]
 
 
 def plugin_json() -> dict[str, Any]:
@@ -159,7 +161,7 @@ def plugin_json() -> dict[str, Any]:
         "homepage": facts.WEBSITE,
         "license": facts.LICENSE,
         "keywords": facts.KEYWORDS,
-        "skills": "./manifests/skills/",
+        "skills": "./evolink_mcp/skills/",
         "mcpServers": {
             NAME: {
                 "command": "uvx",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from manifests import catalogues, clients, readme
+from manifests import catalogues, clients, readme, skills
 from manifests.facts import ROOT
 
 
@@ -20,6 +20,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield here / "mcpb" / "manifest.json", _json(catalogues.mcpb_manifest())
     yield ROOT / ".claude-plugin" / "plugin.json", _json(catalogues.plugin_json())
     yield ROOT / ".claude-plugin" / "marketplace.json", _json(catalogues.marketplace_json())
+    yield skills.FOLDER / "index.json", json.dumps(skills.index(), indent=2, ensure_ascii=False) + "\n"
     for page, parts in readme.pages().items():
         yield ROOT / page, readme.filled((ROOT / page).read_text(encoding="utf-8"), parts)
 

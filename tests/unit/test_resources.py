@@ -27,7 +27,7 @@ async def read(client: Client, uri: str) -> dict[str, Any]:
 
 async def test_the_resources_are_listed(client: Client) -> None:
     listed = [str(resource.uri) for resource in (await client.list_resources()).resources]
-    assert listed == [card_uri(), "evolink://models"]
+    assert listed == [card_uri(), "skill://evolink-media/SKILL.md", "evolink://models"]
     templates = (await client.list_resource_templates()).resource_templates
     assert [template.uri_template for template in templates] == [
         "evolink://models/{id}",
