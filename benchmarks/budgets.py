@@ -25,7 +25,9 @@ class Budget:
 
 
 BUDGETS = (
-    Budget("start.ratio", "start-up, × SDK floor", 1.10),
+    Budget("start.ratio", "first start, × SDK floor", 1.10),
+    Budget("start.processor", "first start, processor time, × SDK floor", 1.10),
+    Budget("start.second", "second start, × SDK floor", 0.20),
     Budget("memory.more_mb", "memory after tools/list, MB more than the floor", 12),
     Budget("list.bytes", "tools/list, bytes", 9_500),
     Budget("list.without_output", "tools/list without output schemas, bytes", 6_200),

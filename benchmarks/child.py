@@ -43,6 +43,11 @@ class Child:
         self._id = 0
         self.started = Started(0, 0, [])
 
+    def processor(self) -> float:
+        """Seconds that its processor worked so far, of all threads (Linux: /proc)."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return sum(int((each / "schedstat").read_text(encoding="ascii").split()[0]) for each in tasks) / 1e9
+
     @property
     def age(self) -> float:
         """Seconds since the spawn."""
@@ -130,7 +135,7 @@ def resident(pid: int) -> float:
 
 @contextmanager
 def spawned(contender: Contender, *, env: dict[str, str] | None = None) -> Generator[Child]:
-    """The contender's server, freshly started with an empty home, and ended afterwards."""
+    """The contender's server, freshly started with an empty home (or that of ``env``), and ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="evolink-bench-") as folder:
         stderr = Path(folder) / "stderr"
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "SYSTEMROOT") if name in os.environ}

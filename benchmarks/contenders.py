@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ OURS = Contender(
     },
     ("list_models", {"query": "veo"}),
 )
+AGAIN = replace(OURS, name="evolink-mcp, second start")
 FLOOR = Contender(
     "SDK floor: MCPServer, 7 empty tools",
     [sys.executable, "-m", "benchmarks.floor"],
@@ -76,7 +77,7 @@ def peers() -> list[Contender]:
 
 def contenders() -> list[Contender]:
     """All of them, in the order of the tables."""
-    return [OURS, FLOOR, BARE, *peers()]
+    return [OURS, AGAIN, FLOOR, BARE, *peers()]
 
 
 def _from_npm() -> list[Contender]:

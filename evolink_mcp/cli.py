@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from evolink_mcp import __version__
-from evolink_mcp.arguments import parser
-from evolink_mcp.settings.table import UPLOAD_DIRS
+from evolink_mcp.front import Front, front_of
 
 if TYPE_CHECKING:
-    from evolink_mcp.settings import Toolset
+    import argparse
+    from pathlib import Path
+
 
 # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
 PLAIN_WORDS: tuple[list[str], ...] = ([], ["stdio"])
@@ -38,14 +37,25 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character must not end a command
     words = sys.argv[1:] if argv is None else list(argv)
     try:
-        plain = words in PLAIN_WORDS
-        code = _run(argparse.Namespace(**PLAIN) if plain else parser(words).parse_args(words))
+        front = front_of(words)
+        if front is not None:
+            front.serve()
+        code = _run(_parse(words), front)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _parse(words: list[str]) -> Any:
+    """The command and its options."""
+    if words in PLAIN_WORDS:
+        return SimpleNamespace(**PLAIN)
+    from evolink_mcp.arguments import parser
+
+    return parser(words).parse_args(words)
+
+
+def _run(arguments: Any, front: Front | None) -> int:
     match arguments.command:
         case "http":
             return _http(arguments)
@@ -60,32 +70,30 @@ def _run(arguments: argparse.Namespace) -> int:
         case "doctor":
             return _doctor(as_json=arguments.json, client=arguments.client)
         case _:
-            return _stdio(
-                sandbox=arguments.sandbox,
-                upload_dirs=getattr(arguments, "upload_dirs", None),
-                toolsets=arguments.toolsets,
-                read_only=arguments.read_only,
-            )
+            return _stdio(arguments, front)
 
 
-def _stdio(
-    *, sandbox: bool, upload_dirs: list[str] | None, toolsets: tuple[Toolset, ...] | None, read_only: bool
-) -> int:
+def _stdio(arguments: Any, front: Front | None) -> int:
     gc.disable()  # what a start makes, stays: a twelfth of it went into the search for garbage, until ``settle``
+    from dataclasses import replace
+
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
+    from evolink_mcp.settings.table import UPLOAD_DIRS
 
+    upload_dirs: list[str] | None = getattr(arguments, "upload_dirs", None)
     folders = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
     try:
         settings = read_settings({**os.environ, **folders})
     except SettingsError as error:
         return _fail(error.render(paid=False))
-    if (sandbox or settings.sandbox) and (missing := _missing_extras()):
+    use_sandbox = arguments.sandbox or settings.sandbox
+    if use_sandbox and (missing := _missing_extras()):
         return _fail(missing)
     set_up_logging(settings.log_level, settings.api_key)
     warn_of_ignored(settings)
-    settings = replace(settings, toolsets=toolsets or settings.toolsets, read_only=read_only)
+    settings = replace(settings, toolsets=arguments.toolsets or settings.toolsets, read_only=arguments.read_only)
 
     if sys.stdin is None or sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         return _fail("stdio needs stdin and stdout, and one of them is closed.\nNext: evolink-mcp http needs neither.")
@@ -96,11 +104,13 @@ def _stdio(
 
     from evolink_mcp.transports.stdio import run_stdio
 
-    anyio.run(run_stdio, settings, sandbox or settings.sandbox)
+    anyio.run(run_stdio, settings, use_sandbox, front)
     return 0
 
 
 def _http(arguments: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored

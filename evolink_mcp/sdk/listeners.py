@@ -84,17 +84,27 @@ class Listeners:
             listener.abandon()
 
 
+PassOn = Callable[[str, str | None], str]
+
+
+def unchanged(answer: str, _request_id: str | None) -> str:
+    """The answer as it is."""
+    return answer
+
+
 class _Stdout:
     """stdout as the SDK's writer uses it: one write and one flush a message."""
 
-    def __init__(self, file: anyio.AsyncFile[str], listeners: Listeners, frames: Frames) -> None:
+    def __init__(self, file: anyio.AsyncFile[str], listeners: Listeners, frames: Frames, pass_on: PassOn) -> None:
         self._file = file
+        self._pass_on = pass_on
         self._listeners = listeners
         self._frames = frames
         self._unflushed: list[str] = []
 
     async def write(self, text: str) -> None:
-        text, self._unflushed = self._frames.join(text, answer_id(text[:_SCAN_BYTES].encode()))
+        request_id = answer_id(text[:_SCAN_BYTES].encode())
+        text, self._unflushed = self._frames.join(self._pass_on(text, request_id), request_id)
         await self._file.write(text)
 
     async def flush(self) -> None:
@@ -104,15 +114,19 @@ class _Stdout:
 
 
 @contextmanager
-def claimed_stdout(listeners: Listeners, frames: Frames) -> Generator[anyio.AsyncFile[str]]:
-    """The process's stdout, claimed as the SDK claims it; tells ``listeners`` of what was flushed."""
+def claimed_stdout(listeners: Listeners, frames: Frames, pass_on: PassOn) -> Generator[anyio.AsyncFile[str]]:
+    """The process's stdout, claimed as the SDK claims it; tells ``listeners`` of what was flushed.
+
+    Args:
+        pass_on: Makes of an answer, and the id of its request, what is written.
+    """
     claim: Callable[..., Any] = stdio._claim_fd  # pyright: ignore[reportPrivateUsage]
     diversion = stdio._open_stdout_diversion  # pyright: ignore[reportPrivateUsage]
     wrapper = stdio._UnownedTextWrapper  # pyright: ignore[reportPrivateUsage]
     buffer, restore = claim(1, sys.stdout, "wb", diversion)
     try:
         file = anyio.wrap_file(wrapper(buffer, encoding="utf-8"))
-        yield cast("anyio.AsyncFile[str]", _Stdout(file, listeners, frames))
+        yield cast("anyio.AsyncFile[str]", _Stdout(file, listeners, frames, pass_on))
     finally:
         if restore is not None:
             restore()

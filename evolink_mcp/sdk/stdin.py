@@ -66,14 +66,20 @@ class Stdin:
 
 
 @contextmanager
-def claimed_stdin(at_end: Callable[[], Awaitable[None]]) -> Generator[Stdin]:
-    """The process's stdin, claimed as the SDK claims it: children and handlers read nothing of it."""
+def claimed_stdin(
+    at_end: Callable[[], Awaitable[None]], lines_of: Callable[[Iterable[str]], Iterable[str]] = iter
+) -> Generator[Stdin]:
+    """The process's stdin, claimed as the SDK claims it: children and handlers read nothing of it.
+
+    Args:
+        lines_of: Makes of stdin's lines those that are to be served.
+    """
     claim: Callable[..., Any] = stdio._claim_fd  # pyright: ignore[reportPrivateUsage]
     diversion = stdio._open_stdin_diversion  # pyright: ignore[reportPrivateUsage]
     wrapper = stdio._UnownedTextWrapper  # pyright: ignore[reportPrivateUsage]
     buffer, restore = claim(0, sys.stdin, "rb", diversion)
     try:
-        yield Stdin(wrapper(buffer, encoding="utf-8", errors="replace"), at_end)
+        yield Stdin(lines_of(wrapper(buffer, encoding="utf-8", errors="replace")), at_end)
     finally:
         if restore is not None:
             restore()

@@ -84,6 +84,7 @@ class Settings:
     toolsets: tuple[Toolset, ...] = ("media",)
     read_only: bool = False
     history: bool | None = None
+    fast_start: bool = True
     result_links: bool = False
     fake_ip: bool = False
     sandbox: bool = False

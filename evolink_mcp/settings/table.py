@@ -120,6 +120,14 @@ VARIABLES = (
         choices=("on", "off"),
     ),
     Variable(
+        "EVOLINK_FAST_START",
+        "fast_start",
+        one_of(SWITCH, "on", "off"),
+        "`off` neither keeps nor uses the first answers of the last start ([docs/settings.md](docs/settings.md))",
+        default="on",
+        choices=("on", "off"),
+    ),
+    Variable(
         "EVOLINK_RESULT_LINKS",
         "result_links",
         one_of(SWITCH, "on", "off"),

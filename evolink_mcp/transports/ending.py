@@ -12,11 +12,10 @@ from contextlib import contextmanager
 
 import anyio
 
+from evolink_mcp.front import SIGNALS
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.app import App
 
-# Ctrl-C, an order of the system, a closed terminal; Ctrl-Break and a closed console on Windows.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 FREE_CALL_SECONDS = 2.0  # for calls that spend nothing, whose client may have left
 NOTICE_SECONDS = 1.0  # for telling those whose calls were cut off
 THREAD_SECONDS = 0.5

@@ -19,9 +19,10 @@ from mcp.shared.message import SessionMessage
 from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
+from evolink_mcp.front import Front
 from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.sdk.frames import Frames, invalid_request
-from evolink_mcp.sdk.listeners import Listeners, claimed_stdout
+from evolink_mcp.sdk.listeners import Listeners, claimed_stdout, unchanged
 from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
@@ -37,8 +38,11 @@ _SPACE = " \t\r\n"  # JSON's own: ``str.strip`` takes control characters too
 logger = logging.getLogger(__name__)
 
 
-async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
-    """Serves one client on stdin and stdout until it closes stdin; on the sandbox, if so wanted."""
+async def run_stdio(settings: Settings, use_sandbox: bool, front: Front | None = None) -> None:
+    """Serves one client on stdin and stdout until it closes stdin; on the sandbox, if so wanted.
+
+    ``front`` may have begun to answer it.
+    """
     async with AsyncExitStack() as stack:
         if use_sandbox:
             from evolink_mcp.sandbox.serve import running_sandbox
@@ -64,13 +68,15 @@ async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
             _ = app.registry  # what is wrong with the operator's own file is said at the start
         stack.push_async_callback(app.aclose)
         try:
-            await _serve(app, stack)
+            await _serve(app, stack, front)
         except* (BrokenPipeError, ConnectionResetError):
             logger.info("The client is gone")
+        if front is not None:
+            front.recall.close()
     await abandon_hung_threads()
 
 
-async def _serve(app: App, stack: AsyncExitStack) -> None:
+async def _serve(app: App, stack: AsyncExitStack, front: Front | None) -> None:
     listeners = Listeners()
 
     async def finish() -> None:
@@ -82,10 +88,11 @@ async def _serve(app: App, stack: AsyncExitStack) -> None:
         group.start_soon(_leave_unread, stack)
 
     frames = Frames()
+    lines_of, pass_on = (front.hand_over, front.pass_on) if front else (iter, unchanged)
     async with anyio.create_task_group() as group:
-        with claimed_stdin(finish) as stdin, end_signals() as signals:
+        with claimed_stdin(finish, lines_of) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
-            with claimed_stdout(listeners, frames) as stdout:
+            with claimed_stdout(listeners, frames, pass_on) as stdout:
                 async with stdio_server(as_file(frames.split(stdin)), stdout) as (received, sent):
                     server = create_server(app)
                     settle()

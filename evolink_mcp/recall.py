@@ -1,0 +1,129 @@
+"""What this program answered last time under the same circumstances: one small file in the user's cache folder.
+
+It holds answers that any client may see, under hashes of their questions; no key, no setting and no path. Nothing that
+is wrong with the file or its folder is more than a start without it. Loads nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from evolink_mcp import __version__
+
+MAX_FILES, MAX_FILE_BYTES = 32, 1_000_000
+MAX_ANSWERS = 24  # of one file
+CLOSE_SECONDS = 0.5
+ROOMS = ("", "tools", "sdk", "registry", "card")  # whose code makes the answers
+LIBRARIES = ("mcp-", "mcp_types-", "pydantic-")
+
+Answer = dict[str, Any]
+
+
+def digest(*values: object) -> str:
+    """A name for some JSON values that tells nothing of them."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Recall:
+    """The answers in one file, by the digest of their question."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._answers = _read(path)
+        self._lock = threading.Lock()
+        self._writer: threading.Thread | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._answers)
+
+    def get(self, key: str) -> Answer | None:
+        return self._answers.get(key)
+
+    def keep(self, key: str, answer: Answer | None) -> None:
+        """Takes an answer in place of the last one; ``None`` forgets it. It is written down by a thread."""
+        if answer == self._answers.get(key):
+            return
+        self._answers.pop(key, None)
+        if answer is not None:
+            self._answers[key] = answer
+        while len(self._answers) > MAX_ANSWERS:
+            del self._answers[next(iter(self._answers))]
+        self._writer = threading.Thread(target=self._save, daemon=True, name="recall")
+        self._writer.start()
+
+    def close(self) -> None:
+        """Lets what is being written be written, for a moment."""
+        if self._writer is not None:
+            self._writer.join(CLOSE_SECONDS)
+
+    def _save(self) -> None:
+        """Writes the file, whole or not at all, and removes the oldest of too many."""
+        folder, part = os.path.dirname(self._path), f"{self._path}.{os.getpid()}"
+        with self._lock, suppress(OSError):
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+            with open(os.open(part, flags, 0o600), "w", encoding="utf-8") as file:
+                json.dump(dict(self._answers), file)
+            os.replace(part, self._path)
+            for each in sorted(os.scandir(folder), key=lambda each: each.stat().st_mtime)[:-MAX_FILES]:
+                os.unlink(each.path)
+
+
+def recall_of(words: Sequence[str]) -> Recall | None:
+    """What is recalled of starts with these words; ``None`` where this user has no cache folder."""
+    if os.name == "nt":
+        folder = os.environ.get("LOCALAPPDATA", "")
+    elif sys.platform == "darwin":
+        folder = os.path.expanduser("~/Library/Caches")
+    else:
+        folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not os.path.isabs(folder):
+        return None
+    return Recall(os.path.join(folder, "evolink-mcp", f"{digest(*_circumstances(words))}.json"))
+
+
+def _circumstances(words: Sequence[str]) -> list[object]:
+    """All that answers depend on beside the question: versions, code, settings with the files they name, arguments."""
+    package = os.path.dirname(__file__)
+    settings = {name: value for name, value in os.environ.items() if name.startswith("EVOLINK_")}
+    rooms = [os.path.join(package, room) for room in ROOMS]
+    code = [_stamp(each.path) for room in rooms if os.path.isdir(room) for each in os.scandir(room) if each.is_file()]
+    libraries = [
+        name
+        for folder in sys.path
+        if folder.endswith("-packages") and os.path.isdir(folder)
+        for name in os.listdir(folder)
+        if name.startswith(LIBRARIES)
+    ]
+    files = sorted(_stamp(value) for value in settings.values())
+    return [__version__, sys.version, sorted(code), sorted(libraries), settings, files, list(words)]
+
+
+def _stamp(path: str) -> str:
+    """What changes with the content of a file; "" where it is none."""
+    with suppress(OSError, ValueError):
+        facts = os.stat(path)
+        if stat.S_ISREG(facts.st_mode):
+            return f"{path} {facts.st_mtime_ns} {facts.st_size}"
+    return ""
+
+
+def _read(path: str) -> dict[str, Answer]:
+    """The answers in a file that nobody but this user can write; none where it is missing, damaged or another's."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(OSError, ValueError, RecursionError), open(os.open(path, flags), "rb") as file:
+        facts = os.fstat(file.fileno())
+        own = os.name == "nt" or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o022)
+        if own and stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_FILE_BYTES:
+            value: object = json.loads(file.read())
+            if isinstance(value, dict) and all(isinstance(each, dict) for each in cast("Answer", value).values()):
+                return cast("dict[str, Answer]", value)
+    return {}

@@ -1,0 +1,53 @@
+"""What is kept of a start for the next one: bounded, and off by the words of every switch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp import front, recall
+from evolink_mcp.recall import Recall, recall_of
+from evolink_mcp.settings.table import SWITCH
+
+
+def kept(path: Path, number: int) -> None:
+    """A file that keeps so many answers, whole on disk."""
+    answers = Recall(str(path))
+    for each in range(number):
+        answers.keep(str(each), {"number": each})
+    answers.close()
+
+
+def test_the_newest_answers_are_kept(tmp_path: Path) -> None:
+    kept(tmp_path / "some.json", recall.MAX_ANSWERS + 5)
+    answers = json.loads((tmp_path / "some.json").read_text(encoding="utf-8"))
+    assert list(answers) == [str(each) for each in range(5, recall.MAX_ANSWERS + 5)]
+
+
+def test_the_newest_files_are_kept(tmp_path: Path) -> None:
+    for number in range(recall.MAX_FILES + 3):
+        kept(tmp_path / f"{number}.json", 1)
+    names = {each.name for each in tmp_path.iterdir()}
+    assert len(names) == recall.MAX_FILES
+    assert f"{recall.MAX_FILES + 2}.json" in names
+
+
+def test_an_answer_that_is_none_is_forgotten(tmp_path: Path) -> None:
+    answers = Recall(str(tmp_path / "some.json"))
+    answers.keep("a", {"b": 1})
+    answers.keep("a", None)
+    answers.close()
+    assert answers.get("a") is None
+    assert not Recall(str(tmp_path / "some.json"))
+
+
+def test_a_user_without_a_cache_folder_recalls_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", "not/absolute")
+    assert recall_of([]) is None
+
+
+def test_the_front_is_switched_off_by_the_words_of_every_switch() -> None:
+    assert set(front.OFF) == {word for word, on in SWITCH.items() if not on}
