@@ -34,6 +34,8 @@ def _row(model: Model) -> dict[str, Any]:
     sound = model.parameters.get("generate_audio")
     if sound is not None and sound.default is True:
         row["sound"] = True
+    if {"video-edit", "upscale"} & {*model.capabilities} and "reference-to-video" not in model.capabilities:
+        row["follows"] = True
     for source in {"S3", "S4"} & {*model.sources}:
         row["page"] = source
     if model.status == "placeholder":

@@ -8,19 +8,24 @@ callers are told apart by a hash. Only the first words of a prompt are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from evolink_mcp.guard.secrets import redact
 
 MAX_PROMPT = 200  # characters
 MAX_RECENT = 200  # tasks of one answer
+NO_WISH: Mapping[str, object] = MappingProxyType({})
 KEEP_SECONDS = 90 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
 class TaskRecord:
-    """A task as it was submitted here. ``prompt`` is its start, ``at`` seconds since 1970."""
+    """A task as it was submitted here. ``prompt`` is its start, ``at`` seconds since 1970.
+
+    ``wish`` is what was asked of its results, ``facts`` what was measured of each: plain values by name.
+    """
 
     task_id: str
     kind: str = ""
@@ -28,6 +33,8 @@ class TaskRecord:
     prompt: str = ""
     at: float = 0.0
     saved: tuple[str, ...] = ()
+    wish: Mapping[str, object] = field(default_factory=dict[str, object])
+    facts: tuple[Mapping[str, object], ...] = ()
 
 
 class History(Protocol):
@@ -44,6 +51,10 @@ class History(Protocol):
 
     async def add_files(self, owner: str, task_id: str, paths: Sequence[str]) -> None:
         """Remembers where the results of a task are; also of one that was not submitted here."""
+        ...
+
+    async def add_facts(self, owner: str, task_id: str, facts: Sequence[Mapping[str, object]]) -> None:
+        """Remembers what was measured of the results of a task that was submitted here."""
         ...
 
     async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
@@ -66,6 +77,8 @@ class NoHistory:
 
     async def add_files(self, owner: str, task_id: str, paths: Sequence[str]) -> None: ...
 
+    async def add_facts(self, owner: str, task_id: str, facts: Sequence[Mapping[str, object]]) -> None: ...
+
     async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
         return {}
 
@@ -75,7 +88,9 @@ class NoHistory:
     async def aclose(self) -> None: ...
 
 
-def task_record(task_id: str, kind: str, body: Mapping[str, object], now: float) -> TaskRecord:
+def task_record(
+    task_id: str, kind: str, body: Mapping[str, object], now: float, wish: Mapping[str, object] = NO_WISH
+) -> TaskRecord:
     """What is kept of a request that became a task."""
     prompt = " ".join(redact(str(body.get("prompt") or "")[: 2 * MAX_PROMPT]).split())[:MAX_PROMPT]
-    return TaskRecord(task_id, kind, str(body.get("model") or ""), prompt, now)
+    return TaskRecord(task_id, kind, str(body.get("model") or ""), prompt, now, wish=wish)

@@ -101,6 +101,7 @@ class MediaOrder:
         intent: What makes two requests equal, where that is not ``body``: a local file
             may have another link after each upload.
         note: Keeps what was asked for beside the results.
+        wish: What was asked of the results.
     """
 
     caller: Caller
@@ -109,6 +110,7 @@ class MediaOrder:
     records: Records
     intent: Mapping[str, object] | None = None
     note: Callable[[wire.Task], Awaitable[None]] | None = None
+    wish: Mapping[str, object] = field(default_factory=dict[str, object])
 
     @property
     def model(self) -> str:
@@ -129,10 +131,11 @@ class MediaOrder:
             await records.ledger.note_task(self.caller.account, created.id)
         except Away:
             pass
-        records.requests.add(self.caller.owner, created.id, self.kind, self.body)
+        task = task_record(created.id, self.kind, self.body, now, self.wish)
+        records.requests.add(self.caller.owner, created.id, self.kind, self.body, self.wish)
         if self.caller.owner != self.caller.account:
             await records.belongings.add(self.caller.account, "task", created.id, self.caller.owner)
-        await records.history.add_task(self.caller.owner, task_record(created.id, self.kind, self.body, now))
+        await records.history.add_task(self.caller.owner, task)
         if self.note is not None and isinstance(created.product, wire.Task):
             await self.note(created.product)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evolink_mcp.jobs.history import TaskRecord, task_record
+from evolink_mcp.jobs.history import NO_WISH, TaskRecord, task_record
 
 MAX_REQUESTS = 500
 MAX_CANDIDATES = 100
@@ -21,10 +21,12 @@ _Key = tuple[str, str]  # owner, task id
 
 @dataclass(frozen=True)
 class Request:
-    """A paid request. ``params`` are its parameters, ``model`` among them, with long texts cut."""
+    """A paid request. ``params`` are its parameters, ``model`` among them, with long texts cut; ``wish`` is what was
+    asked of its results."""
 
     kind: str
     params: Mapping[str, Any]
+    wish: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass
@@ -40,10 +42,12 @@ class Requests:
         default_factory=OrderedDict[_Key, tuple[str, Mapping[str, object]]]
     )
 
-    def add(self, owner: str, task_id: str, kind: str, body: Mapping[str, object]) -> None:
+    def add(
+        self, owner: str, task_id: str, kind: str, body: Mapping[str, object], wish: Mapping[str, object] = NO_WISH
+    ) -> None:
         """Remembers what a task was asked for."""
         texts = {name: value[:MAX_TEXT_CHARACTERS] for name, value in body.items() if isinstance(value, str)}
-        self._known[owner, task_id] = Request(kind, {**body, **texts})
+        self._known[owner, task_id] = Request(kind, {**body, **texts}, wish)
         while len(self._known) > MAX_REQUESTS:
             self._known.popitem(last=False)
 

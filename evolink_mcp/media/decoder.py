@@ -1,10 +1,11 @@
 """Decodes one picture, film or sound in a process of its own: media are hostile until they are pixels.
 
-``python decoder.py TASK KIND < file``, where TASK is ``preview`` (a small JPEG on stdout) or ``probe`` (its facts as
-JSON), and KIND is the MIME type that its first bytes told. Ends with 0, or with ``FAILED`` and the reason on stdout.
+``python decoder.py TASK KIND < file``, where KIND is the MIME type that its first bytes told, and TASK is ``preview``
+(a small JPEG on stdout), ``probe`` (its facts as JSON), ``glance`` (the same of a file of which only parts are here) or
+``mask`` (the facts of a mask). Ends with 0, or with ``FAILED`` and the reason on stdout.
 
 The process bounds itself before it reads anything: memory, seconds, no file it can write. What it cannot bound that
-way, it reads off the header before it decodes. It imports nothing of this package, so that it starts fast.
+way, it reads off the header before it decodes. It loads nothing that its task does not need, so that it starts fast.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
+
+from evolink_mcp.media.pictures import Unusable, open_picture
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,20 +25,9 @@ if TYPE_CHECKING:
 FAILED = 3
 MAX_EDGE = 512
 MAX_PREVIEW_BYTES = 97_000  # in base64 below what hosts cut off, 130 kB
-MAX_PIXELS = 50_000_000  # more than any model makes; what is decoded takes four bytes for each, and some copies
-MAX_PICTURE_BYTES = 100 * 1024 * 1024  # some decoders read all of it before they tell the size
-MAX_FILM_SECONDS = 3600
-MAX_FRAMES = 250_000
-MAX_PACKETS = 500  # read in search of the first frame
 MAX_MEMORY_BYTES = 1024**3
 MAX_CPU_SECONDS = 10
-_FILMS = {"video/mp4": "mp4", "video/quicktime": "mov", "video/webm": "matroska"}
-_SOUNDS = {"audio/mpeg": "mp3", "audio/wav": "wav", "audio/mp4": "mp4", "audio/webm": "matroska"}
 _SQUARE = 16  # of the checkerboard behind what is transparent
-
-
-class Unusable(Exception):
-    """Why a file cannot be decoded here, in words."""
 
 
 def main() -> int:
@@ -43,7 +35,7 @@ def main() -> int:
     task, kind = sys.argv[1:]
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            out = _preview(file, kind) if task == "preview" else json.dumps(_probe(file, kind)).encode()
+            out = _preview(file, kind) if task == "preview" else json.dumps(_facts(task, file, kind)).encode()
         code = 0
     except Unusable as reason:
         out, code = str(reason).encode(), FAILED
@@ -68,8 +60,14 @@ def _limit() -> None:
             resource.setrlimit(getattr(resource, name), (bound, bound))
 
 
+def _facts(task: str, file: BinaryIO, kind: str) -> dict[str, object]:
+    from evolink_mcp.media.probe import probe, probe_mask
+
+    return probe_mask(file, kind) if task == "mask" else probe(file, kind, whole=task == "probe")
+
+
 def _preview(file: BinaryIO, kind: str) -> bytes:
-    picture = _first_frame(file, kind) if kind in _FILMS else _picture(file)
+    picture = _ends_of_film(file, kind) if kind.startswith("video/") else _picture(file, kind)
     picture.thumbnail((MAX_EDGE, MAX_EDGE))
     picture = _flatten(picture)
     for quality in (80, 60, 40, 20):
@@ -80,37 +78,14 @@ def _preview(file: BinaryIO, kind: str) -> bytes:
     raise Unusable("its preview would be too large")
 
 
-def _probe(file: BinaryIO, kind: str) -> dict[str, object]:
-    """``width``, ``height``, ``has_alpha``; of films and sounds ``seconds``, ``frame_rate``, ``has_audio`` as well."""
-    if kind not in _FILMS and kind not in _SOUNDS:
-        with _open_picture(file) as picture:
-            return {"width": picture.width, "height": picture.height, "has_alpha": picture.has_transparency_data}
-    with _open_film(file, kind) as container:
-        facts: dict[str, object] = {"has_audio": bool(container.streams.audio)}
-        if container.duration is not None:
-            facts["seconds"] = round(container.duration / 1_000_000, 3)
-        for stream in container.streams.video[:1]:
-            facts |= {"width": stream.codec_context.width, "height": stream.codec_context.height}
-            if stream.average_rate:
-                facts["frame_rate"] = round(float(stream.average_rate), 3)
-            if stream.codec_context.pix_fmt:
-                facts["has_alpha"] = any(each.is_alpha for each in stream.codec_context.format.components)
-        return facts
+def _ends_of_film(file: BinaryIO, kind: str) -> Image.Image:
+    from evolink_mcp.media.frames import ends_of_film
+
+    return ends_of_film(file, kind, MAX_EDGE)
 
 
-def _open_picture(file: BinaryIO) -> Image.Image:
-    from PIL import Image
-
-    if os.fstat(file.fileno()).st_size > MAX_PICTURE_BYTES:
-        raise Unusable(f"the picture has more than {MAX_PICTURE_BYTES:,} bytes")
-    # Only these: other decoders of the library start programs on what they are given.
-    picture = Image.open(file, formats=("PNG", "JPEG", "GIF", "WEBP", "AVIF"))
-    _check_pixels(picture.width, picture.height)
-    return picture
-
-
-def _picture(file: BinaryIO) -> Image.Image:
-    picture = _open_picture(file)
+def _picture(file: BinaryIO, kind: str) -> Image.Image:
+    picture = open_picture(file, kind)
     picture.draft("RGB", (MAX_EDGE * 2, MAX_EDGE * 2))
     picture.load()
     return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
@@ -129,46 +104,6 @@ def _flatten(picture: Image.Image) -> Image.Image:
             board.paste(grey, (x, y))
     board.paste(picture, mask=picture.getchannel("A"))
     return board
-
-
-def _open_film(file: BinaryIO, kind: str) -> Any:  # PyAV's types are incomplete
-    """A film or a sound as what it said it is: a playlist, which could name other files, is none of these."""
-    import av
-
-    container: Any = av.open(file, format=(_FILMS | _SOUNDS)[kind])
-    if container.duration is not None and container.duration > MAX_FILM_SECONDS * 1_000_000:
-        raise Unusable(f"it is longer than {MAX_FILM_SECONDS:,} s")
-    for stream in container.streams.video:
-        _check_pixels(stream.codec_context.width, stream.codec_context.height)
-        if stream.frames > MAX_FRAMES:
-            raise Unusable(f"it has more than {MAX_FRAMES:,} frames")
-    return container
-
-
-def _first_frame(file: BinaryIO, kind: str) -> Image.Image:
-    with _open_film(file, kind) as container:
-        if not container.streams.video:
-            raise Unusable("it has no pictures")
-        stream = container.streams.video[0]
-        # The header may lie about what the frames are: the decoder itself refuses larger ones.
-        stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-        stream.codec_context.thread_count = 1
-        for number, packet in enumerate(container.demux(stream)):
-            if number > MAX_PACKETS:
-                break
-            for frame in packet.decode():
-                _check_pixels(frame.width, frame.height)
-                alpha = any(each.is_alpha for each in frame.format.components)
-                scale = min(MAX_EDGE / max(frame.width, frame.height), 1.0)
-                width, height = max(round(frame.width * scale), 1), max(round(frame.height * scale), 1)
-                small = frame.reformat(width=width, height=height, format="rgba" if alpha else "rgb24")
-                return small.to_image()
-    raise Unusable("it has no frame that can be decoded")
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise Unusable(f"it has {width} × {height} pixels; at most {MAX_PIXELS:,} are shown")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from evolink_mcp.media import decoder
 MAX_DECODERS = 2  # each may take decoder.MAX_MEMORY_BYTES
 MAX_DECODE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 4 * decoder.MAX_PREVIEW_BYTES
-INSTALL_HINT = "Previews need the preview extra: install evolink-mcp[preview] (Pillow and PyAV)."
+INSTALL_HINT = "Previews need Pillow, and those of films PyAV: install evolink-mcp[preview]."
+Task = Literal["preview", "probe", "glance", "mask"]
 # A decoder needs no key and no proxy. Without SYSTEMROOT, Python does not start on Windows.
 _ENVIRONMENT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
@@ -32,17 +33,19 @@ class Undecodable(Exception):
 
 
 class NoDecoder(Exception):
-    """The preview extra is not installed."""
+    """What decodes such a file is not installed."""
 
 
-async def decode(task: Literal["preview", "probe"], file: BinaryIO, kind: str) -> bytes:
+async def decode(task: Task, file: BinaryIO, kind: str) -> bytes:
     """What the decoder makes of an open file of a MIME type: a JPEG, or facts as JSON.
 
     Raises:
-        NoDecoder: The preview extra is missing.
+        NoDecoder: What it takes is not installed.
         Undecodable: The file is broken, too large, or takes too long.
     """
-    if importlib.util.find_spec("PIL") is None or (kind[:6] != "image/" and importlib.util.find_spec("av") is None):
+    film = kind[:6] != "image/"
+    needs = ("PIL", "av") if film and task == "preview" else ("pymediainfo",) if film else ("PIL",)
+    if any(importlib.util.find_spec(name) is None for name in needs):
         raise NoDecoder(INSTALL_HINT)
     free = _free.get(None)
     if free is None:
@@ -50,7 +53,7 @@ async def decode(task: Literal["preview", "probe"], file: BinaryIO, kind: str) -
         _free.set(free)
     async with free:
         with anyio.move_on_after(MAX_DECODE_SECONDS):
-            return await _run([sys.executable, "-B", "-s", "-P", decoder.__file__, task, kind], file)
+            return await _run([sys.executable, "-B", "-S", "-s", "-P", decoder.__file__, task, kind], file)
     raise Undecodable(f"it takes more than {MAX_DECODE_SECONDS:.0f} s")
 
 

@@ -1,28 +1,32 @@
 """Downloads of results into the user's folder, before their links die.
 
 A file gets its final name only when it is whole: it is written under a temporary name and linked into place, never over
-another file. The name is made of what does not change, so that a second check finds the file of the first. A download
-goes on when the call that started it has ended, and the next call joins it.
+another file. A second check finds the file of the first by the end of the task's id in its name. A download goes on
+when the call that started it has ended, and the next call joins it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.values import as_object
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
-from evolink_mcp.media.kinds import EXTENSIONS, safe, sniff_file
+from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
+from evolink_mcp.media.names import saved_name, task_stem
 
 MAX_RESULT_BYTES = 2 * 1024**3
 MAX_DOWNLOADS = 4
+MAX_SIDECAR_BYTES = 4 * 1024 * 1024
 MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
-_PARTIAL = re.compile(rf"\.(?:[0-9]{{8}}|undated)-[A-Za-z0-9._-]+-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
+_PARTIAL = re.compile(rf"\.(?:[0-9]{{8}}|undated)-[^/]+-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +70,19 @@ class Saver:
     def __init__(self, fetcher: Fetcher, folder: Path) -> None:
         self.folder = folder
         self._fetcher = fetcher
-        self._running: dict[str, _Running] = {}
+        self._running: dict[tuple[str, int], _Running] = {}
         self._free = asyncio.Semaphore(MAX_DOWNLOADS)
         self._swept = False
 
-    async def save(self, task: wire.Task, *, seconds: float) -> list[SaveOutcome]:
-        """Saves all results of a finished task: for each its path, or why there is none after ``seconds``."""
-        running: list[_Running] = []
-        for number, result in enumerate(task.results, 1):
-            stem = file_stem(task, number)
-            if stem not in self._running:
-                self._start(stem, result.url)
-            running.append(self._running[stem])
+    async def save(self, task: wire.Task, *, seconds: float, prompt: str = "") -> list[SaveOutcome]:
+        """Saves all results of a finished task: for each its path, or why there is none after ``seconds``.
+
+        Names begin with the first words of ``prompt``, where it is known.
+        """
+        running = [
+            self._running.get((task.id, number)) or self._start(task, number, prompt)
+            for number in range(1, len(task.results) + 1)
+        ]
         if running:
             await asyncio.wait([each.work for each in running], timeout=seconds)
         return [each.outcome() for each in running]
@@ -90,17 +95,23 @@ class Saver:
         if works:
             await asyncio.wait(works)
 
-    def _start(self, stem: str, url: str) -> None:
-        running = _Running(asyncio.create_task(self._save_one(stem, url)))
-        self._running[stem] = running
-        running.work.add_done_callback(lambda _: self._running.pop(stem, None))
+    def _start(self, task: wire.Task, number: int, prompt: str) -> _Running:
+        key = (task.id, number)
+        running = self._running[key] = _Running(asyncio.create_task(self._save_one(task, number, prompt)))
+        running.work.add_done_callback(lambda _: self._running.pop(key, None))
+        return running
 
-    async def _save_one(self, stem: str, url: str) -> SaveOutcome:
+    async def _save_one(self, task: wire.Task, number: int, prompt: str) -> SaveOutcome:
+        stem = f"{task_stem(task, prompt)}-{number}"
         try:
             async with self._free:
-                self._running[stem].started = True
+                running = self._running[task.id, number]
+                running.started = True
                 with Folder.open(self.folder, create=True) as folder:
-                    return self.folder / (_existing(folder, stem) or await self._fetch(folder, stem, url))
+                    name = _existing(folder, task, number, stem)
+                    return self.folder / (
+                        name or await self._fetch(folder, stem, task.results[number - 1].url, running)
+                    )
         except NotFetched as reason:
             return NotSaved(str(reason))
         except OSError as error:
@@ -109,13 +120,13 @@ class Saver:
             logger.exception("Saving %s failed", stem)
             return NotSaved("this server failed; its log has the details")
 
-    async def _fetch(self, folder: Folder, stem: str, url: str) -> str:
+    async def _fetch(self, folder: Folder, stem: str, url: str, running: _Running) -> str:
         self._sweep(folder)
         with folder.partial(stem) as (partial, file):
 
             def write(chunk: bytes) -> None:
                 file.write(chunk)
-                self._running[stem].size += len(chunk)
+                running.size += len(chunk)
 
             await self._fetcher.fetch(url, write, max_bytes=MAX_RESULT_BYTES)
             file.close()
@@ -137,19 +148,18 @@ class Saver:
                 folder.remove(name)
 
 
-def _existing(folder: Folder, stem: str) -> str | None:
-    """The file that an earlier check saved."""
-    names = (f"{stem}.{extension}" for extension in EXTENSIONS.values())
-    return next((name for name in names if folder.has_file(name)), None)
+def _existing(folder: Folder, task: wire.Task, number: int, stem: str) -> str | None:
+    """The file that an earlier check saved, whatever words are in its name."""
+    likely = [f"{stem}.{extension}" for extension in EXTENSIONS.values()]  # a folder may not be listed
+    if name := next(filter(folder.has_file, likely), None):
+        return name
+    names = filter(saved_name(task.id, number).fullmatch, folder.names())
+    return next((name for name in names if folder.has_file(name) and not _is_of_another(folder, task, name)), None)
 
 
-def file_stem(task: wire.Task, number: int) -> str:
-    """``{date}-{model}-{task}-{n}`` in safe characters; the date is the task's, in UTC."""
-    return f"{task_stem(task)}-{number}"
-
-
-def task_stem(task: wire.Task) -> str:
-    """``{date}-{model}-{task}``: how all files of one task begin."""
-    day = datetime.fromtimestamp(task.created, UTC).strftime("%Y%m%d") if task.created else "undated"
-    model = safe(task.model)[:40] or "model"
-    return f"{day}-{model}-{safe(task.id)}"
+def _is_of_another(folder: Folder, task: wire.Task, name: str) -> bool:
+    """Whether what lies beside a file names another task: ids of other makes may end alike."""
+    with suppress(OSError, ValueError, RecursionError):
+        sidecar: object = json.loads(folder.read(f"{name.rpartition('-')[0]}.json", max_bytes=MAX_SIDECAR_BYTES) or b"")
+        return as_object(sidecar).get("task_id", task.id) != task.id
+    return False

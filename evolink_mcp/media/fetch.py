@@ -6,9 +6,12 @@ judged anew. Nothing here ever sees a key: results are on other hosts than the g
 
 from __future__ import annotations
 
+import re
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
@@ -30,9 +33,19 @@ MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downl
 RATE_GRACE_SECONDS = 60.0
 LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 
+T = TypeVar("T")
+
 
 class NotFetched(Exception):
     """Why a link could not be fetched, in a sentence."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some bytes of what a link holds. ``total`` is the size of all of it; ``None`` where the host does not say."""
+
+    content: bytes
+    total: int | None
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
@@ -112,14 +125,60 @@ class Fetcher:
         Raises:
             NotFetched: With the reason. Something may have been written already.
         """
+
+        async def take(response: httpx2.Response) -> None:
+            if response.status_code != 200:
+                raise NotFetched(f"its link answered HTTP {response.status_code}")
+            await _drain(response, write, max_bytes)
+
+        await self._follow(url, {}, take)
+
+    async def peek(self, url: str, *, start: int, size: int) -> Piece:
+        """At most ``size`` bytes of what a link holds, from ``start`` on. The rest is not read.
+
+        Raises:
+            NotFetched: With the reason; also where the host only gives all of it and ``start`` is not its beginning.
+        """
+
+        async def take(response: httpx2.Response) -> Piece:
+            partial = response.status_code == 206
+            if response.status_code != 200 and not partial:
+                raise NotFetched(f"its link answered HTTP {response.status_code}")
+            named = _RANGE.fullmatch(response.headers.get("content-range", "").strip()) if partial else None
+            if (int(named[1]) if named else 0) != start:
+                raise NotFetched("its host does not give a part of it")
+            whole = as_whole(named[2] if named else response.headers.get("content-length"))
+            content = bytearray()
+            async for chunk in response.aiter_raw():
+                content += chunk[: size - len(content)]
+                if len(content) >= size:
+                    break
+            return Piece(bytes(content), whole if named or not partial else None)
+
+        return await self._follow(url, {"range": f"bytes={start}-{start + size - 1}"}, take)
+
+    async def _follow(self, url: str, headers: Mapping[str, str], take: Callable[[httpx2.Response], Awaitable[T]]) -> T:
+        """What ``take`` makes of the answer behind a link and its redirects.
+
+        Raises:
+            NotFetched: With the reason.
+        """
         if self._transport is None:
             self._transport = GuardedTransport(self._guard)
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                location = await self._hop(self._transport, url, write, max_bytes)
-                if location is None:
-                    return
-                url = location
+                request = httpx2.Request(
+                    "GET", url, headers={**_HEADERS, **headers}, extensions={"timeout": TIMEOUT.as_dict()}
+                )
+                asked = request.url
+                response = await self._transport.handle_async_request(request)
+                response.request = request
+                try:
+                    if response.status_code not in REDIRECTS:
+                        return await take(response)
+                    url = str(asked.join(response.headers.get("location", "")))
+                finally:
+                    await response.aclose()
         except Refused as refused:
             reason = refused.what.partition(": ")[2].rstrip(".")
             raise NotFetched(f"this server may not follow its link: {reason}") from None
@@ -130,24 +189,6 @@ class Fetcher:
             raise NotFetched(f"its link could not be read ({reason})") from None
         raise NotFetched(f"its link was redirected more than {MAX_REDIRECTS} times")
 
-    async def _hop(
-        self, transport: GuardedTransport, url: str, write: Callable[[bytes], object], max_bytes: int
-    ) -> str | None:
-        """One request: where it leads on, or ``None`` where everything was written."""
-        request = httpx2.Request("GET", url, headers=_HEADERS, extensions={"timeout": TIMEOUT.as_dict()})
-        asked = request.url
-        response = await transport.handle_async_request(request)
-        response.request = request
-        try:
-            if response.status_code in REDIRECTS:
-                return str(asked.join(response.headers.get("location", "")))
-            if response.status_code != 200:
-                raise NotFetched(f"its link answered HTTP {response.status_code}")
-            await _drain(response, write, max_bytes)
-            return None
-        finally:
-            await response.aclose()
-
     async def aclose(self) -> None:
         """Closes every connection."""
         transport, self._transport = self._transport, None
@@ -155,6 +196,7 @@ class Fetcher:
             await transport.aclose()
 
 
+_RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15}|\*)", re.IGNORECASE)
 # No compression: pictures and films are compressed already, and a small answer could unfold into a huge one.
 _HEADERS = {
     "user-agent": f"evolink-mcp/{__version__}",

@@ -83,7 +83,7 @@ class LocalInputs:
         facts: dict[str, Mapping[str, Any]] = {}
 
         async def one(stand_in: str, file: LocalFile) -> None:
-            facts[stand_in] = await file.probe()
+            facts[stand_in] = await file.probe(mask="mask" in self._files[stand_in][0])
 
         with anyio.move_on_after(MAX_PROBE_SECONDS):
             async with anyio.create_task_group() as group:

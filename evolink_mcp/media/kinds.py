@@ -78,22 +78,33 @@ def sniff_file(file: BinaryIO) -> str | None:
     return mime_type
 
 
-def _mp4_tracks(file: BinaryIO) -> set[bytes]:
-    """The kinds of tracks that the index of an MP4 names: ``vide``, ``soun``; empty where there is no index."""
+def index_of_mp4(file: BinaryIO) -> int | None:
+    """Where the index (``moov``) of an MP4 begins, going by the boxes that are here: where they lead to the end of what
+    is here, that end or what lies behind it. ``None`` where they lead nowhere."""
     at = 0
     for _ in range(MAX_BOXES):
         file.seek(at)
         head = file.read(16)
+        if head[4:8] == b"moov" or (at and len(head) < 8):
+            return at
         size = int.from_bytes(head[:4])
         if size == 1:
             size = int.from_bytes(head[8:])
-        if head[4:8] == b"moov":
-            file.seek(at)
-            return set(_HANDLER.findall(file.read(min(size or MAX_INDEX_BYTES, MAX_INDEX_BYTES))))
         at += size
         if size < 8 or at > MAX_OFFSET:
             break
-    return set()
+    return None
+
+
+def _mp4_tracks(file: BinaryIO) -> set[bytes]:
+    """The kinds of tracks that the index of an MP4 names: ``vide``, ``soun``; empty where there is no index."""
+    at = index_of_mp4(file)
+    if at is None:
+        return set()
+    file.seek(at)
+    size = int.from_bytes(file.read(4))
+    file.seek(at)
+    return set(_HANDLER.findall(file.read(min(size, MAX_INDEX_BYTES) if size > 8 else MAX_INDEX_BYTES)))
 
 
 def _webm_tracks(file: BinaryIO) -> set[bytes]:

@@ -1,6 +1,6 @@
 """Small pictures of finished results, for agents and people who look rather than open.
 
-Needs the ``preview`` extra (Pillow, PyAV), which only the decoder's own process loads.
+Films need the ``preview`` extra (PyAV). Only the decoder's own process loads what decodes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class NoPreview(Exception):
 
 
 async def preview(path: Path) -> bytes:
-    """A JPEG of a saved picture, or of a film's first frame: longest edge 512, at most 97 kB.
+    """A JPEG of a saved picture, or of a film's first and last frame: longest edge 512, at most 97 kB.
 
     Raises:
         NoPreview: The extra is missing, or the file cannot be shown.

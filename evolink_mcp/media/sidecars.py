@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.media.downloads import task_stem
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
 from evolink_mcp.media.kinds import safe
+from evolink_mcp.media.names import sidecar_name
 
 REQUESTS_FOLDER = ".evolink"
 MAX_REQUEST_AGE_SECONDS = 7 * 86_400.0  # links live a day; a request whose results nobody fetched is of no use later
@@ -44,22 +44,36 @@ def note_request(path: Path, task: wire.Task, request: Mapping[str, object]) -> 
         logger.warning("The request of task %s could not be noted in %s: %s", task.id, path, error.strerror or error)
 
 
-def write_beside(path: Path, task: wire.Task, saved: Sequence[Path]) -> None:
-    """Writes ``{date}-{model}-{task}.json`` beside the saved results, or adds results that came later to it.
+def recall(path: Path, task: wire.Task) -> dict[str, Any]:
+    """What was kept of a task in the folder: beside its results, or else the note of its request. Empty where nothing
+    was. ``prompt`` and ``parameters`` are what was asked for, ``facts`` what was measured, by file."""
+    try:
+        with Folder.open(path) as folder:
+            for name in filter(sidecar_name(task.id).fullmatch, folder.names()):
+                if (kept := _read(folder, name)).get("task_id") == task.id:
+                    return kept
+            request = _noted_request(folder, task)
+            return {"prompt": request.get("prompt"), "parameters": _parameters(request), "model": request.get("model")}
+    except OSError:
+        return {}
 
-    It holds task_id, kind, model, prompt, parameters, created_at, saved_at and files;
+
+def write_beside(path: Path, task: wire.Task, saved: Sequence[Path], facts: Mapping[str, object]) -> None:
+    """Writes a JSON file beside the saved results, named like them, or adds what came later to it.
+
+    It holds task_id, kind, model, prompt, parameters, created_at, saved_at, files and facts (by file);
     prompt and parameters only where this server, or one before it, made the task.
     """
     try:
         with Folder.open(path) as folder:
-            stem, names = task_stem(task), [each.name for each in saved]
+            stem, names = saved[0].stem.rpartition("-")[0], [each.name for each in saved]
             before = _read(folder, f"{stem}.json")
-            if before.get("files") == names:
+            if before.get("files") == names and before.get("facts", {}) == facts:
                 return
             if folder.has_file(f"{stem}.json") and before.get("task_id") != task.id:
                 raise OSError(f"{stem}.json is there already and is not ours")
             request = _noted_request(folder, task)
-            _write(folder, stem, _facts(task, request, before, names))
+            _write(folder, stem, {**_facts(task, request, before, names), **({"facts": facts} if facts else {})})
             with suppress(OSError):  # its folder is none of ours
                 _drop_request(folder, task)
     except OSError as error:
@@ -95,19 +109,22 @@ def forget_request(path: Path, task: wire.Task) -> None:
 def _facts(
     task: wire.Task, request: Mapping[str, Any], before: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, Any]:
-    parameters = {name: value for name, value in request.items() if name not in ("model", "prompt")}
     facts: dict[str, Any] = {
         "task_id": task.id,
         "kind": task.kind,
         "model": task.model or request.get("model"),
         "prompt": request.get("prompt"),
-        "parameters": parameters or None,
+        "parameters": _parameters(request),
         "created_at": _iso(task.created),
         **before,
         "saved_at": _iso(time.time()),
         "files": names,
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _parameters(request: Mapping[str, Any]) -> dict[str, Any] | None:
+    return {name: value for name, value in request.items() if name not in ("model", "prompt")} or None
 
 
 def _is_ours(name: str) -> bool:

@@ -85,10 +85,11 @@ class LocalFile:
         name = self.path.name
         return name if _plain(name) else safe(name)
 
-    async def probe(self) -> dict[str, Any]:
-        """What the decoder can tell of it (``decoder.py`` lists the names); nothing where it cannot."""
+    async def probe(self, *, mask: bool = False) -> dict[str, Any]:
+        """What the decoder can tell of it (``probe.py`` lists the names); nothing where it cannot."""
         try:
-            return json.loads(await decode("probe", self.handle, self.mime_type))
+            task = "mask" if mask and self.mime_type in IMAGES else "probe"
+            return json.loads(await decode(task, self.handle, self.mime_type))
         except (NoDecoder, Undecodable, ValueError):
             return {}
 

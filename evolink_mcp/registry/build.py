@@ -25,6 +25,9 @@ _TABLE_SOURCES: Mapping[Endpoint, str] = {"image": "S1-table", "video": "S2-tabl
 """What ``tolerate`` means where it names no source: the reference's table for all models of an endpoint."""
 
 
+_PLAIN = ("outcome", "mask", "costs")
+
+
 class Models(Mapping[str, Model]):
     """The built-in models by id, each built when it is first asked for: a call needs one of them, not all."""
 
@@ -105,7 +108,19 @@ class Builder:
         table = _TABLE_SOURCES[endpoint]
         fields: dict[str, Any] = {
             field: raw[field]
-            for field in ("unit", "caution", "note", "keys", "pattern", "any_case", "callback", "open", "step", "soft")
+            for field in (
+                "unit",
+                "caution",
+                "note",
+                "keys",
+                "pattern",
+                "any_case",
+                "callback",
+                "open",
+                "step",
+                "soft",
+                *_PLAIN,
+            )
             if field in raw
         }
         fields |= {limit: span(raw[limit]) for limit in ("range", "length", "bytes", "count") if limit in raw}

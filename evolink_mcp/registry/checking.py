@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS, MAX_UNKNOWN, excess
 from evolink_mcp.registry.choices import fits
+from evolink_mcp.registry.masks import check_masks
 from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
@@ -51,6 +52,8 @@ def check(
     for key in [key for key in sent if key not in model.parameters]:
         _unknown(registry, model, key, sent[key], report)
     report.problems += _too_many(name, more)
+    if files:
+        check_masks(model, sent, report)
     wrong = {problem.parameter for problem in report.problems}
     for rule in model.rules:
         where = rule.parameter or (rule.others or [name for name, _ in rule.when])[0]

@@ -7,6 +7,7 @@ from typing import cast
 
 from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
+from evolink_mcp.registry.outcome import Outcomes
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, Checked, Endpoint, FileFacts, Model, Parameter
 
@@ -41,6 +42,8 @@ class Registry:
         self.sources = {name: str(row[1]) for name, row in tables.section("sources").items()}
         """What each source name in notes and tables stands for."""
         self._short_forms = cast(Mapping[str, list[str]], tables.section("capabilities"))
+        self.outcomes = Outcomes(tables.section("outcomes"))
+        """How a result is held against its request."""
         builder = Builder(tables)
         self.common: Mapping[str, Parameter] = {
             name: builder.parameter(name, raw, "docs", "image", f"common.{name}")

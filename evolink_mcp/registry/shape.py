@@ -145,6 +145,9 @@ class Parameter(TypedDict, total=False):
     caution: Text
     note: Text
     item: Item
+    outcome: str
+    mask: dict[Literal["repaints", "same_size"], str | bool]
+    costs: Text
     properties: "dict[str, Entry]"
     keys: Pattern
     values: "Entry"
@@ -243,6 +246,7 @@ class File(TypedDict, total=False):
     spellings: dict[str, Spelling]
     shared: dict[str, Entry]
     rules: dict[str, Rule]
+    outcomes: dict[str, dict[str, Any]]
     model: dict[str, Model]
 
 

@@ -101,6 +101,11 @@ class FileFacts:
     seconds: float | None = None
     frame_rate: float | None = None
     has_alpha: bool | None = None
+    has_audio: bool | None = None
+    opaque: float | None = None
+    """How much of a mask is not transparent at all, from 0 to 1; ``white`` and ``black`` are parts of that."""
+    white: float | None = None
+    black: float | None = None
 
     @property
     def kind(self) -> str:
@@ -157,6 +162,12 @@ class Parameter:
     """What a linked file should be like: judged of local files (``files.py``), only shown of others."""
     properties: Mapping[str, "Parameter"] = field(default_factory=_empty)
     pattern: str = ""
+    outcome: str | None = None
+    """What it decides of the result, where that is not what its name says (``outcome.py``); empty for nothing."""
+    mask: Mapping[str, object] = field(default_factory=_empty)
+    """Of a mask: the part that it has painted anew, and whether it has to be of the reference's size (``masks.py``)."""
+    costs: str = ""
+    """What its default does to the price, in words."""
     keys: str = ""
     values: "Parameter | None" = None
     open: bool = False

@@ -30,6 +30,8 @@ class Model:
     needs_prompt: bool = True
     sound: bool = False
     """A sound track unless the request says otherwise."""
+    follows: bool = False
+    """What it makes has the size and the length of the clip it is given."""
     page: Page = ""
     """The page of its own that its requests are held to."""
     placeholder: bool = False

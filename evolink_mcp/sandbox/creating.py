@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from evolink_mcp.sandbox.catalog import MediaKind, Model
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.gate import Handler
-from evolink_mcp.sandbox.plans import plan, reserve
+from evolink_mcp.sandbox.plans import deviate, plan, reserve
 from evolink_mcp.sandbox.rules import check
 from evolink_mcp.sandbox.state import Sandbox, account, sandbox_of
 from evolink_mcp.sandbox.tasks import Output, Task, new_id
@@ -34,7 +34,8 @@ def creator(kind: MediaKind) -> Handler:
         def locate(url: str) -> Path | None:
             return sandbox.locate(request, url)
 
-        task = _new_task(sandbox, owner, model, body, plan(model, body, locate))
+        works = deviate(plan(model, body, locate), sandbox.faults.take_for_result(f"{kind}s"))
+        task = _new_task(sandbox, owner, model, body, works)
         sandbox.tasks.add(task)
         if task.fault is None:
             sandbox.renderer.add(task)

@@ -33,6 +33,8 @@ def paint(work: Picture, path: Path) -> None:
         image = Image.blend(open_reference(work.reference, size), image, 0.35)
     caption(image, work.prompt, low=False)
     mark(image, f"EvoLink sandbox | {work.model} | {work.width}x{work.height}")
+    if work.transparent:
+        image.putalpha(_cut_out(size))
     if work.format == "png":
         image.save(path, "PNG", compress_level=1)
     else:
@@ -58,6 +60,13 @@ def background(prompt: str, index: int, size: tuple[int, int]) -> Image.Image:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=chance.randint(40, 110))
     sketch.paste(_colour(chance, hue + 0.08), mask=veil.filter(ImageFilter.GaussianBlur(2)))
     return _enlarge(sketch, size)
+
+
+def _cut_out(size: tuple[int, int]) -> Image.Image:
+    """An alpha channel that keeps an oval."""
+    alpha = Image.new("L", size, 0)
+    ImageDraw.Draw(alpha).ellipse((0, 0, size[0] - 1, size[1] - 1), fill=255)
+    return alpha
 
 
 def reference_size(path: Path) -> tuple[int, int]:

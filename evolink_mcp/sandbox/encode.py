@@ -9,10 +9,28 @@ from types import TracebackType
 from typing import cast
 
 import av
+from av.error import FFmpegError
 from PIL import Image
+
+from evolink_mcp.sandbox.work import BadReference
 
 FPS = 24
 RATE = 44_100  # sound samples a second
+
+
+def clip_facts(path: Path) -> tuple[float, tuple[int, int]]:
+    """The seconds of a film, and its width and height.
+
+    Raises:
+        BadReference: It cannot be read.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return (container.duration or 0) / av.time_base, (stream.width, stream.height)
+    except (FFmpegError, IndexError, OSError) as problem:
+        raise BadReference(str(problem)) from problem
+
 
 # The encoder is asked for speed alone: nobody keeps these films.
 _H264 = {"preset": "ultrafast", "crf": "30", "g": str(2 * FPS)}
@@ -28,7 +46,7 @@ class Encoder:
     def __init__(self, path: Path, *, size: tuple[int, int] | None, sound: str | None) -> None:
         # faststart puts the index first, so that a film plays while it still downloads.
         options = {"movflags": "faststart"} if size else {}
-        self._container = av.open(str(path), "w", format="mp4" if size else sound, options=options)
+        self._container = av.open(str(path), "w", format=path.suffix[1:] if size else sound, options=options)
         self._video = self._container.add_stream("libx264", rate=FPS, options=_H264) if size else None
         if self._video is not None and size is not None:
             self._video.width, self._video.height = size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,7 @@ ROUTES = PAID | FILES | LINKS | {"task", "tasks", "batch", "credits", "models", 
 
 # Kinds that concern a task rather than the answer to its creation.
 TASK_KINDS = frozenset({"task_error", "task_status", "no_urls"})
+OTHER = "other_result"  # the task completes, with something else than was asked for
 
 _NUMBER, _WHOLE = (int, float), (int,)
 KINDS: dict[str, dict[str, tuple[type, ...]]] = {
@@ -36,6 +38,7 @@ KINDS: dict[str, dict[str, tuple[type, ...]]] = {
     "task_error": {"code": (str,), "message": (str,)},
     "task_status": {"status": (str,)},
     "no_urls": {},
+    OTHER: {"size": (str,), "seconds": _WHOLE, "sound": (bool,), "count": _WHOLE, "transparent": (bool,)},
 }
 _REQUIRED = {"status": "status", "task_status": "status", "envelope": "code", "redirect": "location"}
 # Kinds that answer in place of the handler: with `created`, the handler runs first and its answer is lost.
@@ -45,7 +48,7 @@ _ONLY_FOR = {
     "redirect": LINKS,
     "no_id": PAID,
     "stream_error": {"text"},
-    **dict.fromkeys(TASK_KINDS, PAID),
+    **dict.fromkeys({*TASK_KINDS, OTHER}, PAID),
 }
 
 # The task error codes of S1, and whether trying again may help.
@@ -113,11 +116,16 @@ class FaultBook:
 
     def take(self, route: str) -> Fault | None:
         """The misbehaviour due for a request, counted as used; task faults are not for requests."""
-        return self._take(route, task=False)
+        return self._take(route, KINDS.keys() - TASK_KINDS - {OTHER})
+
+    def take_for_result(self, route: str) -> Json:
+        """What the files of a task that is being created have in place of what was asked for, by name."""
+        fault = self._take(route, {OTHER})
+        return fault.parameters if fault else {}
 
     def take_for_task(self, route: str) -> TaskFault | None:
         """The misbehaviour due for a task that is being created."""
-        fault = self._take(route, task=True)
+        fault = self._take(route, TASK_KINDS)
         if fault is None:
             return None
         code = fault.text("code", "service_error")
@@ -130,9 +138,9 @@ class FaultBook:
     def clear(self) -> None:
         self._faults.clear()
 
-    def _take(self, route: str, *, task: bool) -> Fault | None:
+    def _take(self, route: str, kinds: Set[str]) -> Fault | None:
         for fault in self._faults:
-            if (fault.kind in TASK_KINDS) is not task or not fault.concerns(route):
+            if fault.kind not in kinds or not fault.concerns(route):
                 continue
             if fault.after > 0:
                 fault.after -= 1

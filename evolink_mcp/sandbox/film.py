@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from evolink_mcp.sandbox.drawing import background, open_reference, reference_size
-from evolink_mcp.sandbox.encode import FPS, Encoder
+from evolink_mcp.sandbox.encode import FPS, Encoder, clip_facts
 from evolink_mcp.sandbox.lettering import caption, mark
 from evolink_mcp.sandbox.sizes import film_size
 from evolink_mcp.sandbox.sound import second_of
@@ -23,12 +24,16 @@ _LIGHT, _DARK = (255, 246, 214), (40, 40, 60)
 
 
 def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
-    """Write the clip as MP4 (H.264, and AAC when it has sound).
+    """Write the clip in its format (H.264, and AAC when it has sound).
 
     Raises:
         Stopped: As soon as ``going_on`` says no.
-        BadReference: The reference image cannot be read.
+        BadReference: The reference image or the clip cannot be read.
     """
+    if work.clip is not None:
+        length, size = clip_facts(work.clip)
+        edge = work.short_edge or min(size)
+        work = replace(work, seconds=max(round(length), 1), shape=work.shape or size, short_edge=edge)
     still = _still(work)
     samples = second_of(work.prompt) if work.sound else None
     drawn = DRAWN if work.short_edge <= 1080 else DRAWN_LARGE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from evolink_mcp.sandbox.catalog import Model
-from evolink_mcp.sandbox.sizes import picture_size, ratio, s3_size, short_edge
+from evolink_mcp.sandbox.sizes import picture_size, pixels, ratio, s3_size, short_edge
 from evolink_mcp.sandbox.wire import Json
 from evolink_mcp.sandbox.work import Film, Picture, PictureFormat, SoundFormat, Tone, Work
 
@@ -15,6 +16,7 @@ DEFAULT_SECONDS, DEFAULT_SOUND_SECONDS = 5, 3
 LONGEST_SOUND = 360  # seconds; no page allows more
 AUTOMATIC = (-1, "auto")  # a duration that leaves it to the model
 WIDE = (16, 9)
+FOLLOWING = ("adaptive", "auto", "keep_ratio")  # the shape of the reference
 
 Locate = Callable[[str], Path | None]
 """Finds the bytes behind a URL when that URL is the sandbox's own."""
@@ -40,14 +42,35 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
     if model.kind == "audio":
         return _sounds(model, body, prompt)
     reference = _reference(body, locate)
+    count = cast("int", body.get("n") or 1)
     if model.kind == "video":
-        return (_film(model, body, prompt, reference),)
+        film = _film(model, body, prompt, reference)
+        clip = _clip(body, locate) if model.follows else None
+        return (_edit(film, body, clip) if clip else film,) * count
     width, height = _picture_size(model, body)
     kind = _FORMATS.get(body.get("output_format"), "png")
-    return tuple(
-        Picture(prompt, model.name, width, height, kind, index, reference)
-        for index in range(cast("int", body.get("n") or 1))
-    )
+    clear = body.get("background") == "transparent" and kind != "jpeg"
+    return tuple(Picture(prompt, model.name, width, height, kind, index, reference, clear) for index in range(count))
+
+
+def deviate(works: tuple[Work, ...], order: Json) -> tuple[Work, ...]:
+    """The works as somebody ordered that they differ from what was asked for: ``size`` (WxH), ``seconds``, ``sound``,
+    ``transparent``, and how many there are (``count``)."""
+    changed = tuple(_deviate(work, order) for work in works)
+    count = cast("int", order.get("count", len(changed)))
+    return (changed * count)[:count]
+
+
+def _deviate(work: Work, order: Json) -> Work:
+    size = pixels(str(order.get("size")))
+    if isinstance(work, Picture):
+        width, height = size or (work.width, work.height)
+        return replace(work, width=width, height=height, transparent=order.get("transparent", work.transparent))
+    work = replace(work, seconds=order.get("seconds", work.seconds))
+    if isinstance(work, Tone):
+        return work
+    film = replace(work, sound=order.get("sound", work.sound))
+    return replace(film, shape=size, short_edge=min(size), reference=None, clip=None) if size else film
 
 
 def film_seconds(body: Json) -> int:
@@ -95,22 +118,38 @@ def _picture_size(model: Model, body: Json) -> tuple[int, int]:
     if model.page == "S3":
         found = s3_size(size or "auto", _text(body, "resolution") or "1K")
     else:
-        found = picture_size(size)
+        tier = next((word for name in ("resolution", "quality") if (word := _text(body, name))), None)
+        found = picture_size(size, tier)
     return found or (1024, 1024)
 
 
 def _film(model: Model, body: Json, prompt: str, reference: Path | None) -> Film:
     wanted = _text(body, "aspect_ratio")
-    shape = None if wanted in ("adaptive", "auto") else ratio(wanted or "") or WIDE
+    exact = pixels(wanted or "")
+    shape = None if wanted in FOLLOWING else exact or ratio(wanted or "") or WIDE
     sound = body.get("generate_audio")
     if not isinstance(sound, bool):
         sound = body["sound"] == "on" if body.get("sound") is not None else model.sound
-    edge = short_edge(_text(body, "quality"))
-    return Film(prompt, model.name, edge, shape, film_seconds(body), sound, reference)
+    edge = min(exact) if exact else short_edge(_text(body, "quality"))
+    kind = "mov" if body.get("output_format") == "mov" else "mp4"
+    return Film(prompt, model.name, edge, shape, film_seconds(body), sound, reference, format=kind)
+
+
+def _edit(film: Film, body: Json, clip: Path) -> Film:
+    """A film that has of a clip what the request does not say: its length always."""
+    shape = film.shape if body.get("aspect_ratio") else None
+    return replace(film, clip=clip, shape=shape, short_edge=film.short_edge if body.get("quality") else 0)
 
 
 def _reference(body: Json, locate: Locate) -> Path | None:
     """The first image of the request, when it is one of the sandbox's own files."""
     urls = [*cast("list[object]", body.get("image_urls") or []), body.get("image_start")]
+    first = next((url for url in urls if isinstance(url, str)), None)
+    return locate(first) if first else None
+
+
+def _clip(body: Json, locate: Locate) -> Path | None:
+    """The first clip of the request, when it is one of the sandbox's own files."""
+    urls = [body.get("video_url"), *cast("list[object]", body.get("video_urls") or [])]
     first = next((url for url in urls if isinstance(url, str)), None)
     return locate(first) if first else None

@@ -30,8 +30,17 @@ S3_SIZES: dict[str, tuple[Size, Size, Size]] = {
 TIERS = ("1K", "2K", "4K")  # S3, in any case
 
 _PIXELS = re.compile(r"(\d{1,5})[x×*](\d{1,5})")
-_RATIO = re.compile(r"(\d{1,4}):(\d{1,4})")
-_SHORT_EDGES = {"4k": 2160, "standard": 720, "high": 1080}
+_RATIO = re.compile(r"(\d{1,4}(?:\.\d)?):(\d{1,4}(?:\.\d)?)")
+_SHORT_EDGES = {"4k": 2160, "2k": 1440, "standard": 720, "high": 1080}
+# Pixels of a picture of a tier. Pages differ about 4K; this is what S3 can make at most.
+_TIERS = {
+    "0.5K": MEGAPIXEL // 4,
+    "1K": MEGAPIXEL,
+    "1.5K": MEGAPIXEL * 9 // 4,
+    "2K": MEGAPIXEL * 4,
+    "3K": MEGAPIXEL * 9,
+    "4K": 8_294_400,
+}
 
 
 def pixels(text: str) -> Size | None:
@@ -43,8 +52,10 @@ def pixels(text: str) -> Size | None:
 def ratio(text: str) -> Size | None:
     """``16:9`` as numbers; None when it is not of that form or has a zero."""
     found = _RATIO.fullmatch(text)
-    both = (int(found[1]), int(found[2])) if found else (0, 0)
-    return both if all(both) else None
+    # In tenths: some models have 19.5:9.
+    both = (round(float(found[1]) * 10), round(float(found[2]) * 10)) if found else (0, 0)
+    divisor = math.gcd(*both) or 1
+    return (both[0] // divisor, both[1] // divisor) if all(both) else None
 
 
 def s3_size(size: str, resolution: str) -> Size | None:
@@ -71,10 +82,10 @@ def _in_s3_bounds(width: int, height: int) -> bool:
     return edges and 655_360 <= width * height <= 8_294_400 and max(width, height) <= 3 * min(width, height)
 
 
-def picture_size(size: str | None) -> Size | None:
+def picture_size(size: str | None, tier: str | None = None) -> Size | None:
     """The size for any other image model; None when the picture would be unreasonable.
 
-    What is neither a ratio nor WxH (``auto``, a tier name) means a square.
+    What is neither a ratio nor WxH (``auto``, a tier name) means a square. ``tier`` counts beside a ratio.
     """
     exact = pixels(size or "")
     if exact:
@@ -83,14 +94,14 @@ def picture_size(size: str | None) -> Size | None:
     across, down = ratio(size or "") or (1, 1)
     if not 1 / 16 <= across / down <= 16:
         return None
-    scale = math.sqrt(MEGAPIXEL * across / down)
+    scale = math.sqrt(_TIERS.get((tier or "").upper(), MEGAPIXEL) * across / down)
     return _multiple(scale, 16), _multiple(scale * down / across, 16)
 
 
 def short_edge(quality: str | None) -> int:
     """Pixels of a video's short edge: ``480p``, ``720p``, ``4k``, …; 720 when unknown or not given."""
     name = (quality or "720p").lower()
-    named = re.fullmatch(r"(480|512|540|720|768|1080|1440|2160)p", name)
+    named = re.fullmatch(r"(360|480|512|540|720|768|1080|1440|2160)p", name)
     return int(named[1]) if named else _SHORT_EDGES.get(name, 720)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 PictureFormat = Literal["png", "jpeg", "webp"]
+FilmFormat = Literal["mp4", "mov"]
 SoundFormat = Literal["mp3", "wav", "ogg", "flac"]
 
 
@@ -21,6 +22,7 @@ class Picture:
     format: PictureFormat = "png"
     index: int = 0
     reference: Path | None = None
+    transparent: bool = False
 
     key: ClassVar[str] = "image_url"
 
@@ -35,7 +37,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One clip. Without ``shape`` the reference image decides (16:9 where there is none)."""
+    """One clip. Without ``shape`` the reference image decides (16:9 where there is none).
+
+    ``clip`` is a film of this sandbox that this one is an edit of: it decides the length, the shape where there is none
+    and, where ``short_edge`` is 0, the size.
+    """
 
     prompt: str
     model: str
@@ -44,10 +50,18 @@ class Film:
     seconds: int
     sound: bool
     reference: Path | None = None
+    clip: Path | None = None
+    format: FilmFormat = "mp4"
 
     key: ClassVar[str] = "video_url"
-    suffix: ClassVar[str] = ".mp4"
-    mime: ClassVar[str] = "video/mp4"
+
+    @property
+    def suffix(self) -> str:
+        return f".{self.format}"
+
+    @property
+    def mime(self) -> str:
+        return {"mp4": "video/mp4", "mov": "video/quicktime"}[self.format]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from evolink_mcp.jobs.state import State
     from evolink_mcp.jobs.waits import Waits
     from evolink_mcp.media.downloads import Saver
+    from evolink_mcp.media.facts import Measurer
     from evolink_mcp.media.fetch import Fetcher
     from evolink_mcp.registry import Registry
     from evolink_mcp.tools.audit import Audit
@@ -173,6 +174,13 @@ class App:
         from evolink_mcp.jobs.orders import Records
 
         return Records(self.ledger or self.state.ledger, self.history, self.clock, belongings=self.state.belongings)
+
+    @cached_property
+    def measurer(self) -> Measurer:
+        """Measures what came out."""
+        from evolink_mcp.media.facts import Measurer
+
+        return self._closing(Measurer(self.fetcher))
 
     @cached_property
     def waits(self) -> Waits:

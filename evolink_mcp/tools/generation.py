@@ -21,6 +21,7 @@ from evolink_mcp.media.inputs import LocalInputs
 from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.sdk.host_arguments import is_host_argument
 from evolink_mcp.sdk.leniency import is_absent, without_empty
+from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
@@ -29,7 +30,7 @@ from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView, View
 
 if TYPE_CHECKING:
-    from evolink_mcp.registry import Checked
+    from evolink_mcp.registry import Checked, FileFacts
 
 MAX_MODEL_CHARACTERS = 200
 POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
@@ -67,6 +68,7 @@ async def generate(
     call.paid = not manner.dry_run
     caller = call.caller
     params = _merge(arguments, options or {})
+    is_default = "model" not in params
     model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
     declared = listed.parameters if (listed := registry.get(model)) else ()
@@ -74,9 +76,10 @@ async def generate(
     async with AsyncExitStack() as stack:
         with _before_payment():
             local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
-            checked = await _check(call, kind, model, local)
+            checked, files = await _check(call, kind, model, local)
+            wish = outcome.wish_of(call, checked, files)
             notes = [
-                *map(local.name_files, checked.notes),
+                *map(local.name_files, [*checked.notes, *outcome.foresee(call, checked, files, is_default=is_default)]),
                 *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
             ]
             if manner.dry_run:
@@ -95,7 +98,7 @@ async def generate(
                 intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)
                 note = _note_of(call, {"model": model, **params})
-                order = MediaOrder(caller, kind, body, call.app.records, intent, note)
+                order = MediaOrder(caller, kind, body, call.app.records, intent, note, wish)
                 async with call.app.purchases.buy(order, seconds=seconds) as bought:
                     call.task_id = bought.product.id
                     notes += local.notes + bought_notes(bought, REPEATED)
@@ -146,8 +149,10 @@ def _model_id(value: object) -> str:
     )
 
 
-async def _check(call: Call, kind: gateway_media.Media, model: str, local: LocalInputs) -> Checked:
-    """The parameters as they may be sent.
+async def _check(
+    call: Call, kind: gateway_media.Media, model: str, local: LocalInputs
+) -> tuple[Checked, Mapping[str, FileFacts]]:
+    """The parameters as they may be sent, and what is known of the local files among them.
 
     Raises:
         Refused: With every problem at once.
@@ -155,11 +160,12 @@ async def _check(call: Call, kind: gateway_media.Media, model: str, local: Local
     from evolink_mcp.registry import FileFacts, judges_shape
 
     registry = call.app.registry
-    # A process of its own tells the shape of a file: it is started only where a limit asks for it.
+    listed = registry.get(model)
+    # A process of its own tells the shape of a file: it is started only where the shape matters.
     shapes: Mapping[str, Mapping[str, Any]] = {}
-    if local.files and judges_shape(registry.get(model)):
+    if local.files and listed is not None and (judges_shape(listed) or registry.outcomes.has_shape(listed)):
         shapes = await local.probe()
-    names = ("width", "height", "seconds", "frame_rate", "has_alpha")
+    names = ("width", "height", "seconds", "frame_rate", "has_alpha", "has_audio", "opaque", "white", "black")
     files = {
         link: FileFacts(file.mime_type, file.size, **{name: shapes.get(link, {}).get(name) for name in names})
         for link, file in local.files.items()
@@ -173,7 +179,7 @@ async def _check(call: Call, kind: gateway_media.Media, model: str, local: Local
             if checked.model
             else "Choose a model with list_models and call again.",
         )
-    return checked
+    return checked, files
 
 
 def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Awaitable[None]] | None:

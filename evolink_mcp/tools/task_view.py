@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
+from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.jobs.pace import Pace, pace_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.settings.table import OUTPUT_DIR
+from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.times import span
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
+
+if TYPE_CHECKING:
+    from evolink_mcp.media.facts import Facts
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
@@ -31,11 +37,18 @@ async def finish(
     end = call.app.clock.monotonic() + seconds
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
-    if saver is not None and task.status == "completed" and task.results:
-        call.progress.describe(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
-        outcomes = await saver.save(task, seconds=seconds)
-        if saved := [path for path in outcomes if isinstance(path, Path)]:
-            await anyio.to_thread.run_sync(sidecars.write_beside, saver.folder, task, saved)
+    record = TaskRecord(task.id)
+    measured: list[Facts] = []
+    if task.status == "completed" and task.results:
+        record = await outcome.recall(call, task)
+        if saver is not None:
+            call.progress.describe(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
+            outcomes = await saver.save(task, seconds=seconds, prompt=record.prompt)
+        measured = await outcome.measure(call, task, outcomes, record, seconds=end - call.app.clock.monotonic())
+        pairs = zip(outcomes, measured, strict=False)
+        facts = {path.name: each.present() for path, each in pairs if isinstance(path, Path)}
+        if saver is not None and (saved := [path for path in outcomes if isinstance(path, Path)]):
+            await anyio.to_thread.run_sync(sidecars.write_beside, saver.folder, task, saved, facts)
             await call.app.history.add_files(call.caller.owner, task.id, [str(path) for path in saved])
     elif saver is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
@@ -53,6 +66,7 @@ async def finish(
         view.next_step += (
             f" Models that can continue from this result: {names}; list_models(model=…) shows which parameter takes it."
         )
+    outcome.compare(call, view, task, record, measured)
     if preview and task.status == "completed" and task.results:
         call.progress.describe("making previews")
         await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())

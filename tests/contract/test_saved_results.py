@@ -89,6 +89,7 @@ async def test_the_note_beside_holds_what_was_asked_for(client: Client, settings
     written = note(settings.output_dir)
     assert written.pop("saved_at").endswith("Z")
     assert written.pop("created_at").endswith("Z")
+    assert [*written.pop("facts")] == written["files"]
     assert written == {
         "task_id": task["task_id"],
         "kind": "image",
@@ -128,7 +129,7 @@ async def test_a_task_made_elsewhere_is_saved_with_what_is_known_of_it(
         made = await ok(elsewhere, "generate_image", **CALL)
     await ok(client, "check_task", task_id=made["task_id"])
     written = note(settings.output_dir)
-    assert set(written) == {"task_id", "kind", "model", "created_at", "saved_at", "files"}
+    assert set(written) == {"task_id", "kind", "model", "created_at", "saved_at", "files", "facts"}
 
 
 async def test_what_is_saved_later_is_added_to_the_note(client: Client, sandbox: Sandbox, settings: Settings) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media import downloads
-from evolink_mcp.media.downloads import NotSaved, Saver, file_stem
+from evolink_mcp.media.downloads import NotSaved, Saver
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
+from evolink_mcp.media.names import task_stem
 from tests.contract.saving import DAY, STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, Host, answer, serving
 
@@ -36,8 +37,8 @@ async def test_results_are_named_by_what_does_not_change(saver: Saver) -> None:
     ],
 )
 def test_names_of_saved_files_are_safe(made: wire.Task, stem: str) -> None:
-    assert file_stem(made, 2) == stem
-    assert len(file_stem(made, 2)) < 150
+    assert f"{task_stem(made)}-2" == stem
+    assert len(f"{task_stem(made)}-2") < 150
 
 
 async def test_a_hostile_task_is_saved_inside_the_folder(saver: Saver, tmp_path: Path) -> None:

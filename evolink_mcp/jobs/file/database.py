@@ -27,6 +27,10 @@ CREATE TABLE IF NOT EXISTS tasks (
   PRIMARY KEY (gateway, owner, id)
 );
 CREATE INDEX IF NOT EXISTS tasks_by_time ON tasks (gateway, owner, submitted);
+CREATE TABLE IF NOT EXISTS details (
+  gateway TEXT NOT NULL, owner TEXT NOT NULL, id TEXT NOT NULL, at REAL NOT NULL,
+  wish TEXT NOT NULL DEFAULT '{}', facts TEXT NOT NULL DEFAULT '[]', PRIMARY KEY (gateway, owner, id)
+);
 CREATE TABLE IF NOT EXISTS purchases (
   gateway TEXT NOT NULL, owner TEXT NOT NULL, intent TEXT NOT NULL, ref TEXT NOT NULL PRIMARY KEY,
   sender TEXT NOT NULL, holder TEXT NOT NULL, since REAL NOT NULL, outcome TEXT NOT NULL, at REAL NOT NULL

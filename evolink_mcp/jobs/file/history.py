@@ -7,8 +7,9 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.history import KEEP_SECONDS, MAX_RECENT, TaskRecord
@@ -27,8 +28,17 @@ _SAVED = (
     "INSERT INTO tasks (gateway, owner, id, kind, model, prompt, submitted, saved) "
     "VALUES (?, ?, ?, '', '', '', ?, ?) ON CONFLICT (gateway, owner, id) DO UPDATE SET saved=excluded.saved"
 )
+_WISH = (
+    "INSERT INTO details (gateway, owner, id, at, wish) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (gateway, owner, id) DO UPDATE SET wish=excluded.wish, at=excluded.at"
+)
+_FACTS = (
+    "INSERT INTO details (gateway, owner, id, at, facts) VALUES (?, ?, ?, ?, ?) "
+    "ON CONFLICT (gateway, owner, id) DO UPDATE SET facts=excluded.facts"
+)
 # By the older of the clock and the newest task: a clock that is years ahead forgets nothing.
 _FORGET = "DELETE FROM tasks WHERE submitted < min(?, (SELECT max(submitted) FROM tasks)) - ?"
+_FORGET_DETAILS = "DELETE FROM details WHERE at < min(?, (SELECT max(at) FROM details)) - ?"
 
 
 class LocalHistory:
@@ -52,10 +62,18 @@ class LocalHistory:
         return self.database.problem
 
     async def add_task(self, owner: str, task: TaskRecord) -> None:
-        await self._write(_SUBMITTED, (owner, task.task_id, task.kind, task.model, task.prompt, task.at))
+        rows: list[tuple[str, tuple[object, ...]]] = [
+            (_SUBMITTED, (owner, task.task_id, task.kind, task.model, task.prompt, task.at))
+        ]
+        if task.wish:
+            rows.append((_WISH, (owner, task.task_id, task.at, json.dumps(dict(task.wish)))))
+        await self._write(*rows)
 
     async def add_files(self, owner: str, task_id: str, paths: Sequence[str]) -> None:
-        await self._write(_SAVED, (owner, task_id, self._clock.now(), json.dumps(list(paths))))
+        await self._write((_SAVED, (owner, task_id, self._clock.now(), json.dumps(list(paths)))))
+
+    async def add_facts(self, owner: str, task_id: str, facts: Sequence[Mapping[str, object]]) -> None:
+        await self._write((_FACTS, (owner, task_id, self._clock.now(), json.dumps(list(facts)))))
 
     async def find(self, owner: str, task_ids: Sequence[str]) -> Mapping[str, TaskRecord]:
         marks = ", ".join("?" * len(task_ids))
@@ -65,7 +83,7 @@ class LocalHistory:
     async def recent(self, owner: str, *, kind: str = "", model: str = "", since: float = 0.0) -> list[TaskRecord]:
         return await self._read(
             "AND kind <> '' AND submitted >= ? AND (? = '' OR kind = ?) AND (? = '' OR model = ?) "
-            f"ORDER BY submitted DESC, rowid DESC LIMIT {MAX_RECENT}",
+            f"ORDER BY submitted DESC, tasks.rowid DESC LIMIT {MAX_RECENT}",
             (owner, since, kind, kind, _encodable(model), _encodable(model)),
         )
 
@@ -75,8 +93,9 @@ class LocalHistory:
                 await self.database.run(self._write_all)
         await self.database.aclose()
 
-    async def _write(self, statement: str, row: tuple[object, ...]) -> None:
-        self._unwritten[next(self._numbers)] = (statement, (self.gateway, *map(_encodable, row)))
+    async def _write(self, *rows: tuple[str, tuple[object, ...]]) -> None:
+        for statement, row in rows:
+            self._unwritten[next(self._numbers)] = (statement, (self.gateway, *map(_encodable, row)))
         while len(self._unwritten) > MAX_UNWRITTEN:
             self._unwritten.pop(next(iter(self._unwritten)))
         with contextlib.suppress(Unusable):
@@ -97,14 +116,16 @@ class LocalHistory:
 
     def _forget_old(self, connection: Connection) -> None:
         if not self._has_forgotten:
-            connection.execute(_FORGET, (self._clock.now(), KEEP_SECONDS))
+            for statement in (_FORGET, _FORGET_DETAILS):
+                connection.execute(statement, (self._clock.now(), KEEP_SECONDS))
             self._has_forgotten = True
 
     async def _read(self, where: str, values: tuple[object, ...]) -> list[TaskRecord]:
         def read(connection: Connection) -> list[TaskRecord]:
             self._forget_old(connection)
             rows = connection.execute(
-                f"SELECT id, kind, model, prompt, submitted, saved FROM tasks WHERE gateway = ? AND owner = ? {where}",
+                "SELECT id, kind, model, prompt, submitted, saved, wish, facts FROM tasks "
+                f"LEFT JOIN details USING (gateway, owner, id) WHERE gateway = ? AND owner = ? {where}",
                 (self.gateway, *values),
             ).fetchall()
             return [_task(row) for row in rows]
@@ -123,13 +144,14 @@ def _encodable(cell: object) -> object:
 def _task(row: Sequence[Any]) -> TaskRecord:
     """A row as a task, whatever somebody wrote into its cells."""
     at = row[4] if isinstance(row[4], int | float) else 0.0
-    return TaskRecord(*map(str, row[:4]), at=at, saved=_paths(row[5]))
+    facts = tuple(as_object(each) for each in as_list(_parsed(row[7])))
+    saved = tuple(map(str, as_list(_parsed(row[5]))))
+    return TaskRecord(*map(str, row[:4]), at=at, saved=saved, wish=as_object(_parsed(row[6])), facts=facts)
 
 
-def _paths(content: Any) -> tuple[str, ...]:
-    """The paths in a cell; none where it holds something else."""
+def _parsed(content: Any) -> object:
+    """The JSON in a cell; ``None`` where it holds something else."""
     try:
-        paths: object = json.loads(content)
+        return json.loads(content)
     except (TypeError, ValueError, RecursionError):
-        return ()
-    return tuple(map(str, cast("list[object]", paths))) if isinstance(paths, list) else ()
+        return None

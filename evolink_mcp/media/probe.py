@@ -1,0 +1,129 @@
+"""What a file says of itself, read off its headers. For the decoder's own process alone: it loads what reads them.
+
+Pictures are opened by Pillow, films and sounds by MediaInfo, which knows their containers without decoding them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from evolink_mcp.media.pictures import MAX_PICTURE_BYTES, MAX_PIXELS, open_picture
+
+MAX_GIF_BLOCKS = 250_000
+DARK, LIGHT = 55, 200  # of 255: what counts as black and as white in a mask
+_OPAQUE = 255
+
+
+def probe(file: BinaryIO, kind: str, *, whole: bool) -> dict[str, object]:
+    """``width``, ``height``, ``has_alpha`` of a picture; ``seconds`` and ``frame_rate`` of one that moves; of films and
+    sounds ``has_audio`` besides. What is not known is left out.
+
+    ``has_alpha`` says that a part is transparent. Where not all of the file is here (``whole`` is false), it says that
+    a part may be.
+    """
+    if not kind.startswith("image/"):
+        return _streams(file)
+    try:
+        facts = _picture(file, kind, whole=whole)
+    except Exception:  # a header that only a more lenient reader understands
+        file.seek(0)
+        facts = _streams(file)
+        facts.pop("has_audio", None)
+    if kind == "image/gif" and whole and os.fstat(file.fileno()).st_size <= MAX_PICTURE_BYTES:
+        file.seek(0)
+        facts |= _gif_times(file)
+    return facts
+
+
+def probe_mask(file: BinaryIO, kind: str) -> dict[str, object]:
+    """Beside the facts of a picture, how much of it, from 0 to 1, is ``white``, ``black``, not ``opaque``.
+
+    Raises:
+        Unusable: It has too many pixels.
+    """
+    with open_picture(file, kind) as picture:
+        count = picture.width * picture.height
+        facts: dict[str, object] = {"width": picture.width, "height": picture.height}
+        whole = picture.convert("RGBA")
+    alpha = whole.getchannel("A")
+    opaque = alpha.histogram()[_OPAQUE] / count
+    solid = alpha.point([0] * _OPAQUE + [_OPAQUE])  # pyright: ignore[reportUnknownMemberType]
+    tones = whole.convert("L").histogram(solid)
+    return facts | {
+        "has_alpha": opaque < 1,
+        "opaque": opaque,
+        "white": sum(tones[LIGHT:]) / count,
+        "black": sum(tones[: DARK + 1]) / count,
+    }
+
+
+def _picture(file: BinaryIO, kind: str, *, whole: bool) -> dict[str, object]:
+    with open_picture(file, kind) as picture:
+        facts: dict[str, object] = {"width": picture.width, "height": picture.height}
+        alpha = picture.has_transparency_data
+        if alpha and whole and picture.width * picture.height <= MAX_PIXELS:
+            with suppress(Exception):  # a broken end is no reason to know nothing
+                alpha = sum(picture.convert("RGBA").getchannel("A").histogram()[:_OPAQUE]) > 0
+        return facts | {"has_alpha": alpha}
+
+
+def _streams(file: BinaryIO) -> dict[str, object]:
+    """What MediaInfo tells of the streams of a file."""
+    from pymediainfo import MediaInfo
+
+    tracks: list[Any] = MediaInfo.parse(file).tracks  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+    pictures = [each for each in tracks if each.track_type in ("Video", "Image")]
+    facts: dict[str, object] = {"has_audio": any(each.track_type == "Audio" for each in tracks)}
+    for track in [each for each in pictures if each.width and each.height][:1]:
+        width, height = int(track.width), int(track.height)
+        turned = round(float(track.rotation or 0)) % 180 == 90
+        facts |= {"width": height, "height": width} if turned else {"width": width, "height": height}
+    for track in [*pictures, *tracks]:
+        with suppress(TypeError, ValueError):
+            if (rate := float(track.frame_rate)) > 0 and track in pictures:
+                facts.setdefault("frame_rate", round(rate, 3))
+        with suppress(TypeError, ValueError):
+            if (milliseconds := float(track.duration)) > 0:
+                facts.setdefault("seconds", round(milliseconds / 1000, 3))
+    return facts
+
+
+def _gif_times(file: BinaryIO) -> dict[str, object]:
+    """How long a GIF moves, by its blocks; nothing of one that does not."""
+    head = file.read(13)
+    file.seek(_table(head[10]) if len(head) == 13 else 0, 1)
+    frames, hundredths, delay = 0, 0, 0
+    for _ in range(MAX_GIF_BLOCKS):
+        match file.read(1):
+            case b"!":
+                label, data = file.read(1), _blocks(file)
+                if label == b"\xf9" and len(data) >= 4:
+                    delay = int.from_bytes(data[1:3], "little")
+            case b",":
+                place = file.read(9)
+                if len(place) < 9:
+                    break
+                file.seek(_table(place[8]) + 1, 1)
+                _blocks(file)
+                frames, hundredths, delay = frames + 1, hundredths + delay, 0
+            case _:
+                break
+    if frames < 2 or not hundredths:
+        return {}
+    return {"seconds": hundredths / 100, "frame_rate": round(frames * 100 / hundredths, 3)}
+
+
+def _table(flags: int) -> int:
+    """The bytes of a colour table that follows these flags."""
+    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+def _blocks(file: BinaryIO) -> bytes:
+    """Passes a row of blocks; returns the first."""
+    first: bytes | None = None
+    while (size := file.read(1)) not in (b"", b"\0"):
+        block = file.read(size[0])
+        first = block if first is None else first
+    return first or b""

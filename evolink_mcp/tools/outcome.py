@@ -1,0 +1,146 @@
+"""What a request will make, and what came of it: measured, and held against what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+
+from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.values import as_object, as_text
+from evolink_mcp.jobs.history import NO_WISH, TaskRecord
+from evolink_mcp.media import sidecars
+from evolink_mcp.media.downloads import SaveOutcome
+from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.views import TaskView
+
+if TYPE_CHECKING:
+    from evolink_mcp.media.facts import Facts
+    from evolink_mcp.registry import Checked, FileFacts
+
+MEASURE_SECONDS = 8.0  # of a call's time
+ASK_FIRST = "Tell the user what differs. Another try is charged again: ask before it."
+
+
+def foresee(call: Call, checked: Checked, files: Mapping[str, FileFacts], *, is_default: bool) -> list[str]:
+    """Notes on what the defaults decide, the model itself where it ``is_default``, and on what will be cropped."""
+    model = checked.model
+    if model is None:
+        return []
+    outcomes = call.app.registry.outcomes
+    decided = [*([f"model {model.id}"] if is_default else []), *outcomes.defaults(model, checked.params)]
+    notes = [f"Not set, so by default: {', '.join(decided)}."] if decided else []
+    return [*notes, *outcomes.crop_notes(model, checked.params, files)]
+
+
+def wish_of(call: Call, checked: Checked, files: Mapping[str, FileFacts]) -> dict[str, object]:
+    """What a request asks of its results. Its inputs may be results of ours, whose facts are known."""
+    if checked.model is None:
+        return {}
+    known = {link: facts for link in _links(checked.params) if (facts := _recalled(call, link)) is not None}
+    return call.app.registry.outcomes.wish(checked.model, checked.params, {**known, **files})
+
+
+async def recall(call: Call, task: wire.Task) -> TaskRecord:
+    """What is known here of a task's request: from this process, the history, or the folder of saved results."""
+    owner, saver = call.caller.owner, call.app.saver
+    if request := call.app.records.requests.find(owner, task.id):
+        model, prompt = as_text(request.params.get("model")), as_text(request.params.get("prompt"))
+        wish = request.wish or _wish(call, model, request.params)
+        return TaskRecord(task.id, model=model, prompt=prompt, wish=wish)
+    record = (await call.app.history.find(owner, [task.id])).get(task.id) or TaskRecord(task.id)
+    if saver is None or (record.wish and record.prompt):
+        return record
+    kept = await anyio.to_thread.run_sync(sidecars.recall, saver.folder, task)
+    model = record.model or as_text(kept.get("model"))
+    return replace(
+        record,
+        model=model,
+        prompt=record.prompt or as_text(kept.get("prompt")),
+        wish=record.wish or _wish(call, task.model or model, as_object(kept.get("parameters"))),
+    )
+
+
+def _wish(call: Call, name: str, params: Mapping[str, object]) -> Mapping[str, object]:
+    """What a call that is kept as the caller made it asks of its results."""
+    model = call.app.registry.get(name)
+    if model is None or not params:
+        return NO_WISH
+    checked = call.app.registry.check(model.endpoint, model.id, {k: v for k, v in params.items() if k != "model"})
+    return call.app.registry.outcomes.wish(model, checked.params)
+
+
+async def measure(
+    call: Call, task: wire.Task, outcomes: Sequence[SaveOutcome], record: TaskRecord, *, seconds: float
+) -> list[Facts]:
+    """The facts of the results, of saved files where there are any. What was measured before is not measured again."""
+    from evolink_mcp.media.facts import Facts
+
+    measurer = call.app.measurer
+    places = [_place(result.url, outcomes, index) for index, result in enumerate(task.results)]
+    for place, facts in zip(places, record.facts, strict=False):
+        if isinstance(place, str) and measurer.recall(place) is None:
+            measurer.keep(place, Facts.read(facts))
+    saver = call.app.saver
+    if saver is not None and any(measurer.recall(place) is None for place in places if isinstance(place, Path)):
+        kept = as_object((await anyio.to_thread.run_sync(sidecars.recall, saver.folder, task)).get("facts"))
+        for path in [place for place in places if isinstance(place, Path) and place.name in kept]:
+            measurer.keep(path, Facts.read(kept[path.name]))
+    new = [place for place in places if measurer.recall(place) is None]
+    call.progress.describe("looking at what came out")
+    measured = await measurer.measure(places, seconds=min(seconds, MEASURE_SECONDS))
+    for result, facts in zip(task.results, measured, strict=True):
+        if facts.bytes:
+            measurer.keep(result.url, facts)
+    if any(isinstance(place, str) for place in new) and any(facts.present() for facts in measured):
+        await call.app.history.add_facts(call.caller.owner, task.id, [facts.present() for facts in measured])
+    return measured
+
+
+def compare(call: Call, view: TaskView, task: wire.Task, record: TaskRecord, measured: Sequence[Facts]) -> None:
+    """Writes the facts into a view, and what differs from what was asked for."""
+    for result, facts in zip(view.results or [], measured, strict=False):
+        for name, value in facts.present().items():
+            setattr(result, name, value)
+    model = call.app.registry.get(task.model) or call.app.registry.get(record.model)
+    if model is None or not record.wish:
+        return
+    outcomes = call.app.registry.outcomes
+    view.asked_differs = outcomes.differences(model, record.wish, [_file_facts(facts) for facts in measured]) or None
+    if view.asked_differs:
+        view.next_step = f"{ASK_FIRST} {view.next_step}"
+
+
+def _place(url: str, outcomes: Sequence[SaveOutcome], index: int) -> str | Path:
+    saved = outcomes[index] if index < len(outcomes) else None
+    return saved if isinstance(saved, Path) else url
+
+
+def _recalled(call: Call, link: str) -> FileFacts | None:
+    facts = call.app.measurer.recall(link) if "measurer" in vars(call.app) else None
+    return None if facts is None else _file_facts(facts)
+
+
+def _file_facts(facts: Facts) -> FileFacts:
+    from evolink_mcp.registry import FileFacts
+
+    return FileFacts(
+        facts.mime_type or "",
+        facts.bytes or 0,
+        facts.width,
+        facts.height,
+        facts.duration_seconds,
+        facts.frame_rate,
+        facts.has_alpha,
+        facts.has_audio,
+    )
+
+
+def _links(params: Mapping[str, Any]) -> Iterator[str]:
+    for value in params.values():
+        for each in cast("list[object]", value) if isinstance(value, list) else [value]:
+            if isinstance(each, str) and each.startswith(("https://", "http://")):
+                yield each
