@@ -1,0 +1,176 @@
+"""One-time addresses for files: taken once, from their owner, in time, of a kind that is stored, never held whole."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import pytest
+
+from evolink_mcp.settings import Token
+from evolink_mcp.transports.http import uploads
+from evolink_mcp.transports.http.options import HttpOptions
+from tests.serving import ACCEPT, Served, bearer, on, serving
+from tests.support import KEY, Sandbox, png
+from tests.unit.http.asking import reason
+
+MIB = 1024 * 1024
+FILM = b"\0\0\0\x18ftypmp42" + b"\0" * 116
+OTHER = "sk-other-0123456789"
+
+
+@pytest.fixture
+async def served(sandbox: Sandbox) -> AsyncIterator[Served]:
+    async with serving(on(sandbox)) as running:
+        yield running
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
+        yield client
+
+
+async def call(http: httpx2.AsyncClient, url: str, tool: str, key: str = KEY, **arguments: Any) -> dict[str, Any]:
+    headers = {**ACCEPT, "accept": "application/json", "mcp-protocol-version": "2025-11-25", **bearer(key)}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    response = await http.post(f"{url}/mcp", json=body, headers=headers)
+    assert "result" in response.json(), response.text
+    return response.json()["result"]
+
+
+async def address_of(http: httpx2.AsyncClient, url: str, **names: str) -> str:
+    answer = await call(http, url, "upload_file", **names)
+    assert "structuredContent" in answer, answer
+    content = answer["structuredContent"]
+    assert content["command"] == f"curl -T FILE '{content['upload_url']}'"
+    return content["upload_url"]
+
+
+async def test_a_file_arrives_under_the_name_it_was_given(
+    served: Served, http: httpx2.AsyncClient, sandbox: Sandbox
+) -> None:
+    address = await address_of(http, served.url, file_name="cat.png", upload_path="pets")
+    assert address.startswith(f"{served.url}/upload/")
+    assert KEY not in address
+    response = await http.put(address, content=png())
+    assert response.status_code == 200
+    stored = response.json()
+    assert stored["mime_type"] == "image/png"
+    assert (await http.get(stored["file_url"])).content == png()
+    listed = (await call(http, served.url, "list_files"))["structuredContent"]["files"]
+    assert [file["file_name"] for file in listed] == ["cat.png"]
+
+
+async def test_an_address_takes_one_file(served: Served, http: httpx2.AsyncClient) -> None:
+    address = await address_of(http, served.url)
+    assert (await http.put(address, content=png())).status_code == 200
+    again = await http.put(address, content=png())
+    assert again.status_code == 410
+    assert reason(again) == "address_used"
+
+
+async def test_an_address_is_not_for_another_caller(served: Served, http: httpx2.AsyncClient) -> None:
+    address = await address_of(http, served.url)
+    response = await http.put(address, content=png(), headers=bearer(OTHER))
+    assert response.status_code == 403
+    assert (await http.put(address, content=png(), headers=bearer(KEY))).status_code == 200
+
+
+async def test_an_address_that_is_old_or_made_up_is_over(
+    served: Served, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = await address_of(http, served.url)
+    for made_up in (f"{served.url}/upload/x", address[:-4], address.swapcase()):
+        assert (await http.put(made_up, content=png())).status_code == 410
+    monkeypatch.setattr(uploads, "LIFE_SECONDS", -1)
+    late = await http.put(address, content=png())
+    assert late.status_code == 410
+    assert reason(late) == "address_gone"
+
+
+@pytest.mark.parametrize("content", [b"MZ" + b"\0" * 100, b"<html>" + b" " * 100, b"%PDF-1.7" + b" " * 50, b"x"])
+async def test_a_file_of_the_wrong_kind_is_refused_and_the_address_stays_good(
+    served: Served, http: httpx2.AsyncClient, sandbox: Sandbox, content: bytes
+) -> None:
+    address = await address_of(http, served.url)
+    response = await http.put(address, content=content)
+    assert response.status_code == 415
+    assert not sandbox.requests("upload")
+    assert (await http.put(address, content=png())).status_code == 200
+
+
+async def test_the_size_is_told_first_and_bounded(served: Served, http: httpx2.AsyncClient) -> None:
+    async def unsized() -> AsyncGenerator[bytes]:
+        yield png()
+
+    address = await address_of(http, served.url)
+    assert (await http.put(address, content=unsized())).status_code == 411
+    assert (await http.put(address, content=b"")).status_code == 413
+    parts = urlsplit(address)
+    async with await anyio.connect_tcp("127.0.0.1", parts.port or 0) as stream:
+        head = f"PUT {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {101 * MIB}\r\n\r\n"
+        await stream.send(head.encode())
+        assert b" 413 " in await stream.receive()
+    assert (await http.get(address)).status_code == 405
+
+
+async def test_a_file_of_100_mb_passes_through_in_pieces(
+    served: Served, http: httpx2.AsyncClient, sandbox: Sandbox
+) -> None:
+    piece = b"\0" * MIB
+
+    async def film() -> AsyncGenerator[bytes]:
+        yield FILM + piece[len(FILM) :]
+        for _ in range(99):
+            yield piece
+
+    address = await address_of(http, served.url)
+    tracemalloc.start()
+    try:
+        response = await http.put(address, content=film(), headers={"content-length": str(100 * MIB)})
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert response.status_code == 200
+    assert response.json()["file_size"] == 100 * MIB
+    assert most < 16 * MIB
+
+
+async def test_people_who_share_an_account_do_not_overwrite_each_others_files(sandbox: Sandbox) -> None:
+    async with two_people(sandbox) as (http, url, alice, bob):
+        pictures, stored = {alice: png(8), bob: png(16)}, dict[str, dict[str, Any]]()
+        for token, picture in pictures.items():
+            made = await call(http, url, "upload_file", token, file_name="cat.png")
+            stored[token] = (await http.put(made["structuredContent"]["upload_url"], content=picture)).json()
+        for token, picture in pictures.items():
+            assert (await http.get(stored[token]["file_url"])).content == picture
+            files = (await call(http, url, "list_files", token))["structuredContent"]["files"]
+            assert [file["file_id"] for file in files] == [stored[token]["file_id"]]
+        refused = await call(http, url, "delete_file", bob, file_id=stored[alice]["file_id"])
+        assert refused["isError"]
+        assert "[not_yours]" in refused["content"][0]["text"]
+
+
+@asynccontextmanager
+async def two_people(sandbox: Sandbox) -> AsyncGenerator[tuple[httpx2.AsyncClient, str, str, str]]:
+    alice, bob = "a-token-of-alice-0123", "a-token-of-bob-012345"
+    tokens = tuple(Token(sha256(token.encode()).hexdigest(), name) for token, name in ((alice, "alice"), (bob, "bob")))
+    async with serving(on(sandbox, api_key=KEY, mcp_tokens=tokens), HttpOptions(auth="token")) as served:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
+            yield http, served.url, alice, bob
+
+
+async def test_the_address_is_that_by_which_clients_know_the_server(sandbox: Sandbox, http: httpx2.AsyncClient) -> None:
+    options = HttpOptions(public_url="https://mcp.example.com/evolink")
+    async with serving(on(sandbox), options) as served:
+        address = await address_of(http, f"{served.url}/evolink")
+        assert address.startswith("https://mcp.example.com/evolink/upload/")
+        local = address.replace("https://mcp.example.com", served.url)
+        assert (await http.put(local, content=png())).status_code == 200
