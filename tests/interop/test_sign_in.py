@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import httpx2
@@ -14,6 +15,8 @@ from mcp.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
+from evolink_mcp.settings import Settings
+from evolink_mcp.transports.http.options import HttpOptions
 from tests.interop import software
 from tests.interop.signing_in import (
     REDIRECT,
@@ -26,8 +29,9 @@ from tests.interop.signing_in import (
     signing_in,
 )
 from tests.programs import free_port
-from tests.serving import bearer
-from tests.support import Sandbox, ok
+from tests.provider import MovedClock
+from tests.serving import bearer, serving
+from tests.support import KEY, Sandbox, ok
 
 pytestmark = pytest.mark.xdist_group("sign-in")
 
@@ -118,16 +122,25 @@ async def test_tokens_that_end_are_refreshed_without_anybody_at_the_browser(sand
     assert len(set(storage.received)) >= 3
 
 
-async def test_a_token_for_another_server_or_of_another_provider_is_refused(sandbox: Sandbox, issuer: str) -> None:
-    with running_server(sandbox, issuer) as first, running_server(sandbox, issuer) as second:
-        token = await token_of(first)
-        assert await status(first, token) == 405
-        assert await status(second, token) == 401
-    with running_provider() as other, running_server(sandbox, other) as third:
-        foreign = await token_of(third)
-        assert await status(third, foreign) == 405
-        with running_server(sandbox, issuer, EVOLINK_OAUTH_AUDIENCE=f"{third}/mcp") as fourth:
-            assert await status(fourth, foreign) == 401
+@asynccontextmanager
+async def trusting(issuer: str, audience: str, clock: MovedClock | None = None, **more: Any) -> AsyncGenerator[str]:
+    """Another server, in this process, that takes tokens of ``issuer`` for ``audience``."""
+    settings = Settings(api_key=KEY, oauth_issuer=issuer, oauth_audiences=(audience,), **more)
+    options = HttpOptions(auth="oauth", public_url="https://else.example.com")
+    async with serving(settings, options, clock) as served:
+        yield served.url
+        assert served.application.resource is not None
+        await served.application.resource.provider.aclose()
+
+
+async def test_a_token_for_another_server_or_of_another_provider_is_refused(server: str, issuer: str) -> None:
+    token, audience = await token_of(server), f"{server}/mcp"
+    async with trusting(issuer, audience) as same, trusting(issuer, "https://else.example.com/mcp") as other:
+        assert await status(same, token) == 405
+        assert await status(other, token) == 401
+    with running_provider() as stranger:
+        async with trusting(stranger, audience) as third:
+            assert await status(third, token) == 401
 
 
 async def test_opaque_tokens_are_asked_about_and_revoked_ones_end(sandbox: Sandbox) -> None:
@@ -135,32 +148,23 @@ async def test_opaque_tokens_are_asked_about_and_revoked_ones_end(sandbox: Sandb
         running_provider(form="opaque") as issuer,
         running_server(sandbox, issuer, EVOLINK_OAUTH_CLIENT=":".join(RESOURCE_SERVER)) as url,
     ):
-        token = await token_of(url)
+        token, revoked = await token_of(url), await token_of(url, "bob")
         assert "." not in token
         assert await status(url, token) == 405
         assert await status(url, token[:-2]) == 401
-        unseen = await token_of(url, "bob")
         async with httpx2.AsyncClient(trust_env=False, auth=RESOURCE_SERVER) as http:
-            await http.post(f"{issuer}/token/revocation", data={"token": unseen})
-        with running_server(
-            sandbox,
-            issuer,
-            EVOLINK_OAUTH_CLIENT=":".join(RESOURCE_SERVER),
-            EVOLINK_OAUTH_AUDIENCE=f"{url}/mcp",
-        ) as fresh:
+            await http.post(f"{issuer}/token/revocation", data={"token": revoked})
+        async with trusting(issuer, f"{url}/mcp", oauth_client=RESOURCE_SERVER) as fresh:
             assert await status(fresh, token) == 405
-            assert await status(fresh, unseen) == 401
+            assert await status(fresh, revoked) == 401
 
 
-async def test_a_provider_that_is_away_is_no_reason_to_throw_a_login_away(sandbox: Sandbox) -> None:
-    port = free_port()
+async def test_a_provider_that_is_away_or_has_new_keys_is_told_from_a_wrong_token(sandbox: Sandbox) -> None:
+    port, clock = free_port(), MovedClock()
     with running_provider(port=port) as issuer, running_server(sandbox, issuer) as url:
-        token = await token_of(url)
-    with running_server(sandbox, issuer, EVOLINK_OAUTH_AUDIENCE=f"{url}/mcp") as again:
-        assert await status(again, token) == 503
-        with running_provider(port=port):  # the same issuer, with new keys
-            await anyio.sleep(5.2)
-            assert await status(again, token) == 401
-            fresh = Storage()
-            assert await status(again, token) == 401
-            assert fresh.tokens is None
+        old = await token_of(url)
+    async with trusting(issuer, f"{url}/mcp", clock) as again:
+        assert await status(again, old) == 503
+        with running_provider(port=port):  # the same issuer, with a new key
+            clock.pass_cooldown()
+            assert await status(again, old) == 401
