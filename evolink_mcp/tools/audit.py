@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 from evolink_mcp.errors import EvolinkError, GatewayRefused, MissingKey, OutcomeUnknown, Refused, Unreachable
 from evolink_mcp.gateway import Exchange
@@ -41,9 +42,49 @@ def outcome_of(error: EvolinkError) -> str:
     return next(outcome for kind, outcome in _BY_ERROR if isinstance(error, kind))
 
 
+# Arguments whose values may be logged: none of them holds what somebody wrote, or where something is.
+PLAIN_ARGUMENTS = frozenset(
+    "model size resolution quality n duration aspect_ratio generate_audio wait_seconds preview dry_run kind capability "
+    "status page page_size seed".split()
+)
+MAX_SHOWN = 20  # arguments
+MAX_VALUE = 60  # characters
+
+
+def arguments_of(arguments: Mapping[str, object]) -> str:
+    """The arguments of a call as a log may hold them: values of those that are plain, of others the name alone."""
+    shown: list[str] = []
+    for name, value in list(arguments.items())[:MAX_SHOWN]:
+        plain = name in PLAIN_ARGUMENTS and isinstance(value, str | int | float)
+        more = f"{{{','.join(_names(value))}}}" if name == "options" else ""
+        shown.append(f"{_word(name)}={_word(str(value))}" if plain else f"{_word(name)}{more}")
+    return " ".join(shown)
+
+
+def _names(value: object) -> list[str]:
+    return (
+        [_word(str(name)) for name in list(cast("dict[object, object]", value))[:MAX_SHOWN]]
+        if isinstance(value, dict)
+        else []
+    )
+
+
+def _word(text: str) -> str:
+    """A text without what separates one from the next."""
+    return "".join(letter if letter.isalnum() or letter in "-_.:/×" else "_" for letter in text[:MAX_VALUE])
+
+
 @dataclass(frozen=True)
 class CallRecord:
-    """One finished tool call. ``outcome`` is one of ``OUTCOMES``; ``request_id`` the gateway's, of its last request."""
+    """One finished tool call, without prompts, links and keys.
+
+    Attributes:
+        outcome: One of ``OUTCOMES``.
+        request_id: The gateway's, of its last request; ``gateway_status`` its HTTP status.
+        number: What joins this to the transport's own lines on the same request.
+        arguments: As :func:`arguments_of` has them.
+        task_status: Of the task it told of; ``code`` of its error or its task's.
+    """
 
     tool: str
     paid: bool
@@ -53,6 +94,12 @@ class CallRecord:
     name: str = ""
     request_id: str = ""
     task_id: str = ""
+    number: str = ""
+    model: str = ""
+    arguments: str = ""
+    task_status: str = ""
+    code: str = ""
+    gateway_status: int = 0
 
 
 class Audit(Protocol):

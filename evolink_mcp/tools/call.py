@@ -22,6 +22,8 @@ from evolink_mcp.sdk.eras import PROGRESS_MESSAGE_SINCE
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
 
+REQUEST_NUMBER = "evolink.number"  # where a transport's scope has the number of a request
+
 
 class Call:
     """What a tool's function works with, beside its arguments. Deadlines count from the moment the call came in."""
@@ -34,12 +36,19 @@ class Call:
         self.scope = anyio.CancelScope()
         self.paid = False
         self.request_id = ""
+        self.gateway_status = 0
         self.task_id = ""
 
     @cached_property
     def credential(self) -> Credential:
         """Who calls."""
         return self.app.credential_of(self._context.request_context.request)
+
+    @property
+    def number(self) -> str:
+        """The number that the transport gave the request; "" where it gives none."""
+        request = self._context.request_context.request
+        return request.scope.get(REQUEST_NUMBER, "") if request is not None else ""
 
     @property
     def caller(self) -> Caller:
@@ -118,6 +127,7 @@ class Call:
 
     def _record_exchange(self, exchange: Exchange) -> None:
         self.request_id = exchange.request_id or self.request_id
+        self.gateway_status = exchange.status
         if self.app.audit is not None:
             self.app.audit.record_exchange(exchange)
 

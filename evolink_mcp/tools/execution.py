@@ -26,7 +26,7 @@ from evolink_mcp.sdk.tool import StrictTool
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import API_KEY, UPLOAD_DIRS
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.audit import CallRecord, outcome_of
+from evolink_mcp.tools.audit import CallRecord, arguments_of, outcome_of
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.views import View, flat, quote_labels
 
@@ -45,6 +45,17 @@ class _Record:
 
     task_id: str
     outcome: str = "cancelled"
+    model: str = ""
+    task_status: str = ""
+    code: str = ""
+
+    def take(self, view: View) -> None:
+        """Notes what a call answers with."""
+        self.outcome = "ok"
+        self.task_id = getattr(view, "task_id", None) or self.task_id
+        self.model = getattr(view, "model", None) or self.model
+        self.task_status = getattr(view, "status", None) or ""
+        self.code = getattr(getattr(view, "error", None), "code", "")
 
 
 async def execute(
@@ -56,11 +67,10 @@ async def execute(
         try:
             await call.admit()
             view = await _run(call, tool, arguments, paid=paid)
-            record.task_id = getattr(view, "task_id", None) or record.task_id
             answer = _render(view, links=app.settings.result_links)
-            record.outcome = "ok"
+            record.take(view)
         except EvolinkError as error:
-            record.outcome = outcome_of(error)
+            record.outcome, record.code = outcome_of(error), one_line(error.code, MAX_CODE_CHARACTERS)
             answer = _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
         except MCPError:
             raise
@@ -155,6 +165,12 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     name=call.credential.name,
                     request_id=call.request_id,
                     task_id=record.task_id or call.task_id,
+                    number=call.number,
+                    model=one_line(str(record.model or arguments.get("model") or ""), MAX_CODE_CHARACTERS),
+                    arguments=arguments_of(arguments),
+                    task_status=record.task_status,
+                    code=record.code,
+                    gateway_status=call.gateway_status,
                 )
             )
 

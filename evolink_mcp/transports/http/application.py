@@ -7,6 +7,7 @@ then is a body read, and the SDK's own applications are reached.
 from __future__ import annotations
 
 import logging
+import secrets
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -26,16 +27,17 @@ from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.audit import CallRecord
+from evolink_mcp.tools.call import REQUEST_NUMBER
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http import health
 from evolink_mcp.transports.http.allowlists import AllowLists
-from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, SCOPE, authenticator, no_oauth
+from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, authenticator, no_oauth
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.keys import Keys
-from evolink_mcp.transports.http.logs import log_call
+from evolink_mcp.transports.http.logs import SCOPE, log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.paths import MCP, PROBES, ForwardedHeaders, endpoint_of, under_prefix
@@ -118,6 +120,7 @@ class HttpApplication:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a probe, or hands a request on to its endpoint once its caller is admitted."""
         path, headers = endpoint_of(scope), Headers(scope=scope)
+        scope[REQUEST_NUMBER] = secrets.token_hex(6)
         published = self.resource.metadata(path) if self.resource is not None else None
         if self.stopping.begun and "x-forwarded-for" in headers:
             send = closing(send)

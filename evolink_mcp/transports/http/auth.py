@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 KEY_HEADER = "x-evolink-key"
 MAX_SECRET = 512
-SCOPE = "evolink.credential"  # where the application leaves the caller for the tools
 CHALLENGE = {"www-authenticate": 'Bearer realm="evolink-mcp"'}
 # What clients ask for that take a 401 as an invitation to sign in: RFC 7591, RFC 6749, where the SDKs look for it.
 OAUTH_PATHS = ("/register", "/authorize", "/token")

@@ -15,6 +15,7 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
 from evolink_mcp.sdk.listeners import Listeners, answer_id
 from evolink_mcp.sdk.numbers import number_of, twin_of
+from evolink_mcp.transports.http.logs import log_loss
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.connections import Connection
@@ -71,6 +72,8 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     caller = (scope["user"].access_token.client_id, (scope.get("client") or ("",))[0])
     with calls.call(caller, messages[0].get("body", b"")) as listener, listening(listener):
         await _serve(app, scope, (receive, send), messages, listener)
+    if not listener.delivered:
+        log_loss(scope)
 
 
 async def _serve(

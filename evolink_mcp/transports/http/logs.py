@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from evolink_mcp.tools.call import REQUEST_NUMBER
+
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from evolink_mcp.tools.audit import CallRecord
 
 MAX_REPEATS = 20  # warnings of one place in the code, in a minute
 MINUTE_SECONDS = 60.0
 LogFormat = Literal["json", "text"]
+SCOPE = "evolink.credential"  # where the application leaves the caller for the tools
 calls = logging.getLogger("evolink_mcp.calls")
+refusals = logging.getLogger("evolink_mcp.refusals")
 
 
 def log_call(record: CallRecord) -> None:
@@ -23,12 +30,40 @@ def log_call(record: CallRecord) -> None:
         "name": record.name,
         "outcome": record.outcome,
         "seconds": round(record.seconds, 3),
-        "request_id": record.request_id,
+        "number": record.number,
+        "model": record.model,
+        "arguments": record.arguments,
         "task_id": record.task_id,
+        "task_status": record.task_status,
+        "code": record.code,
+        "gateway_status": record.gateway_status or "",
+        "request_id": record.request_id,
     }
-    fields = {name: value for name, value in fields.items() if value != ""}
-    text = " ".join(f"{name}={value}" for name, value in fields.items())
-    calls.info("call %s", text, extra={"fields": fields})
+    _write("call", fields)
+
+
+def log_loss(scope: Scope) -> None:
+    """Writes that the answer of a request never reached its caller, who hung up or cancelled before."""
+    _write("lost", {"number": scope.get(REQUEST_NUMBER, ""), **_caller(scope), "reason": "the caller was gone"})
+
+
+def log_refusal(scope: Scope, endpoint: str, status: int) -> None:
+    """Writes that a request was answered with a refusal of the HTTP layer; at most so many a minute."""
+    fields = {"endpoint": endpoint, "status": status, "number": scope.get(REQUEST_NUMBER, ""), **_caller(scope)}
+    fields["address"] = (scope.get("client") or ("",))[0]
+    text = " ".join(f"{name}={value}" for name, value in fields.items() if value != "")
+    refusals.warning("refused %s", text, extra={"fields": {**fields, "event": "refused"}})
+
+
+def _caller(scope: Scope) -> dict[str, Any]:
+    credential = scope.get(SCOPE)
+    return {"caller": getattr(credential, "owner", ""), "name": getattr(credential, "name", "")}
+
+
+def _write(event: str, fields: Mapping[str, Any]) -> None:
+    present = {name: value for name, value in fields.items() if value != ""}
+    text = " ".join(f"{name}={value}" for name, value in present.items())
+    calls.info("%s %s", event, text, extra={"fields": {"event": event, **present}})
 
 
 class RepeatLimit(logging.Filter):

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.gateway.routes import route_of
+from evolink_mcp.transports.http.logs import log_refusal
 from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from evolink_mcp.transports.http.sse import Sse
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
+LOGGED = frozenset({401, 403, 408, 413, 429, 503})  # refusals that somebody will ask about
 disable_created_metrics()  # a second series for every counter, which nobody reads
 
 # What a paid call came to, in the words an agent was told it in.
@@ -122,6 +124,8 @@ class Metrics:
 
             async def count(message: Message) -> None:
                 if message["type"] == "http.response.start":
+                    if message["status"] in LOGGED and endpoint not in PROBES:
+                        log_refusal(scope, endpoint, message["status"])
                     self._requests.labels(endpoint, str(message["status"])).inc()
                 await send(message)
 
