@@ -59,13 +59,19 @@ async def served(sandbox: Sandbox, **more: Any) -> AsyncGenerator[Served]:
 async def test_her_task_failed_at_the_gateway(sandbox: Sandbox, log: Log) -> None:
     sandbox.fault("images", "task_error", code="content_policy_violation")
     async with served(sandbox) as running, connected(running.url, "modern", bearer(ALICE)) as alice:
-        made = await ok(alice, "generate_image", prompt=PROMPT, size="1:1", options={"seed": 7})
+        made = await ok(
+            alice,
+            "generate_image",
+            prompt=PROMPT,
+            size="1:1",
+            options={"callback_url": "https://hooks.example.com/cake"},
+        )
         await ok(alice, "check_task", task_id=made["task_id"], wait_seconds=20)
     submit, check = log.of_alice("call")
     assert (submit["tool"], submit["task_id"], submit["gateway_status"]) == ("generate_image", made["task_id"], 200)
     assert submit["model"] == made["model"]
     assert "size=1:1" in submit["arguments"]
-    assert "options{seed}" in submit["arguments"]
+    assert "options{callback_url}" in submit["arguments"]
     assert (check["task_id"], check["task_status"], check["code"]) == (
         made["task_id"],
         "failed",

@@ -189,6 +189,7 @@ class HttpApplication:
                 return caller
             scope[CHALLENGE] = caller
             caller = Credential(None, owner_of(f"nobody at {(scope.get('client') or ('',))[0]}"))
+        scope[SCOPE], scope["user"] = caller, as_user(caller)
         if scope["method"] not in MCP[path]:
             allowed = ", ".join(MCP[path])
             return refusal(405, "method_not_allowed", f"{path} takes {allowed}.", headers={"allow": allowed})
@@ -202,7 +203,6 @@ class HttpApplication:
                 next_step=f"Try again in {seconds:.0f} s.",
                 retry_after=seconds,
             )
-        scope[SCOPE], scope["user"] = caller, as_user(caller)
         return declared_too_large(headers)
 
     async def _probe(self, path: str, method: str) -> Response:
