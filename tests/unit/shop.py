@@ -90,8 +90,8 @@ class Process:
         self.ledger = ledger or Alone()
         self.purchases = Purchases(self.ledger, Pauses(clock), clock)
 
-    def call(self, shop: Shop, *, is_slow_to_notice: bool = False) -> Call:
-        return Call(self, shop, is_slow_to_notice=is_slow_to_notice)
+    def call(self, shop: Shop, *, is_slow_to_notice: bool = False, settles: bool = False) -> Call:
+        return Call(self, shop, is_slow_to_notice=is_slow_to_notice, settles=settles)
 
     async def end(self) -> None:
         await self.purchases.drain(5)
@@ -102,11 +102,13 @@ class Call:
     """A call as the transport, the SDK and the tool run it: each waits some turns, the answer is out at the end.
 
     ``is_slow_to_notice``: the transport learns of a hang-up some turns late, and so waits before it writes.
+    ``settles``: it sees the connection end also after the answer.
     """
 
-    def __init__(self, process: Process, shop: Shop, *, is_slow_to_notice: bool) -> None:
+    def __init__(self, process: Process, shop: Shop, *, is_slow_to_notice: bool, settles: bool) -> None:
         self._is_slow_to_notice = is_slow_to_notice
-        self.listener = Listener()
+        self._settles = settles
+        self.listener = Listener("1", settle_seconds=60.0) if settles else Listener()
         self.heard = False
         self._shop = shop
         self._purchases = process.purchases
@@ -130,7 +132,7 @@ class Call:
                 self.heard = True
                 if answer:
                     self._shop.heard.append(answer)
-            self.listener.deliver()
+            self.listener.deliver(settles=self._settles)
 
     async def _tool(self) -> str:
         async with self._purchases.buy(ShopOrder(self._shop)) as bought:
@@ -141,6 +143,7 @@ class Call:
         """The client goes away: the transport notices after some turns, and the SDK cancels after some more."""
         await turns(notice)
         self.listener.abandon()
+        self.listener.disconnect()
         await turns(cancel)
         self.task.cancel()
 

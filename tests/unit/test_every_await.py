@@ -78,6 +78,25 @@ async def test_a_client_that_leaves_at_any_await_and_repeats_pays_once(
             assert not wrong, f"left at turn {leave_at} of {count}, repeated {delay} turns later: {wrong}"
 
 
+@pytest.mark.parametrize("answers", ANSWERS, ids=["created", "unknown", "free"])
+async def test_the_same_message_after_the_end_of_a_connection_pays_once_whether_or_not_it_was_answered(
+    answers: list[str],
+) -> None:
+    count, _ = await length(answers)
+    for leave_at in range(count + TURNS):
+        for delay in DELAYS:
+            process, shop = Process(), Shop(list(answers))
+            first = process.call(shop, settles=True)
+            await turns(leave_at)
+            await first.leave(0, 1)
+            await turns(delay)
+            again = process.call(shop, settles=True)
+            await asyncio.gather(first.over(), again.over())
+            await process.end()
+            wrong = verdict(shop, intents=1)
+            assert not wrong, f"ended at turn {leave_at} of {count}, repeated {delay} turns later: {wrong}"
+
+
 async def test_a_repeat_that_leaves_as_well_leaves_the_answer_to_the_next() -> None:
     count, _ = await length([])
     for leave_at in range(count):

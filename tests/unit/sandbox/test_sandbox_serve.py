@@ -36,6 +36,16 @@ async def test_it_serves_in_the_current_loop_and_is_gone_afterwards() -> None:
                 await client.get(running.url)
 
 
+async def test_it_listens_on_this_machine_only() -> None:
+    """An address of the same machine that is another than its own finds nobody."""
+    async with running_sandbox() as running:
+        port = int(running.url.rpartition(":")[2])
+        async with await anyio.connect_tcp("127.0.0.1", port):
+            pass
+        with pytest.raises(OSError, match=r"connection|refused|assign"), anyio.fail_after(5):
+            await anyio.connect_tcp("127.0.0.2", port)
+
+
 async def test_two_run_side_by_side_and_know_nothing_of_each_other() -> None:
     async with running_sandbox() as one, running_sandbox() as two, httpx2.AsyncClient(trust_env=False) as client:
         await client.post(one.url + PAID["audio"], json={"model": "suno-v5"}, headers=AUTH)
