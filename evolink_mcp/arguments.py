@@ -162,6 +162,13 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     add(
         "--waits-per-caller", type=_count, default=default.waits_per_caller, help=f"waits of one caller at once {limit}"
     )
+    add("--max-credits-per-call", type=_credits, help="credits that one call may cost (default: the environment's)")
+    add("--max-credits-per-day", type=_credits, help="credits of one caller in a day, UTC (default: the environment's)")
+    add(
+        "--max-credits-per-day-in-all",
+        type=_credits,
+        help="credits of all callers in a day (default: no limit)",
+    )
     add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
     add("--connections", type=_count, default=default.connections, help=f"open connections of all kinds {limit}")
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
@@ -193,6 +200,16 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"a port from 0 to 65535 is expected, not {text!r}")
     return int(text)
+
+
+def _credits(text: str) -> float:
+    """An amount of credits above 0."""
+    from evolink_mcp.settings.readers import read_credits
+
+    try:
+        return read_credits(text, {})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"the value {error}") from None
 
 
 def _count(text: str) -> int:

@@ -92,7 +92,7 @@ async def list_tasks(
     if reply.status in NOT_OFFERED:
         return None
     sent = _listed(reply, "listing the tasks")
-    tasks = [task for body in sent if (task := wire.parse_task(body, reply.date)) is not None]
+    tasks = [caller.observe(task) for body in sent if (task := wire.parse_task(body, reply.date)) is not None]
     # A gateway that does not know a filter ignores it, and its total is then that of all tasks.
     fitting = tuple(task for task in tasks if which.admits(task))
     total = as_whole(as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
@@ -112,7 +112,7 @@ async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> l
     if reply.status in NOT_OFFERED:
         return None
     listed = _listed(reply, "reading several tasks")
-    return [task for body in listed if (task := wire.parse_task(body, reply.date)) is not None]
+    return [caller.observe(task) for body in listed if (task := wire.parse_task(body, reply.date)) is not None]
 
 
 async def credits(caller: Caller, *, seconds: float) -> Credits | None:

@@ -65,7 +65,7 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
     if reply.ok:
         task = wire.parse_task(reply.body, reply.date)
         if task is not None:
-            return task
+            return caller.observe(task)
     error = error_from(reply, doing="reading the task")
     if reply.status == 404:
         step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."

@@ -24,6 +24,7 @@ from evolink_mcp.gateway import certificates
 from evolink_mcp.gateway.bodies import pieces
 from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
+from evolink_mcp.gateway.wire import Task
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.settings import is_loopback
@@ -119,17 +120,26 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Caller:
-    """The pool, used under one key.
+    """The pool, used under one key; without a key, for what anybody may read.
 
     ``account`` is who the key is, to the gateway. ``owner`` is who calls: the
     same, unless several callers share one key and ``who`` tells them apart.
-    ``watch`` hears of every request.
+    ``watch`` hears of every request, ``notice`` of every task that is read. ``name``
+    is what the operator calls the caller.
     """
 
     transport: Transport
     key: str = field(repr=False)
     who: str = ""
     watch: Callable[[Exchange], None] | None = field(default=None, repr=False, compare=False)
+    name: str = field(default="", compare=False)
+    notice: Callable[[Caller, Task], None] | None = field(default=None, repr=False, compare=False)
+
+    def observe(self, task: Task) -> Task:
+        """Has whoever watches notice a task that was read, and returns it."""
+        if self.notice is not None:
+            self.notice(self, task)
+        return task
 
     @property
     def account(self) -> str:
@@ -194,7 +204,8 @@ class Caller:
         content: dict[str, Any],
     ) -> Reply:
         host = urlsplit(url).netloc
-        headers = {**content.pop("headers", {}), "authorization": f"Bearer {self.key}"}
+        own: dict[str, str] = content.pop("headers", {})
+        headers = {**own, "authorization": f"Bearer {self.key}"} if self.key else own
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
         TRACE_CONTEXT.inject(headers)  # where a caller sent it, or OpenTelemetry is configured

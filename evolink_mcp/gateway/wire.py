@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from evolink_mcp.gateway.billing import credits_held, credits_used
 from evolink_mcp.gateway.statuses import FINAL, Kind, Status
 from evolink_mcp.gateway.values import (
     as_id,
@@ -21,7 +22,6 @@ from evolink_mcp.gateway.values import (
     as_link,
     as_list,
     as_moment,
-    as_number,
     as_object,
     as_text,
     as_whole,
@@ -174,8 +174,7 @@ def parse_task(body: object, date: float | None = None) -> Task | None:
     identifier = as_id(outer.get("id")) if isinstance(outer.get("id"), str) else ""
     if not identifier:
         return None
-    info, usage = as_object(outer.get("task_info")), as_object(outer.get("usage"))
-    cost = as_object(usage.get("cost"))
+    info = as_object(outer.get("task_info"))
     kind = _kind(outer)
     results = tuple(islice(_results(outer, kind), MAX_RESULTS))
     word = next((outer[key] for key in _STATUS_KEYS if outer.get(key)), None)
@@ -191,8 +190,8 @@ def parse_task(body: object, date: float | None = None) -> Task | None:
         created=created,
         age=None if created is None or date is None else max(date - created, 0.0),
         estimated_seconds=as_whole(info.get("estimated_time")),
-        credits_reserved=as_number(usage.get("credits_reserved")),
-        credits_used=_first_number(usage.get("credits_used"), cost.get("credits"), outer.get("credits_used")),
+        credits_reserved=credits_held(outer),
+        credits_used=credits_used(outer),
         results=results,
         outputs=tuple(islice(_outputs(outer.get("result_data")), MAX_OUTPUTS)),
         result_count=as_whole(outer.get("result_count")),
@@ -240,10 +239,6 @@ def _kind(task: Mapping[str, Any]) -> Kind | None:
 def _percent(value: object) -> int | None:
     number = as_whole(value)
     return None if number is None else min(max(number, 0), 100)
-
-
-def _first_number(*values: object) -> float | None:
-    return next((number for number in map(as_number, values) if number is not None), None)
 
 
 def _status(word: object, results: tuple[Result, ...]) -> Status:

@@ -1,4 +1,4 @@
-"""How many calls a minute one caller may make.
+"""How many calls a minute one caller may make, and what may be spent.
 
 A sliding minute: a call counts for sixty seconds from when it was admitted. A
 refused call does not count. One small interface, so that replicas can share the
@@ -8,10 +8,31 @@ count.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 WINDOW_SECONDS = 60.0
 MAX_CALLERS = 10_000
+
+Scope = Literal["caller", "all"]
+
+
+@dataclass(frozen=True)
+class CreditLimits:
+    """The most credits that a call, one caller's day, and the day of all callers may cost; ``None`` is no limit."""
+
+    per_call: float | None = None
+    per_day: float | None = None
+    per_day_in_all: float | None = None
+
+    @property
+    def per_scope(self) -> tuple[tuple[Scope, float], ...]:
+        """The limits of a day that are set."""
+        scopes: tuple[tuple[Scope, float | None], ...] = (("caller", self.per_day), ("all", self.per_day_in_all))
+        return tuple((scope, limit) for scope, limit in scopes if limit is not None)
+
+    def __bool__(self) -> bool:
+        return self.per_call is not None or bool(self.per_scope)
 
 
 class Limits(Protocol):

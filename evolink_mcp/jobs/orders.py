@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, media, wire
@@ -17,6 +17,11 @@ from evolink_mcp.jobs.history import History, task_record
 from evolink_mcp.jobs.ledger import Away, Key, Ledger
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.requests import Requests
+
+if TYPE_CHECKING:
+    from evolink_mcp.jobs.cost import Cost
+    from evolink_mcp.jobs.purse import Purse
+    from evolink_mcp.jobs.spending import Billed
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -83,13 +88,14 @@ def intent_of(kind: str, body: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Records:
-    """Where a new task is written down."""
+    """Where a new task is written down, and what pays for it."""
 
     ledger: Ledger
     history: History
     clock: Clock
     requests: Requests = field(default_factory=Requests)
     belongings: Belongings = field(default_factory=LocalBelongings)
+    purse: Purse | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,7 @@ class MediaOrder:
             may have another link after each upload.
         note: Keeps what was asked for beside the results.
         wish: What was asked of the results.
+        billed, cost: What it is billed by, and what is known of its cost.
     """
 
     caller: Caller
@@ -111,6 +118,8 @@ class MediaOrder:
     intent: Mapping[str, object] | None = None
     note: Callable[[wire.Task], Awaitable[None]] | None = None
     wish: Mapping[str, object] = field(default_factory=dict[str, object])
+    billed: Billed | None = None
+    cost: Cost | None = None
 
     @property
     def model(self) -> str:
@@ -121,6 +130,16 @@ class MediaOrder:
         return Key(self.caller.owner, intent_of(self.kind, self.body if self.intent is None else self.intent))
 
     async def send(self, seconds: float, sending: Sending) -> Created:
+        purse, clock = self.records.purse, self.records.clock
+        if purse is None:
+            return await self._post(seconds, sending)
+        end = clock.monotonic() + seconds
+        async with purse.paying(self.caller, self.model, self.billed, self.cost, seconds=seconds) as payment:
+            created = await self._post(max(end - clock.monotonic(), 1.0), sending)
+            await payment.hold(created.product)
+            return created
+
+    async def _post(self, seconds: float, sending: Sending) -> Created:
         task = await media.create(self.caller, self.kind, self.body, seconds=seconds, depart=sending.depart)
         return Created(task.id, task)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from evolink_mcp.jobs.belongings import Belongings, LocalBelongings
 from evolink_mcp.jobs.clock import Clock
@@ -14,6 +15,9 @@ from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import LocalPolls, Polls
 from evolink_mcp.jobs.seal import LocalSeal, Seal
 
+if TYPE_CHECKING:
+    from evolink_mcp.jobs.spending import Spending
+
 
 async def _nothing() -> None:
     return
@@ -21,7 +25,10 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class State:
-    """The parts. ``failures`` counts what a shared store did not answer; ``aclose`` ends its connections."""
+    """The parts. ``failures`` counts what a shared store did not answer; ``aclose`` ends its connections.
+
+    ``spending`` makes the sums that a store shares; ``None`` where there is no store.
+    """
 
     ledger: Ledger
     pauses: Pauses
@@ -30,6 +37,7 @@ class State:
     belongings: Belongings = field(default_factory=LocalBelongings)
     seal: Seal = field(default_factory=LocalSeal)
     limits: Callable[[int], Limits] = LocalLimits
+    spending: Callable[[], Spending] | None = None
     failures: Callable[[], int] = int
     aclose: Callable[[], Awaitable[None]] = _nothing
 
@@ -45,6 +53,7 @@ def state_of(url: str | None, clock: Clock) -> State:
     from evolink_mcp.jobs.shared.pauses import SharedPauses
     from evolink_mcp.jobs.shared.polls import SharedPolls
     from evolink_mcp.jobs.shared.seal import SharedSeal
+    from evolink_mcp.jobs.shared.spending import SharedSpending
     from evolink_mcp.jobs.shared.store import Store
 
     store = Store(url)
@@ -63,6 +72,7 @@ def state_of(url: str | None, clock: Clock) -> State:
         belongings=SharedBelongings(store),
         seal=SharedSeal(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
+        spending=lambda: SharedSpending(store),
         failures=lambda: store.failures,
         aclose=aclose,
     )

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from evolink_mcp.sandbox import control, downloads, reading, text, uploads
+from evolink_mcp.sandbox import control, downloads, pricing, reading, text, uploads
 from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.creating import creator
@@ -61,6 +61,9 @@ def _routes() -> list[BaseRoute]:
         ("GET", "/v1/tasks/{task_id:path}", "task", reading.read_task),
         ("GET", "/v1/credits", "credits", reading.read_credits),
         ("GET", "/v1/models", "models", reading.list_models),
+        ("POST", "/v1/agent-estimates", "estimates", pricing.estimate),
+        ("GET", "/v1/catalog/models/{model:path}/pricing-rules", "rules", pricing.read_rules),
+        ("GET", "/web/api/models/pricing", "prices", pricing.read_list),
         ("POST", "/api/v1/files/upload/base64", "upload_base64", uploads.upload_base64),
         ("POST", "/api/v1/files/upload/stream", "upload_stream", uploads.upload_stream),
         ("POST", "/api/v1/files/upload/url", "upload_url", uploads.upload_url),

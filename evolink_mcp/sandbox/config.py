@@ -13,7 +13,8 @@ class SandboxConfig:
     at least (it is never completed before its files exist). ``link_seconds`` is the
     life of a result link (24 h, S1) and ``file_seconds`` of an uploaded file (72 h,
     S1). ``max_files`` is the quota of one key (100, S1). With ``keys`` unset every
-    bearer key is accepted; with a set, only those in it.
+    bearer key is accepted; with a set, only those in it. Without ``prices`` there is
+    neither a price list nor an estimate.
     """
 
     image_seconds: float = 2.0
@@ -22,4 +23,5 @@ class SandboxConfig:
     link_seconds: float = 86_400
     file_seconds: float = 259_200
     max_files: int = 100
+    prices: bool = True
     keys: frozenset[str] | None = None

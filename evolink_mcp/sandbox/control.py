@@ -14,7 +14,11 @@ from evolink_mcp.sandbox.state import sandbox_of
 from evolink_mcp.sandbox.wire import MIB, Json, Refusal, read_object
 
 MAX_ADVANCE = 10 * 365 * 86_400.0  # ten years at a time; more is no time a caller can print
-_CHANGEABLE = ("image_seconds", "video_seconds", "audio_seconds", "link_seconds", "max_files")
+_CHANGEABLE = {
+    **dict.fromkeys(("image_seconds", "video_seconds", "audio_seconds", "link_seconds"), float),
+    "max_files": int,
+    "prices": bool,
+}
 
 
 async def add_fault(request: Request) -> Response:
@@ -86,7 +90,7 @@ async def change_config(request: Request) -> Response:
         raise Refusal(400, f"{', '.join(unknown)} cannot be changed; {', '.join(_CHANGEABLE)} can")
     values = {name: _seconds(name, value) for name, value in changes.items()}
     for name, value in values.items():
-        changed = {name: int(value) if name == "max_files" else value}
+        changed = {name: _CHANGEABLE[name](value)}
         sandbox.config = dataclasses.replace(sandbox.config, **changed)
     return JSONResponse({name: getattr(sandbox.config, name) for name in _CHANGEABLE})
 

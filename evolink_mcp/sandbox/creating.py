@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse, Response
 from evolink_mcp.sandbox.catalog import MediaKind, Model
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.gate import Handler
-from evolink_mcp.sandbox.plans import deviate, plan, reserve
+from evolink_mcp.sandbox.plans import deviate, plan
+from evolink_mcp.sandbox.prices import reserve
 from evolink_mcp.sandbox.rules import check
 from evolink_mcp.sandbox.state import Sandbox, account, sandbox_of
 from evolink_mcp.sandbox.tasks import Output, Task, new_id

@@ -13,7 +13,8 @@ from evolink_mcp.sandbox.wire import Json, Refusal
 PAID = frozenset({"images", "videos", "audios"})
 FILES = frozenset({"upload_base64", "upload_stream", "upload_url", "files_list", "files_quota", "files_delete"})
 LINKS = frozenset({"result", "file"})
-ROUTES = PAID | FILES | LINKS | {"task", "tasks", "batch", "credits", "models", "text"}
+PRICES = frozenset({"estimates", "rules", "prices"})
+ROUTES = PAID | FILES | LINKS | PRICES | {"task", "tasks", "batch", "credits", "models", "text"}
 
 # Kinds that concern a task rather than the answer to its creation.
 TASK_KINDS = frozenset({"task_error", "task_status", "no_urls"})

@@ -1,4 +1,4 @@
-"""From a valid request to what has to be made, and what it costs."""
+"""From a valid request to what has to be made."""
 
 from __future__ import annotations
 
@@ -25,11 +25,6 @@ _FORMATS: dict[object, PictureFormat] = {"jpeg": "jpeg", "jpg": "jpeg", "webp": 
 
 # Raw samples are put into a WAV file here, so that they can be played.
 _SOUND_FORMATS: dict[str, SoundFormat] = {"mp3": "mp3", "wav": "wav", "pcm": "wav", "ogg_opus": "ogg", "flac": "flac"}
-
-# Invented prices with the right shape: per picture, per second, per call.
-_PICTURE_CREDITS = 2.5
-_SECOND_CREDITS = 1.2
-_CALL_CREDITS = {"file": 3.0, "songs": 6.0, "character": 0.1, "element": 1.0, "persona": 1.0, "voice": 1.0}
 
 
 def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
@@ -81,23 +76,6 @@ def film_seconds(body: Json) -> int:
 def _seconds(body: Json, default: int) -> int:
     duration = body.get("duration")
     return duration if isinstance(duration, int) and duration not in AUTOMATIC else default
-
-
-def reserve(model: Model, body: Json) -> tuple[str, float]:
-    """(billing rule, credits held) of a request: invented figures, so that arithmetic can be watched."""
-    if model.kind == "image":
-        # S3's model is billed by its tokens, all others by the call.
-        rule = "per_token" if model.page == "S3" else "per_call"
-        return rule, _PICTURE_CREDITS * cast("int", body.get("n") or 1)
-    if model.kind == "video" and model.makes_files:
-        factor = max(1.0, short_edge(_text(body, "quality")) / 720)
-        return "per_second", round(_SECOND_CREDITS * film_seconds(body) * factor, 2)
-    return "per_call", _CALL_CREDITS[model.makes]
-
-
-def settle(rule: str, reserved: float) -> float:
-    """What a finished task really costs: tokens come out cheaper than held, everything else as held."""
-    return round(reserved * 0.84, 2) if rule == "per_token" else reserved
 
 
 def _text(body: Json, name: str) -> str | None:

@@ -41,6 +41,8 @@ _TIERS = {
     "3K": MEGAPIXEL * 9,
     "4K": 8_294_400,
 }
+_NUMBERED_EDGES = (360, 480, 512, 540, 720, 768, 1080, 1440, 2160)
+EDGE_NAMES = (*(f"{edge}p" for edge in _NUMBERED_EDGES), *_SHORT_EDGES)
 
 
 def pixels(text: str) -> Size | None:
@@ -101,8 +103,7 @@ def picture_size(size: str | None, tier: str | None = None) -> Size | None:
 def short_edge(quality: str | None) -> int:
     """Pixels of a video's short edge: ``480p``, ``720p``, ``4k``, …; 720 when unknown or not given."""
     name = (quality or "720p").lower()
-    named = re.fullmatch(r"(360|480|512|540|720|768|1080|1440|2160)p", name)
-    return int(named[1]) if named else _SHORT_EDGES.get(name, 720)
+    return int(name[:-1]) if name in EDGE_NAMES and name.endswith("p") else _SHORT_EDGES.get(name, 720)
 
 
 def film_size(short: int, shape: Size) -> Size:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evolink_mcp.sandbox.catalog import Model
-from evolink_mcp.sandbox.plans import settle
+from evolink_mcp.sandbox.prices import settle
 from evolink_mcp.sandbox.wire import Json
 from evolink_mcp.sandbox.work import Work
 

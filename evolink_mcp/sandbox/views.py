@@ -7,11 +7,10 @@ import uuid
 from typing import cast
 
 from evolink_mcp.sandbox.plans import film_seconds
+from evolink_mcp.sandbox.prices import CREDITS_PER_CNY, CREDITS_PER_USD
 from evolink_mcp.sandbox.tasks import Task
 from evolink_mcp.sandbox.wire import Json
 from evolink_mcp.sandbox.work import Tone
-
-CREDITS_PER_USD, CREDITS_PER_CNY = 68, 10
 
 _ELEMENT_FIELDS = ("element_name", "element_description", "reference_type")
 
@@ -73,6 +72,7 @@ def _body(task: Task, status: str, progress: int) -> Json:
         "type": task.model.kind,
         "task_info": info,
         "usage": _usage(task, status),
+        "billing": _billing(task, status),
     }
 
 
@@ -82,7 +82,7 @@ def _usage(task: Task, status: str) -> Json:
         "credits_reserved": task.reserved,
         "user_group": "default",
     }
-    if status in ("completed", "failed"):
+    if status in ("completed", "failed", "cancelled", "canceled"):
         used = task.credits(status)
         usage["credits_used"] = used
         usage["cost"] = {
@@ -91,6 +91,16 @@ def _usage(task: Task, status: str) -> Json:
             "cny": round(used / CREDITS_PER_CNY, 4),
         }
     return usage
+
+
+def _billing(task: Task, status: str) -> Json:
+    """The newer account of a task's credits, beside its usage."""
+    billing: Json = {"charge_status": "reserved", "refund_status": "not_required", "reserved_credits": task.reserved}
+    if status in ("failed", "cancelled", "canceled"):
+        billing |= {"charge_status": "released", "refund_status": "completed", "refunded_credits": task.reserved}
+    elif status == "completed":
+        billing |= {"charge_status": "charged", "charged_credits": task.credits(status)}
+    return {**billing, "refund_scope": "account_balance"}
 
 
 def _result_data(task: Task, urls: list[str]) -> object:

@@ -90,6 +90,8 @@ class Settings:
     sandbox: bool = False
     state_url: str | None = field(default=None, repr=False)  # may hold a password
     state_strict: bool = False
+    max_credits_per_call: float | None = None
+    max_credits_per_day: float | None = None
     log_level: LogLevel = "INFO"
     mcp_tokens: tuple[Token, ...] = ()
     oauth_issuer: str | None = None

@@ -33,6 +33,7 @@ TOOLSET_SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("accounts", "billing"), "account"),
 }
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+MAX_CREDITS = 1e9  # of a limit; more is none
 MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
 # gateway/ adds these itself; other clients of the gateway want them written, and its pages show whole addresses.
 VERSION_PATH = re.compile(r"(?:/api)?/v1(?:/(?:images|videos|audios|tasks|files|chat|messages|models|credits)\b.*)?/*$")
@@ -87,6 +88,19 @@ def read_key(value: str, _environ: Mapping[str, str]) -> str:
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError("holds characters that no key has (spaces, line ends or non-ASCII).")
     return value
+
+
+def read_credits(value: str, _environ: Mapping[str, str]) -> float:
+    """An amount of credits, more than 0."""
+    if placeholder := unfilled(value):
+        raise Unfilled(placeholder, whole=placeholder == value)
+    try:
+        credits = float(value) if value.isascii() and "_" not in value else 0.0
+    except ValueError:
+        credits = 0.0
+    if not 0 < credits <= MAX_CREDITS:
+        raise ValueError(f"must be a number of credits above 0, as in 20 or 7.5; it is {value[:40]!r}.")
+    return credits
 
 
 def read_url(value: str, _environ: Mapping[str, str]) -> str:

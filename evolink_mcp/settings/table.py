@@ -128,6 +128,22 @@ VARIABLES = (
         choices=("on", "off"),
     ),
     Variable(
+        "EVOLINK_MAX_CREDITS_PER_CALL",
+        "max_credits_per_call",
+        readers.read_credits,
+        "refuses a call that is known to cost more ([docs/cost.md](docs/cost.md))",
+        otherwise="no limit",
+        guards=True,
+    ),
+    Variable(
+        "EVOLINK_MAX_CREDITS_PER_DAY",
+        "max_credits_per_day",
+        readers.read_credits,
+        "refuses what would pass this sum in a day (UTC) ([docs/cost.md](docs/cost.md))",
+        otherwise="no limit",
+        guards=True,
+    ),
+    Variable(
         "EVOLINK_RESULT_LINKS",
         "result_links",
         one_of(SWITCH, "on", "off"),

@@ -20,14 +20,18 @@ from evolink_mcp.tools.identity import Credential
 
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Transport
+    from evolink_mcp.gateway.prices import Prices
     from evolink_mcp.guard.names import Resolver
     from evolink_mcp.guard.urls import UrlGuard
+    from evolink_mcp.jobs.cost import Costs
     from evolink_mcp.jobs.ledger import Ledger
-    from evolink_mcp.jobs.limits import Limits
+    from evolink_mcp.jobs.limits import CreditLimits, Limits
     from evolink_mcp.jobs.orders import Records
     from evolink_mcp.jobs.patience import Patience
     from evolink_mcp.jobs.pauses import Pauses
     from evolink_mcp.jobs.purchases import Purchases
+    from evolink_mcp.jobs.purse import Purse
+    from evolink_mcp.jobs.spending import Spending
     from evolink_mcp.jobs.state import State
     from evolink_mcp.jobs.waits import Waits
     from evolink_mcp.media.downloads import Saver
@@ -67,6 +71,9 @@ class App:
         addresses: Hands out addresses to which a caller elsewhere sends a file.
         history: Remembers tasks beyond this process; by default nothing does.
         ledger: Records purchases for other processes of this user, in place of the store that replicas share.
+        credit_limits: What may be spent; by default what the settings say.
+        on_disk: The gateway's prices, and what was spent where there is no store, are kept for the next process: the
+            sums of callers on this machine while there is a history, those of others only where a limit needs them.
         running: The calls under way.
     """
 
@@ -81,6 +88,8 @@ class App:
     audit: Audit | None = None
     history: History = field(default_factory=NoHistory)
     ledger: Ledger | None = None
+    credit_limits: CreditLimits | None = None
+    on_disk: bool = False
     running: set[Call] = field(default_factory=set["Call"])
     stopping: bool = False
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
@@ -173,7 +182,54 @@ class App:
         """Where purchases and tasks are written down."""
         from evolink_mcp.jobs.orders import Records
 
-        return Records(self.ledger or self.state.ledger, self.history, self.clock, belongings=self.state.belongings)
+        return Records(
+            self.ledger or self.state.ledger,
+            self.history,
+            self.clock,
+            belongings=self.state.belongings,
+            purse=self.purse,
+        )
+
+    @cached_property
+    def limits_of_credits(self) -> CreditLimits:
+        """What may be spent."""
+        from evolink_mcp.jobs.limits import CreditLimits
+
+        settings = self.settings
+        return self.credit_limits or CreditLimits(settings.max_credits_per_call, settings.max_credits_per_day)
+
+    @cached_property
+    def spending(self) -> Spending:
+        """What was spent: the store's sums, or those on this machine's disk, or this process's own."""
+        if self.state.spending is not None:
+            return self.state.spending()
+        from evolink_mcp.jobs.file.database import MEMORY
+        from evolink_mcp.jobs.file.spending import FileSpending
+
+        lasting = bool(self.limits_of_credits.per_scope) or (self.local_files and self.settings.history is not False)
+        return FileSpending(self.settings.base_url, None if self.on_disk and lasting else MEMORY)
+
+    @cached_property
+    def purse(self) -> Purse:
+        """Checks limits and keeps the sums."""
+        from evolink_mcp.jobs.purse import Purse
+
+        count = self.audit.record_credits if self.audit is not None else None
+        return self._closing(Purse(self.spending, self.clock, self.limits_of_credits, count))
+
+    @cached_property
+    def prices(self) -> Prices:
+        """What the gateway publishes of its prices."""
+        from evolink_mcp.gateway.prices import Prices, price_folder
+
+        return self._closing(Prices(self.transport, self.clock.now, price_folder() if self.on_disk else None))
+
+    @cached_property
+    def costs(self) -> Costs:
+        """What calls will cost."""
+        from evolink_mcp.jobs.cost import Costs
+
+        return Costs(self.prices, self.spending)
 
     @cached_property
     def measurer(self) -> Measurer:

@@ -18,7 +18,7 @@ _BY_ERROR: tuple[tuple[type[EvolinkError], str], ...] = (
     (OutcomeUnknown, "unknown"),
     (EvolinkError, "failed"),
 )
-LIMIT_CODES = ("too_many_calls", "too_many_waits", "rate_limited")
+LIMIT_CODES = ("too_many_calls", "too_many_waits", "rate_limited", "credit_limit", "credit_limit_unreadable")
 OUTCOMES = (
     "ok",
     "refused",
@@ -103,8 +103,10 @@ class CallRecord:
 
 
 class Audit(Protocol):
-    """Hears of every tool call and of every request to the gateway."""
+    """Hears of every tool call, of every request to the gateway, and of credits held and charged."""
 
     def record_call(self, record: CallRecord) -> None: ...
 
     def record_exchange(self, exchange: Exchange) -> None: ...
+
+    def record_credits(self, name: str, held: float, charged: float) -> None: ...

@@ -13,7 +13,7 @@ import anyio
 from mcp.server.mcpserver import Context
 
 from evolink_mcp.errors import MissingKey, Refused
-from evolink_mcp.gateway import Caller, Exchange
+from evolink_mcp.gateway import Caller, Exchange, wire
 from evolink_mcp.guard.secrets import clean
 from evolink_mcp.jobs.belongings import Kind
 from evolink_mcp.jobs.patience import Allowance, Client
@@ -59,7 +59,14 @@ class Call:
         """
         if self.credential.key is None:
             raise MissingKey
-        return Caller(self.app.transport, self.credential.key, self.credential.owner, self._record_exchange)
+        return Caller(
+            self.app.transport,
+            self.credential.key,
+            self.credential.owner,
+            self._record_exchange,
+            self.credential.name,
+            self._notice,
+        )
 
     async def admit(self) -> None:
         """Admits the call.
@@ -124,6 +131,10 @@ class Call:
         caller = self.caller
         if caller.owner != caller.account:
             await self.app.state.belongings.add(caller.account, kind, name, caller.owner)
+
+    def _notice(self, caller: Caller, task: wire.Task) -> None:
+        """Has the sums follow what a task says of its credits."""
+        self.app.purse.notice(caller, task)
 
     def _record_exchange(self, exchange: Exchange) -> None:
         self.request_id = exchange.request_id or self.request_id

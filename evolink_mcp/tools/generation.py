@@ -13,6 +13,7 @@ import anyio.to_thread
 from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.gateway import wire
+from evolink_mcp.jobs.cost import UNKNOWN
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.orders import MediaOrder
 from evolink_mcp.jobs.patience import Allowance
@@ -26,6 +27,7 @@ from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.recall import first_words
+from evolink_mcp.tools.spend import spend_of
 from evolink_mcp.tools.task_view import finish, task_view
 from evolink_mcp.tools.views import TaskView, View
 
@@ -82,10 +84,12 @@ async def generate(
                 *map(local.name_files, [*checked.notes, *outcome.foresee(call, checked, files, is_default=is_default)]),
                 *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
             ]
+            spend = await spend_of(call, kind, model, checked.params, ask=manner.dry_run)
             if manner.dry_run:
                 from evolink_mcp.tools.quote import quote
 
-                return quote(call, kind, {"model": model, **checked.params}, local, notes)
+                cost = spend.cost or UNKNOWN
+                return quote(call, kind, {"model": model, **checked.params}, local, notes, cost)
         async with call.heartbeat():
             with _before_payment():
                 body = checked.params
@@ -98,10 +102,11 @@ async def generate(
                 intent, body = {"model": model, **checked.params}, {"model": model, **body}
                 seconds = call.remaining(SUBMIT_SECONDS)
                 note = _note_of(call, {"model": model, **params})
-                order = MediaOrder(caller, kind, body, call.app.records, intent, note, wish)
+                order = MediaOrder(caller, kind, body, call.app.records, intent, note, wish, spend.billed, spend.cost)
                 async with call.app.purchases.buy(order, seconds=seconds) as bought:
                     call.task_id = bought.product.id
                     notes += local.notes + bought_notes(bought, REPEATED)
+                    notes += call.app.purse.take_warning(bought.product.id)
                     # Whoever repeats a request has waited once, and is impatient: they are answered at once.
                     patient = replace(manner, wait_seconds=0) if bought.is_earlier else manner
                     view = await _follow(call, bought.product, tuple(notes), patient)

@@ -56,7 +56,7 @@ async def run_stdio(settings: Settings, use_sandbox: bool, front: Front | None =
                 api_key=SANDBOX_KEY,
                 history=False,  # its tasks end with it
             )
-        app = App(settings)
+        app = App(settings, on_disk=not use_sandbox)
         if settings.history is not False:
             from evolink_mcp.jobs.file.history import LocalHistory
             from evolink_mcp.jobs.file.ledger import FileLedger

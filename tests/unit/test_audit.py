@@ -24,12 +24,16 @@ class Records:
 
     calls: list[CallRecord] = field(default_factory=list[CallRecord])
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
+    credits: list[tuple[str, float, float]] = field(default_factory=list[tuple[str, float, float]])
 
     def record_call(self, record: CallRecord) -> None:
         self.calls.append(record)
 
     def record_exchange(self, exchange: Exchange) -> None:
         self.exchanges.append(exchange)
+
+    def record_credits(self, name: str, held: float, charged: float) -> None:
+        self.credits.append((name, held, charged))
 
     def last(self) -> CallRecord:
         assert self.calls[-1].outcome in OUTCOMES

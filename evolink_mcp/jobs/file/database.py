@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_BUSY_SECONDS = 0.5  # another process holds the file
 MAX_WAIT_SECONDS = 2.0  # for the file, whatever is wrong with it
+MEMORY = Path(":memory:")  # no file: the database ends with the process
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS tasks (
@@ -65,10 +66,26 @@ def state_file() -> Path:
 
 
 class Database:
-    """The file, opened at the first use. ``problem`` is why the last attempt failed, "" where it did not."""
+    """The file, opened at the first use. ``problem`` is why the last attempt failed, "" where it did not.
 
-    def __init__(self, path: Path | None = None) -> None:
+    Args:
+        path: The file, or ``MEMORY``; by default that in the user's ``home``.
+        schema: Statements that make the tables where there are none.
+        precious: Must not be lost: a damaged file is left alone, and cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        home: Callable[[], Path] = state_file,
+        schema: str = _SCHEMA,
+        precious: bool = False,
+    ) -> None:
         self._path = path
+        self._home = home
+        self._schema = schema
+        self._precious = precious
         self._open: Connection | None = None
         self._lock = threading.Lock()
         self._off = False
@@ -116,14 +133,15 @@ class Database:
                 with self._open:
                     return work(self._open)
             except sqlite3.Error:
-                self._close()
+                if self._path is not MEMORY:
+                    self._close()
                 raise
 
         with self._lock:
             try:
                 return try_once()
             except sqlite3.DatabaseError as error:
-                if not _is_corrupt(error):
+                if self._precious or not _is_corrupt(error):
                     raise
                 self._set_aside()
                 return try_once()
@@ -137,7 +155,7 @@ class Database:
         """Renames a file that is no database any more, with what belongs to it, unless another process did."""
         import sqlite3
 
-        path = self._path or state_file()
+        path = self._path or self._home()
         try:
             with contextlib.closing(self._connect()) as connection:
                 if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
@@ -154,16 +172,17 @@ class Database:
     def _connect(self) -> Connection:
         import sqlite3
 
-        path = self._path or state_file()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.touch(mode=0o600)
+        path = self._path or self._home()
+        if path is not MEMORY:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)
         connection = sqlite3.connect(path, timeout=MAX_BUSY_SECONDS, check_same_thread=False)
         try:
             connection.text_factory = _text
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA synchronous={'FULL' if self._precious else 'NORMAL'}")
             connection.execute("PRAGMA cache_size=-256")  # kB; left alone it takes 2 MB of a process that works
-            connection.executescript(_SCHEMA)
+            connection.executescript(self._schema)
         except BaseException:
             connection.close()
             raise
@@ -173,7 +192,13 @@ class Database:
         self.problem = why
         if not self._logged:
             self._logged = True
-            logger.warning("The history of tasks cannot be used (%s). Nothing else is harmed by that.", why)
+            harm = "A limit of credits refuses until it can." if self._precious else "Nothing else is harmed by that."
+            logger.warning(
+                "%s cannot be used (%s). %s",
+                "The file of what was spent" if self._precious else "The history of tasks",
+                why,
+                harm,
+            )
 
 
 def _text(cell: bytes) -> str:

@@ -105,6 +105,10 @@ class HttpApplication:
         """Counts a request to the gateway."""
         self.metrics.record_exchange(exchange)
 
+    def record_credits(self, name: str, held: float, charged: float) -> None:
+        """Counts credits."""
+        self.metrics.record_credits(name, held, charged)
+
     async def drain(self) -> None:
         """Serves what still comes over open connections (see ``Stopping``)."""
         if self.sse is not None:
@@ -224,8 +228,9 @@ class HttpApplication:
 def _app(settings: Settings, options: HttpOptions, clock: Clock | None, audit: HttpApplication) -> App:
     """The process's parts, for callers elsewhere.
 
-    Nothing is read from this machine's disk for them, or written to it. Where
-    callers bring their own keys, the process's is not even there.
+    Nothing is read from this machine's disk for them, or written to it, but the
+    gateway's prices, and the sums that a limit of credits needs where there is no
+    store. Where callers bring their own keys, the process's is not even there.
     """
     settings = replace(settings, output_dir=None, upload_dirs=())
     if options.auth == "passthrough":
@@ -238,6 +243,8 @@ def _app(settings: Settings, options: HttpOptions, clock: Clock | None, audit: H
         calls_per_minute=options.calls_per_minute,
         waits_per_caller=options.waits_per_caller,
         audit=audit,
+        credit_limits=options.credit_limits(settings),
+        on_disk=True,
     )
     if settings.history and settings.state_url:
         app.history = app.state.history

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from evolink_mcp.transports.http.heartbeat import Heartbeat
     from evolink_mcp.transports.http.sse import Sse
 
+MAX_NAMES = 200  # of callers, as labels
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
 LOGGED = frozenset({401, 403, 408, 413, 429, 503})  # refusals that somebody will ask about
 disable_created_metrics()  # a second series for every counter, which nobody reads
@@ -71,6 +72,16 @@ class Metrics:
         self._requests = Counter(
             "evolink_mcp_http_requests", "HTTP requests to this server.", ["endpoint", "status"], registry=registry
         )
+        self._held = Counter(
+            "evolink_mcp_credits_held", "Credits held for new tasks, by caller.", ["caller"], registry=registry
+        )
+        self._charged = Counter(
+            "evolink_mcp_credits_charged",
+            "Credits charged for ended tasks, by caller.",
+            ["caller"],
+            registry=registry,
+        )
+        self._names: set[str] = set()
         waited = Gauge("evolink_mcp_tasks_waited_on", "Tasks being waited for now.", registry=registry)
         waited.set_function(lambda: app.waits.tasks)
         running = Gauge("evolink_mcp_calls_in_progress", "Tool calls under way now.", registry=registry)
@@ -109,6 +120,14 @@ class Metrics:
             self._callers.labels(record.name).inc()
         if record.paid:
             self._paid.labels(record.tool, _PAID.get(record.outcome, "unknown")).inc()
+
+    def record_credits(self, name: str, held: float, charged: float) -> None:
+        """Counts credits by the name of the caller's token; of too many names the rest are one."""
+        if name not in self._names and len(self._names) >= MAX_NAMES:
+            name = "other"
+        self._names.add(name)
+        self._held.labels(name).inc(max(held, 0.0))
+        self._charged.labels(name).inc(max(charged, 0.0))
 
     def record_exchange(self, exchange: Exchange) -> None:
         """Counts a request to the gateway."""

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
+from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.transports.http.paths import prefix_of
 
@@ -34,7 +35,8 @@ class HttpOptions:
     scheme://name or scheme://name:port, as browsers send them, the schemes of
     extensions and desktop apps too. Loopback names are always allowed hosts, and
     allowed origins where the server is bound to loopback. ``root_path`` is the
-    prefix that a proxy in front serves this under. Limits of 0 are none.
+    prefix that a proxy in front serves this under. Limits of 0 are none;
+    credits are limited for each caller, and for all callers together.
     ``public_url`` is how clients write this server's address, without an endpoint: its
     name is an allowed host, its path the prefix. ``open_lists``: what costs nothing is
     answered before signing in.
@@ -55,6 +57,9 @@ class HttpOptions:
     sse_connections: int = 200
     connections: int = 1000
     stop_seconds: float = 8.0
+    max_credits_per_call: float | None = None
+    max_credits_per_day: float | None = None
+    max_credits_per_day_in_all: float | None = None
 
     @property
     def on_loopback(self) -> bool:
@@ -76,6 +81,12 @@ class HttpOptions:
     def prefix(self) -> str:
         """The path below which a proxy serves this."""
         return prefix_of(self.root_path) or prefix_of(urlsplit(self.public_url).path)
+
+    def credit_limits(self, settings: Settings) -> CreditLimits:
+        """What each caller may spend, by these options or else by the environment, and all of them together."""
+        per_call = self.max_credits_per_call or settings.max_credits_per_call
+        per_day = self.max_credits_per_day or settings.max_credits_per_day
+        return CreditLimits(per_call, per_day, self.max_credits_per_day_in_all)
 
     def check(self, settings: Settings) -> None:
         """Says what keeps this from being served.

@@ -1,0 +1,269 @@
+"""Credits on their way out: limits are checked before a paid POST, and what became of it is written down.
+
+An expense has its room before the POST leaves and keeps it until its cost is known: given back where it certainly cost
+nothing, replaced by what its task says wherever a task is read. Whoever sets a limit relies on the sums, so where they
+cannot be read or written a call is refused; without a limit, nothing here fails or holds up a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown
+from evolink_mcp.gateway import Caller, wire
+from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.cost import Cost
+from evolink_mcp.jobs.ledger import Away, new_ref
+from evolink_mcp.jobs.limits import CreditLimits, Scope
+from evolink_mcp.jobs.spending import (
+    Billed,
+    Expense,
+    NoRoom,
+    Reading,
+    Spending,
+    State,
+    Sums,
+    day_of,
+    month_of,
+    units,
+)
+from evolink_mcp.jobs.spending_words import over_call, unreadable, warning, without_room
+
+ASK_SECONDS = 0.2  # between two looks while a request of unknown cost is in flight
+MIN_POST_SECONDS = 10.0  # of a call's time that waiting for room must leave for the POST
+MAX_READINGS = 2_000  # readings that are remembered, or wait for a store that is away
+
+K = TypeVar("K")
+V = TypeVar("V")
+Count = Callable[[str, float, float], None]  # the caller's name, credits newly held, credits charged
+
+logger = logging.getLogger(__name__)
+
+
+class Payment:
+    """One paid request on its way. :meth:`hold` is called with the task that it became."""
+
+    def __init__(self, purse: Purse, expense: Expense, caller: Caller) -> None:
+        self._purse = purse
+        self._expense = expense
+        self._caller = caller
+
+    async def hold(self, task: object) -> None:
+        """Notes what a task holds, before anybody hears of it."""
+        if isinstance(task, wire.Task):
+            await self._purse.hold(self._expense, self._caller, task)
+
+
+class Purse:
+    """The sums of one process, or of all that share them.
+
+    Args:
+        count: Hears of credits that are held and charged, for metrics.
+    """
+
+    def __init__(self, spending: Spending, clock: Clock, limits: CreditLimits, count: Count | None = None) -> None:
+        self.spending = spending
+        self.limits = limits
+        self._clock = clock
+        self._count = count
+        self._latest: OrderedDict[tuple[str, str], Reading] = OrderedDict()
+        self._unread: OrderedDict[tuple[str, str], tuple[str, Reading]] = OrderedDict()
+        self._owed: OrderedDict[str, Callable[[], Awaitable[object]]] = OrderedDict()
+        self._writing: asyncio.Task[None] | None = None
+        self._lock = asyncio.Lock()
+        self._warnings: OrderedDict[str, str] = OrderedDict()
+
+    @asynccontextmanager
+    async def paying(
+        self, caller: Caller, model: str, billed: Billed | None, cost: Cost | None, *, seconds: float
+    ) -> AsyncGenerator[Payment]:
+        """Makes room for one POST, which the block sends within ``seconds``.
+
+        Raises:
+            Refused: A limit has no room for it, or the sums cannot be read.
+        """
+        expense = self._expense(caller, billed or Billed(model), cost)
+        await self._reserve(expense, seconds)
+        try:
+            yield Payment(self, expense, caller)
+        except OutcomeUnknown:
+            await self._write(expense, lambda: self.spending.doubt(expense))
+            raise
+        except EvolinkError:
+            if self.limits.per_scope:
+                await self._write(expense, lambda: self.spending.drop(expense))
+            raise
+
+    async def check(self, caller: Caller, billed: Billed, cost: Cost | None) -> None:
+        """Says what :meth:`paying` would, and makes no room.
+
+        Raises:
+            Refused: As there.
+        """
+        await self._admit(self._expense(caller, billed, cost), record=False)
+
+    async def hold(self, expense: Expense, caller: Caller, task: wire.Task) -> None:
+        """Notes the task that an expense paid for. With a limit, the note is made before this returns."""
+        reading = self._reading(caller, task, "held")
+
+        async def hold() -> None:
+            due = await self.spending.hold(expense, reading, self.limits)
+            for scope in due:
+                await self._warn(task.id, expense, scope)
+            self._tell(caller.name, reading.credits or 0.0, 0.0)
+
+        await self._write(expense, hold)
+        if task.final:
+            self.notice(caller, task)
+
+    def notice(self, caller: Caller, task: wire.Task) -> None:
+        """Takes note of a task that was read, whoever it belongs to; what is new is written down soon."""
+        if task.status == "unknown" or (not task.final and task.credits_reserved is None):
+            return
+        key = (caller.account, task.id)
+        reading = self._reading(caller, task, _state_of(task))
+        latest = self._latest.get(key)
+        if latest is not None and (latest.state, latest.credits) == (reading.state, reading.credits):
+            return
+        _keep(self._latest, key, reading)
+        _keep(self._unread, key, (caller.name, reading))
+        self._write_soon()
+
+    async def catch_up(self) -> None:
+        """Writes what was read and what is owed.
+
+        Raises:
+            Away: It cannot be written now.
+        """
+        async with self._lock:
+            for ref, change in list(self._owed.items()):
+                await change()
+                if self._owed.get(ref) is change:
+                    del self._owed[ref]
+            while self._unread:
+                await self._write_readings(dict(self._unread))
+
+    async def sums(self, owner: str) -> tuple[Sums, Sums] | None:
+        """What ``owner`` spent today, and this month; ``None`` where nobody can tell."""
+        now = self._clock.now()
+        try:
+            await self.catch_up()
+            return await self.spending.sums(owner, [day_of(now)]), await self.spending.sums(owner, month_of(now))
+        except Away:
+            return None
+
+    def take_warning(self, task_id: str) -> list[str]:
+        """What has to be said of a limit beside a task that was just paid for; once."""
+        words = self._warnings.pop(task_id, "")
+        return [words] if words else []
+
+    async def aclose(self) -> None:
+        """Writes what can be written."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing], timeout=2)
+        with suppress(Away):
+            await self.catch_up()
+        await self.spending.aclose()
+
+    def _expense(self, caller: Caller, billed: Billed, cost: Cost | None) -> Expense:
+        credits = cost.most if cost is not None else None
+        return Expense(new_ref(), caller.owner, caller.account, self._clock.now(), billed, credits)
+
+    async def _reserve(self, expense: Expense, seconds: float) -> None:
+        """Makes room; waits for it while one request whose cost nobody knows is on its way."""
+        end = self._clock.monotonic() + seconds - MIN_POST_SECONDS
+        while no_room := await self._admit(expense, record=True):
+            if self._clock.monotonic() + ASK_SECONDS >= end:
+                raise without_room(expense, no_room, self._clock.now())
+            await self._clock.sleep(ASK_SECONDS)
+
+    async def _admit(self, expense: Expense, *, record: bool) -> NoRoom | None:
+        """Makes room, or returns what is in the way only for a moment.
+
+        Raises:
+            Refused: There is no room.
+        """
+        limit, now = self.limits.per_call, self._clock.now()
+        if limit is not None and expense.credits is not None and units(expense.credits) > units(limit):
+            raise over_call(expense.credits, limit)
+        if not self.limits.per_scope:
+            return None
+        try:
+            await self.catch_up()
+            no_room = await self.spending.reserve(expense, self.limits, now, record=record)
+        except Away:
+            raise unreadable() from None
+        if no_room is not None and no_room.why != "busy":
+            raise without_room(expense, no_room, now)
+        return no_room
+
+    async def _warn(self, task_id: str, expense: Expense, scope: Scope) -> None:
+        owner = expense.owner if scope == "caller" else ""
+        sums = await self.spending.sums(owner, [expense.day])
+        _keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums))
+
+    async def _write(self, expense: Expense, change: Callable[[], Awaitable[object]]) -> None:
+        """Makes a change now where a limit relies on it, else soon; one that fails is owed."""
+        _keep(self._owed, expense.ref, change)
+        self._write_soon()
+        if self.limits.per_scope and self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    def _write_soon(self) -> None:
+        before = self._writing
+
+        async def write() -> None:
+            if before is not None and not before.done():
+                await asyncio.wait([before])
+            try:
+                await self.catch_up()
+            except Away:
+                return
+            except Exception:
+                logger.exception("What was spent could not be written down")
+
+        self._writing = asyncio.create_task(write())
+
+    async def _write_readings(self, batch: dict[tuple[str, str], tuple[str, Reading]]) -> None:
+        for name in {name for name, _ in batch.values()}:
+            mine = [reading for each, reading in batch.values() if each == name]
+            for change in await self.spending.observe(mine):
+                self._tell(name, change.held, change.charged)
+        for key, item in batch.items():
+            if self._unread.get(key) is item:
+                del self._unread[key]
+
+    def _reading(self, caller: Caller, task: wire.Task, state: State) -> Reading:
+        age = task.age_at(self._clock.now())
+        return Reading(
+            owner=caller.owner,
+            account=caller.account,
+            task_id=task.id,
+            model=task.model,
+            state=state,
+            credits=task.credits_reserved if state == "held" else task.credits_used,
+            created_at=None if age is None else self._clock.now() - age,
+        )
+
+    def _tell(self, name: str, held: float, charged: float) -> None:
+        if self._count is not None and (held or charged):
+            self._count(name, held, charged)
+
+
+def _state_of(task: wire.Task) -> State:
+    if not task.final:
+        return "held"
+    return "charged" if task.status == "completed" and task.credits_used is not None else "ended"
+
+
+def _keep(items: OrderedDict[K, V], key: K, item: V) -> None:
+    """Adds an item as the newest; the oldest of too many goes."""
+    items[key] = item
+    items.move_to_end(key)
+    while len(items) > MAX_READINGS:
+        items.popitem(last=False)
