@@ -32,7 +32,7 @@ from evolink_mcp.jobs.spending import (
     month_of,
     units,
 )
-from evolink_mcp.jobs.spending_words import over_call, unreadable, warning, without_room
+from evolink_mcp.jobs.spending_words import no_text, over_call, unreadable, warning, without_room
 
 ASK_SECONDS = 0.2  # between two looks while a request of unknown cost is in flight
 MIN_POST_SECONDS = 10.0  # of a call's time that waiting for room must leave for the POST
@@ -157,6 +157,15 @@ class Purse:
         except Away:
             return None
 
+    def check_text(self) -> None:
+        """Refuses a text while a day is limited: no answer tells what a text cost.
+
+        Raises:
+            Refused: A day is limited.
+        """
+        if self.limits.per_scope:
+            raise no_text()
+
     def take_warning(self, task_id: str) -> list[str]:
         """What has to be said of a limit beside a task that was just paid for; once."""
         words = self._warnings.pop(task_id, "")
@@ -247,6 +256,7 @@ class Purse:
             model=task.model,
             state=state,
             credits=task.credits_reserved if state == "held" else task.credits_used,
+            held=task.credits_reserved,
             created_at=None if age is None else self._clock.now() - age,
         )
 

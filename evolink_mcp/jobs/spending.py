@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from evolink_mcp.jobs.limits import CreditLimits, Scope
 
@@ -88,7 +88,13 @@ class NoRoom:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a task says of its credits, where it was read. ``created_at``: by our clock."""
+    """What a task says of its credits, where it was read.
+
+    Attributes:
+        credits: What counts: held while it runs, charged once it has ended.
+        held: What was held at the beginning, where it still says so.
+        created_at: By our clock.
+    """
 
     owner: str
     account: str
@@ -97,6 +103,15 @@ class Reading:
     state: State
     credits: float | None
     created_at: float | None = None
+    held: float | None = None
+
+
+class Candidate(NamedTuple):
+    """An expense that knows no task yet."""
+
+    ref: str
+    state: State
+    units: int | None
 
 
 @dataclass(frozen=True)
@@ -206,6 +221,21 @@ def change_of(before: State, old: int | None, after: State, new: int | None) -> 
     if after not in FINAL:
         return Change(held=more / UNITS)
     return Change(charged=(more if before in FINAL else new or 0) / UNITS)
+
+
+def expense_of(reading: Reading, candidates: Sequence[Candidate]) -> Candidate | Literal["new"] | None:
+    """Which of the expenses made at the time of a task paid for it; "new" where it must count beside them.
+
+    The one that was known to cost what the task held, else the only one, if its outcome is in doubt. Between several
+    nobody can tell: none is given up for the other's task, so a sum may be too high, and never too low.
+    """
+    held = None if reading.held is None else units(reading.held)
+    equal = next((each for each in candidates if each.units is not None and each.units == held), None)
+    if equal is not None:
+        return equal
+    if all(each.state == "flight" for each in candidates):
+        return None
+    return candidates[0] if len(candidates) == 1 else "new"
 
 
 def warning_is_due(limit: float, sums: Sums) -> bool:

@@ -55,6 +55,15 @@ def unreadable() -> Refused:
     )
 
 
+def no_text() -> Refused:
+    """The refusal of a text under a limit."""
+    return Refused(
+        "A limit of credits a day is set, and no answer of the gateway tells what a text cost, so none is bought.",
+        code=CODE,
+        next_step="Write the text yourself.",
+    )
+
+
 def warning(scope: Scope, limit: float, sums: Sums) -> str:
     """What is said once a day, beside the call that used most of a limit up."""
     return (

@@ -11,10 +11,19 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import account
 from evolink_mcp.gateway.media import check_task_id
 from evolink_mcp.sdk.arguments import AtMost
-from evolink_mcp.tools.account_view import BalanceView, BudgetView, TasksView
+from evolink_mcp.tools.account_view import BalanceView, BudgetView, SpentView, TasksView
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
-from evolink_mcp.tools.listing import LIST_SECONDS, Query, by_id, from_gateway, from_history, not_offered, view_of
+from evolink_mcp.tools.listing import (
+    LIST_SECONDS,
+    Query,
+    by_id,
+    from_gateway,
+    from_history,
+    not_offered,
+    unsaved_tasks,
+    view_of,
+)
 
 MAX_PAGE_SIZE = 50
 
@@ -93,7 +102,18 @@ async def check_balance(call: Call) -> BalanceView:
         raise not_offered("the balance", "Tell the user, who can see it on the EvoLink dashboard.")
     # unlimited=False is said of the key only: whether it has a limit is the usual question.
     user = _budget(credits.user, unlimited=True if credits.user.unlimited else None)
-    return BalanceView.of(credits.spendable, user, _budget(credits.key, unlimited=credits.key.unlimited))
+    view = BalanceView.of(credits.spendable, user, _budget(credits.key, unlimited=credits.key.unlimited))
+    return view.model_copy(update={"spent": await _spent(call), "unsaved": await unsaved_tasks(call) or None})
+
+
+async def _spent(call: Call) -> SpentView | None:
+    """What the caller spent through here; ``None`` where nobody can tell."""
+    sums = await call.app.purse.sums(call.caller.owner)
+    if sums is None:
+        return None
+    today, month = sums
+    since = None if call.app.spending.lasting else "since it was started"
+    return SpentView(charged_today=today.charged, held=month.held, charged_this_month=month.charged, since=since)
 
 
 def _budget(budget: account.Budget, *, unlimited: bool | None) -> BudgetView:

@@ -65,6 +65,8 @@ class TasksView(View):
     total: int | None = None
     page: int
     page_size: int
+    credits_charged: float | None = None
+    credits_held: float | None = None
     notes: list[str] | None = None
     next_step: str
 
@@ -72,6 +74,11 @@ class TasksView(View):
         total = f" of {self.total}" if self.total is not None else ""
         lines = [f"{len(self.tasks)} tasks{total} (page {self.page}, {self.page_size} per page)"]
         lines += [task.as_text() for task in self.tasks]
+        if self.credits_charged is not None and self.credits_held is not None:
+            lines.append(
+                f"Total of these {len(self.tasks)}: {credits(self.credits_charged)} credits charged, "
+                f"{credits(self.credits_held)} held"
+            )
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])
 
@@ -86,23 +93,43 @@ class BudgetView(BaseModel):
         return f"{name}: {remaining} remaining, {_credits(self.used_credits)} used"
 
 
+class SpentView(BaseModel):
+    """What was spent through this server. ``since`` says from when, where that is not the whole time."""
+
+    charged_today: float
+    held: float
+    charged_this_month: float
+    since: str | None = None
+
+    def as_text(self) -> str:
+        since = f", {self.since}" if self.since else ""
+        return (
+            f"Spent through this server{since}: {credits(self.charged_today)} credits today, "
+            f"{credits(self.charged_this_month)} this month; {credits(self.held)} held by running tasks"
+        )
+
+
 class BalanceView(View):
-    """Credits. ``spendable_credits`` is what the next calls may cost together."""
+    """Credits. ``spendable_credits`` is what the next calls may cost together; ``unsaved`` tasks are paid for, and this
+    server knows of no saved copy while their links live.
+    """
 
     spendable_credits: float | None = None
     user: BudgetView
     key: BudgetView
+    spent: SpentView | None = None
+    unsaved: list[str] | None = None
     next_step: str
 
     @classmethod
     def of(cls, spendable: float | None, user: BudgetView, key: BudgetView) -> BalanceView:
         """The balance, with what it means for the next call."""
         if user.unlimited and key.unlimited:
-            next_step = "Neither the account nor the key has a limit. The answer of a call says what it costs."
+            next_step = "Neither the account nor the key has a limit. dry_run=true tells what a call would cost."
         elif spendable is None:
             next_step = "The gateway does not say what remains. Tell the user to look at the EvoLink dashboard."
         elif spendable > 0:
-            next_step = "The cost of a call is not known beforehand; its answer says how many credits are reserved."
+            next_step = "dry_run=true tells what a call would cost, where that is known."
         elif user.remaining_credits is not None and user.remaining_credits <= 0:
             next_step = f"The account is empty. Ask the user to top up at {BILLING_PAGE}."
         else:
@@ -117,6 +144,8 @@ class BalanceView(View):
                 f"Credits that can be spent: {spendable}",
                 self.user.as_text("Account"),
                 self.key.as_text("Key"),
+                *([self.spent.as_text()] if self.spent else []),
+                *([f"Paid for and not saved: {', '.join(self.unsaved)}"] if self.unsaved else []),
                 f"Next: {self.next_step}",
             ]
         )

@@ -11,7 +11,7 @@ import anyio
 from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
 from evolink_mcp.gateway import account, wire
 from evolink_mcp.jobs.history import TaskRecord
-from evolink_mcp.tools.account_view import TasksView, list_task
+from evolink_mcp.tools.account_view import LINK_SECONDS, TasksView, list_task
 from evolink_mcp.tools.call import Call
 
 LIST_SECONDS = 20.0
@@ -126,9 +126,23 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
         total=listing.total,
         page=query.page,
         page_size=query.page_size,
+        credits_charged=round(sum(line.credits_used or 0.0 for line in lines), 4) if lines else None,
+        credits_held=round(sum(_held(task) for task in listing.tasks), 4) if lines else None,
         notes=notes or None,
         next_step=" ".join(steps),
     )
+
+
+async def unsaved_tasks(call: Call) -> list[str]:
+    """The newest tasks submitted here whose links live and of which no saved copy is known."""
+    now = call.app.clock.now()
+    recent = await call.app.history.recent(call.caller.owner, since=now - LINK_SECONDS)
+    saved = await anyio.to_thread.run_sync(_existing, {task.task_id: task for task in recent})
+    return [task.task_id for task in recent if not saved.get(task.task_id)][:MAX_URGENT_IDS]
+
+
+def _held(task: wire.Task) -> float:
+    return 0.0 if task.final else task.credits_reserved or 0.0
 
 
 def not_offered(what: str, next_step: str) -> GatewayRefused:

@@ -17,6 +17,7 @@ class ModelLine(BaseModel):
     beta: bool | None = None
     default: bool | None = None
     status: str | None = None
+    price: str | None = None
 
 
 class ModelsView(View):
@@ -38,7 +39,8 @@ class ModelsView(View):
 
     def as_text(self) -> str:
         if self._full_text:
-            return f"{self._full_text}\nNext: {self.next_step}"
+            price = f"Price: {self.models[0].price}\n" if self.models[0].price else ""
+            return f"{self._full_text}\n{price}Next: {self.next_step}"
         lines = [f"{self.total} models"]
         kind = ""
         for model in self.models:
@@ -48,6 +50,7 @@ class ModelsView(View):
             marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
             marked = "".join(f" [{mark}]" for mark in marks if mark)
             about = f": {model.description} ({', '.join(model.capabilities or [])})" if model.description else ""
-            lines.append(f"- {model.id}{marked}{about}")
+            price = f" – {model.price}" if model.price else ""
+            lines.append(f"- {model.id}{marked}{about}{price}")
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])

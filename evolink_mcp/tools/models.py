@@ -43,7 +43,14 @@ async def list_models(
     model: Annotated[str | None, Field(description="One model in full.")] = None,
 ) -> ModelsView:
     await anyio.to_thread.run_sync(call.app.registry.names)  # the first time, every data file is read
-    return models_view(call.app, kind=kind, capability=capability, query=query, model=model)
+    from evolink_mcp.tools.model_prices import with_prices, without_cheap
+
+    words, cheap = without_cheap(query if model is None else None)
+    view = models_view(call.app, kind=kind, capability=capability, query=words, model=model, brief=not cheap)
+    if not (kind or capability or query or model):
+        return view
+    view = await with_prices(call, view, cheap=cheap)
+    return cut(view) if cheap else view
 
 
 def models_view(
@@ -85,7 +92,7 @@ def models_view(
     )
     if not brief:
         return view
-    return _cut(view) if filtered else _prominent(view, {model.id for model in app.registry.prominent()})
+    return cut(view) if filtered else _prominent(view, {model.id for model in app.registry.prominent()})
 
 
 async def live_models(app: App) -> str:
@@ -121,7 +128,7 @@ def _prominent(view: ModelsView, ids: set[str]) -> ModelsView:
     return view.model_copy(update={"models": short, "notes": [*(view.notes or []), hint]})
 
 
-def _cut(view: ModelsView) -> ModelsView:
+def cut(view: ModelsView) -> ModelsView:
     """As many matches as are worth their bytes, the best first: an agent pays for every byte it reads."""
     size, fitting = 0, 0
     for line in view.models:

@@ -150,6 +150,7 @@ async def generate_text(
 
 async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> TextView:
     caller, model = call.caller, str(body["model"])
+    call.app.purse.check_text()
 
     with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
         async with (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from evolink_mcp.jobs.file.database import MEMORY, Database, Unusable, state_file
-from evolink_mcp.jobs.ledger import Away
+from evolink_mcp.jobs.ledger import Away, new_ref
 from evolink_mcp.jobs.limits import CreditLimits, Scope
 from evolink_mcp.jobs.spending import (
     AFTER_SECONDS,
@@ -17,6 +17,8 @@ from evolink_mcp.jobs.spending import (
     KEEP_SECONDS,
     MAX_ALIKE,
     UNITS,
+    Billed,
+    Candidate,
     Change,
     Charge,
     Expense,
@@ -24,6 +26,7 @@ from evolink_mcp.jobs.spending import (
     Reading,
     Sums,
     change_of,
+    expense_of,
     room_for,
     units,
     warning_is_due,
@@ -61,9 +64,9 @@ _SUMS = (
     "FROM expenses WHERE gateway = ? AND day IN ({days}) AND (? = '' OR owner = ?)"
 )
 _UPDATE = "UPDATE expenses SET task = ?, state = ?, units = ?, held = max(coalesce(held, 0), ?) WHERE ref = ?"
-_ADOPT = (
+_CANDIDATES = (
     "SELECT ref, state, units FROM expenses WHERE gateway = ? AND account = ? AND owner = ? AND model = ? "
-    "AND task IS NULL AND state = 'doubt' AND at BETWEEN ? AND ? ORDER BY at LIMIT 1"
+    "AND task IS NULL AND at BETWEEN ? AND ? ORDER BY at LIMIT 20"
 )
 
 
@@ -207,17 +210,22 @@ class FileSpending:
         return change_of(state, before, reading.state, now)
 
     def _expense_of(self, connection: Connection, reading: Reading) -> Any:
-        """The expense that a task was paid with: its own, or one in doubt that was made when the task was."""
+        """The expense that a task was paid with, its state and its units; ``None`` where it was not paid for here."""
         row = connection.execute(
             "SELECT ref, state, units FROM expenses WHERE gateway = ? AND account = ? AND task = ?",
             (self._gateway, reading.account, reading.task_id),
         ).fetchone()
         if row is not None or reading.created_at is None:
             return row
+        whose = (self._gateway, reading.account, reading.owner, reading.model)
         span = (reading.created_at - AFTER_SECONDS, reading.created_at + BEFORE_SECONDS)
-        return connection.execute(
-            _ADOPT, (self._gateway, reading.account, reading.owner, reading.model, *span)
-        ).fetchone()
+        rows = connection.execute(_CANDIDATES, (*whose, *span)).fetchall()
+        match = expense_of(reading, [Candidate(*row) for row in rows])
+        if match != "new":
+            return match
+        expense = Expense(new_ref(), reading.owner, reading.account, reading.created_at, Billed(reading.model))
+        self._insert(connection, expense)
+        return Candidate(expense.ref, "flight", None)
 
     def _set(self, connection: Connection, ref: str, reading: Reading, now: int | None) -> None:
         connection.execute(_UPDATE, (reading.task_id, reading.state, now, now or 0, ref))

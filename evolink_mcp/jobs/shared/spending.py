@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from evolink_mcp.gateway.values import as_list, as_number, as_object, as_text, as_whole
-from evolink_mcp.jobs.ledger import Away
+from evolink_mcp.jobs.ledger import Away, new_ref
 from evolink_mcp.jobs.limits import CreditLimits, Scope
 from evolink_mcp.jobs.shared.spending_scripts import ALL, DOUBT, DROP, HOLD, OBSERVE, RESERVE
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key
@@ -29,6 +29,7 @@ from evolink_mcp.jobs.spending import (
     State,
     Sums,
     change_of,
+    day_of,
     units,
 )
 
@@ -80,6 +81,11 @@ class SharedSpending:
                     reading.state,
                     _amount(reading.credits),
                     *span,
+                    _amount(reading.held),
+                    reading.account,
+                    day_of(created_at or 0.0),
+                    created_at or 0.0,
+                    key(reading.owner, "expense", new_ref()),
                 )
             )
             if answer:

@@ -6,7 +6,7 @@ from evolink_mcp.jobs.shared.store import PREFIX
 from evolink_mcp.jobs.spending import FLIGHT_SECONDS, KEEP_SECONDS, MAX_ALIKE
 
 EXPIRY = int(KEEP_SECONDS)
-MAX_DOUBTS = 100  # of one owner
+MAX_OPEN = 100  # of one owner
 ALL = "all"
 
 # `move` takes an expense (a hash) to a new state and new units ('' where unknown), and the sums of its day along.
@@ -39,6 +39,10 @@ local function record(name, owner, account, day, at, model, traits, seconds, cou
   redis.call('HSET', name, 'owner', owner, 'account', account, 'day', day, 'at', at, 'model', model,
     'traits', traits, 'seconds', seconds, 'count', count, 'state', '', 'units', '', 'held', '0')
   redis.call('EXPIRE', name, {EXPIRY})
+  local names = '{PREFIX}' .. owner .. ':open'
+  redis.call('ZADD', names, at, name)
+  redis.call('ZREMRANGEBYRANK', names, 0, -{MAX_OPEN + 1})
+  redis.call('EXPIRE', names, {EXPIRY})
   move(name, 'flight', units)
 end
 local function sums(day)
@@ -79,7 +83,7 @@ local function bind(name, task, state, units)
   end
   local facts = redis.call('HMGET', name, 'account', 'model', 'traits', 'seconds', 'count', 'state', 'owner', 'ref')
   redis.call('SET', '{PREFIX}' .. facts[1] .. ':expense:' .. task, name, 'EX', {EXPIRY})
-  redis.call('ZREM', '{PREFIX}' .. facts[7] .. ':doubts', name)
+  redis.call('ZREM', '{PREFIX}' .. facts[7] .. ':open', name)
   move(name, state, units)
   if state == 'charged' and facts[6] ~= 'charged' and units ~= '' then
     local row = units .. ' ' .. string.format('%d', held) .. ' ' .. facts[5] .. ' ' .. facts[4]
@@ -116,26 +120,36 @@ local facts = redis.call('HMGET', KEYS[1], 'owner', 'task')
 if facts[2] then return 0 end
 move(KEYS[1], '', '')
 redis.call('DEL', KEYS[1])
-redis.call('ZREM', '{PREFIX}' .. facts[1] .. ':doubts', KEYS[1])
+redis.call('ZREM', '{PREFIX}' .. facts[1] .. ':open', KEYS[1])
 return 1
 """
 DOUBT = f"""{_MOVE}
 {_RECORD}
 if redis.call('HGET', KEYS[1], 'task') then return 0 end
 move(KEYS[1], 'doubt', redis.call('HGET', KEYS[1], 'units'))
-local doubts = '{PREFIX}' .. ARGV[1] .. ':doubts'
-redis.call('ZADD', doubts, ARGV[4], KEYS[1])
-redis.call('ZREMRANGEBYRANK', doubts, 0, -{MAX_DOUBTS + 1})
-redis.call('EXPIRE', doubts, {EXPIRY})
 return 1
 """
 # KEYS[1]: where the name of the task's expense stands; ARGV: owner, task, model, state, units, from when to when it may
-# have been made. The state and units before and after; empty where nothing changed.
+# have been made, units held at first, account, day, time and a new name. As ``jobs.spending.expense_of`` has it. The
+# state and units before, and the units after; empty where nothing changed.
 OBSERVE = f"""{_MOVE}{_BIND}
 local name = redis.call('GET', KEYS[1])
 if not name and ARGV[6] ~= '' then
-  for _, doubt in ipairs(redis.call('ZRANGEBYSCORE', '{PREFIX}' .. ARGV[1] .. ':doubts', ARGV[6], ARGV[7])) do
-    if not name and redis.call('HGET', doubt, 'model') == ARGV[3] then name = doubt end
+  local names, settled = {{}}, true
+  for _, each in ipairs(redis.call('ZRANGEBYSCORE', '{PREFIX}' .. ARGV[1] .. ':open', ARGV[6], ARGV[7])) do
+    local facts = redis.call('HMGET', each, 'model', 'state', 'units')
+    if facts[1] == ARGV[3] then
+      names[#names + 1] = each
+      settled = settled and facts[2] == 'flight'
+      if not name and facts[3] ~= '' and facts[3] == ARGV[8] then name = each end
+    end
+  end
+  if not name and not settled then
+    name = names[1]
+    if #names > 1 then
+      name = ARGV[12]
+      record(name, ARGV[1], ARGV[9], ARGV[10], ARGV[11], ARGV[3], '', '', 1, '')
+    end
   end
 end
 if not name or redis.call('EXISTS', name) == 0 then return {{}} end
