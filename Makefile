@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check soak episodes generated models-check manifests constraints mcpb
+.PHONY: help demo picture test check ci tokens bench bench-check soak episodes agreement generated models-check manifests constraints mcpb
 .PHONY: rolling package interop interop-frameworks mutants hooks clean
 
 help: ## Show what can be made
@@ -82,6 +82,9 @@ soak: $(DEV) ## Ten minutes of agents that hang up and repeat, on two replicas w
 
 episodes: $(DEV) ## 2,000 seeded episodes of cancels, hang-ups and repeats over real stdio and HTTP sockets
 	EVOLINK_EPISODES=2000 $(BIN)/python -m pytest -q tests/e2e/test_paid_once.py
+
+agreement: $(DEV) ## 1,000 calls at random, each as a dry run and for real: they say the same
+	$(BIN)/python -m pytest -q -m slow tests/contract/test_dry_run_agrees.py
 
 bench-check: $(DEV) ## Hold the budgets of speed and footprint, as ratios in one run
 	$(BIN)/python -m benchmarks --check

@@ -59,7 +59,7 @@ class ModelPrices:
 async def with_prices(call: Call, view: ModelsView, *, cheap: bool) -> ModelsView:
     """The view with the prices that are known; the cheapest first, if that was asked for."""
     one = view.total == 1
-    known = await known_prices(call, seconds=WAIT_SECONDS if cheap or one else 0.0)
+    known = await read_prices(call, seconds=WAIT_SECONDS if cheap or one else 0.0)
     models = call.app.registry.models
     prices = {line.id: price for line in view.models if (price := known.of(models[line.id])) is not None}
     lines = [
@@ -81,7 +81,7 @@ def without_cheap(query: str | None) -> tuple[str | None, bool]:
     return rest or None, bool(query and CHEAP.search(query))
 
 
-async def known_prices(call: Call, *, seconds: float) -> ModelPrices:
+async def read_prices(call: Call, *, seconds: float) -> ModelPrices:
     """The prices that are known within ``seconds``. Nothing that fails here keeps a list from being shown."""
     from evolink_mcp.jobs.ledger import Away
 
