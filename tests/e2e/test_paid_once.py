@@ -124,7 +124,7 @@ async def test_stdio_clients_that_cancel_and_repeat_pay_once(tmp_path: Path) -> 
     async with open_till() as till:
         till.seconds = lambda: chance.choice((0.0, 0.01, 0.04))
         env = environment(till, tmp_path)
-        async with raw_host(env=env) as host:
+        async with raw_host(env=env, seconds=60 + EPISODES) as host:
             await host.initialize("2025-06-18")
             for number in range(EPISODES):
                 prompt, heard, intents = f"p{number}x", set[str](), 1
