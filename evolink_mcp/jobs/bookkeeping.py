@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from evolink_mcp.jobs.delivery import take_turns
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Ledger
 from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.outcomes import Free
@@ -72,13 +73,19 @@ class Bookkeeping:
                 return await change() is not False
             return True
 
+        def end(task: asyncio.Task[bool]) -> None:
+            self._writes.discard(task)
+            if purchase.writes is task:
+                purchase.writes = None  # it holds on to the context of the call
+
         task = purchase.writes = asyncio.create_task(write())
         self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        task.add_done_callback(end)
         return task
 
     async def _keep_beating(self) -> None:
         while self._ledger.always_beat or any(each.in_flight or not each.abandoned for each in self._lines):
+            await take_turns()  # a beat vouches for the hang-ups that came before it, however late this process is
             with contextlib.suppress(Away):
                 if self._writes:
                     await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evolink_mcp.jobs.delivery import Listener
 from evolink_mcp.jobs.ledger import Key, Mark, new_ref
 from evolink_mcp.jobs.orders import Order
-from evolink_mcp.jobs.outcomes import InFlight, Outcome
+from evolink_mcp.jobs.outcomes import InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import gone
 
 Growth = Callable[[int], None]
@@ -38,7 +38,7 @@ class Purchase:
     """
 
     def __init__(self, order: Order[object], buyer: Buyer, since: float) -> None:
-        self.order = order
+        self._order: Order[object] | None = order
         self.key: Key = order.key
         self.buyer: Buyer | None = buyer
         self.deadline = buyer.deadline
@@ -56,6 +56,23 @@ class Purchase:
         self.recipient: Listener | None = None
         self.is_stale = False
         self.writes: asyncio.Task[bool] | None = None
+
+    @property
+    def order(self) -> Order[object]:
+        """What is bought, until there is an outcome."""
+        assert self._order is not None
+        return self._order
+
+    def end_work(self) -> None:
+        """Its outcome is noted. The order is given up: it holds on to the call, which may be kept for ten minutes."""
+        self._order = None
+        self.done.set()
+
+    def forget_call(self) -> None:
+        """Gives up where an error came from: that, too, holds on to the call."""
+        if isinstance(self.outcome, Unknown):
+            error = self.outcome.error
+            error.__traceback__ = error.__cause__ = error.__context__ = None
 
     @property
     def abandoned(self) -> bool:

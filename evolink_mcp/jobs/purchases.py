@@ -240,6 +240,7 @@ class Purchases:
             case Created(id) | Unknown(OutcomeUnknown(code=id)):
                 # Never the words of an error: they may quote a prompt.
                 logger.warning("A paid request's caller was gone before its answer: %s", id)
+                purchase.forget_call()
                 self._lines.park(purchase)
             case _:
                 pass
@@ -269,7 +270,7 @@ class Purchases:
                 self._forget(purchase)
             elif purchase.abandoned:
                 self._park(purchase)
-            purchase.done.set()
+            purchase.end_work()
             self._lines.change(purchase)
 
     async def _outcome(self, purchase: Purchase) -> Outcome:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 
 import pytest
 
+from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
@@ -124,4 +128,22 @@ async def test_what_settles_is_read_again_for_the_repeat() -> None:
         caller.deliver(settles=True)
         caller.disconnect()
     assert [each.id for each in rereads] == ["task-1"]
+    await process.end()
+
+
+@pytest.mark.parametrize("answers", [[], ["unknown"]], ids=["created", "unknown"])
+async def test_what_waits_for_its_caller_holds_nothing_of_the_call(answers: list[str]) -> None:
+    process, shop, caller = Process(), Shop(answers), listener()
+    order = ShopOrder(shop)
+    kept = weakref.ref(order)
+    with listening(caller), contextlib.suppress(OutcomeUnknown):
+        async with process.purchases.buy(order):
+            pass
+    caller.abandon()
+    del order
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gc.collect()
+    assert [each.key for each in process.purchases._lines]  # pyright: ignore[reportPrivateUsage]
+    assert kept() is None
     await process.end()
