@@ -89,7 +89,7 @@ async def _demo(console: Console, out: Path) -> None:
                     failed = error
     if failed:
         raise failed
-    _summary(console, saved)
+    _summary(console, out, saved)
 
 
 def _end_in_order() -> None:
@@ -149,8 +149,16 @@ async def _finished(console: Console, client: Client, task_id: str) -> dict[str,
                 break
             if "polling" not in task:
                 raise StepFailed(f"check_task: {task['status']}. {task['next_step']}")
-    _say(console, "check_task", "\n".join(f"saved {result['saved_path']}" for result in task["results"]))
+    _say(console, "check_task", "\n".join(map(_saved, task["results"])))
     return task
+
+
+def _saved(result: dict[str, Any]) -> str:
+    """What a result is, and the name under which it lies in the folder."""
+    facts = [f"{result['width']} × {result['height']}"] if "width" in result else []
+    facts += [f"{result['duration_seconds']:g} s"] if "duration_seconds" in result else []
+    facts += ["with sound"] if result.get("has_audio") else []
+    return f"saved {Path(result['saved_path']).name}\n{', '.join(facts)}"
 
 
 async def _preview(client: Client, task: dict[str, Any], out: Path) -> Path:
@@ -159,7 +167,7 @@ async def _preview(client: Client, task: dict[str, Any], out: Path) -> Path:
     picture = next((block for block in result.content if isinstance(block, ImageContent)), None)
     if picture is None:
         raise StepFailed("check_task: there is no preview.")
-    path = out / f"preview-of-{Path(task['results'][0]['saved_path']).stem}.jpg"
+    path = out / f"preview-{Path(task['results'][0]['saved_path']).stem}.jpg"
     path.write_bytes(base64.b64decode(picture.data))
     return path
 
@@ -190,12 +198,13 @@ def _bar(console: Console) -> Generator[tuple[Progress, Any]]:
         yield progress, progress.add_task("waiting", total=100.0)
 
 
-def _summary(console: Console, files: list[Path]) -> None:
+def _summary(console: Console, folder: Path, files: list[Path]) -> None:
     table = Table(title="What is left on your disk", title_justify="left")
     table.add_column("file", overflow="fold")
-    table.add_column("size", justify="right")
+    table.add_column("size", justify="right", no_wrap=True)
     for file in files:
-        table.add_row(str(file), f"{file.stat().st_size:,} bytes")
+        table.add_row(file.name, f"{file.stat().st_size / 1000:,.0f} kB")
     console.print()
     console.print(table)
+    console.print(f"All of it lies in {escape(str(folder))}", highlight=False, soft_wrap=True)
     console.print("With a key, the same works against EvoLink itself: see README.md, “With your key”.")

@@ -75,9 +75,7 @@ class Outcomes:
         self, model: Model, call: Mapping[str, object], files: Mapping[str, FileFacts] = EMPTY
     ) -> dict[str, object]:
         """What a call asks of its result. ``files`` is what is known of files behind its links."""
-        idle = {
-            rule.parameter for rule in model.rules if rule.kind == "no-effect-when" and broken(rule, call) is not None
-        }
+        idle = _idle(model, call)
         settled = self._settled(model, self._open, call)
         wish: dict[str, object] = {}
         for parameter in model.parameters.values():
@@ -111,6 +109,8 @@ class Outcomes:
             if role in decided or parameter.default is None or call.get(parameter.name) is not None:
                 continue
             text = self._default_in_words(role, parameter.default)
+            if parameter.name in _idle(model, {**call, parameter.name: parameter.default}):
+                continue
             if text and self._value(model, call, role) is None:
                 decided[role] = f"{text} ({parameter.costs})" if parameter.costs and role == "sound" else text
         return [decided[role] for role in ("seconds", "tier", "shape", "sound") if role in decided]
@@ -184,6 +184,11 @@ class Outcomes:
         if role == "sound":
             return "with sound" if value in (True, "on") else "without sound"
         return ""
+
+
+def _idle(model: Model, call: Mapping[str, object]) -> set[str]:
+    """The parameters that do nothing in this call."""
+    return {rule.parameter for rule in model.rules if rule.kind == "no-effect-when" and broken(rule, call) is not None}
 
 
 def _has_mask(parameter: Parameter) -> bool:

@@ -43,6 +43,9 @@ def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) 
     for preview in out.glob("*.jpg"):
         assert str(preview) in done.stdout
     assert done.stderr == ""
+    table = done.stdout.partition("What is left on your disk")[2].splitlines()
+    assert all(len(line) <= 80 for line in table if line.startswith(("┏", "┃", "┡", "│", "└")))
+    assert all(path.name in "\n".join(table) for path in out.iterdir() if path.suffix != ".json" and path.is_file())
     drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert drawn.startswith("<svg")
     assert "generate_video" in drawn
