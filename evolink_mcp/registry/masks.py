@@ -54,6 +54,7 @@ def _check_size(parameter: Parameter, path: str, mask: FileFacts, reference: Fil
 def _check_marks(parameter: Parameter, path: str, facts: FileFacts, report: Report) -> None:
     repaints = parameter.mask.get("repaints")
     opaque, white, black = facts.opaque or 0.0, facts.white or 0.0, facts.black or 0.0
+    held = ("warn" if parameter.mask.get("hold") == "warn" else parameter.hold, parameter.source)
     share = {
         "white": white,
         "transparent": 1 - opaque,
@@ -64,11 +65,9 @@ def _check_marks(parameter: Parameter, path: str, facts: FileFacts, report: Repo
         return
     if repaints == "white" and opaque < MAX_PAINTED:
         text = "the mask has transparent parts; this model wants it black and white, and paints the white part anew"
-        report.fault(parameter.held("item"), path, text)
+        report.fault(held, path, text)
     elif share < MIN_PAINTED:
-        report.fault(
-            parameter.held("item"), path, f"nothing of the mask is {repaints}, so nothing would be painted anew"
-        )
+        report.fault(held, path, f"nothing of the mask is {repaints}, so nothing would be painted anew")
     elif share > MAX_PAINTED:
         report.note(f"{path}: all of the mask is {repaints}, so the whole picture is painted anew")
     else:

@@ -4,46 +4,21 @@ A *wish* is the part of a request that decides what the result is like: plain va
 be kept with a task, and says nothing of prompts and links.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from evolink_mcp.registry.conditions import is_number, span
+from evolink_mcp.registry.judges import JUDGES, SEARCHES, Tier, input_differences, is_near, ratio_of
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.sizes import form_of, pixels
-from evolink_mcp.registry.spec import EMPTY, FileFacts, Model, Parameter, Span
+from evolink_mcp.registry.spec import EMPTY, FileFacts, Model, Parameter
 
 MAX_WORD_CHARACTERS = 40
-RATIO_TOLERANCE = 0.02
-EDGE_TOLERANCE = 16  # pixels: encoders round edges to multiples of this
-MIN_EDGE = 256  # of smaller pictures, rounding explains nothing
-SECONDS_TOLERANCE = 0.5
-TURNED = 1.1  # an input and a result, one this much wider than high and one as much higher than wide, differ
 INPUT = "input"
 """The wish's name for the first picture or clip, where the result follows it: ``[width, height, seconds]``."""
-_RATIO = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,2})?):([0-9]{1,4}(?:\.[0-9]{1,2})?)")
-_FORMATS = {"jpg": "jpeg", "quicktime": "mov", "mpeg": "mp3"}
 _THINGS = {"image": "image", "video": "video", "audio": "sound"}
 
 Wish = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Tier:
-    """A pixel budget. A picture is of the tier if it lies in one of the spans."""
-
-    pixels: Span
-    short: Span | None = None
-    long: Span | None = None
-
-    def holds(self, width: int, height: int) -> bool:
-        short, long = sorted((width, height))
-        return (
-            self.pixels.holds(width * height)
-            or (self.short is not None and self.short.holds(short))
-            or (self.long is not None and self.long.holds(long))
-        )
 
 
 class Outcomes:
@@ -101,6 +76,16 @@ class Outcomes:
         )
         return [*several, *(_of_results(text, numbers, len(results)) for text, numbers in sentences.items())]
 
+    def search_words(self, model: Model, wish: Wish, results: Sequence[FileFacts]) -> str:
+        """What to search models by for those that make what did not come out."""
+        missing: list[str] = []
+        for name, value in wish.items():
+            role = self.role(model.parameters[name]) if name in model.parameters else ""
+            searchable = role in SEARCHES and value not in (False, "off")
+            if searchable and any(any(self._result_differences(model, {name: value}, each)) for each in results):
+                missing.append(SEARCHES[role].format(value))
+        return " ".join(filter(None, missing))
+
     def defaults(self, model: Model, call: Mapping[str, object]) -> list[str]:
         """What the model's defaults decide of the result in this call, in a few words each."""
         decided: dict[str, str] = {}
@@ -121,12 +106,12 @@ class Outcomes:
         if shape is None or {"reference-to-video", "image-to-video"} & {*model.capabilities} == {"reference-to-video"}:
             return
         value = call.get(shape.name, shape.default)
-        ratio = _ratio(value)
+        ratio = ratio_of(value)
         follow = next((word for word in shape.allowed if word in self._follow), None)
         for name in self._frames:
             for link in _links(call.get(name)):
                 facts = files.get(link)
-                if facts and facts.width and facts.height and ratio and not _near(facts.width, facts.height, ratio):
+                if facts and facts.width and facts.height and ratio and not is_near(facts.width, facts.height, ratio):
                     unless = f" unless {shape.name} is {follow}" if follow else ""
                     yield (
                         f"{name}: the picture is {facts.width} × {facts.height}; this call makes {value}, so it may be "
@@ -138,13 +123,13 @@ class Outcomes:
         for name, value in wish.items():
             parameter = model.parameters.get(name)
             role = self.role(parameter) if parameter else ""
-            if text := _JUDGES[role](value, facts) if role in _JUDGES else "":
+            if text := JUDGES[role](value, facts) if role in JUDGES else "":
                 yield text
             if role == "tier" and facts.width and facts.height and not self._is_pixels(model, wish):
                 tier = self._tiers.get(str(value).lower())
                 if tier and not tier.holds(facts.width, facts.height):
                     yield f"Asked {value}, got {facts.width}×{facts.height}."
-        yield from _input_differences(wish.get(INPUT), facts)
+        yield from input_differences(wish.get(INPUT), facts)
 
     def _is_pixels(self, model: Model, wish: Wish) -> bool:
         return pixels(self._value(model, wish, "shape")) is not None
@@ -193,78 +178,6 @@ def _idle(model: Model, call: Mapping[str, object]) -> set[str]:
 
 def _has_mask(parameter: Parameter) -> bool:
     return bool(parameter.mask) or any(map(_has_mask, parameter.properties.values()))
-
-
-def _shape(value: object, facts: FileFacts) -> str:
-    if not (facts.width and facts.height):
-        return ""
-    exact, ratio = pixels(value), _ratio(value)
-    if exact:
-        off = any(
-            abs(got - want) > EDGE_TOLERANCE for got, want in zip((facts.width, facts.height), exact, strict=True)
-        )
-        asked = "×".join(map(str, exact))
-    else:
-        off = ratio is not None and not _near(facts.width, facts.height, ratio)
-        asked = str(value)
-    return f"Asked {asked}, got {facts.width}×{facts.height}." if off else ""
-
-
-def _seconds(value: object, facts: FileFacts) -> str:
-    if facts.seconds is None or not is_number(value) or cast(float, value) <= 0:
-        return ""
-    step = 1 / facts.frame_rate if facts.frame_rate else 0.0
-    off = abs(facts.seconds - cast(float, value)) > max(SECONDS_TOLERANCE, step)
-    return f"Asked {value} s, got {facts.seconds:.3g} s." if off else ""
-
-
-def _sound(value: object, facts: FileFacts) -> str:
-    wanted = value in (True, "on")
-    if facts.has_audio is None or facts.has_audio is wanted:
-        return ""
-    return "Asked for sound, got none." if wanted else "Asked for no sound, got a sound track."
-
-
-def _background(value: object, facts: FileFacts) -> str:
-    opaque = value == "transparent" and facts.has_alpha is False
-    return "Asked for a transparent background, got an opaque one." if opaque else ""
-
-
-def _format(value: object, facts: FileFacts) -> str:
-    asked = _FORMATS.get(str(value).lower(), str(value).lower())
-    kind = facts.mime_type.partition("/")[2]
-    got = _FORMATS.get(kind, kind)
-    return f"Asked {value}, got {got}." if got and got != asked else ""
-
-
-_JUDGES = {"shape": _shape, "seconds": _seconds, "sound": _sound, "background": _background, "format": _format}
-
-
-def _input_differences(value: object, facts: FileFacts) -> Iterator[str]:
-    """Where a result that follows an input is turned, or shorter than it."""
-    numbers = cast("list[object]", value) if isinstance(value, list) else []
-    width, height, seconds = (
-        cast(float, each) if is_number(each) else 0.0 for each in [*numbers, None, None, None][:3]
-    )
-    if width > 0 and height > 0 and facts.width and facts.height:
-        before, after = width / height, facts.width / facts.height
-        if min(before, after) * TURNED < 1 < max(before, after) / TURNED:
-            yield f"The input is {width:g}×{height:g}, the result {facts.width}×{facts.height}."
-    if seconds > 0 and facts.seconds and facts.seconds < seconds - 2 * SECONDS_TOLERANCE:
-        yield f"The input lasts {seconds:.3g} s, the result {facts.seconds:.3g} s."
-
-
-def _ratio(value: object) -> float | None:
-    """Width over height of a ratio or of pixels."""
-    exact = pixels(value)
-    match = _RATIO.fullmatch(value) if isinstance(value, str) else None
-    across, down = exact or ((float(match[1]), float(match[2])) if match else (0, 0))
-    return across / down if across and down else None
-
-
-def _near(width: int, height: int, ratio: float) -> bool:
-    by_rounding = min(width, height) > MIN_EDGE and abs(width - height * ratio) <= EDGE_TOLERANCE / 2 * (1 + ratio)
-    return by_rounding or abs(width / height / ratio - 1) <= RATIO_TOLERANCE
 
 
 def _is_other(count: object, results: Sequence[FileFacts]) -> bool:

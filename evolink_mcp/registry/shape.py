@@ -146,7 +146,7 @@ class Parameter(TypedDict, total=False):
     note: Text
     item: Item
     outcome: str
-    mask: dict[Literal["repaints", "same_size"], str | bool]
+    mask: dict[Literal["repaints", "same_size", "hold"], str | bool]
     costs: Text
     properties: "dict[str, Entry]"
     keys: Pattern

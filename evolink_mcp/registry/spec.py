@@ -165,7 +165,8 @@ class Parameter:
     outcome: str | None = None
     """What it decides of the result, where that is not what its name says (``outcome.py``); empty for nothing."""
     mask: Mapping[str, object] = field(default_factory=_empty)
-    """Of a mask: the part that it has painted anew, and whether it has to be of the reference's size (``masks.py``)."""
+    """Of a mask (``masks.py``): the part that it has painted anew, how hard that is held where not as all of it is,
+    and whether it has to be of the reference's size."""
     costs: str = ""
     """What its default does to the price, in words."""
     keys: str = ""

@@ -109,9 +109,12 @@ def compare(call: Call, view: TaskView, task: wire.Task, record: TaskRecord, mea
     if model is None or not record.wish:
         return
     outcomes = call.app.registry.outcomes
-    view.asked_differs = outcomes.differences(model, record.wish, [_file_facts(facts) for facts in measured]) or None
+    results = [_file_facts(facts) for facts in measured]
+    view.asked_differs = outcomes.differences(model, record.wish, results) or None
     if view.asked_differs:
-        view.next_step = f"{ASK_FIRST} {view.next_step}"
+        words = outcomes.search_words(model, record.wish, results)
+        others = f'list_models(kind="{model.endpoint}", query="{words}") shows models for it. ' if words else ""
+        view.next_step = f"{ASK_FIRST} {others}{view.next_step}"
 
 
 def _place(url: str, outcomes: Sequence[SaveOutcome], index: int) -> str | Path:

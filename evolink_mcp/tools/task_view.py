@@ -228,6 +228,8 @@ async def _add_previews(
         if isinstance(picture, bytes):
             data = base64.b64encode(picture).decode("ascii")
             view.add_preview(ImageContent(type="image", data=data, mime_type="image/jpeg"))
+    if task.kind == "video" and any(isinstance(picture, bytes) for picture in pictures):
+        view.notes = [*(view.notes or []), "The preview shows the first frame and, below or beside it, the last."]
     missing = list(dict.fromkeys(reason for reason in pictures if isinstance(reason, str)))
     if len(task.results) > previews.MAX_PREVIEWS:
         missing.append(f"Only the first {previews.MAX_PREVIEWS} results have a preview.")

@@ -58,11 +58,17 @@ async def test_previews_are_small_jpegs(client: Client) -> None:
             assert max(image.size) == decoder.MAX_EDGE
 
 
-async def test_a_videos_preview_is_its_first_frame(client: Client, sandbox: Sandbox) -> None:
+async def test_a_videos_preview_is_its_first_and_its_last_frame(client: Client, sandbox: Sandbox) -> None:
     submitted = await ok(client, "generate_video", prompt="x", duration=4, quality="480p")
     sandbox.settle()
     result = await client.call_tool("check_task", {"task_id": submitted["task_id"], "preview": True})
-    assert [block for block in result.content if isinstance(block, ImageContent)]
+    (picture,) = shown(result)
+    with Image.open(io.BytesIO(picture)) as image:
+        first = image.crop((0, 0, image.width, image.height // 2 - 4))
+        last = image.crop((0, image.height // 2 + 4, image.width, image.height))
+    assert abs(first.width / first.height / (854 / 480) - 1) < 0.05
+    assert first.tobytes() != last.tobytes()
+    assert "the first frame and, below or beside it, the last" in text_of(result)
     saved = Path(result.structured_content["results"][0]["saved_path"])
     with av.open(str(saved)) as container:
         assert container.streams.video

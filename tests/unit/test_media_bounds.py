@@ -13,7 +13,7 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
 from evolink_mcp.guard import names
-from evolink_mcp.media import decoder, decoding, downloads, fetch, folder, inputs, uploads
+from evolink_mcp.media import decoder, decoding, downloads, facts, fetch, folder, frames, inputs, pictures, uploads
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
@@ -45,7 +45,12 @@ MIB = 1024 * 1024
         ("1 GiB", decoder.MAX_MEMORY_BYTES, 1024 * MIB),
         ("10 s of work", decoder.MAX_CPU_SECONDS, 10),
         ("15 s in all", decoding.MAX_DECODE_SECONDS, 15),
-        ("50 million pixels", decoder.MAX_PIXELS, 50_000_000),
+        ("50 million pixels", pictures.MAX_PIXELS, 50_000_000),
+        ("pictures of more than 100 MB", pictures.MAX_PICTURE_BYTES, 100 * MIB),
+        ("films of more than an hour", frames.MAX_FILM_SECONDS, 3600),
+        ("its first 256 kB", facts.HEAD_BYTES, 256 * 1024),
+        ("256 kB more", facts.PIECE_BYTES, 256 * 1024),
+        ("within 6 s", facts.MAX_LINK_SECONDS, 6),
     ],
 )
 def test_the_document_states_the_bounds_that_hold(words: str, bound: float, value: float) -> None:

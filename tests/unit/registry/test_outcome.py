@@ -117,6 +117,13 @@ def test_the_sentences_are_short_and_say_both() -> None:
     ]
 
 
+def test_what_did_not_come_out_is_what_to_search_models_by() -> None:
+    wish: dict[str, object] = {"duration": 8, "generate_audio": True, "aspect_ratio": "9:16", "quality": "720p"}
+    film = FileFacts("video/mp4", 1, 1280, 720, 5.0, 24.0, has_audio=False)
+    words = OUTCOMES.search_words(model("seedance-1.5-pro"), wish, [film])
+    assert sorted(words.split()) == sorted("8 seconds sound 9:16".split())
+
+
 def test_of_several_results_the_ones_that_differ_are_named() -> None:
     square, wide = FileFacts("image/png", 1, 1024, 1024), FileFacts("image/png", 1, 1824, 1024)
     wish = {"size": "16:9"}
