@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -36,6 +37,8 @@ async def connected(url: str) -> AsyncGenerator[dict[str, Client]]:
     async with http, Client(create_server(app)) as ours, Client(server) as floor:
         for client in (ours, floor):
             await client.list_tools()
+        gc.collect()
+        gc.freeze()  # as the program does once it has started
         yield {"ours": ours, "floor": floor}
     await app.aclose()
 

@@ -171,6 +171,7 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     )
     add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
     add("--connections", type=_count, default=default.connections, help=f"open connections of all kinds {limit}")
+    add("--workers", type=_workers, default=default.workers, help="processes (default 1; more need EVOLINK_STATE_URL)")
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
 
 
@@ -193,6 +194,13 @@ def _add_install(install: argparse.ArgumentParser) -> None:
     install.add_argument("--sandbox", action="store_true", help="let the client use the sandbox: no key, no costs")
     install.add_argument("--remote", default="", metavar="URL", help="a server that runs elsewhere, by its address")
     install.add_argument("--file", type=Path, help="a file other than the user's own, such as a project's")
+
+
+def _workers(text: str) -> int:
+    """A number of processes, 1 to 64."""
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"it takes 1 to 64 (it is {text[:40]!r})")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -142,6 +142,8 @@ def _http(arguments: argparse.Namespace) -> int:
         root_path=arguments.root_path,
         public_url=arguments.public_url,
         open_lists=arguments.open_lists,
+        workers=arguments.workers,
+        json_lines=arguments.log_format == "json",
     )
 
     import anyio
@@ -149,7 +151,7 @@ def _http(arguments: argparse.Namespace) -> int:
     from evolink_mcp.transports.http.logs import limit_repeats
     from evolink_mcp.transports.http.serve import run_http
 
-    set_up_logging(settings.log_level, settings.api_key, json_lines=arguments.log_format == "json")
+    set_up_logging(settings.log_level, settings.api_key, json_lines=options.json_lines)
     limit_repeats()
     warn_of_ignored(settings)
     try:

@@ -21,7 +21,7 @@ from evolink_mcp import __version__
 MAX_FILES, MAX_FILE_BYTES = 32, 1_000_000
 MAX_ANSWERS = 24  # of one file
 CLOSE_SECONDS = 0.5
-ROOMS = ("", "tools", "sdk", "registry", "card")  # whose code makes the answers
+ROOMS = ("", "tools", "sdk", "registry", "card", "skills")  # whose code makes the answers
 LIBRARIES = ("mcp-", "mcp_types-", "pydantic-")
 
 Answer = dict[str, Any]

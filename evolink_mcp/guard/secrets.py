@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import cast
 
-from evolink_mcp.guard.text import clean_text
+from evolink_mcp.guard.text import SUSPECTS, clean_text
 
 HIDDEN = "***"
 # A shorter key is a syllable of ordinary words ("task"): it is hidden only where the text speaks of a credential.
@@ -24,6 +24,7 @@ _PATTERNS = (
 )
 _CREDENTIAL_WORDS = r"key|token|bearer|authorization|secret|password|credential"
 _ESCAPES = re.compile(r"[\\%&]")
+_ODD = re.compile(rf"[\\%&{SUSPECTS}]")
 
 # What must not be shown while a request is handled: its caller's own key or token, and the operator's.
 _secrets_of_request: ContextVar[tuple[str, ...]] = ContextVar("secrets_of_request", default=())
@@ -65,12 +66,21 @@ def clean(value: object, *keys: str | None) -> object:
 
     Names in objects are cleaned like values. Whatever lies deeper than ``MAX_DEPTH`` becomes "…".
     """
-    hiders = [_hider(key) for key in (*keys, *_secrets_of_request.get()) if key]
+    secrets = [key for key in (*keys, *_secrets_of_request.get()) if key]
+    hiders = [_hider(key) for key in secrets]
+    spellings = [spelling for key in secrets for spelling in _spellings(key)]
+    all_long = all(len(key) >= MIN_SECRET_CHARACTERS for key in secrets)
 
     def clean_one(text: str) -> str:
         # Most values and names are words like these: too short for a key, and a short key hides beside another word.
         if len(text) < MIN_SECRET_CHARACTERS and text.isalnum() and text.isascii():
             return text
+        if all_long and not _ODD.search(text):  # nothing is escaped or to be removed
+            for spelling in spellings:
+                if spelling in text:
+                    break
+            else:
+                return text
         for hide_one in hiders:
             text = hide_one(text)
         return clean_text(text)
@@ -92,6 +102,12 @@ def _clean(value: object, text: Callable[[str], str], depth: int) -> object:
 
 
 @lru_cache(maxsize=512)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """How a secret may be written where nothing is escaped, the longest first."""
+    return tuple(sorted({secret, clean_text(secret)} - {""}, key=len, reverse=True))
+
+
+@lru_cache(maxsize=512)
 def _hider(secret: str) -> Callable[[str], str]:
     """Removes one secret from texts."""
     if len(secret) < MIN_SECRET_CHARACTERS:
@@ -100,7 +116,7 @@ def _hider(secret: str) -> Callable[[str], str]:
             rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){spelled}(?![A-Za-z0-9_-])"
         )
         return lambda text: short.sub(rf"\1\2{HIDDEN}", text)
-    spellings = sorted({secret, clean_text(secret)} - {""}, key=len, reverse=True)
+    spellings = _spellings(secret)
     escaped = re.compile("".join(map(_any_spelling, secret)))
 
     def hide_long(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -39,7 +40,8 @@ class HttpOptions:
     credits are limited for each caller, and for all callers together.
     ``public_url`` is how clients write this server's address, without an endpoint: its
     name is an allowed host, its path the prefix. ``open_lists``: what costs nothing is
-    answered before signing in.
+    answered before signing in. ``workers``: how many processes serve; the limits of
+    connections hold for each. ``json_lines``: how logs are written.
     """
 
     host: str = "127.0.0.1"
@@ -56,6 +58,8 @@ class HttpOptions:
     waits_per_caller: int = 32
     sse_connections: int = 200
     connections: int = 1000
+    workers: int = 1
+    json_lines: bool = True
     stop_seconds: float = 8.0
     max_credits_per_call: float | None = None
     max_credits_per_day: float | None = None
@@ -95,6 +99,13 @@ class HttpOptions:
             SettingsError: With everything that is wrong.
         """
         problems = self._sign_in_problems(settings)
+        if self.workers > 1 and settings.state_url is None:
+            problems.append(
+                f"--workers {self.workers} needs EVOLINK_STATE_URL: processes that share no memory could pay for one "
+                "request twice, and each would allow a caller all of the limit."
+            )
+        if self.workers > 1 and os.name == "nt":
+            problems.append("--workers needs signals that Windows does not have. Start several servers instead.")
         if self.auth == "none" and not self.on_loopback:
             problems.append(
                 f"--auth none would let anyone who reaches {self.host} spend this server's credits; it works on "

@@ -16,6 +16,7 @@ from typing import cast
 import anyio
 import uvicorn
 
+from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
@@ -80,14 +81,27 @@ class Server(uvicorn.Server):
 
 
 async def run_http(
-    settings: Settings, options: HttpOptions, use_sandbox: bool, on_ready: Callable[[str], None] | None = None
+    settings: Settings,
+    options: HttpOptions,
+    use_sandbox: bool,
+    on_ready: Callable[[str], None] | None = None,
+    listener: socket.socket | None = None,
 ) -> None:
-    """Serves until a signal. ``on_ready`` is called with the server's URL.
+    """Serves until a signal. ``on_ready`` is called with the server's URL. ``listener`` may be there already.
 
     Raises:
         SettingsError: It cannot be served safely as asked for.
         OSError: The address cannot be bound.
     """
+    if options.workers > 1 and listener is None:
+        from evolink_mcp.transports.http.workers import run_workers
+
+        if use_sandbox:
+            raise SettingsError(
+                ["--workers does not go with --sandbox: run evolink-mcp sandbox, and set EVOLINK_BASE_URL to it."]
+            )
+        await run_workers(settings, options, on_ready)
+        return
     async with AsyncExitStack() as stack:
         if use_sandbox:
             from evolink_mcp.sandbox.serve import running_sandbox
@@ -98,9 +112,9 @@ async def run_http(
         application = HttpApplication(settings, options)
         if settings.models_file is not None:
             _ = application.app.registry  # what is wrong with the operator's own file is said at the start
-        listener = stack.enter_context(listen(options.host, options.port))
+        listener = stack.enter_context(listener or listen(options.host, options.port))
         stack.push_async_callback(application.app.aclose, LAST_SECONDS)
-        url = _url(options.host, listener)
+        url = url_of(options.host, listener)
         if application.resource is not None:
             stack.push_async_callback(application.resource.provider.aclose)
         server = Server(application, options)
@@ -164,6 +178,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _url(host: str, listener: socket.socket) -> str:
+def url_of(host: str, listener: socket.socket) -> str:
+    """The address at which a listener is reached on this machine."""
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{listener.getsockname()[1]}"
