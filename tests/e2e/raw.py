@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -17,15 +18,17 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 LEGACY = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = "2026-07-28"
 META = "io.modelcontextprotocol/"
+_CACHE = tempfile.TemporaryDirectory(prefix="evolink-mcp-tests-")  # gone with this process
 
 
 def environment(more: dict[str, str] | None = None) -> dict[str, str]:
-    """The least a process needs, and what keeps its coverage measured. The user's own history stays untouched."""
+    """The least a process needs, and what keeps its coverage measured. The user's history and cache stay untouched."""
     kept = {name: value for name, value in os.environ.items() if name.startswith(("COV_", "COVERAGE_", "LANG", "LC_"))}
     return {
         "PATH": os.environ["PATH"],
         "HOME": os.environ.get("HOME", "/"),
         "EVOLINK_HISTORY": "off",
+        "XDG_CACHE_HOME": _CACHE.name,
         **kept,
         **(more or {}),
     }

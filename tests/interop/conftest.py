@@ -39,6 +39,14 @@ def http_server(env: dict[str, str]) -> Generator[str]:
             end(process)
 
 
+def starts(cell: grid.Cell, sandbox: Sandbox) -> Iterator[None]:
+    """Two starts over stdio, the second with what the first one answered; one by any other transport."""
+    for _ in range(2 if cell.transport == "stdio" else 1):
+        sandbox.reset()
+        sandbox.configure(image_seconds=SLOW)
+        yield
+
+
 @pytest.fixture
 def server(sandbox: Sandbox, http_url: str) -> Server:
     """The real program on a sandbox whose images take a while."""

@@ -78,7 +78,7 @@ def approve(done: Done, cell: Cell, sandbox: Sandbox) -> None:
     assert len(values) >= 2
     assert values == sorted(set(values))
     assert {total for _, total, _ in done.progress} == {100}
-    assert all(message for _, _, message in done.progress) or cell.client in OLD
+    assert all(message for _, _, message in done.progress) or cell.client in OLD or done.protocol < "2025-03-26"
 
 
 def approve_task(task: dict[str, Any]) -> None:
