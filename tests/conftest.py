@@ -12,6 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 from mcp.client import Client
+from mcp_types import CallToolResult
 
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.guard.addresses import parse_address
@@ -22,7 +23,8 @@ from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.tools.app import App
 from tests.programs import RedisServer
-from tests.support import KEY, FakeClock, Sandbox
+from tests.support import KEY, FakeClock, Sandbox, text_of
+from tests.wording import offences
 
 # A check of a clone says the same twice; searching on is for the people at work on it.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -64,6 +66,26 @@ def no_name_leaves_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.fixture(autouse=True)
+def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str]]]:
+    """The answers that the test's clients get to their calls: tool and text. None says what none may say.
+
+    A test whose gateway is not ours says so with ``foreign``: its words are the gateway's.
+    """
+    real, heard = Client.call_tool, list[tuple[str, str]]()
+
+    async def call_tool(client: Client, name: str, *rest: Any, **more: Any) -> CallToolResult:
+        result = await real(client, name, *rest, **more)
+        heard.append((name, text_of(result)))
+        return result
+
+    monkeypatch.setattr(Client, "call_tool", call_tool)
+    yield heard
+    if request.node.get_closest_marker("foreign") is None:
+        wrong = {f"{tool}: {offence}\n{text}" for tool, text in heard for offence in offences(tool, text)}
+        assert not wrong, "\n\n".join(sorted(wrong))
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from evolink_mcp.registry.overlay import load_overlay
 from evolink_mcp.registry.reading import DataError, Files
 from evolink_mcp.registry.registry import Registry
 from evolink_mcp.registry.spec import Checked, FileFacts, Model, Parameter, Problem, Rule
+from evolink_mcp.registry.text import without_sources
 
 __all__ = [
     "Checked",
@@ -33,6 +34,7 @@ __all__ = [
     "describe_text",
     "judges_shape",
     "load",
+    "without_sources",
 ]
 
 DATA = Path(__file__).parent / "data"

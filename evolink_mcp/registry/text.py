@@ -1,6 +1,7 @@
 """How values are written in messages, and when two of them are the same."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import cast
@@ -8,6 +9,9 @@ from typing import cast
 from evolink_mcp.registry.bounds import MAX_NUMBER
 
 SHORT = 60
+_SOURCE = r"(?:S[0-4]|docs)(?:-[a-z]+)?"
+_IN_BRACKETS = re.compile(rf" \({_SOURCE}(?:, {_SOURCE})*\)")
+_IN_SENTENCE = re.compile(rf"\b(by|though) {_SOURCE}(?:, {_SOURCE})*(?=,| allows)")
 
 
 def same(one: object, other: object) -> bool:
@@ -51,3 +55,8 @@ def number(value: float) -> str:
 def words(value: object) -> str:
     """A plain value as a reader would type it: texts without quotes, booleans as JSON has them."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def without_sources(text: str) -> str:
+    """A message as agents read it: where a limit stands tells them nothing, and people find it in the documents."""
+    return _IN_SENTENCE.sub(r"\1 another page", _IN_BRACKETS.sub("", text))

@@ -134,7 +134,7 @@ def _time(since: str | None) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise _invalid(
-            f"since: {since[:40]!r} is not a time in ISO 8601.", "Write it like 2026-01-31 or 2026-01-31T14:00:00Z."
+            f"since: {since[:40]!r} is not a time in ISO 8601.", "Write it like 2026-01-31 or 2026-01-31T14:00Z."
         ) from None
 
 

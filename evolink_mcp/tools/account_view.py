@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.gateway import wire
@@ -12,7 +12,7 @@ from evolink_mcp.gateway.wire import FINAL
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.money import credits, money_line
 from evolink_mcp.tools.task_view import LINK_SECONDS
-from evolink_mcp.tools.times import iso
+from evolink_mcp.tools.times import iso, with_distance
 from evolink_mcp.tools.views import View
 
 URGENT_AGE_SECONDS = 18 * 3600  # of the 24 h that a link lives; an unsaved result older than this is marked
@@ -37,8 +37,17 @@ class ListedTask(BaseModel):
     credits_used: float | None = None
     error: str | None = None
 
+    _now: float = PrivateAttr(default=0.0)
+
+    def set_now(self, now: float) -> None:
+        """The present, in seconds since 1970: from there its times are told."""
+        self._now = now
+
+    def _time(self, moment: str | None) -> str:
+        return with_distance(moment or "", self._now)
+
     def as_text(self) -> str:
-        facts = [self.status, self.kind, self.model, f"made {self.created_at}" if self.created_at else None]
+        facts = [self.status, self.kind, self.model, f"made {self._time(self.created_at)}" if self.created_at else None]
         if self.progress is not None and self.status == "processing":
             facts[0] = f"{self.status} {self.progress} %"
         facts.append(f"{self.result_count} results" if self.result_count else None)
@@ -52,9 +61,9 @@ class ListedTask(BaseModel):
         lines += [f"  Result: {url}" for url in self.results or []]
         lines += [f"  Saved: {path}" for path in self.saved_paths or []]
         if self.save_now:
-            lines.append(f"  NOT SAVED, and its links die at {self.links_die_at}")
+            lines.append(f"  NOT SAVED, and its links die {self._time(self.links_die_at)}")
         elif self.links_die_at:
-            lines.append(f"  Links die at {self.links_die_at}")
+            lines.append(f"  Links die {self._time(self.links_die_at)}")
         return "\n".join(lines)
 
 
@@ -160,7 +169,7 @@ def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], 
     age = task.age_at(now)
     alive = task.status == "completed" and count > 0 and age is not None and age < LINK_SECONDS
     unsaved = alive and age is not None and len(saved) < count and age >= URGENT_AGE_SECONDS
-    return ListedTask(
+    line = ListedTask(
         task_id=task.id,
         kind=task.kind,
         model=task.model or None,
@@ -177,6 +186,8 @@ def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], 
         credits_used=task.credits_used if task.final else None,
         error=(task.error.message or task.error.code) if task.error else None,
     )
+    line.set_now(now)
+    return line
 
 
 def _credits(number: float | None) -> str:

@@ -95,8 +95,7 @@ class FilesView(View):
             lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
         if self.quota and self.quota.max_files is not None:
             used, remaining = self.quota.used_files, self.quota.remain_files
-            group = f" ({self.quota.user_group})" if self.quota.user_group else ""
-            lines.append(f"Quota: {used} of {self.quota.max_files} files used, {remaining} remaining{group}")
+            lines.append(f"Quota: {used} of {self.quota.max_files} files used, {remaining} remaining")
         lines += [f"Note: {note}" for note in self.notes or []]
         lines += [f"Next: {self.next_step}"] if self.next_step else []
         return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ async def generate(
             checked, files = await _check(call, kind, model, local)
             wish = outcome.wish_of(call, checked, files)
             notes = [
-                *map(local.name_files, [*checked.notes, *outcome.foresee(call, checked, files, is_default=is_default)]),
+                *_words(local, [*checked.notes, *outcome.foresee(call, checked, files, is_default=is_default)]),
                 *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
             ]
             spend = await spend_of(call, kind, model, checked.params, ask=manner.dry_run)
@@ -178,13 +178,20 @@ async def _check(
     checked = registry.check(kind, model, local.params, files)
     if checked.problems:
         raise Refused(
-            local.name_files("\n".join(first_of([problem.message for problem in checked.problems]))),
+            "\n".join(first_of(_words(local, [problem.message for problem in checked.problems]))),
             code="invalid_parameters",
             next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
             if checked.model
             else "Choose a model with list_models and call again.",
         )
     return checked, files
+
+
+def _words(local: LocalInputs, messages: Sequence[str]) -> list[str]:
+    """Messages of a check as an agent reads them: with the names of local files, without sources of limits."""
+    from evolink_mcp.registry import without_sources
+
+    return [local.name_files(without_sources(message)) for message in messages]
 
 
 def _note_of(call: Call, request: dict[str, object]) -> Callable[[wire.Task], Awaitable[None]] | None:

@@ -19,7 +19,6 @@ from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.times import span
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 if TYPE_CHECKING:
@@ -95,14 +94,14 @@ def task_view(
     pace = pace_of(task.kind)
     created, age = task.created or now, task.age_at(now) or 0.0
     failure = _failure(task)
-    results = _results(task, created + LINK_SECONDS, now, outcomes or [], all_notes)
+    results = _results(task, outcomes or [], all_notes)
     if task.status == "unknown":
         all_notes.append(f"The gateway reports a status that this server does not know: {task.raw_status or 'none'!r}.")
     if task.outputs:
         all_notes.append("Made: " + ", ".join(f"{name} = {value}" for name, value in task.outputs) + ".")
     if task.status == "cancelled" and task.error and task.error.message:
         all_notes.append(f"The gateway says: {task.error.message}")
-    return TaskView(
+    view = TaskView(
         task_id=task.id,
         kind=task.kind,
         model=task.model or None,
@@ -118,6 +117,8 @@ def task_view(
         notes=all_notes or None,
         next_step=failure.resolution if failure else _next_step(task, results, outcomes or [], age=age, local=local),
     )
+    view.set_end(created + LINK_SECONDS, now)
+    return view
 
 
 def _polling(pace: Pace) -> PollingView:
@@ -128,10 +129,8 @@ def _polling(pace: Pace) -> PollingView:
     )
 
 
-def _results(
-    task: wire.Task, end: float, now: float, outcomes: list[SaveOutcome], notes: list[str]
-) -> list[ResultView]:
-    """The results, whose links die at ``end``. Why one was not saved is added to ``notes``; its link stays."""
+def _results(task: wire.Task, outcomes: list[SaveOutcome], notes: list[str]) -> list[ResultView]:
+    """The results. Why one was not saved is added to ``notes``; its link stays."""
     views: list[ResultView] = []
     for index, result in enumerate(task.results):
         saved = outcomes[index] if index < len(outcomes) else None
@@ -141,9 +140,7 @@ def _results(
         elif saved is not None:
             mime_type = guess_from_link(saved.name, result.kind)
         path = str(saved) if isinstance(saved, Path) else None
-        view = ResultView(url=result.url, kind=result.kind, mime_type=mime_type, saved_path=path)
-        view.set_end(end, now)
-        views.append(view)
+        views.append(ResultView(url=result.url, kind=result.kind, mime_type=mime_type, saved_path=path))
     return views
 
 
@@ -178,10 +175,7 @@ def _next_step(
         case "completed" if results:
             more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""
             more = " The notes say why it is not saved." if outcomes else more
-            return (
-                f"Give the user the link now: it dies in {span(LINK_SECONDS - age)}. It also works as an input "
-                f"(image_urls).{more}"
-            )
+            return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
         case "completed" if task.outputs:
             return "The task is complete and has no file to fetch. The notes say what it made."
         case "completed":

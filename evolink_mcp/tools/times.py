@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+MIN_DAYS_SECONDS = 4 * 86_400  # less is told in hours: a link dies by the hour
+
 
 def iso(seconds: float) -> str:
     """A time, in seconds since 1970, as ISO 8601 in UTC with whole seconds."""
@@ -12,16 +14,18 @@ def iso(seconds: float) -> str:
 
 def span(seconds: float) -> str:
     """How long something takes, in its largest unit, rounded down: ``23 h``."""
-    for unit, size in (("days", 48 * 3600), ("h", 3600), ("min", 60)):
+    if seconds >= MIN_DAYS_SECONDS:
+        return f"{seconds // 86_400:.0f} days"
+    for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds // (24 * 3600 if unit == 'days' else size):.0f} {unit}"
+            return f"{seconds // size:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
 
 
 def dying(moment: float, now: float) -> str:
-    """When a link dies: ``dies in 23 h, at 2026-11-28T18:10:02Z``."""
+    """When links die: ``die in 23 h, at 2026-11-28T18:10:02Z``."""
     left = moment - now
-    return f"dies in {span(left)}, at {iso(moment)}" if left > 0 else f"died {span(-left)} ago, at {iso(moment)}"
+    return f"die in {span(left)}, at {iso(moment)}" if left > 0 else f"died {span(-left)} ago, at {iso(moment)}"
 
 
 def with_distance(moment: str, now: float) -> str:
@@ -30,4 +34,4 @@ def with_distance(moment: str, now: float) -> str:
         away = datetime.fromisoformat(moment).timestamp() - now
     except (ValueError, OverflowError):
         return moment
-    return f"{moment} (in {span(away)})" if away > 0 else f"{moment} ({span(-away)} ago)"
+    return f"{moment} (in {span(away)})" if away >= 1 else f"{moment} ({span(-away)} ago)"

@@ -95,16 +95,9 @@ class ResultView(BaseModel):
     expires_at: str | None = None
     saved_path: str | None = None
 
-    _dying: str = PrivateAttr(default="")
-
-    def set_end(self, moment: float, now: float) -> None:
-        """When its link dies, seen from ``now``; both in seconds since 1970."""
-        self.expires_at = iso(moment)
-        self._dying = dying(moment, now)
-
     def as_text(self, number: int) -> str:
         facts = ", ".join(self._facts())
-        line = f"Result {number}: {self.url} ({'; '.join(filter(None, (facts, self._dying)))})"
+        line = f"Result {number}: {self.url}" + (f" ({facts})" if facts else "")
         return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
 
     def _facts(self) -> Iterator[str]:
@@ -165,7 +158,14 @@ class TaskView(View):
     notes: list[str] | None = None
     next_step: str
 
+    _dying: str = PrivateAttr(default="")
     _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
+
+    def set_end(self, moment: float, now: float) -> None:
+        """When the links of its results die, seen from ``now``; both in seconds since 1970."""
+        for result in self.results or []:
+            result.expires_at = iso(moment)
+        self._dying = dying(moment, now)
 
     def add_preview(self, picture: ImageContent) -> None:
         """Shows a small picture beside the text."""
@@ -178,6 +178,7 @@ class TaskView(View):
         lines += self.asked_differs or []
         lines += [f"Prompt: {self.prompt}"] if self.prompt else []
         lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
+        lines += [f"Links {self._dying}."] if self.results and self._dying else []
         if self.error:
             again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")

@@ -263,7 +263,7 @@ async def test_all_uploads_of_a_call_share_its_time(
         path = settings.upload_dirs[0] / f"{number}.png"
         path.write_bytes(png())
         paths.append(str(path))
-    with anyio.fail_after(3):
+    with anyio.fail_after(9):
         text = await refused(client, "generate_image", **CALL, image_urls=paths)
     assert "Charged: no." in text
     assert "upload_file, which has more time" in text

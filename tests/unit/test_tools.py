@@ -142,6 +142,7 @@ async def test_a_task_past_its_time_is_told_in_the_seeds_sense(
 @pytest.mark.parametrize("code", [*sorted(TASK_ADVICE), "never_heard_of"])
 async def test_every_code_of_a_failed_task_has_a_way_out(client: Client, sandbox: Sandbox, code: str) -> None:
     sandbox.fault("images", "task_error", code=code)
+    sandbox.fault("credits", "status", status=404)
     submitted = await ok(client, "generate_image", prompt="x")
     sandbox.settle()
     result = await client.call_tool("check_task", {"task_id": submitted["task_id"]})
