@@ -16,8 +16,9 @@ HEAD = """\
 # Models
 
 What the built-in registry knows, made of its data by `make generated`; do not edit by hand. `evolink-mcp models MODEL`
-and `list_models(model=…)` show the same. Limits marked *warned* are sent with a note, all others are refused before
-anything is spent. A file's size and format are advice, since a link's file is not fetched. `*` is required.
+shows the same, `list_models(model=…)` the same without sources. Limits marked *warned* are sent with a note, all others
+are refused before anything is spent. A file's size and format are advice, since a link's file is not fetched. `*`
+is required.
 """
 SOURCES = "Sources of limits, and what each stands for:\n"
 

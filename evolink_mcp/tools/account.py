@@ -49,11 +49,9 @@ Ids = Annotated[
     "account",
     title="List tasks",
     description="""\
-Lists the account's tasks, also those of earlier conversations, with prompts and saved paths if this server knows \
-them. Free.
+Lists the account's tasks, also of earlier conversations, with prompts and saved paths if known here. Free.
 
-Marks finished tasks that are not saved and whose links die soon. Next: check_task, which waits for a task and saves \
-its results.\
+Marks finished tasks that are not saved and whose links die soon. Next: check_task.\
 """,
     read_only=True,
     idempotent=True,

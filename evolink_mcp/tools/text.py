@@ -102,11 +102,9 @@ class TextView(View):
     "text",
     title="Generate text (paid)",
     description="""\
-Writes text with another language model. PAID: every call is charged by tokens. Write it yourself instead, unless the \
-user asks for this tool.
+Writes text with another language model. PAID by tokens: prefer your own words, unless the user asks for this tool.
 
-Returns the text and why it stopped. If status is processing, call again with the same arguments: that is not charged \
-twice while this server keeps running.\
+If status is processing, call again with the same arguments: that is not charged twice.\
 """,
     read_only=False,
     idempotent=False,
