@@ -22,7 +22,7 @@ ROWS = {
     "transfer": ("files",),
     "library": ("registry",),
 }
-CHECKED = ("start", "calls", "growth")  # what the budgets need
+CHECKED = ("start", "calls", "growth", "turns")  # what the budgets need
 ATTEMPTS = 4
 
 

@@ -33,6 +33,7 @@ BUDGETS = (
     Budget("list.without_output", "tools/list without output schemas, bytes", 6_200),
     # The floor pays for nothing: no mark before the POST, no watch over its departure, no cleaning of what it answers.
     Budget("calls.ratio", "calls in process, × SDK floor", 0.70, least=True),
+    Budget("turns.picture_bytes", "one finished picture, text and structured content, bytes", 3_600),
     Budget("growth.mb", "growth over 10,000 calls, MB", 2),
 )
 

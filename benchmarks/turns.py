@@ -116,11 +116,21 @@ async def measure(url: str, folder: Path) -> dict[str, Agent]:
     return agents
 
 
-def sections(*, quick: bool = False) -> dict[str, Section]:
-    """Counts, not times: one run each."""
+def measured() -> dict[str, Agent]:
+    """Every flow, on a sandbox of its own."""
     config = SandboxConfig(image_seconds=IMAGE_SECONDS, video_seconds=VIDEO_SECONDS)
     with tempfile.TemporaryDirectory(prefix="evolink-bench-") as folder, ThreadedSandbox(config) as sandbox:
-        agents = anyio.run(measure, sandbox.url, Path(folder))
+        return anyio.run(measure, sandbox.url, Path(folder))
+
+
+def checked() -> dict[str, dict[str, float]]:
+    """What the budget needs: the bytes of one finished picture, arguments, text and structured content."""
+    return {"turns": {"picture_bytes": measured()["one picture, waited for"].size}}
+
+
+def sections(*, quick: bool = False) -> dict[str, Section]:
+    """Counts, not times: one run each."""
+    agents = measured()
     rows, figures = list[list[str]](), dict[str, Any]()
     for name, (_, kinds) in FLOWS.items():
         calls, size = peer(kinds, 4 if "four" in name else 1)

@@ -9,7 +9,7 @@ _LINK = re.compile(r"https?://[^\s\"'<>()\[\]]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _DISTANCE = re.compile(r"\b(?:in|died) \d+ (?:s|min|h|days)\b|\b\d+ (?:s|min|h|days) ago\b")
 _SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
-LISTS = ("list_models", "list_tasks", "list_files")  # their lines may say the same of several things
+LISTS = ("list_models", "list_tasks", "list_files", "check_balance")  # their lines may say the same of several things
 MIN_SENTENCE_CHARACTERS = 30  # a shorter one may stand twice, as facts do
 
 # Words, with the tools whose answers must not have them; "" for all.

@@ -56,7 +56,7 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
 
 def _too_fast(error: GatewayRefused, model: str, *, waited: float) -> GatewayRefused:
     """A 429 in words that hold one number: how long to wait. The gateway's own may hold another."""
-    what = f"The gateway takes no more requests for {model[:60]} now"
+    what = f"The gateway takes no more requests for {model[:60]} now (HTTP 429)"
     so_far = f", although this call has waited {waited:.0f} s" if waited >= 1 else ""
     return error.replace(what=f"{what}{so_far}.", next_step=wait_advice(error.retry_after or LONG_PAUSE_SECONDS))
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from evolink_mcp.sdk.eras import CONTENT_SINCE, FIELDS_SINCE, fit_version
+from evolink_mcp.sdk.eras import CONTENT_SINCE, FIELDS_SINCE, PROGRESS_MESSAGE_SINCE, fit_version
 from tests.e2e.raw import LEGACY, raw_host
 from tests.serving import ACCEPT, on, serving
 from tests.support import Sandbox
@@ -38,6 +38,11 @@ async def test_over_stdio(sandbox: Sandbox, version: str) -> None:
             each = (await host.request(method))["result"][part][0]
             assert ("title" in each) is (version >= "2025-06-18")
         assert_fits(version, listed[0], await host.call("generate_image", prompt="x", wait_seconds=20))
+        call = {"name": "generate_image", "arguments": {"prompt": "y", "wait_seconds": 20}}
+        await host.request("tools/call", **call, _meta={"progressToken": "p"})
+        heard = [each["params"] for each in host.notifications if each["method"] == "notifications/progress"]
+        assert heard
+        assert all(("message" in each) is (version >= PROGRESS_MESSAGE_SINCE) for each in heard)
 
 
 @pytest.mark.parametrize("version", LEGACY[1:])

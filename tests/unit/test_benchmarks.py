@@ -110,7 +110,7 @@ def measuring(monkeypatch: pytest.MonkeyPatch, **changes: Sequence[float]) -> li
 def test_a_budget_that_noise_breaks_once_is_measured_again_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = measuring(monkeypatch, start_ratio=(1.3, 1.05), memory_more_mb=(5, 90))
     assert runner.check() == 0
-    assert asked == ["start", "calls", "growth", "start"]
+    assert asked == ["start", "calls", "growth", "turns", "start"]
 
 
 def test_a_budget_that_never_holds_is_broken(

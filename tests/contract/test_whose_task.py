@@ -1,0 +1,89 @@
+"""Whose task it is: its prompt, and a task that is only probably the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mcp.client import Client
+
+from evolink_mcp.jobs.file.history import LocalHistory
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.recall import MAX_WORDS_CHARACTERS, first_words
+from tests.support import FakeClock, Sandbox, ok, refused, text_of
+
+Connect = Callable[..., Client]
+PROMPT = "A red kite over the sea, seen from a cliff at dawn, in the style of an old linocut with three colours"
+
+
+async def test_a_check_names_the_first_words_of_the_prompt(client: Client) -> None:
+    submitted = await ok(client, "generate_image", prompt=PROMPT)
+    assert "prompt" not in submitted
+    result = await client.call_tool("check_task", {"task_id": submitted["task_id"]})
+    words = result.structured_content["prompt"]
+    assert PROMPT.startswith(words.rstrip("…"))
+    assert len(words) <= MAX_WORDS_CHARACTERS
+    assert f"\nPrompt: {words}\n" in text_of(result)
+
+
+async def test_a_new_process_names_it_from_the_history(
+    settings: Settings, clock: FakeClock, connect: Connect, tmp_path: Path
+) -> None:
+    def app() -> App:
+        history = LocalHistory(settings.base_url, clock, tmp_path / "history.sqlite")
+        return App(replace(settings, output_dir=None), clock=clock, history=history)
+
+    async with connect(app()) as client:
+        task_id = (await ok(client, "generate_image", prompt="a red kite"))["task_id"]
+    async with connect(app()) as client:
+        assert (await ok(client, "check_task", task_id=task_id))["prompt"] == "a red kite"
+
+
+async def test_a_prompt_that_nobody_here_knows_is_left_out(
+    settings: Settings, clock: FakeClock, connect: Connect
+) -> None:
+    plain = replace(settings, output_dir=None)
+    async with connect(App(plain, clock=clock)) as client:
+        task_id = (await ok(client, "generate_image", prompt="a red kite"))["task_id"]
+    async with connect(App(plain, clock=clock)) as client:
+        result = await client.call_tool("check_task", {"task_id": task_id})
+    assert "prompt" not in result.structured_content
+    assert "Prompt:" not in text_of(result)
+
+
+async def test_a_task_that_is_probably_the_callers_says_why_and_is_theirs_once_checked(
+    settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    history = LocalHistory(settings.base_url, clock, tmp_path / "history.sqlite")
+    app = App(replace(settings, toolsets=("media", "account")), clock=clock, history=history)
+    sandbox.fault("images", "drop_after")
+    async with connect(app) as client:
+        text = await refused(client, "generate_image", prompt="a blue teapot", model="gpt-image-2")
+        (task,) = sandbox.ledger()["tasks"]
+        assert f"Task {task['id']} was created at that time and is probably yours (gpt-image-2, made" in text
+        assert "no other request got it" in text
+        (listed,) = (await ok(client, "list_tasks"))["tasks"]
+        assert "prompt" not in listed
+        assert (await ok(client, "check_task", task_id=task["id"]))["prompt"] == "a blue teapot"
+        (listed,) = (await ok(client, "list_tasks"))["tasks"]
+        assert listed["prompt"] == "a blue teapot"
+    assert sandbox.paid() == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [
+        ("", None),
+        (None, None),
+        (" a \n b ", "a b"),
+        ("x" * 80, "x" * 80),
+        ("x" * 81, "x" * 79 + "…"),
+        ("word " * 40, ("word " * 15).strip() + "…"),
+        ("猫" * 100_000, "猫" * 79 + "…"),
+    ],
+)
+def test_first_words_are_cut_between_words(prompt: str | None, words: str | None) -> None:
+    assert first_words(prompt) == words
