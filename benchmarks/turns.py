@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,7 +118,8 @@ async def measure(url: str, folder: Path) -> dict[str, Agent]:
 
 
 def measured() -> dict[str, Agent]:
-    """Every flow, on a sandbox of its own."""
+    """Every flow, on a sandbox of its own. The server sets up a log for its requests, which nobody reads here."""
+    logging.disable(logging.INFO)
     config = SandboxConfig(image_seconds=IMAGE_SECONDS, video_seconds=VIDEO_SECONDS)
     with tempfile.TemporaryDirectory(prefix="evolink-bench-") as folder, ThreadedSandbox(config) as sandbox:
         return anyio.run(measure, sandbox.url, Path(folder))
