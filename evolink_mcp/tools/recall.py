@@ -6,7 +6,7 @@ import os
 
 import anyio.to_thread
 
-from evolink_mcp.errors import EvolinkError
+from evolink_mcp.errors import EvolinkError, GatewayError
 from evolink_mcp.gateway import wire
 from evolink_mcp.media import sidecars
 from evolink_mcp.tools.call import Call
@@ -39,7 +39,7 @@ def first_words(prompt: object) -> str | None:
 
 async def with_saved_files(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
     """The error of a task that could not be read, with where its files are saved, if they are."""
-    if not call.app.local_files:
+    if not call.app.local_files or not isinstance(error, GatewayError):
         return error
     record = (await call.app.history.find(call.caller.owner, [task_id])).get(task_id)
     paths = [path for path in (record.saved if record else ()) if os.path.exists(path)]

@@ -58,6 +58,7 @@ def add_resources(server: MCPServer, app: App) -> None:
     async def task(id: str, context: Context[Any, Any]) -> str:
         from evolink_mcp.gateway import media
         from evolink_mcp.tools.call import Call
+        from evolink_mcp.tools.recall import with_saved_files
         from evolink_mcp.tools.task_view import task_view
 
         call = Call(app, context)
@@ -67,6 +68,7 @@ def add_resources(server: MCPServer, app: App) -> None:
         except EvolinkError as error:
             unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
             kind = ResourceNotFoundError if unknown else ResourceError
+            error = await with_saved_files(call, id, error)
             raise kind(redact(error.render(paid=False))) from None
         return _json(task_view(record, now=app.clock.now(), local=app.local_files))
 

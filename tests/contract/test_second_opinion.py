@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from mcp.client import Client
+from mcp.shared.exceptions import MCPError
 
 from evolink_mcp.errors import BILLING_PAGE
 from evolink_mcp.jobs.file.history import LocalHistory
@@ -113,6 +114,8 @@ async def test_a_task_that_cannot_be_read_says_where_its_files_are(
         sandbox.fault("task", "html", status=502, times=0)
         text = await refused(client, "check_task", task_id=task["task_id"], wait_seconds=0)
         assert f"Its files are saved, so nothing is lost: {path}." in text
+        with pytest.raises(MCPError, match=f"nothing is lost: {re.escape(path)}"):
+            await client.read_resource(f"evolink://tasks/{task['task_id']}")
         Path(path).unlink()
         assert "are saved" not in await refused(client, "check_task", task_id=task["task_id"], wait_seconds=0)
 
