@@ -1,12 +1,12 @@
 """Skills over the protocol (SEP-2640): how to work with the tools, for agents that read such files.
 
-``index.json`` is made of the files by ``make generated``, so that no YAML is read here. Nothing is read at start.
+``index.json`` is made of the files by ``make generated``, so that no YAML is read here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,6 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, PaginatedRequestParams, ReadResourceRequestParams
 
 SCHEME = "skill://"
-NAME = "evolink-media"
-FILES = {"SKILL.md": "How to make and edit images and videos with these tools, and what never to do."}
 LIFE = {"ttlMs": 3_600_000, "cacheScope": "public", "resultType": "complete"}
 
 
@@ -36,7 +34,9 @@ class Skills(Extension):
     identifier = "io.modelcontextprotocol/skills"
 
     def resources(self) -> Sequence[ResourceBinding]:
-        return [ResourceBinding(_resource(name, about)) for name, about in FILES.items()]
+        return [
+            ResourceBinding(_resource(entry, file["uri"])) for entry in index().values() for file in entry["resources"]
+        ]
 
     def methods(self) -> Sequence[MethodBinding]:
         return [
@@ -45,12 +45,19 @@ class Skills(Extension):
         ]
 
 
-def _resource(name: str, about: str) -> FunctionResource:
+def _resource(entry: Mapping[str, Any], uri: str) -> FunctionResource:
+    """A file of a skill. Its SKILL.md is named and described as the skill itself."""
+    about: dict[str, Any] = entry["frontmatter"] if uri == entry["uri"] else {}
+
     async def read() -> str:
-        return (Path(__file__).parent / NAME / name).read_text(encoding="utf-8")
+        return Path(__file__).parent.joinpath(uri.removeprefix(SCHEME)).read_text(encoding="utf-8")
 
     return FunctionResource(
-        uri=f"{SCHEME}{NAME}/{name}", name=name, description=about, mime_type="text/markdown", fn=read
+        uri=uri,
+        name=about.get("name") or uri.rpartition("/")[2],
+        description=about.get("description"),
+        mime_type="text/markdown",
+        fn=read,
     )
 
 

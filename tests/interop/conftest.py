@@ -27,9 +27,9 @@ def http_url(running_sandbox: Sandbox) -> Iterator[str]:
 
 
 @contextmanager
-def http_server(env: dict[str, str]) -> Generator[str]:
+def http_server(env: dict[str, str], *options: str) -> Generator[str]:
     """The real program over HTTP until the block ends; its address."""
-    command = [sys.executable, "-m", "evolink_mcp", "http", "--port", "0"]
+    command = [sys.executable, "-m", "evolink_mcp", "http", "--port", "0", *options]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         try:
             assert process.stdout is not None

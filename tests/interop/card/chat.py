@@ -23,6 +23,7 @@ def finished(browser: Browser, sandbox: Sandbox, tool: str = "generate_image", *
     sandbox.settle()
     result = call(browser, "check_task", task_id=made["task_id"], wait_seconds=0)
     browser.do("open", tool=tool, input=arguments, result=result, **more)
+    browser.until_holds("view.asked")  # the card has asked the server once, and is drawn for the last time
     return made["task_id"]
 
 

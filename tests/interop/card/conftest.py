@@ -14,7 +14,10 @@ from tests.support import Sandbox
 @pytest.fixture(scope="session")
 def shared_browser(running_sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     env = server_environment(running_sandbox, key=False) | {"EVOLINK_TOOLSETS": "all"}
-    with http_server(env) as url, browsing(url, tmp_path_factory.mktemp("chromium")) as browser:
+    with (
+        http_server(env, "--calls-per-minute", "0") as url,
+        browsing(url, tmp_path_factory.mktemp("chromium")) as browser,
+    ):
         yield browser
 
 
