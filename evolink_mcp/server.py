@@ -29,6 +29,7 @@ def create_server(app: App) -> MCPServer:
             name="evolink",
             title="EvoLink media",
             version=__version__,
+            icons=card.icons(),
             instructions=toolsets.instructions(names, app.settings),
             tools=[*tools, *card.app_tools(app, names)],
             extensions=[card.Apps(), *([skills.Skills()] if "generate_image" in names else ())],

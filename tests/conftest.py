@@ -100,7 +100,7 @@ def running_sandbox() -> Iterator[Sandbox]:
 def sandbox(running_sandbox: Sandbox) -> Sandbox:
     """The sandbox, as new: tasks end as soon as their files are made."""
     running_sandbox.reset()
-    running_sandbox.configure(image_seconds=0, video_seconds=0, audio_seconds=0)
+    running_sandbox.configure(image_seconds=0, video_seconds=0, audio_seconds=0, link_seconds=86_400)
     return running_sandbox
 
 

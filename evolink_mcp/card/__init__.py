@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,7 @@ from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.resources import FunctionResource
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult, Icon, ToolAnnotations
 
 from evolink_mcp.sdk.arguments import Arguments
 from evolink_mcp.sdk.offer import APPS
@@ -46,6 +47,19 @@ def page() -> str:
 def card_uri() -> str:
     """Where the card is read. It changes with the page, because hosts keep what they read under it."""
     return f"ui://card/{hashlib.sha256(page().encode()).hexdigest()[:8]}"
+
+
+def icons() -> list[Icon]:
+    """The server's icon, drawn and as pixels: some hosts show no SVG."""
+    kinds = {"icon.svg": ("image/svg+xml", "any"), "icon.png": ("image/png", "48x48")}
+    return [
+        Icon(
+            src=f"data:{kind};base64,{b64encode(Path(__file__).with_name(name).read_bytes()).decode()}",
+            mime_type=kind,
+            sizes=[size],
+        )
+        for name, (kind, size) in kinds.items()
+    ]
 
 
 class Apps(Extension):

@@ -26,6 +26,7 @@ FIELDS_SINCE: dict[str, tuple[str, dict[str, str]]] = {
     "resources/templates/list": ("resourceTemplates", _NAMED),
     "tools/call": ("", {"structuredContent": "2025-06-18"}),
 }
+SERVER_INFO = "io.modelcontextprotocol/serverInfo"
 
 
 def fit_version(method: str, answer: dict[str, Any], version: str) -> dict[str, Any]:
@@ -43,6 +44,14 @@ def fit_version(method: str, answer: dict[str, Any], version: str) -> dict[str, 
     if method == "tools/call" and isinstance(answer.get("content"), list):
         answer = {**answer, "content": [each for each in answer["content"] if _known(each, version)]}
     return answer
+
+
+def without_icons(method: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer without the server's icons: 2026-07-28 would repeat in each what ``server/discover`` tells."""
+    meta = answer.get("_meta")
+    if method == "server/discover" or not isinstance(meta, dict) or SERVER_INFO not in meta:
+        return answer
+    return {**answer, "_meta": {**meta, SERVER_INFO: _without(cast("dict[str, object]", meta)[SERVER_INFO], {"icons"})}}
 
 
 def _without(value: object, fields: set[str]) -> Any:

@@ -14,7 +14,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from mcp.shared.exceptions import MCPError
 
 from evolink_mcp.guard.secrets import clean, hiding
-from evolink_mcp.sdk.eras import fit_version
+from evolink_mcp.sdk.eras import fit_version, without_icons
 
 MAX_ERROR_CHARACTERS = 2_000
 
@@ -35,7 +35,8 @@ def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMidd
                 raise MCPError(error.error.code, str(message), data) from error.__cause__
             if not isinstance(answer, dict):
                 return answer
-            return cast("dict[str, Any]", clean(fit_version(ctx.method, answer, ctx.protocol_version)))
+            answer = without_icons(ctx.method, fit_version(ctx.method, answer, ctx.protocol_version))
+            return cast("dict[str, Any]", clean(answer))
 
     return middleware
 

@@ -174,3 +174,17 @@ async def test_the_card_shows_nobody_more_than_check_task(client: Client) -> Non
 def test_a_card_opens_links_of_the_gateway_only(url: str, safe: bool) -> None:
     sandbox = "http://127.0.0.1:8787"
     assert safe_link(url, Settings(base_url=sandbox, files_url=sandbox)) == (url if safe else "")
+
+
+async def test_the_server_has_an_icon_that_answers_do_not_repeat(
+    connect: Callable[..., Client], settings: Settings, clock: FakeClock
+) -> None:
+    for mode in ("auto", "legacy"):
+        async with connect(App(settings, clock=clock), mode) as client:
+            assert client.server_info is not None
+            icons = client.server_info.icons or []
+            assert [icon.mime_type for icon in icons] == ["image/svg+xml", "image/png"]
+            assert all(icon.src.startswith("data:image/") for icon in icons)
+            assert sum(len(icon.src) for icon in icons) < 1_200
+            answer = await client.call_tool("list_models", {})
+            assert "icons" not in compact(answer.model_dump(mode="json", by_alias=True, exclude_none=True))
