@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.interop.card.browser import Browser
-from tests.interop.card.chat import BLOCKED, EVOLINK, KITE, LOADED, finished, message, pressed
+from tests.interop.card.chat import BLOCKED, EVOLINK, KITE, LOADED, call, finished, message, pressed
 from tests.support import Sandbox
 
 pytestmark = pytest.mark.xdist_group("card")  # one browser for all cards
@@ -159,8 +159,8 @@ def test_a_host_of_an_older_protocol_feeds_the_card_too(browser: Browser, sandbo
 
 def test_the_list_shows_what_was_made_and_opens_one_of_it(browser: Browser, sandbox: Sandbox) -> None:
     for prompt in ("a red kite", "a blue kite"):
-        made = {"name": "generate_image", "arguments": {"prompt": prompt}}
-        browser.do("call", method="callTool", params=made)
+        call(browser, "generate_image", prompt=prompt)
+    sandbox.settle()
     browser.do("open", tool="list_tasks")
     browser.until("2 tasks")
     browser.until_holds(LOADED.format(2))
