@@ -7,7 +7,8 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture test check ci tokens bench bench-check soak episodes agreement generated models-check manifests constraints mcpb
+.PHONY: help demo picture card-pictures test check ci tokens bench bench-check soak episodes agreement generated models-check
+.PHONY: manifests constraints mcpb
 .PHONY: rolling package interop interop-frameworks mutants hooks clean
 
 help: ## Show what can be made
@@ -33,6 +34,9 @@ picture: $(DEMO) ## Draw the README's pictures anew, out of a demo
 	$(BIN)/evolink-mcp demo --out /tmp/evolink-demo --picture docs/demo.svg
 	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | tail -1)" docs/demo-picture.jpg
 	cp "$$(ls -t /tmp/evolink-demo/preview-*.jpg | head -1)" docs/demo-film.jpg
+
+card-pictures: $(DEV) ## Draw the README's pictures of the card anew (needs npm, the network and Chromium)
+	$(BIN)/python -m tests.interop.card.pictures
 
 test: $(DEV) ## Run the tests, with branch coverage
 	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 300 -m 'not slow' --cov --cov-report=term --cov-fail-under=90

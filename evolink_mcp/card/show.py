@@ -109,6 +109,6 @@ async def _picture(call: Call, view: TaskView, number: int) -> bytes:
 async def _make(call: Call, result: ResultView) -> bytes:
     with anyio.move_on_after(PICTURE_SECONDS):
         if result.saved_path:
-            return await previews.preview(Path(result.saved_path))
-        return await previews.preview_link(call.app.fetcher, result.url)
+            return await previews.preview(Path(result.saved_path), poster=True)
+        return await previews.preview_link(call.app.fetcher, result.url, poster=True)
     raise previews.NoPreview("No preview: there was no time for it.")

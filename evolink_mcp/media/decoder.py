@@ -35,7 +35,8 @@ def main() -> int:
     task, kind = sys.argv[1:]
     try:
         with os.fdopen(0, "rb", closefd=False) as file:
-            out = _preview(file, kind) if task == "preview" else json.dumps(_facts(task, file, kind)).encode()
+            seen = task in ("preview", "poster")
+            out = _preview(task, file, kind) if seen else json.dumps(_facts(task, file, kind)).encode()
         code = 0
     except Unusable as reason:
         out, code = str(reason).encode(), FAILED
@@ -66,8 +67,8 @@ def _facts(task: str, file: BinaryIO, kind: str) -> dict[str, object]:
     return probe_mask(file, kind) if task == "mask" else probe(file, kind, whole=task == "probe")
 
 
-def _preview(file: BinaryIO, kind: str) -> bytes:
-    picture = _ends_of_film(file, kind) if kind.startswith("video/") else _picture(file, kind)
+def _preview(task: str, file: BinaryIO, kind: str) -> bytes:
+    picture = _frames(task, file, kind) if kind.startswith("video/") else _picture(file, kind)
     picture.thumbnail((MAX_EDGE, MAX_EDGE))
     picture = _flatten(picture)
     for quality in (80, 60, 40, 20):
@@ -78,10 +79,10 @@ def _preview(file: BinaryIO, kind: str) -> bytes:
     raise Unusable("its preview would be too large")
 
 
-def _ends_of_film(file: BinaryIO, kind: str) -> Image.Image:
-    from evolink_mcp.media.frames import ends_of_film
+def _frames(task: str, file: BinaryIO, kind: str) -> Image.Image:
+    from evolink_mcp.media.frames import ends_of_film, first_frame
 
-    return ends_of_film(file, kind, MAX_EDGE)
+    return (first_frame if task == "poster" else ends_of_film)(file, kind, MAX_EDGE)
 
 
 def _picture(file: BinaryIO, kind: str) -> Image.Image:

@@ -21,7 +21,7 @@ MAX_DECODERS = 2  # each may take decoder.MAX_MEMORY_BYTES
 MAX_DECODE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 4 * decoder.MAX_PREVIEW_BYTES
 INSTALL_HINT = "Previews need Pillow, and those of films PyAV: install evolink-mcp[preview]."
-Task = Literal["preview", "probe", "glance", "mask"]
+Task = Literal["preview", "poster", "probe", "glance", "mask"]
 # A decoder needs no key and no proxy. Without SYSTEMROOT, Python does not start on Windows.
 _ENVIRONMENT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 

@@ -27,7 +27,7 @@ def ends_of_film(file: BinaryIO, kind: str, edge: int) -> Image.Image:
     Raises:
         Unusable: It is too large or too long, or no frame can be decoded.
     """
-    first = _first_frame(file, kind, edge)
+    first = first_frame(file, kind, edge)
     last = None
     with suppress(Exception):  # decoders raise what they like
         file.seek(0)
@@ -55,7 +55,12 @@ def _open_film(file: BinaryIO, kind: str) -> Any:  # PyAV's types are incomplete
     return container
 
 
-def _first_frame(file: BinaryIO, kind: str, edge: int) -> Image.Image:
+def first_frame(file: BinaryIO, kind: str, edge: int) -> Image.Image:
+    """The first frame, with edges of at most ``edge``.
+
+    Raises:
+        Unusable: It is too large or too long, or no frame can be decoded.
+    """
     with _open_film(file, kind) as container:
         for number, packet in enumerate(container.demux(container.streams.video[0])):
             if number > MAX_PACKETS:

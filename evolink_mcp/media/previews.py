@@ -22,20 +22,22 @@ class NoPreview(Exception):
     """Why there is no preview, in a sentence."""
 
 
-async def preview(path: Path) -> bytes:
+async def preview(path: Path, *, poster: bool = False) -> bytes:
     """A JPEG of a saved picture, or of a film's first and last frame: longest edge 512, at most 97 kB.
+
+    ``poster``: of a film, the first frame alone.
 
     Raises:
         NoPreview: The extra is missing, or the file cannot be shown.
     """
     try:
         with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
-            return await _preview(file)
+            return await _preview(file, poster)
     except OSError as error:
         raise NoPreview(f"No preview: {path.name} cannot be read ({error.strerror or error}).") from None
 
 
-async def preview_link(fetcher: Fetcher, url: str) -> bytes:
+async def preview_link(fetcher: Fetcher, url: str, *, poster: bool = False) -> bytes:
     """The same of a result that is not saved: fetched for this only, and not kept.
 
     Raises:
@@ -45,19 +47,19 @@ async def preview_link(fetcher: Fetcher, url: str) -> bytes:
         with tempfile.TemporaryFile(prefix="evolink-preview-") as file:
             await fetcher.fetch(url, file.write, max_bytes=MAX_FETCH_BYTES)
             file.flush()
-            return await _preview(file)
+            return await _preview(file, poster)
     except NotFetched as reason:
         raise NoPreview(f"No preview: {reason}.") from None
     except OSError as error:
         raise NoPreview(f"No preview: no room for it here ({error.strerror or error}).") from None
 
 
-async def _preview(file: BinaryIO) -> bytes:
+async def _preview(file: BinaryIO, poster: bool) -> bytes:
     kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
         raise NoPreview("No preview: the file is neither a picture nor a film.")
     try:
-        return await decode("preview", file, kind)
+        return await decode("poster" if poster else "preview", file, kind)
     except NoDecoder as missing:
         raise NoPreview(str(missing)) from None
     except Undecodable as reason:

@@ -13,6 +13,7 @@ from evolink_mcp.gateway import account, wire
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.account_view import LINK_SECONDS, TasksView, list_task
 from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.recall import first_words
 
 LIST_SECONDS = 20.0
 MAX_URGENT_IDS = 5  # named in the next step
@@ -110,6 +111,9 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     notes = [*listing.notes, *([HISTORY_DOWN] if history.problem else [])]
     now = call.app.clock.now()
     lines = [list_task(task, memory.get(task.id), saved.get(task.id, []), now=now) for task in listing.tasks]
+    for line in lines:
+        request = call.app.records.requests.find(call.caller.owner, line.task_id)
+        line.prompt = line.prompt or (first_words(request.params.get("prompt")) if request else None)
     urgent = [line.task_id for line in lines if line.save_now]
     steps: list[str] = []
     if urgent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from mcp.client import Client
 from mcp.client.extension import advertise
 from mcp.shared.exceptions import MCPError
 from mcp_types import BlobResourceContents, ImageContent, TextResourceContents
+from PIL import Image
 
 from evolink_mcp import card
 from evolink_mcp.card.show import safe_link
@@ -119,6 +121,29 @@ async def test_a_picture_is_made_once(host: Client, sandbox: Sandbox, settings: 
     sent = [await host.call_tool("show_task", {"task_id": made["task_id"], "picture": 1}) for _ in range(3)]
     assert all(len(answer.content) == 2 for answer in sent)
     assert len(sandbox.requests("/results/")) == 1
+
+
+async def test_the_poster_of_a_film_is_its_first_frame(host: Client, sandbox: Sandbox) -> None:
+    made = await ok(host, "generate_video", prompt="waves", aspect_ratio="16:9")
+    sandbox.settle()
+    sizes: list[tuple[int, int]] = []
+    for tool, arguments in (("show_task", {"picture": 1}), ("check_task", {"preview": True})):
+        answer = await host.call_tool(tool, {"task_id": made["task_id"], **arguments})
+        (block,) = [block for block in answer.content if isinstance(block, ImageContent)]
+        with Image.open(io.BytesIO(base64.b64decode(block.data))) as picture:
+            sizes.append(picture.size)
+    assert sizes[0] == (512, 288)
+    assert sizes[1][0] / sizes[1][1] < 1  # first and last, one above the other
+
+
+async def test_the_list_knows_the_prompts_of_this_process(
+    connect: Callable[[App], Client], settings: Settings, clock: FakeClock, sandbox: Sandbox
+) -> None:
+    async with connect(App(replace(settings, toolsets=TOOLSETS), clock=clock)) as client:
+        await ok(client, "generate_image", prompt="a red kite")
+        sandbox.settle()
+        (task,) = (await ok(client, "list_tasks"))["tasks"]
+        assert task["prompt"] == "a red kite"
 
 
 def test_a_picture_fits_into_one_answer() -> None:
