@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MIME_TYPE = "text/html;profile=mcp-app"
 DOMAIN = "evolink.ai"  # the one that a card may load from
+SOURCE = Path(__file__).with_name("card.html")
 RESULT_TEMPLATE = "evolink://tasks/{id}/results/{number}"
 TOOLS = frozenset({"generate_image", "generate_video", "generate_audio", "check_task", "list_tasks"})
 # The tool that cards call, and the tool whose callers may: it shows them nothing more.
@@ -39,14 +40,14 @@ BESIDE = {"show_task": "check_task"}
 @cache
 def page() -> str:
     """The card, as hosts get it: without indents, comments, and ends of lines that nothing needs."""
-    source = Path(__file__).with_name("card.html").read_text(encoding="utf-8")
+    source = SOURCE.read_text(encoding="utf-8")
     return re.sub(r"([;{,>])\n", r"\1", re.sub(r"(?m)^\t*(?:// .*\n)?", "", source))
 
 
 @cache
 def card_uri() -> str:
     """Where the card is read. It changes with the page, because hosts keep what they read under it."""
-    return f"ui://card/{hashlib.sha256(page().encode()).hexdigest()[:8]}"
+    return f"ui://card/{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:8]}"
 
 
 def icons() -> list[Icon]:

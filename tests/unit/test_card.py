@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,9 +94,10 @@ def test_the_page_is_small_and_stands_alone() -> None:
         assert word not in page
 
 
-def test_the_address_changes_with_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_changes_with_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     before = card.card_uri()
-    monkeypatch.setattr(card, "page", lambda: "another")
+    monkeypatch.setattr(card, "SOURCE", tmp_path / "card.html")
+    card.SOURCE.write_text("another", encoding="utf-8")
     assert card.card_uri.__wrapped__() != before
 
 
