@@ -78,7 +78,7 @@ const COMMANDS = {
     return (await connect(mode, apps))[method](params);
   },
   // Mounts the card for a call: its result is made by the server, or given.
-  async open({ mode = "auto", tool = "generate_image", input = {}, result, width = 600, theme = "light", domains = true, without = [], context = {}, ahead = 0, reduced = false, patch = {} }) {
+  async open({ mode = "auto", tool = "generate_image", input = {}, result, width = 600, theme = "light", domains = true, without = [], context = {}, ahead = 0, before = "", reduced = false, patch = {} }) {
     if (page) await page.close();
     const client = await connect(mode, true);
     const listed = (await client.listTools()).tools.find(each => each.name === tool);
@@ -112,7 +112,7 @@ const COMMANDS = {
     const capabilities = { openLinks: {}, downloadFile: {}, serverTools: {}, serverResources: {}, logging: {}, message: { text: {} } };
     for (const name of without) delete capabilities[name];
     await page.evaluate(given => window.mount(given), {
-      html: card.text,
+      html: before + card.text,
       csp: domains ? card._meta.ui.csp : {},
       input, result: answer, width, capabilities,
       proxy: `http://localhost:${proxy.address().port}/`,

@@ -149,6 +149,13 @@ def test_a_host_that_passes_on_no_calls_still_shows_what_it_was_told(browser: Br
     browser.until_holds("document.querySelector('figure .tile:not(.busy), figure img')")
 
 
+def test_a_host_may_put_the_page_into_one_of_its_own(browser: Browser, sandbox: Sandbox) -> None:
+    finished(browser, sandbox, before="<!doctype html><html><head></head><body><p>A host's own</p>")
+    browser.until("Your image is ready")
+    browser.until_holds(LOADED.format(1))
+    assert browser.trouble() == []
+
+
 def test_a_host_of_an_older_protocol_feeds_the_card_too(browser: Browser, sandbox: Sandbox) -> None:
     sandbox.configure(image_seconds=2)
     browser.do("open", mode="legacy", input=KITE)
