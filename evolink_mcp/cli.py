@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = _run(_parse(words), front)
     except KeyboardInterrupt:
         code = 130
+    finally:
+        gc.enable()
     sys.exit(code)
 
 

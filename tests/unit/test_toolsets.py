@@ -89,7 +89,7 @@ def test_flags_decide_over_the_environment(
 ) -> None:
     started: list[Settings] = []
 
-    async def run_stdio(settings: Settings, use_sandbox: bool) -> None:
+    async def run_stdio(settings: Settings, use_sandbox: bool, front: object) -> None:
         started.append(settings)
 
     monkeypatch.setattr("evolink_mcp.transports.stdio.run_stdio", run_stdio)
