@@ -40,7 +40,7 @@ Ids = Annotated[
     list[str] | None,
     Field(
         max_length=account.MAX_BATCH,
-        description=f"Up to {account.MAX_BATCH} task ids to read at once, with links; not with filters.",
+        description=f"Up to {account.MAX_BATCH} task ids, read with links; no filters.",
     ),
 ]
 
@@ -51,23 +51,21 @@ Ids = Annotated[
     description="""\
 Lists the account's tasks, also of earlier conversations, with prompts and saved paths if known here. Free.
 
-Marks finished tasks that are not saved and whose links die soon. Next: check_task.\
+Marks what is unsaved and dies soon. Next: check_task.\
 """,
     read_only=True,
     idempotent=True,
 )
 async def list_tasks(
     call: Call,
-    kind: Annotated[Kind | None, Field(description="Only tasks of this kind.")] = None,
+    kind: Annotated[Kind | None, Field(description="Only of this kind.")] = None,
     status: Annotated[
         Literal["pending", "processing", "completed", "failed", "cancelled"] | None,
-        Field(description="Only tasks with this status."),
+        Field(description="Only of this status."),
     ] = None,
-    model: Annotated[str | None, Field(description="Only tasks of this model id.")] = None,
-    since: Annotated[
-        str | None, Field(description="Only tasks made since this time: ISO 8601, UTC if no zone.")
-    ] = None,
-    page: Annotated[int, Field(ge=1, description="Page number from 1, newest tasks first.")] = 1,
+    model: Annotated[str | None, Field(description="Only of this model id.")] = None,
+    since: Annotated[str | None, Field(description="Made since: ISO 8601, UTC if no zone.")] = None,
+    page: Annotated[int, Field(ge=1, description="Page, from 1; newest first.")] = 1,
     page_size: PageSize = 20,
     ids: Ids = None,
 ) -> TasksView:
@@ -87,9 +85,8 @@ async def list_tasks(
     "account",
     title="Check balance",
     description="""\
-Shows the remaining credits of the account and of the key; the smaller of the two can be spent. Free.
-
-Credits held for unfinished tasks count as used until the tasks end.\
+Shows the remaining credits of the account and of the key; the smaller of the two can be spent. Free. Held credits \
+count as used.\
 """,
     read_only=True,
     idempotent=True,

@@ -45,7 +45,7 @@ async def generate_audio(
     model: Model = None,
     options: Annotated[
         dict[str, Any] | None,
-        Field(description="What only some models take: custom_mode, style, title, duration, voice, format, …"),
+        Field(description="What only some models take: custom_mode, style, voice, format, …"),
     ] = None,
     wait_seconds: Wait = 0,
     preview: Preview = False,

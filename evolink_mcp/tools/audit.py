@@ -47,23 +47,23 @@ PLAIN_ARGUMENTS = frozenset(
     "model size resolution quality n duration aspect_ratio generate_audio wait_seconds preview dry_run kind capability "
     "status page page_size seed".split()
 )
-MAX_SHOWN = 20  # arguments
+MAX_ARGUMENTS = 20  # arguments
 MAX_VALUE = 60  # characters
 
 
 def arguments_of(arguments: Mapping[str, object]) -> str:
     """The arguments of a call as a log may hold them: values of those that are plain, of others the name alone."""
-    shown: list[str] = []
-    for name, value in list(arguments.items())[:MAX_SHOWN]:
+    words: list[str] = []
+    for name, value in list(arguments.items())[:MAX_ARGUMENTS]:
         plain = name in PLAIN_ARGUMENTS and isinstance(value, str | int | float)
         more = f"{{{','.join(_names(value))}}}" if name == "options" else ""
-        shown.append(f"{_word(name)}={_word(str(value))}" if plain else f"{_word(name)}{more}")
-    return " ".join(shown)
+        words.append(f"{_word(name)}={_word(str(value))}" if plain else f"{_word(name)}{more}")
+    return " ".join(words)
 
 
 def _names(value: object) -> list[str]:
     return (
-        [_word(str(name)) for name in list(cast("dict[object, object]", value))[:MAX_SHOWN]]
+        [_word(str(name)) for name in list(cast("dict[object, object]", value))[:MAX_ARGUMENTS]]
         if isinstance(value, dict)
         else []
     )

@@ -112,15 +112,13 @@ If status is processing, call again with the same arguments: that is not charged
 )
 async def generate_text(
     call: Call,
-    prompt: Annotated[str | None, LongText, Field(description="What to write. Give this or messages.")] = None,
+    prompt: Annotated[str | None, LongText, Field(description="What to write; or give messages.")] = None,
     messages: Annotated[
         list[Turn] | None, LongText, Field(description="A conversation, oldest turn first, instead of prompt.")
     ] = None,
     system: Annotated[str | None, LongText, Field(description="Instructions above the conversation.")] = None,
-    model: Annotated[str | None, Field(description="Text model id; omit for the default.")] = None,
-    max_tokens: Annotated[int, Field(ge=1, description="Cut the answer after this many tokens, 1 or more.")] = (
-        DEFAULT_MAX_TOKENS
-    ),
+    model: Annotated[str | None, Field(description="A text model; else the default.")] = None,
+    max_tokens: Annotated[int, Field(ge=1, description="At most so many tokens, from 1.")] = (DEFAULT_MAX_TOKENS),
     temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words, 0–2.")] = None,
     stop_sequences: Annotated[list[str] | None, Field(description="Strings that end the text.")] = None,
 ) -> TextView:
