@@ -90,6 +90,7 @@ count as used.\
 """,
     read_only=True,
     idempotent=True,
+    brief_output=True,
 )
 async def check_balance(call: Call) -> BalanceView:
     credits = await account.credits(call.caller, seconds=LIST_SECONDS)
