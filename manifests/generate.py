@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from manifests import catalogues, clients, readme, skills
+from manifests import catalogues, clients, dashboard, readme, skills
 from manifests.facts import ROOT
 
 
@@ -21,6 +21,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield ROOT / ".claude-plugin" / "plugin.json", _json(catalogues.plugin_json())
     yield ROOT / ".claude-plugin" / "marketplace.json", _json(catalogues.marketplace_json())
     yield skills.FOLDER / "index.json", json.dumps(skills.index(), indent=2, ensure_ascii=False) + "\n"
+    yield here / "grafana" / "dashboard.json", _json(dashboard.dashboard())
     for page, parts in readme.pages().items():
         yield ROOT / page, readme.filled((ROOT / page).read_text(encoding="utf-8"), parts)
 

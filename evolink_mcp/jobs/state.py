@@ -25,9 +25,13 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True)
 class State:
-    """The parts. ``failures`` counts what a shared store did not answer; ``aclose`` ends its connections.
+    """The parts.
 
-    ``spending`` makes the sums that a store shares; ``None`` where there is no store.
+    Attributes:
+        spending: Makes the sums that a store shares; ``None`` where there is no store.
+        failures: Counts what a shared store did not answer.
+        problem: Why it cannot be used now; "" where it can.
+        aclose: Ends its connections.
     """
 
     ledger: Ledger
@@ -39,6 +43,7 @@ class State:
     limits: Callable[[int], Limits] = LocalLimits
     spending: Callable[[], Spending] | None = None
     failures: Callable[[], int] = int
+    problem: Callable[[], str] = str
     aclose: Callable[[], Awaitable[None]] = _nothing
 
 
@@ -74,5 +79,6 @@ def state_of(url: str | None, clock: Clock) -> State:
         limits=lambda per_minute: SharedLimits(store, per_minute),
         spending=lambda: SharedSpending(store),
         failures=lambda: store.failures,
+        problem=lambda: store.problem,
         aclose=aclose,
     )

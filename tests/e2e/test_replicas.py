@@ -103,7 +103,7 @@ async def test_with_redis_stopped_calls_go_on_and_it_is_counted(own_fleet: Fleet
             task = await caller.call(own_fleet.url, "check_task", task_id=made["task_id"], wait_seconds=20)
             assert task["status"] == "completed"
     assert sandbox.paid() == 7
-    assert sum([await replica.metric("evolink_mcp_state_failures") for replica in own_fleet.replicas]) >= 1
+    assert sum([await replica.metric("evolink_mcp_state_failures_total") for replica in own_fleet.replicas]) >= 1
 
 
 async def test_a_submit_abandoned_on_one_replica_is_found_on_the_other(fleet: Fleet, sandbox: Sandbox) -> None:

@@ -23,7 +23,10 @@ logger = logging.getLogger(__name__)
 
 
 class Store:
-    """Commands to Redis or Valkey. ``failures`` counts those that failed, since the start."""
+    """Commands to Redis or Valkey.
+
+    ``failures`` counts those that failed, since the start; ``problem`` is the kind of the last one, until one succeeds.
+    """
 
     def __init__(self, url: str) -> None:
         from redis.asyncio import BlockingConnectionPool, Redis
@@ -32,6 +35,7 @@ class Store:
         from redis.exceptions import RedisError
 
         self.failures = 0
+        self.problem = ""
         self._errors = (RedisError, OSError, TimeoutError, UnicodeError)
         pool: Any = BlockingConnectionPool
         self._client: Any = Redis.from_pool(
@@ -71,6 +75,7 @@ class Store:
         except self._errors as error:
             self._failed(error)
             raise Away from error
+        self.problem = ""
         if resting:
             logger.info("The shared state answers again")
             self._rests_until = 0.0
@@ -83,6 +88,7 @@ class Store:
     def _failed(self, error: Exception) -> None:
         now = time.monotonic()
         self.failures += 1
+        self.problem = type(error).__name__
         self._rests_until = now + REST_SECONDS
         if now - self._logged >= LOG_SECONDS:
             self._logged = now

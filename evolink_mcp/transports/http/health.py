@@ -34,9 +34,14 @@ class Readiness:
     async def answer(self) -> Response:
         """200 or 503, with the reason."""
         problem = "the server is being stopped" if self._stopping.begun else await self._gateway_problem()
+        state = self._app.state.problem()
+        if state and self._app.settings.state_strict:
+            problem = problem or f"the store does not answer ({state}), and EVOLINK_STATE_STRICT refuses paid calls"
         body: dict[str, object] = {"status": "not ready" if problem else "ready", "version": __version__}
         if problem:
             body["reason"] = problem
+        if self._app.settings.state_url is not None:
+            body["store"] = f"away ({state})" if state else "ok"
         return JSONResponse(body, 503 if problem else 200, headers={"cache-control": "no-store"})
 
     async def _gateway_problem(self) -> str:

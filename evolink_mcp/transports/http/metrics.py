@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.gateway.routes import route_of
+from evolink_mcp.transports.http.facts import add_facts
 from evolink_mcp.transports.http.logs import log_refusal
 from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
 
@@ -32,6 +34,10 @@ if TYPE_CHECKING:
 MAX_NAMES = 200  # of callers, as labels
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
 LOGGED = frozenset({401, 403, 408, 413, 429, 503})  # refusals that somebody will ask about
+FINAL = frozenset({"completed", "failed", "cancelled"})
+MAX_ENDED = 10_000  # tasks that are remembered, so that each counts once
+MAX_NAMES = 500
+OTHERS = "others"
 disable_created_metrics()  # a second series for every counter, which nobody reads
 
 # What a paid call came to, in the words an agent was told it in.
@@ -86,8 +92,22 @@ class Metrics:
         waited.set_function(lambda: app.waits.tasks)
         running = Gauge("evolink_mcp_calls_in_progress", "Tool calls under way now.", registry=registry)
         running.set_function(lambda: len(app.running))
-        missed = Gauge("evolink_mcp_state_failures", "What shared state did not answer, so far.", registry=registry)
-        missed.set_function(lambda: app.state.failures())
+        self._outcomes = Counter(
+            "evolink_mcp_task_outcomes",
+            "Tasks seen to have ended, each once, by how, and by the name of who asked.",
+            ["status", "caller"],
+            registry=registry,
+        )
+        self._answers = Histogram(
+            "evolink_mcp_upstream_seconds",
+            "Time until the gateway had answered.",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._names: set[str] = set()
+        add_facts(registry, app)
 
     def watch(self, bodies: Bodies, sse: Sse | None, heartbeat: Heartbeat) -> None:
         """Shows what callers hold now, and how long they hold up each other."""
@@ -116,9 +136,15 @@ class Metrics:
         """Counts a finished tool call."""
         self._calls.labels(record.tool, record.outcome).inc()
         self._seconds.labels(record.tool).observe(record.seconds)
-        if record.name:
-            self._callers.labels(record.name).inc()
-        if record.paid:
+        name = self._label(record.name)
+        if name:
+            self._callers.labels(name).inc()
+        if record.task_status in FINAL and record.task_id not in self._ended:
+            self._ended[record.task_id] = None
+            self._outcomes.labels(record.task_status, name).inc()
+            if len(self._ended) > MAX_ENDED:
+                self._ended.popitem(last=False)
+        if record.paid and record.task_status != "not_sent":
             self._paid.labels(record.tool, _PAID.get(record.outcome, "unknown")).inc()
 
     def record_credits(self, name: str, held: float, charged: float) -> None:
@@ -132,7 +158,16 @@ class Metrics:
     def record_exchange(self, exchange: Exchange) -> None:
         """Counts a request to the gateway."""
         status = exchange.status if 100 <= exchange.status <= 599 else 0
-        self._upstream.labels(exchange.method, route_of(exchange.path), str(status)).inc()
+        route = route_of(exchange.path)
+        self._upstream.labels(exchange.method, route, str(status)).inc()
+        self._answers.labels(route).observe(exchange.seconds)
+
+    def _label(self, name: str) -> str:
+        """A caller's name as a label. People who sign in are many: those beyond a bound share one."""
+        if name in self._names or len(self._names) < MAX_NAMES:
+            self._names.add(name)
+            return name
+        return OTHERS
 
     def count_requests(self, app: ASGIApp) -> ASGIApp:
         """ASGI middleware: counts answers by endpoint and status."""
