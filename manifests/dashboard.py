@@ -20,6 +20,11 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "short",
         {"{{caller}}": "topk(10, sum by (caller) (increase(evolink_mcp_caller_calls_total[1h])))"},
     ),
+    (
+        "Credits charged an hour",
+        "short",
+        {"{{caller}}": "topk(10, sum by (caller) (increase(evolink_mcp_credits_charged_total[1h])))"},
+    ),
     ("Calls by outcome", "short", {"{{outcome}}": "sum by (outcome) (rate(evolink_mcp_calls_total[5m])) * 60"}),
     (
         "Duration of calls, 95 of 100",

@@ -44,6 +44,7 @@ async def test_every_metric_that_is_asked_for_exists(query: str) -> None:
     app = application()
     app.record_call(CallRecord("generate_image", True, "ok", 0.1, "owner", "alice"))
     app.record_call(task("one", "completed"))
+    app.metrics.record_credits("alice", 1.0, 1.0)
     app.record_exchange(Exchange("POST", "/v1/images/generations", 200, 0.1))
     async with client_of(app) as http:
         await http.post("/mcp")
@@ -68,8 +69,8 @@ async def test_names_of_people_are_bounded() -> None:
     for number in range(600):
         app.record_call(task(str(number), "completed", f"person-{number}"))
     text = await metrics(app)
-    assert text.count("evolink_mcp_caller_calls_total{") == 501
-    assert 'evolink_mcp_caller_calls_total{caller="others"} 100.0' in text
+    assert text.count("evolink_mcp_caller_calls_total{") == 201
+    assert 'evolink_mcp_caller_calls_total{caller="other"} 400.0' in text
 
 
 async def test_a_dry_run_is_no_paid_submit() -> None:

@@ -32,12 +32,11 @@ if TYPE_CHECKING:
     from evolink_mcp.transports.http.sse import Sse
 
 MAX_NAMES = 200  # of callers, as labels
+OTHERS = "other"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60)
 LOGGED = frozenset({401, 403, 408, 413, 429, 503})  # refusals that somebody will ask about
 FINAL = frozenset({"completed", "failed", "cancelled"})
 MAX_ENDED = 10_000  # tasks that are remembered, so that each counts once
-MAX_NAMES = 500
-OTHERS = "others"
 disable_created_metrics()  # a second series for every counter, which nobody reads
 
 # What a paid call came to, in the words an agent was told it in.
@@ -106,7 +105,6 @@ class Metrics:
             registry=registry,
         )
         self._ended: OrderedDict[str, None] = OrderedDict()
-        self._names: set[str] = set()
         add_facts(registry, app)
 
     def watch(self, bodies: Bodies, sse: Sse | None, heartbeat: Heartbeat) -> None:
@@ -148,10 +146,8 @@ class Metrics:
             self._paid.labels(record.tool, _PAID.get(record.outcome, "unknown")).inc()
 
     def record_credits(self, name: str, held: float, charged: float) -> None:
-        """Counts credits by the name of the caller's token; of too many names the rest are one."""
-        if name not in self._names and len(self._names) >= MAX_NAMES:
-            name = "other"
-        self._names.add(name)
+        """Counts credits by the name of the caller."""
+        name = self._label(name)
         self._held.labels(name).inc(max(held, 0.0))
         self._charged.labels(name).inc(max(charged, 0.0))
 
@@ -163,7 +159,7 @@ class Metrics:
         self._answers.labels(route).observe(exchange.seconds)
 
     def _label(self, name: str) -> str:
-        """A caller's name as a label. People who sign in are many: those beyond a bound share one."""
+        """A caller's name as a label. Of too many names the rest are one: people who sign in are many."""
         if name in self._names or len(self._names) < MAX_NAMES:
             self._names.add(name)
             return name
