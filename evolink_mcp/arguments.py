@@ -83,6 +83,12 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     if "install" in argv:
         _add_install(install)
 
+    usage = commands.add_parser("usage", help="for operators: who made what, at what cost (needs EVOLINK_STATE_URL)")
+    usage.add_argument(
+        "--since", default="7d", metavar="DAY", help="a date, or a number of days (default 7d; most 62d)"
+    )
+    usage.add_argument("--json", action="store_true", help="for programs")
+
     doctor = commands.add_parser("doctor", help="what is configured, what is reachable, what is wrong, what to do")
     doctor.add_argument("--json", action="store_true", help="for programs")
     if "doctor" in argv:

@@ -69,6 +69,8 @@ def _run(arguments: Any, front: Front | None) -> int:
             return _live_models() if arguments.live else _models(arguments.model, arguments.kind)
         case "install":
             return _install(arguments)
+        case "usage":
+            return _usage(arguments.since, as_json=arguments.json)
         case "doctor":
             return _doctor(as_json=arguments.json, client=arguments.client)
         case _:
@@ -263,6 +265,35 @@ def _install(arguments: argparse.Namespace) -> int:
         return 1
     for line in plan.summary(request, change, notes):
         print(line)
+    return 0
+
+
+def _usage(since: str, *, as_json: bool) -> int:
+    from datetime import UTC, datetime
+
+    import anyio
+
+    from evolink_mcp import usage
+    from evolink_mcp.errors import EvolinkError
+    from evolink_mcp.settings import read_settings
+
+    try:
+        days = usage.days_since(since, datetime.now(UTC))
+    except ValueError:
+        return _fail(f"--since takes a date (2026-11-01) or a number of days (7d), not {since[:40]!r}.")
+    try:
+        state_url = read_settings().state_url
+        if state_url is None:
+            return _fail("Usage is counted in the shared store, and none is set.\nNext: set EVOLINK_STATE_URL.")
+        rows = anyio.run(usage.read_usage, state_url, days)
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+    if as_json:
+        print(usage.as_json(rows, days))
+        return 0
+    from rich.console import Console
+
+    Console().print(usage.as_table(rows, days) if rows else "Nobody has called anything in these days.")
     return 0
 
 

@@ -16,6 +16,7 @@ from evolink_mcp.jobs.polls import LocalPolls, Polls
 from evolink_mcp.jobs.seal import LocalSeal, Seal
 
 if TYPE_CHECKING:
+    from evolink_mcp.jobs.shared.usage import SharedUsage
     from evolink_mcp.jobs.spending import Spending
 
 
@@ -29,6 +30,7 @@ class State:
 
     Attributes:
         spending: Makes the sums that a store shares; ``None`` where there is no store.
+        usage: Counts who made what, where there is a store.
         failures: Counts what a shared store did not answer.
         problem: Why it cannot be used now; "" where it can.
         aclose: Ends its connections.
@@ -42,6 +44,7 @@ class State:
     seal: Seal = field(default_factory=LocalSeal)
     limits: Callable[[int], Limits] = LocalLimits
     spending: Callable[[], Spending] | None = None
+    usage: SharedUsage | None = None
     failures: Callable[[], int] = int
     problem: Callable[[], str] = str
     aclose: Callable[[], Awaitable[None]] = _nothing
@@ -60,11 +63,13 @@ def state_of(url: str | None, clock: Clock) -> State:
     from evolink_mcp.jobs.shared.seal import SharedSeal
     from evolink_mcp.jobs.shared.spending import SharedSpending
     from evolink_mcp.jobs.shared.store import Store
+    from evolink_mcp.jobs.shared.usage import SharedUsage
 
     store = Store(url)
-    ledger, pauses = SharedLedger(store), SharedPauses(store, clock)
+    ledger, pauses, usage = SharedLedger(store), SharedPauses(store, clock), SharedUsage(store)
 
     async def aclose() -> None:
+        await usage.aclose()
         await ledger.aclose()
         await pauses.aclose()
         await store.aclose()
@@ -78,6 +83,7 @@ def state_of(url: str | None, clock: Clock) -> State:
         seal=SharedSeal(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
         spending=lambda: SharedSpending(store),
+        usage=usage,
         failures=lambda: store.failures,
         problem=lambda: store.problem,
         aclose=aclose,

@@ -48,6 +48,9 @@ class _Record:
     model: str = ""
     task_status: str = ""
     code: str = ""
+    kind: str = ""
+    results: int = 0
+    seconds_made: float = 0.0
 
     def take(self, view: View) -> None:
         """Notes what a call answers with."""
@@ -56,6 +59,10 @@ class _Record:
         self.model = getattr(view, "model", None) or self.model
         self.task_status = getattr(view, "status", None) or ""
         self.code = getattr(getattr(view, "error", None), "code", "")
+        self.kind = getattr(view, "kind", None) or ""
+        results: list[Any] = getattr(view, "results", None) or []
+        self.results = len(results)
+        self.seconds_made = sum(getattr(each, "duration_seconds", None) or 0.0 for each in results)
 
 
 async def execute(
@@ -171,6 +178,9 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     task_status=record.task_status,
                     code=record.code,
                     gateway_status=call.gateway_status,
+                    kind=record.kind,
+                    results=record.results,
+                    seconds_made=record.seconds_made,
                 )
             )
 

@@ -60,6 +60,7 @@ DOWN: dict[str, set[str]] = {
         "transports",
         "tools",
         "demo",
+        "usage",
         "install",
         "doctor",
         "sandbox",
@@ -69,6 +70,7 @@ DOWN: dict[str, set[str]] = {
     },
     "recall": set(),
     "front": {"recall"},
+    "usage": {"jobs", "errors"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -100,6 +100,10 @@ class HttpApplication:
         """Counts and logs a finished tool call."""
         self.metrics.record_call(record)
         log_call(record)
+        if self.app.state.usage is not None:
+            from evolink_mcp.transports.http.usage import count_usage
+
+            count_usage(self.app.state.usage, self.app.clock, record)
 
     def record_exchange(self, exchange: Exchange) -> None:
         """Counts a request to the gateway."""
