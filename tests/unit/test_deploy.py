@@ -23,6 +23,7 @@ from tests.programs import free_port, program
 
 REPOSITORY = Path(evolink_mcp.__file__).parents[1]
 DEPLOY = REPOSITORY / "manifests" / "deploy"
+BESIDE = ("/upload/", "/.well-known/oauth-protected-resource")
 IMAGE = f"evolink-mcp:{evolink_mcp.__version__}"
 
 
@@ -130,7 +131,7 @@ def test_the_ingresses_lead_to_the_endpoints_and_keep_sse_on_one_replica() -> No
         for ingress in of_kind("Ingress")
         for path in ingress["spec"]["rules"][0]["http"]["paths"]
     }
-    assert set(paths) == set(MCP)
+    assert set(paths) == {*MCP, *BESIDE}
     sticky = {path for path, notes in paths.items() if "nginx.ingress.kubernetes.io/upstream-hash-by" in notes}
     assert sticky == {"/sse", "/messages"}
 
@@ -179,7 +180,7 @@ def test_the_store_of_the_cluster_is_reached_by_the_replicas_alone() -> None:
 def test_the_site_knows_every_endpoint_and_never_repeats_what_was_sent() -> None:
     site = re.sub(r"#.*", "", SITE.read_text(encoding="utf-8"))
     locations = set(re.findall(r"location (?:= )?(\S+) \{", site))
-    assert locations == {*MCP, "/health", "/ready", "/"}
+    assert locations == {*MCP, *BESIDE, "/health", "/ready", "/"}
     assert "non_idempotent" not in site
     assert "proxy_buffering off;" in site
     assert site.count("hash $http_authorization$http_x_evolink_key consistent;") == 1
@@ -218,3 +219,14 @@ def test_the_health_check_of_the_image_knows_what_it_checks() -> None:
     assert port_of(["evolink-mcp", "http", "--port", "9000"]) == 9000
     assert port_of(["evolink-mcp", "http", "--port=9000"]) == 9000
     assert check["healthy"](free_port()) is False
+
+
+def test_the_patch_for_sign_in_starts() -> None:
+    (patch,) = documents("kubernetes-sign-in.yaml")
+    (found,) = patch["spec"]["template"]["spec"]["containers"]
+    parsed = parser(found["args"]).parse_args(found["args"])
+    env = {each["name"]: each["value"] for each in found["env"]}
+    assert set(env) <= {variable.name for variable in VARIABLES}
+    assert env["EVOLINK_KEYS_FILE"].startswith(found["volumeMounts"][0]["mountPath"])
+    options = HttpOptions(host=parsed.host, auth=parsed.auth, public_url=parsed.public_url)
+    options.check(Settings(oauth_issuer=env["EVOLINK_OAUTH_ISSUER"], keys_file=Path(env["EVOLINK_KEYS_FILE"])))
