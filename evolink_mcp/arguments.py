@@ -12,6 +12,7 @@ from evolink_mcp.settings.table import UPLOAD_DIRS, help_text
 
 if TYPE_CHECKING:
     from evolink_mcp.settings import Toolset
+    from evolink_mcp.transports.http.options import HttpOptions
 
 TRY = "try it without a key:  evolink-mcp demo"
 
@@ -179,6 +180,33 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     add("--connections", type=_count, default=default.connections, help=f"open connections of all kinds {limit}")
     add("--workers", type=_workers, default=default.workers, help="processes (default 1; more need EVOLINK_STATE_URL)")
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
+
+
+def http_options(arguments: argparse.Namespace) -> HttpOptions:
+    """What was said of ``http``."""
+    from evolink_mcp.transports.http.options import HttpOptions
+
+    return HttpOptions(
+        host=arguments.host,
+        port=arguments.port,
+        auth=arguments.auth,
+        sse=arguments.sse,
+        allow_hosts=tuple(arguments.allow_host),
+        allow_origins=tuple(arguments.allow_origin),
+        forwarded_allow_ips=arguments.forwarded_allow_ips,
+        calls_per_minute=arguments.calls_per_minute,
+        waits_per_caller=arguments.waits_per_caller,
+        sse_connections=arguments.sse_connections,
+        max_credits_per_call=arguments.max_credits_per_call,
+        max_credits_per_day=arguments.max_credits_per_day,
+        max_credits_per_day_in_all=arguments.max_credits_per_day_in_all,
+        connections=arguments.connections,
+        root_path=arguments.root_path,
+        public_url=arguments.public_url,
+        open_lists=arguments.open_lists,
+        workers=arguments.workers,
+        json_lines=arguments.log_format == "json",
+    )
 
 
 def _clients() -> list[str]:

@@ -115,10 +115,10 @@ def _stdio(arguments: Any, front: Front | None) -> int:
 def _http(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from evolink_mcp.arguments import http_options
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
-    from evolink_mcp.transports.http.options import HttpOptions
 
     try:
         settings = read_settings(strict=True)
@@ -128,27 +128,7 @@ def _http(arguments: argparse.Namespace) -> int:
     if use_sandbox and (missing := _missing_extras()):
         return _fail(missing)
     settings = replace(settings, toolsets=arguments.toolsets or settings.toolsets, read_only=arguments.read_only)
-    options = HttpOptions(
-        host=arguments.host,
-        port=arguments.port,
-        auth=arguments.auth,
-        sse=arguments.sse,
-        allow_hosts=tuple(arguments.allow_host),
-        allow_origins=tuple(arguments.allow_origin),
-        forwarded_allow_ips=arguments.forwarded_allow_ips,
-        calls_per_minute=arguments.calls_per_minute,
-        waits_per_caller=arguments.waits_per_caller,
-        sse_connections=arguments.sse_connections,
-        max_credits_per_call=arguments.max_credits_per_call,
-        max_credits_per_day=arguments.max_credits_per_day,
-        max_credits_per_day_in_all=arguments.max_credits_per_day_in_all,
-        connections=arguments.connections,
-        root_path=arguments.root_path,
-        public_url=arguments.public_url,
-        open_lists=arguments.open_lists,
-        workers=arguments.workers,
-        json_lines=arguments.log_format == "json",
-    )
+    options = http_options(arguments)
 
     import anyio
 
@@ -269,31 +249,16 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _usage(since: str, *, as_json: bool) -> int:
-    from datetime import UTC, datetime
-
-    import anyio
-
-    from evolink_mcp import usage
-    from evolink_mcp.errors import EvolinkError
-    from evolink_mcp.settings import read_settings
-
-    try:
-        days = usage.days_since(since, datetime.now(UTC))
-    except ValueError:
-        return _fail(f"--since takes a date (2026-11-01) or a number of days (7d), not {since[:40]!r}.")
-    try:
-        state_url = read_settings().state_url
-        if state_url is None:
-            return _fail("Usage is counted in the shared store, and none is set.\nNext: set EVOLINK_STATE_URL.")
-        rows = anyio.run(usage.read_usage, state_url, days)
-    except EvolinkError as error:
-        return _fail(error.render(paid=False))
-    if as_json:
-        print(usage.as_json(rows, days))
-        return 0
     from rich.console import Console
 
-    Console().print(usage.as_table(rows, days) if rows else "Nobody has called anything in these days.")
+    from evolink_mcp.errors import EvolinkError
+    from evolink_mcp.usage import answer
+
+    try:
+        told = answer(since, as_json=as_json)
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+    print(told) if isinstance(told, str) else Console().print(told)
     return 0
 
 

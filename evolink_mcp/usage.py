@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import anyio
+
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.shared.spending import SharedSpending
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.jobs.shared.usage import SharedUsage
+from evolink_mcp.settings import read_settings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,6 +35,27 @@ COLUMNS: Mapping[str, str] = {
 BAR_WIDTH = 20  # characters
 
 Row = dict[str, str | float]
+
+
+def answer(since: str, *, as_json: bool) -> RenderableType:
+    """What the command shows.
+
+    Raises:
+        EvolinkError: It cannot: no store is set or answers, or ``since`` is no day.
+    """
+    try:
+        days = days_since(since, datetime.now(UTC))
+    except ValueError:
+        what = f"--since takes a date (2026-11-01) or a number of days (7d), not {since[:40]!r}."
+        raise EvolinkError(what, code="invalid_arguments") from None
+    state_url = read_settings().state_url
+    if state_url is None:
+        what = "Usage is counted in the shared store, and none is set."
+        raise EvolinkError(what, code="no_store", next_step="Set EVOLINK_STATE_URL.")
+    rows = anyio.run(read_usage, state_url, days)
+    if as_json:
+        return json.dumps({"days": days, "people": rows}, indent=2, ensure_ascii=False)
+    return as_table(rows, days) if rows else "Nobody has called anything in these days."
 
 
 def days_since(since: str, now: datetime) -> list[str]:
@@ -55,11 +79,12 @@ async def read_usage(state_url: str, days: list[str]) -> list[Row]:
         EvolinkError: The store does not answer.
     """
     store = Store(state_url)
-    spending = SharedSpending(store)
     try:
         rows: list[Row] = []
-        for person in await SharedUsage(store).read(days):
-            sums = await spending.sums(person.owner, days)
+        people = await SharedUsage(store).read(days)
+        spent = await SharedSpending(store).sums_of([person.owner for person in people], days)
+        for person in people:
+            sums = spent[person.owner]
             row: Row = {"caller": person.owner, "name": person.name}
             row |= {name: float(person.counts.get(name, 0.0)) for name in COLUMNS}
             row |= {"credits_held": sums.held, "credits_charged": sums.charged}
@@ -70,11 +95,6 @@ async def read_usage(state_url: str, days: list[str]) -> list[Row]:
     finally:
         await store.aclose()
     return sorted(rows, key=lambda row: (-float(row["credits_charged"]), -float(row["calls"]), str(row["caller"])))
-
-
-def as_json(rows: list[Row], days: list[str]) -> str:
-    """The rows for programs."""
-    return json.dumps({"days": days, "people": rows}, indent=2, ensure_ascii=False)
 
 
 def as_table(rows: list[Row], days: list[str]) -> RenderableType:

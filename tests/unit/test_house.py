@@ -70,7 +70,7 @@ DOWN: dict[str, set[str]] = {
     },
     "recall": set(),
     "front": {"recall"},
-    "usage": {"jobs", "errors"},
+    "usage": {"jobs", "errors", "settings"},
     "__main__": {"cli"},
     "__init__": set(),
 }

@@ -33,6 +33,12 @@ from evolink_mcp.jobs.spending import (
     units,
 )
 
+_SUMS = """
+local rows = {}
+for i, name in ipairs(KEYS) do rows[i] = redis.call('HMGET', name, 'charged', 'held', 'unknown') end
+return rows
+"""
+
 
 class SharedSpending:
     """Expenses of all replicas. Where the store does not answer, nothing is guessed."""
@@ -101,6 +107,18 @@ class SharedSpending:
             values = [as_whole(each) or 0 for each in row]
             charged, held, unknown = charged + values[0], held + values[1], unknown + values[2]
         return Sums(charged / UNITS, held / UNITS, unknown)
+
+    async def sums_of(self, owners: Sequence[str], days: Sequence[str]) -> dict[str, Sums]:
+        """The sums of many owners at once, for whoever looks at all of them."""
+        found = dict.fromkeys(owners, Sums(0.0, 0.0, 0))
+        for day in days:
+            names = [f"{PREFIX}{owner}:spent:{day}" for owner in owners]
+            rows = as_list(await self._ask("EVAL", _SUMS, len(names), *names))
+            for owner, row in zip(owners, rows, strict=False):
+                charged, held, unknown = (as_whole(each) or 0 for each in as_list(row))
+                old = found[owner]
+                found[owner] = Sums(old.charged + charged / UNITS, old.held + held / UNITS, old.unknown + unknown)
+        return found
 
     async def alike(self, account: str, model: str, traits: str) -> list[Charge]:
         name = f"{PREFIX}{account}:alike:{_text(model)} {_text(traits)}"
