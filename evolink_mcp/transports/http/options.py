@@ -151,6 +151,23 @@ class HttpOptions:
         if problems:
             raise SettingsError(problems)
 
+    def doubts(self, settings: Settings) -> list[str]:
+        """What can be served and is hardly meant, one sentence each."""
+        usual = Settings()
+        doubts: list[str] = []
+        if settings.base_url != usual.base_url:
+            others = {"EVOLINK_FILES_URL": "files_url", "EVOLINK_TEXT_URL": "text_url"}
+            same = [name for name, field in others.items() if getattr(settings, field) == getattr(usual, field)]
+            if same:
+                doubts.append(
+                    f"EVOLINK_BASE_URL is set and {' and '.join(same)} not: files or texts go to EvoLink itself."
+                )
+        if self.auth in ("passthrough", "none") and settings.keys_file is not None:
+            doubts.append(f"EVOLINK_KEYS_FILE has no effect with --auth {self.auth}.")
+        if self.auth != "oauth" and settings.oauth_issuer is not None:
+            doubts.append(f"EVOLINK_OAUTH_ISSUER has no effect with --auth {self.auth}.")
+        return doubts
+
     def _sign_in_problems(self, settings: Settings) -> list[str]:
         problems: list[str] = []
         parts = urlsplit(self.public_url)

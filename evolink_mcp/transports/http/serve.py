@@ -109,6 +109,8 @@ async def run_http(
             sandbox = await stack.enter_async_context(running_sandbox())
             url = sandbox.url
             settings = replace(settings, base_url=url, files_url=url, text_url=url, api_key=SANDBOX_KEY)
+        for doubt in options.doubts(settings):
+            logger.warning("%s", doubt)
         application = HttpApplication(settings, options)
         if settings.models_file is not None:
             _ = application.app.registry  # what is wrong with the operator's own file is said at the start

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -119,3 +120,17 @@ def test_tokens_that_protect_nothing_are_told_at_the_start(tokens: tuple[str, ..
 @pytest.mark.parametrize("token", ["a-long-random-text", "another-long-text"])
 def test_the_documentation_shows_the_tokens_that_are_refused(token: str) -> None:
     assert token in (Path(__file__).parents[3] / "docs" / "remote.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"base_url": "https://gateway.example.com"}, "EVOLINK_FILES_URL and EVOLINK_TEXT_URL"),
+        ({"keys_file": Path("keys.toml")}, "EVOLINK_KEYS_FILE has no effect"),
+        ({"oauth_issuer": "https://id.example.com"}, "EVOLINK_OAUTH_ISSUER has no effect"),
+    ],
+)
+def test_what_is_hardly_meant_is_told_at_the_start(settings: dict[str, Any], said: str) -> None:
+    (doubt,) = HttpOptions().doubts(Settings(**settings))
+    assert said in doubt
+    assert not HttpOptions().doubts(Settings())
