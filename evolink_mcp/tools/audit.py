@@ -84,7 +84,7 @@ class CallRecord:
         number: What joins this to the transport's own lines on the same request.
         arguments: As :func:`arguments_of` has them.
         task_status: Of the task it told of; ``code`` of its error or its task's.
-        results: How many files there are; ``seconds_made`` is how long those that last are in all.
+        results: How many files there are; ``duration`` is how long those that last are in all.
     """
 
     tool: str
@@ -103,7 +103,7 @@ class CallRecord:
     gateway_status: int = 0
     kind: str = ""
     results: int = 0
-    seconds_made: float = 0.0
+    duration: float = 0.0
 
 
 class Audit(Protocol):

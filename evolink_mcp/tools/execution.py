@@ -50,7 +50,7 @@ class _Record:
     code: str = ""
     kind: str = ""
     results: int = 0
-    seconds_made: float = 0.0
+    duration: float = 0.0
 
     def take(self, view: View) -> None:
         """Notes what a call answers with."""
@@ -62,7 +62,7 @@ class _Record:
         self.kind = getattr(view, "kind", None) or ""
         results: list[Any] = getattr(view, "results", None) or []
         self.results = len(results)
-        self.seconds_made = sum(getattr(each, "duration_seconds", None) or 0.0 for each in results)
+        self.duration = sum(getattr(each, "duration_seconds", None) or 0.0 for each in results)
 
 
 async def execute(
@@ -180,7 +180,7 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     gateway_status=call.gateway_status,
                     kind=record.kind,
                     results=record.results,
-                    seconds_made=record.seconds_made,
+                    duration=record.duration,
                 )
             )
 

@@ -24,7 +24,7 @@ def count_usage(usage: SharedUsage, clock: Clock, record: CallRecord) -> None:
     if record.task_status == "failed":
         usage.add_task(day, record.owner, record.name, record.task_id, {"failed": 1.0})
     elif record.task_status == "completed":
-        made: dict[str, float] = {f"{record.kind or 'media'}s": float(max(record.results, 1))}
-        if record.kind == "video" and record.seconds_made:
-            made["film_seconds"] = record.seconds_made
-        usage.add_task(day, record.owner, record.name, record.task_id, made)
+        results: dict[str, float] = {f"{record.kind or 'media'}s": float(max(record.results, 1))}
+        if record.kind == "video" and record.duration:
+            results["film_seconds"] = record.duration
+        usage.add_task(day, record.owner, record.name, record.task_id, results)
