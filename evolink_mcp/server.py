@@ -30,7 +30,7 @@ def create_server(app: App) -> MCPServer:
             title="EvoLink media",
             version=__version__,
             icons=card.icons(),
-            instructions=toolsets.instructions(names, app.settings),
+            instructions=toolsets.instructions(names, app.settings, app.upload_dirs),
             tools=[*tools, *card.app_tools(app, names)],
             extensions=[card.Apps(), *([skills.Skills()] if "generate_image" in names else ())],
             log_level=app.settings.log_level,

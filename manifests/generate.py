@@ -20,6 +20,7 @@ def files() -> Iterator[tuple[Path, str]]:
     yield here / "mcpb" / "manifest.json", _json(catalogues.mcpb_manifest())
     yield ROOT / ".claude-plugin" / "plugin.json", _json(catalogues.plugin_json())
     yield ROOT / ".claude-plugin" / "marketplace.json", _json(catalogues.marketplace_json())
+    yield skills.RECIPES, skills.recipes_page()  # before the index, which has its digest
     yield skills.FOLDER / "index.json", json.dumps(skills.index(), indent=2, ensure_ascii=False) + "\n"
     yield here / "grafana" / "dashboard.json", _json(dashboard.dashboard())
     for page, parts in readme.pages().items():

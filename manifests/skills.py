@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from evolink_mcp import skills
+from evolink_mcp.registry.recipes import recipes
 
 FOLDER = Path(skills.__file__).parent
+RECIPES = FOLDER / "evolink-media" / "recipes.md"
 
 
 def index() -> list[dict[str, Any]]:
@@ -32,3 +34,13 @@ def _file(folder: Path, name: str) -> dict[str, Any]:
     content = (folder / name).read_text(encoding="utf-8").encode()
     digest = hashlib.sha256(content).hexdigest()
     return {"uri": f"{skills.SCHEME}{folder.name}/{name}", "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def recipes_page() -> str:
+    """The registry's recipes, as a file of the skill."""
+    lines = ["# Recipes", "", "Made by `make generated` from the registry's data; do not edit by hand."]
+    for recipe in recipes():
+        lines += ["", f"## {recipe.title}", "", f'Models: `list_models(query="{recipe.title.lower()}")`.', ""]
+        lines += [f"{number}. {step}" for number, step in enumerate(recipe.steps, 1)]
+        lines += ["", *(f"- `{name}`: {fact}" for name, fact in recipe.facts.items())] if recipe.facts else []
+    return "\n".join(lines) + "\n"

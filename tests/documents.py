@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.registry import DATA, Model, Registry, describe, load, shape
+from evolink_mcp.registry.wishes import words
+from evolink_mcp.tools import choosing
 from manifests import sandbox_models
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -119,6 +121,14 @@ def pages() -> Iterator[tuple[Path, str]]:
         yield DOCS / f"models-{endpoint}.md", kind_page(registry, endpoint)
     yield sandbox_models.PATH, sandbox_models.sandbox_models(registry)
     yield DATA / "schema.json", shape.schema()
+    yield choosing.PATH, choices_file(registry)
+
+
+def choices_file(registry: Registry) -> str:
+    """What the instructions say of models, for a start that does without the registry."""
+    newer = {model.id: model.superseded_by for model in registry.models.values() if model.superseded_by}
+    data = {"defaults": registry.defaults, "superseded": newer, "choices": words()["choices"]}
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def write() -> None:

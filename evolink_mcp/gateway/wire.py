@@ -269,7 +269,9 @@ def _links(task: Mapping[str, Any]) -> Iterator[tuple[str, Kind | None]]:
 
 def _outputs(result_data: object) -> Iterator[tuple[str, str]]:
     for item in nested_objects(result_data):
-        for key, value in item.items():
+        # Beside a link, the id is what a later call takes; a title or a length says nothing new.
+        named = {"result_id": item["result_id"]} if "result_id" in item else item
+        for key, value in named.items():
             text = as_line(value, MAX_OUTPUT)
-            if text and not as_link(value) and key not in ("duration", "result_id"):
+            if text and not as_link(value) and key != "duration":
                 yield as_line(key, MAX_STATUS), text

@@ -54,5 +54,5 @@ def load(overlay: Path | None = None, *, allow_unlisted: bool = False) -> Regist
 
 @cache
 def _built_in() -> tuple[Files, Models]:
-    files = Files(sorted(DATA.glob("*.toml"), key=lambda path: (path.stem != "common", path.stem)))
+    files = Files([DATA / "common.toml", *sorted(DATA.glob("*-*.toml"), key=lambda path: path.stem)])
     return files, Models(files)

@@ -82,7 +82,7 @@ class Builder:
         for capability in raw.get("capabilities", []):
             _word(capability, self._tables.section("capabilities"), f"{key}.capabilities")
         lists = ("capabilities", "aliases", "replacements", "markers", "follow_ups", "notes", "sources")
-        plain = ("kind", "provider", "description", "beta", "status", "since", "superseded_by", "head", "open")
+        plain = ("kind", "provider", "description", "beta", "status", "since", "superseded_by", "sound", "head", "open")
         shared: Raw = {"beta": False, "status": "active"}
         parameters = {**raw["parameters"], **self._tables.section("common")}
         return Model(

@@ -12,9 +12,9 @@ from evolink_mcp.registry.masks import check_masks
 from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.search import likeness
-from evolink_mcp.registry.spec import Checked, Endpoint, FileFacts, Model, Problem, Spelling
+from evolink_mcp.registry.spec import EMPTY, Checked, Endpoint, FileFacts, Hold, Model, Problem, Spelling
 from evolink_mcp.registry.text import listed, quote
-from evolink_mcp.registry.values import check_all, switch
+from evolink_mcp.registry.values import check_all, suits, switch
 
 if TYPE_CHECKING:
     from evolink_mcp.registry.registry import Registry
@@ -61,8 +61,11 @@ def check(
         # A note about a value that is refused anyway would only be noise.
         if against is not None and not (rule.hold == "warn" and where in wrong):
             text = f"{rule.message}; {against}"
+            if rule.kind == "advise":
+                report.note(f"{where}: {text} ({rule.source}); sent as given")
+                continue
             report.fault((rule.hold, rule.source), where, text, value=against, allowed=rule.message)
-    return Checked(model, sent, tuple(report.problems), tuple(report.notes))
+    return Checked(model, sent, tuple(report.problems), tuple(report.notes), frozenset(report.doubts))
 
 
 def _too_many(name: str, more: int) -> Iterator[Problem]:
@@ -104,9 +107,7 @@ def _respell(registry: "Registry", model: Model, call: dict[str, object], report
     """Renames friendly spellings to the model's own, in place."""
     for key in [key for key in call if key not in model.parameters]:
         spelling = model.spellings.get(key) or registry.spellings.get(key)
-        if spelling is None or any(target not in model.parameters for target in spelling.to):
-            continue
-        values = _wire_values(spelling, call[key])
+        values: Mapping[str, object] = _meant(registry, model, spelling, call[key]) if spelling else EMPTY
         if not values:
             continue
         value = call.pop(key)
@@ -123,6 +124,19 @@ def _respell(registry: "Registry", model: Model, call: dict[str, object], report
         call |= values
         became = listed(f"{target} {quote(wanted)}" for target, wanted in values.items())
         report.note(f"{key}: {report.name} calls it {listed(values)}; {key} {quote(value)} sent as {became}")
+
+
+def _meant(registry: "Registry", model: Model, spelling: Spelling, value: object) -> Mapping[str, object]:
+    """The wire parameters that a friendly one stands for on this model; empty where it stands for itself."""
+    has = [target for target in spelling.to if target in model.parameters]
+    if not has:
+        return {}
+    if spelling.shape == "fitting":
+        fitting = [target for target in has if suits(model.parameters[target], value, registry.synonyms)]
+        return {fitting[0]: value} if fitting else {}
+    if spelling.shape == "first":
+        return {has[0]: value}
+    return _wire_values(spelling, value) if len(has) == len(spelling.to) else {}
 
 
 def _wire_values(spelling: Spelling, value: object) -> dict[str, object]:
@@ -146,7 +160,8 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, report
     inside = _inside(model, key)
     takers = registry.takers(model.endpoint, key)
     if model.open and key not in registry.closed and not inside and (takers or not near):
-        report.note(f"{key}: not known to be taken by {report.name}, whose page is not fully known; sent as given")
+        text = f"{key}: not known to be taken by {report.name}, whose page is not fully known; sent as given"
+        report.doubt(key, text)
         return
     hinted = [name for name in registry.hints.get(key, ()) if name in model.parameters]
     hinted.sort(key=lambda name: not fits(model.parameters[name], value))
@@ -155,13 +170,11 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, report
         parts.append(f"Put it in {inside}: {inside}.{key}.")
     else:
         parts += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
-    if takers and not inside:
-        more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
-        nearest = nsmallest(3, takers, key=lambda name: -likeness(model.id, name))
-        parts.append(f"Taken by {', '.join(nearest)}{more}.")
+    nearest = () if inside else tuple(nsmallest(3, takers, key=lambda name: -likeness(model.id, name)))
     allowed = ", ".join(model.parameters)
     parts.append(f"It takes {allowed}")
-    report.fault(("refuse", ", ".join(model.sources)), key, " ".join(parts), value=quote(value), allowed=allowed)
+    held: tuple[Hold, str] = ("refuse", ", ".join(model.sources))
+    report.fault(held, key, " ".join(parts), value=quote(value), allowed=allowed, takers=nearest)
 
 
 def _inside(model: Model, key: str) -> str:

@@ -2,14 +2,18 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
-from typing import cast
+from itertools import islice, takewhile
+from time import monotonic
+from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.registry import checking, search
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.outcome import Outcomes
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, Checked, Endpoint, FileFacts, Model, Parameter
+
+if TYPE_CHECKING:
+    from evolink_mcp.registry.matching import Finder, Matches, Prices
 
 SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
 """The documents this project was written from, as sources of models."""
@@ -119,24 +123,72 @@ class Registry:
         return search.nearest(models, name, count, self.defaults.values())
 
     def search(
-        self, *, kind: str | None = None, capability: str | Sequence[str] | None = None, query: str | None = None
-    ) -> list[Model]:
-        """Models that fit; a query's words are looked for in names, provider, capabilities and description, and the
-        best match comes first. Capabilities may be given in short (``t2v``); a model has to have all of them."""
-        capabilities = (capability,) if isinstance(capability, str) else capability or ()
-        return search.search(self.models.values(), self._short_forms, kind, capabilities, query)
+        self,
+        *,
+        kind: str | None = None,
+        capability: str | Sequence[str] | None = None,
+        query: str | None = None,
+        prices: "Prices" = EMPTY,
+    ) -> "Matches":
+        """The models that fit, best first, each with the reason.
 
-    def alternatives(self, name: str, count: int = 3, params: Mapping[str, object] | None = None) -> list[str]:
-        """Other models that can do the same, what replaces it first; with ``params`` those that take this very call.
-        Empty for a name that is not listed."""
+        Without a query they are all that have the kind and every capability, in the order of the registry. A query in
+        plain words finds at most ten; what nobody fits is said, and the nearest shown. Capabilities may be given in
+        short (``t2v``). ``prices`` order what a query wants cheap.
+        """
+        from evolink_mcp.registry.matching import Match, Matches  # what most calls do without
+
+        capabilities = [capability] if isinstance(capability, str) else capability or ()
+        models = [model for model in self.models.values() if search.of_kind(model, kind)]
+        models = search.able(models, capabilities, self._short_forms)
+        if not query or not query.strip():
+            return Matches([Match(model) for model in models])
+        return self._finder.find(query, [model.id for model in models], prices)
+
+    def wants_price(self, query: str) -> bool:
+        """Whether a query in plain words asks for a low price."""
+        return self._finder.wants_price(query)
+
+    def facts(self, name: str) -> str:
+        """What one chooses a model by, in one line: seconds, tiers, sound, inputs, quick or careful."""
+        return self._finder.facts(name)
+
+    @cached_property
+    def _finder(self) -> "Finder":
+        from evolink_mcp.registry.matching import Finder
+
+        return Finder(self.models.values(), self.defaults.values())
+
+    def alternatives(
+        self,
+        name: str,
+        count: int = 3,
+        params: Mapping[str, object] | None = None,
+        files: Mapping[str, FileFacts] = EMPTY,
+        seconds: float = float("inf"),
+    ) -> list[str]:
+        """Other models that can do the same, what replaces it first; empty for a name that is not listed.
+
+        With ``params`` those that take this very call, with nothing in it that their pages do not list. The search for
+        them ends after ``seconds``.
+        """
         model = self.get(name)
         if model is None:
             return []
-        placeholder = model.status == "placeholder"
-        names: Iterable[str] = model.replacements if placeholder else search.alternatives(self.models.values(), model)
+        names: Iterable[str] = model.replacements
+        if model.status != "placeholder":
+            names = search.alternatives(self.models.values(), model, any_ability=params is not None)
         if params is not None:
-            names = (other for other in names if not self.check(model.endpoint, other, params).problems)
+            end = monotonic() + seconds
+            names = takewhile(lambda _: monotonic() < end, names)
+            names = (other for other in names if self._takes(other, model.endpoint, params, files))
         return list(islice(names, count))
+
+    def _takes(
+        self, name: str, endpoint: Endpoint, params: Mapping[str, object], files: Mapping[str, FileFacts]
+    ) -> bool:
+        checked = self.check(endpoint, name, params, files)
+        return not checked.problems and not checked.doubts
 
     def check(
         self,

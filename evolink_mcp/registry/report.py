@@ -18,17 +18,33 @@ class Report:
         """Other words for values, in lower case."""
         self.problems: list[Problem] = []
         self.notes: list[str] = []
+        self.doubts: set[str] = set()
+        """Parameters that are sent although a source speaks against them."""
 
-    def fault(self, held: tuple[Hold, str], parameter: str, text: str, *, value: str = "", allowed: str = "") -> None:
+    def fault(
+        self,
+        held: tuple[Hold, str],
+        parameter: str,
+        text: str,
+        *,
+        value: str = "",
+        allowed: str = "",
+        takers: tuple[str, ...] = (),
+    ) -> None:
         """A broken limit: a problem where it is refused, a note where it is warned of. ``value`` is short."""
         hold, source = held
         parameter = parameter[:MAX_NAME_CHARACTERS]
         message = _on_one_line(f"{parameter}: {text}") + (f" ({source})" if source else "")
         if hold == "warn":
-            self.note(f"{message}; sent as given")
+            self.doubt(parameter, f"{message}; sent as given")
             return
         if not self.full:
-            self.problems.append(Problem(parameter, f"{message}.", value, allowed, source))
+            self.problems.append(Problem(parameter, f"{message}.", value, allowed, source, takers))
+
+    def doubt(self, parameter: str, text: str) -> None:
+        """A note on a parameter that is sent although nothing says that the model takes it so."""
+        self.doubts.add(parameter.partition(".")[0])
+        self.note(text)
 
     def note(self, text: str) -> None:
         if len(self.notes) < MAX_FINDINGS:

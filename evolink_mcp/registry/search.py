@@ -56,65 +56,34 @@ def likeness(name: str, other: str) -> float:
     return SequenceMatcher(None, name[:80], other).ratio() + shared
 
 
-def search(
-    models: Iterable[Model],
-    short_forms: Mapping[str, list[str]],
-    kind: str | None,
-    capabilities: Collection[str],
-    query: str | None,
-) -> list[Model]:
-    """Models that fit all that is asked; with a query, best match first and only those that match a word."""
-    matches = [model for model in models if of_kind(model, kind)]
-    if wanted := {_capability(each, short_forms) for each in capabilities}:
-        matches = [model for model in matches if wanted.issubset(model.capabilities)]
-    words = query.lower().split() if query else []
-    if not words:
-        return matches
-    scored = [(sum(_score(word, model, short_forms) for word in words), model) for model in matches]
-    scored = [pair for pair in scored if pair[0] > 0]
-    scored.sort(key=lambda pair: -pair[0])
-    return [model for _, model in scored]
+def able(models: Iterable[Model], capabilities: Iterable[str], short_forms: Mapping[str, list[str]]) -> list[Model]:
+    """The models that have all of these capabilities, which may be given in short."""
+    wanted = {capability(word, short_forms) for word in capabilities}
+    return [model for model in models if wanted.issubset(model.capabilities)]
 
 
-def _capability(word: str, short_forms: Mapping[str, list[str]]) -> str:
+def capability(word: str, short_forms: Mapping[str, list[str]]) -> str:
+    """The capability of that name or short form; the word itself where there is none."""
     word = word.strip().lower().replace("_", "-").replace(" ", "-")
     return next((name for name, forms in short_forms.items() if word == name or word in forms), word)
 
 
-def _score(word: str, model: Model, short_forms: Mapping[str, list[str]]) -> int:
-    names = [name.lower() for name in (model.id, *model.aliases)]
-    score = 0
-    if word in names:
-        score += 20
-    elif any(f"-{word}" in f"-{name}" for name in names):
-        score += 6
-    if word == model.provider.lower():
-        score += 5
-    if _capability(word, short_forms) in model.capabilities:
-        score += 4
-    elif any(f"-{word}" in f"-{capability}" for capability in model.capabilities):
-        score += 2
-    if any(told.startswith(word) for told in model.description.lower().split()):
-        score += 1
-    return score
-
-
-def alternatives(models: Iterable[Model], model: Model) -> list[str]:
+def alternatives(models: Iterable[Model], model: Model, *, any_ability: bool = False) -> list[str]:
     """Other models of the same endpoint: what replaces it, then active ones before the rest, most capabilities in
-    common first, fewest it does not have next."""
+    common first, the fewest it does not have next, and its own family before others.
+
+    With ``any_ability`` those too that have no capability in common.
+    """
     own = set(model.capabilities)
-    ranked: list[tuple[bool, int, int, int, bool, str]] = []
+    ranked: list[tuple[bool, float, int, int, bool, float, str]] = []
     for other in models:
         theirs = set(other.capabilities)
-        if (
-            other.id == model.id
-            or other.endpoint != model.endpoint
-            or other.status == "placeholder"
-            or not (own & theirs) - _QUALIFIERS
-        ):
+        same = other.id == model.id or other.endpoint != model.endpoint
+        if same or other.status == "placeholder" or not (any_ability or (own & theirs) - _QUALIFIERS):
             continue
         replaces = other.id in (*model.replacements, model.superseded_by)
-        rank = _STATUS_RANK[other.status]
-        ranked.append((not replaces, rank, -len(own & theirs), len(theirs - own), not other.head, other.id))
-    ranked.sort(key=lambda row: row[:5])
+        rank = _STATUS_RANK[other.status] + bool(other.superseded_by) / 2
+        family = round(-likeness(model.id, other.id), 1)
+        ranked.append((not replaces, rank, -len(own & theirs), len(theirs - own), not other.head, family, other.id))
+    ranked.sort(key=lambda row: row[:6])
     return [row[-1] for row in ranked]

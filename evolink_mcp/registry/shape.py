@@ -214,6 +214,7 @@ class Model(TypedDict, total=False):
     status: Status
     since: Text
     superseded_by: Text
+    sound: Literal["always", "never"]
     head: bool
     aliases: list[Text]
     replacements: list[Text]

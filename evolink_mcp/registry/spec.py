@@ -23,7 +23,6 @@ ValueType = Literal[
     "url-list",
     "string-list",
     "integer-list",
-    "number-list",
     "object",
     "object-list",
 ]
@@ -41,7 +40,7 @@ RuleKind = Literal[
     "no-effect-when",
     "advise",
 ]
-SpellingShape = Literal["same", "list", "single", "spread"]
+SpellingShape = Literal["same", "list", "single", "spread", "first", "fitting"]
 
 Raw = dict[str, Any]
 """A table as it stands in a data file."""
@@ -199,7 +198,11 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """A friendly spelling and the wire parameter(s) it stands for."""
+    """A friendly spelling and the wire parameter(s) it stands for.
+
+    Of the shape ``first`` it stands for the first of them that a model has, of ``fitting`` for the first whose listed
+    values hold the one given.
+    """
 
     to: tuple[str, ...]
     shape: SpellingShape = "same"
@@ -227,6 +230,8 @@ class Model:
     """When it appeared, as ``2026-05`` or a season; empty where no page says."""
     superseded_by: str = ""
     """The model that took its place while this one still works."""
+    sound: Literal["always", "never", ""] = ""
+    """Whether a film has a sound track where no parameter switches it; empty where no page says."""
     head: bool = False
     """The present one of its family, listed without being asked for."""
     markers: tuple[str, ...] = ()
@@ -247,6 +252,8 @@ class Problem:
     value: str = ""
     allowed: str = ""
     source: str = ""
+    takers: tuple[str, ...] = ()
+    """Of a parameter that the model does not have: the likest models that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,3 +264,5 @@ class Checked:
     params: dict[str, object] = field(default_factory=dict[str, object])
     problems: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+    doubts: frozenset[str] = frozenset()
+    """The parameters that are sent although the model's page does not list them or speaks against them."""

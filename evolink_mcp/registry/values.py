@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import cast
 
 from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_UNKNOWN, MAX_WORD_CHARACTERS
-from evolink_mcp.registry.choices import check_choice, choices
+from evolink_mcp.registry.choices import check_choice, choices, fits
 from evolink_mcp.registry.conditions import meets, present
 from evolink_mcp.registry.files import check_file, check_total
 from evolink_mcp.registry.report import Report
@@ -26,7 +26,6 @@ CALLED = {
     "url-list": "a list of links",
     "string-list": "a list of texts",
     "integer-list": "a list of whole numbers",
-    "number-list": "a list of numbers",
     "object": "an object",
     "object-list": "a list of objects",
 }
@@ -48,7 +47,7 @@ def check_value(parameter: Parameter, value: object, path: str, report: Report) 
         _wrong_type(parameter, value, path, report)
         return value
     if parameter.caution:
-        report.note(f"{path}: {parameter.caution}; sent as given")
+        report.doubt(path, f"{path}: {parameter.caution}; sent as given")
     if kind == "object":
         return check_object(parameter, cast(Mapping[str, object], value), path, report)
     if isinstance(value, list):
@@ -144,7 +143,7 @@ def _check_list(parameter: Parameter, kind: str, items: list[object], path: str,
             item = check_object(parameter, cast(Mapping[str, object], item), where, report)
         elif kind == "url-list":
             _check_link(parameter, cast(str, item), where, report)
-        elif kind in ("integer-list", "number-list"):
+        elif kind == "integer-list":
             item = _check_number(parameter, kind.removesuffix("-list"), item, where, report)
         checked.append(item)
     if kind == "url-list" and report.files:
@@ -202,6 +201,13 @@ def _rewritten(value: str, synonyms: Mapping[str, Sequence[str]]) -> Iterator[st
     if word.isascii() and word.isdigit():
         yield f"{word}p"
     yield from synonyms.get(word.replace("-", " ").replace("_", " "), ())
+
+
+def suits(parameter: Parameter, value: object, synonyms: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a value, in any writing of it, is one that a parameter lists."""
+    if not (parameter.allowed or parameter.range or parameter.size):
+        return False
+    return fits(parameter, _normal(parameter, value, synonyms) if isinstance(value, str) else value)
 
 
 def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> None:

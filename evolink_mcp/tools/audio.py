@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 INSTRUCTIONS = {
     "generate_audio": f"""\
 generate_audio makes music, speech and sounds, and spends credits: submit once, then call \
-check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}), which is free. Its default model makes songs; for speech see \
-list_models(capability="speech"). A voice or persona is an id that later calls take.\
+check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}), which is free. Its default model makes songs; for speech \
+take {{speech}}. A voice or persona is an id that later calls take.\
 """,
 }
 

@@ -19,7 +19,6 @@ from evolink_mcp.jobs.orders import MediaOrder
 from evolink_mcp.jobs.patience import Allowance
 from evolink_mcp.media import sidecars
 from evolink_mcp.media.inputs import LocalInputs
-from evolink_mcp.sdk.arguments import first_of
 from evolink_mcp.sdk.host_arguments import is_host_argument
 from evolink_mcp.sdk.leniency import is_absent, without_empty
 from evolink_mcp.tools import outcome
@@ -177,13 +176,9 @@ async def _check(
     }
     checked = registry.check(kind, model, local.params, files)
     if checked.problems:
-        raise Refused(
-            "\n".join(first_of(_words(local, [problem.message for problem in checked.problems]))),
-            code="invalid_parameters",
-            next_step=f"Correct this and call again; list_models(model={model[:60]!r}) shows all {model[:60]} takes."
-            if checked.model
-            else "Choose a model with list_models and call again.",
-        )
+        from evolink_mcp.tools.refusing import refusal
+
+        raise await anyio.to_thread.run_sync(refusal, registry, kind, checked, local, files)
     return checked, files
 
 
@@ -239,7 +234,8 @@ def _merge(arguments: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]
     Raises:
         Refused: A parameter is given in both, with different values.
     """
-    merged = {name: value for name, value in arguments.items() if value is not None}
+    # A schema may require a prompt of a model that takes none: then it is blank.
+    merged = {name: value for name, value in arguments.items() if not is_absent(value, {})}
     for name, value in options.items():
         value = without_empty(value)
         if is_absent(value, {}):

@@ -15,26 +15,26 @@ from evolink_mcp.tools.views import TaskView, View
 if TYPE_CHECKING:
     from evolink_mcp.tools.call import Call
 
-# What a host tells its model of this toolset: the text of the first of these tools that is offered.
+# What a host tells its model of this toolset: the text of the first of these tools that is offered. ``toolsets.py``
+# fills in what stands in braces.
 INSTRUCTIONS = {
     "generate_image": f"""\
 Makes images and videos through the EvoLink gateway. Every call of generate_image or generate_video spends the user's \
-credits; everything else is free.
+credits; everything else is free. Running tasks cannot be cancelled.
 
 1. Submit once. generate_image and generate_video return a task_id. Never call them again to check on a task, after a \
 time-out, or after "Charged: unknown": that can pay twice.
 2. Wait with check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until status is completed, failed or cancelled. \
-Images take up to a minute, videos one to ten minutes. Waiting is free, and cancelling a wait does no harm.
-3. Keep the result. Links die 24 hours after the task was made. If the result has saved_path, it is on the user's \
-disk; if not, give the user the link at once.
+Images take up to a minute, videos one to ten. Waiting is free.
+3. Keep the result. Links die 24 hours after the task was made. A result with saved_path is on the user's disk; \
+otherwise give the user the link at once.
 
-Models: list_models lists them (filters: kind, capability, query); list_models(model=…) shows everything one model \
-takes. Arguments are checked before money is spent, and a refusal names the allowed values. Parameters that only some \
-models take go into options. Leave out what you do not need: the gateway's defaults apply.
+Models: {{defaults}}{{choices}} list_models(query=…) finds others by a wish in plain words; list_models(model=…) shows \
+all one takes. Arguments are checked before money is spent. What only some models take goes into options. Leave out \
+what you do not need.{{audio}}
 
-Inputs: https links, or local files in an allowed folder if this server runs on the user's machine (they are uploaded \
-and kept for 72 hours). For base64 data call upload_file and pass its file_url. A finished image's link is a \
-valid input too.
+Inputs, in options too: https links, links of finished images, {{files}}. For base64 call upload_file and pass its \
+file_url.
 
 Errors: "Next:" says what to do. Paid tools also say "Charged: no." or "Charged: unknown."; rely on exactly that.\
 """,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,12 +16,8 @@ if TYPE_CHECKING:
     from evolink_mcp.tools.model_views import ModelsView
 
 WAIT_SECONDS = 3.0  # for the list, where an order rests on it; otherwise it is there the next time
-CHEAP = re.compile(
-    r"(?i)\b(?:the\s+)?(?:cheap(?:er|est|ly)?|inexpensive|affordable|low[- ]cost|low(?:est)?[- ]price[ds]?)\b"
-)
 DEFAULT_SECONDS = 5.0  # of a film whose model does not say how long it is
 ORDER = "Cheapest first, by {basis} for one call with defaults; models without a known price come last."
-NO_PRICES = "No price is known here, so this order says nothing of prices. dry_run asks for that of one call."
 
 
 class Price(NamedTuple):
@@ -55,6 +50,11 @@ class ModelPrices:
         text = _range(listed.credits.low * min(factors), listed.credits.high * max(factors))
         return Price(price.low if price else float("inf"), f"{text} credits per {listed.per} (list)")
 
+    def lowest(self, models: Iterable[Model]) -> dict[str, tuple[float, float]]:
+        """The credits of one call, by model, where they are known."""
+        prices = ((model.id, self.of(model)) for model in models)
+        return {name: (price.low, price.low) for name, price in prices if price and price.low < float("inf")}
+
 
 async def with_prices(call: Call, view: ModelsView, *, cheap: bool) -> ModelsView:
     """The view with the prices that are known; the cheapest first, if that was asked for."""
@@ -69,16 +69,10 @@ async def with_prices(call: Call, view: ModelsView, *, cheap: bool) -> ModelsVie
     if cheap:
         lines.sort(key=lambda line: prices[line.id].low if line.id in prices else float("inf"))
         basis = "what you were charged and the public list" if known.charged else "the public list"
-        notes.append(ORDER.format(basis=basis) if prices else NO_PRICES)
+        notes.append(ORDER.format(basis=basis))
     if not prices and not cheap:
         return view
     return view.model_copy(update={"models": lines, "notes": notes or None})
-
-
-def without_cheap(query: str | None) -> tuple[str | None, bool]:
-    """A query without the words that ask for a low price, and whether there were any."""
-    rest = " ".join(CHEAP.sub(" ", query).split()) if query else ""
-    return rest or None, bool(query and CHEAP.search(query))
 
 
 async def read_prices(call: Call, *, seconds: float) -> ModelPrices:

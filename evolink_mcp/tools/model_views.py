@@ -10,14 +10,36 @@ from evolink_mcp.tools.views import View
 
 
 class ModelLine(BaseModel):
+    """One model in a list: ``facts`` to choose by, and what a wish finds and misses in it."""
+
     id: str
     kind: str
     description: str | None = None
     capabilities: list[str] | None = None
+    facts: str | None = None
+    why: str | None = None
+    lacks: str | None = None
     beta: bool | None = None
     default: bool | None = None
     status: str | None = None
     price: str | None = None
+    instead: str | None = None
+
+    def as_text(self) -> str:
+        marks = ("default" if self.default else "", "beta" if self.beta else "", self.status)
+        marked = "".join(f" [{mark}]" for mark in marks if mark)
+        able = f"({', '.join(self.capabilities)})" if self.capabilities else ""
+        about = " ".join(filter(None, [self.description, able]))
+        told = {
+            "": self.facts,
+            "fits: ": self.why,
+            "lacks: ": self.lacks,
+            "instead: ": self.instead,
+            "price: ": self.price,
+        }
+        more = [f"{label}{value}" for label, value in told.items() if value]
+        text = "; ".join(filter(None, [about, *more]))
+        return f"- {self.id}{marked}" + (f": {text}" if text else "")
 
 
 class ModelsView(View):
@@ -47,10 +69,6 @@ class ModelsView(View):
             if model.kind != kind:
                 kind = model.kind
                 lines.append(f"{kind}:")
-            marks = ("default" if model.default else "", "beta" if model.beta else "", model.status)
-            marked = "".join(f" [{mark}]" for mark in marks if mark)
-            about = f": {model.description} ({', '.join(model.capabilities or [])})" if model.description else ""
-            price = f" – {model.price}" if model.price else ""
-            lines.append(f"- {model.id}{marked}{about}{price}")
+            lines.append(model.as_text())
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])

@@ -39,6 +39,7 @@ NEEDS = {
 Idea = Annotated[str, Field(description="What it should show, in your own words.")]
 Style = Annotated[str, Field(description="The look: watercolour, product photo, film still, …")]
 Model = Annotated[str, Field(description="A model's id; omit for the default.")]
+Job = Annotated[str, Field(description="A recipe: extend, edit, lip-sync, same-character, upscale, sticker, …")]
 Reference = Annotated[str, Field(description="A link or a local file to start from or to edit.")]
 
 WAIT = (
@@ -48,9 +49,12 @@ WAIT = (
 KEEP = "Give me saved_path if the result has it, else the link at once: links die 24 hours after the task was made."
 
 
-async def make_image(idea: Idea, style: Style = "", model: Model = "", reference: Reference = "") -> str:
+async def make_image(
+    idea: Idea, style: Style = "", model: Model = "", reference: Reference = "", recipe: Job = ""
+) -> str:
     return _steps(
         f"Make one image with the EvoLink tools.\n{_facts(idea=idea, style=style, reference=reference)}",
+        *_follow(recipe),
         _choose("image", model),
         _start_from(reference),
         "Write the prompt: subject, setting, light, composition, style. Submit it once with generate_image.",
@@ -64,9 +68,11 @@ async def make_video(
     seconds: Annotated[str, Field(description="The length in seconds.")] = "",
     model: Model = "",
     reference: Reference = "",
+    recipe: Job = "",
 ) -> str:
     return _steps(
         f"Make one video with the EvoLink tools.\n{_facts(idea=idea, seconds=seconds, reference=reference)}",
+        *_follow(recipe),
         _choose("video", model),
         _start_from(reference),
         "A video costs many times as much as an image. Tell me the model, length and quality, and wait until I agree.",
@@ -114,6 +120,20 @@ def _choose(kind: str, model: str) -> str:
     return f"Choose a model: list_models(kind={kind}) lists them. The default is fine unless I need something it lacks."
 
 
+def _follow(recipe: str) -> Sequence[str]:
+    """The steps of the recipe that is named, or nearly so."""
+    if not recipe.strip():
+        return ()
+    from evolink_mcp.registry.recipes import nearest_recipe
+
+    known = nearest_recipe(recipe)
+    first = (
+        f'Recipe "{known.title}": list_models(query="{known.title.lower()}") names the models for it, '
+        "list_models(model=…) what is known of it on one. Tell me what is unknown before you submit."
+    )
+    return (first, *known.steps)
+
+
 def _start_from(reference: str) -> str:
     if not reference.strip():
         return ""
@@ -158,10 +178,19 @@ def complete_models(server: MCPServer, app: App) -> None:
     async def complete(ref: object, argument: CompletionArgument, context: object) -> Completion | None:
         if isinstance(ref, ResourceTemplateReference):
             return _matching(app, None, argument.value) if ref.uri == MODEL_TEMPLATE else None
+        if isinstance(ref, PromptReference) and argument.name == "recipe" and ref.name in PROMPTS:
+            return _jobs(argument.value)
         kind = MODEL_ARGUMENTS.get((ref.name, argument.name)) if isinstance(ref, PromptReference) else None
         return _matching(app, kind, argument.value) if kind else None
 
     _ = complete
+
+
+def _jobs(text: str) -> Completion:
+    from evolink_mcp.registry.recipes import recipes
+
+    matches = [each.id for each in recipes() if text.strip().lower() in each.id]
+    return Completion(values=matches, total=len(matches), has_more=False)
 
 
 def _matching(app: App, kind: Literal["image", "video"] | None, text: str) -> Completion:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver.tools import Tool
 
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset, parse_toolsets
+from evolink_mcp.tools import choosing
 from evolink_mcp.tools.declare import Declaration
 
 if TYPE_CHECKING:
     from evolink_mcp.tools.app import App
 
 HEADER = "x-evolink-toolsets"
+MAX_INSTRUCTIONS = 2_048  # characters; Claude Code cuts what is longer
 READ_ONLY = "This server is read-only: tools that spend or change something are not offered."
 # Where the tools of a toolset are declared, in the order clients show them; the first holds its instructions.
 MODULES: dict[Toolset, tuple[str, ...]] = {
@@ -52,14 +55,32 @@ def allowed(offer: Offer, settings: Settings) -> list[Tool]:
     return [tool for tool in tools.values() if not read_only or (tool.annotations and tool.annotations.read_only_hint)]
 
 
-def instructions(tools: Collection[str], settings: Settings) -> str:
-    """What a host tells its model of this server: of the tools it offers."""
+def instructions(tools: Collection[str], settings: Settings, folders: Sequence[Path] | None = None) -> str:
+    """What a host tells its model of this server: of the tools it offers, and the ``folders`` where files may lie.
+
+    Hosts cut what is longer than ``MAX_INSTRUCTIONS``: then the good choices are left to list_models, and if need be
+    the names of folders too.
+    """
+    texts = (_filled(tools, settings, folders, level) for level in range(3))
+    return next((text for text in texts if len(text) <= MAX_INSTRUCTIONS), _filled(tools, settings, folders, 2))
+
+
+def _filled(tools: Collection[str], settings: Settings, folders: Sequence[Path] | None, level: int) -> str:
     texts: list[str] = []
     for toolset in TOOLSETS:
         if toolset in settings.toolsets:
             module = import_module(f"evolink_mcp.tools.{MODULES[toolset][0]}")
             texts += [text for name, text in module.INSTRUCTIONS.items() if name in tools][:1]
-    return "\n\n".join([*texts, *([READ_ONLY] if settings.read_only else [])])
+    text = "\n\n".join([*texts, *([READ_ONLY] if settings.read_only else [])])
+    if "{" not in text:
+        return text
+    return (
+        text.replace("{defaults}", choosing.defaults_text(settings, brief=level > 1))
+        .replace("{choices}", "" if level else f" {choosing.choices_text()}")
+        .replace("{audio}", "" if "generate_audio" in tools else " No music or speech here: that is toolset audio.")
+        .replace("{speech}", choosing.speech_model())
+        .replace("{files}", choosing.files_text(folders, brief=level > 1))
+    )
 
 
 def narrow(offer: Offer, tools: Sequence[Tool]) -> Callable[[Headers | None], list[str]]:

@@ -67,6 +67,22 @@ async def test_a_voice_is_told_as_a_name_and_the_next_call_takes_it(audio: Clien
     assert heard(spoken["results"][0]["saved_path"])[0] == "pcm_s16le"
 
 
+async def test_a_song_becomes_a_persona_that_sings_the_next_song(audio: Client, sandbox: Sandbox) -> None:
+    song = await ok(audio, "generate_audio", prompt="a song about rain", wait_seconds=20)
+    (ids,) = [note for note in song["notes"] if note.startswith("Made: result_id = ")]
+    first, second = (each.removeprefix("result_id = ") for each in ids.removeprefix("Made: ").rstrip(".").split(", "))
+    assert first != second
+    chain = {"source_task_id": song["task_id"], "result_id": first, "name": "Rain", "description": "a low voice"}
+    made = await ok(audio, "generate_audio", model="suno-persona", options={"model_params": chain}, wait_seconds=20)
+    assert "results" not in made
+    (note,) = [note for note in made["notes"] if note.startswith("Made: persona_id = ")]
+    persona = note.removeprefix("Made: persona_id = ").rstrip(".")
+    options = {"custom_mode": True, "style": "folk", "title": "More rain", "persona_id": persona}
+    again = await ok(audio, "generate_audio", prompt="la la", options=options, wait_seconds=20)
+    assert again["status"] == "completed"
+    assert sandbox.requests("/v1/audios")[-1]["json"]["persona_id"] == persona
+
+
 async def test_what_a_model_of_sound_does_not_take_is_refused_before_anything_is_sent(
     audio: Client, sandbox: Sandbox
 ) -> None:

@@ -31,6 +31,21 @@ async def test_every_example_passes_the_check_and_the_sandbox(caller: Caller, sa
     assert task.model == model.id
 
 
+@pytest.mark.parametrize("kind", ["image", "video", "audio"])
+async def test_every_example_is_a_call_that_can_be_made_as_it_stands(
+    settings: Settings, clock: FakeClock, connect: Callable[..., Client], sandbox: Sandbox, kind: str
+) -> None:
+    models = [model for model in CALLABLE if model.endpoint == kind]
+    async with connect(App(replace(settings, toolsets=("media", "audio")), clock=clock)) as client:
+        for model in models:
+            page = await ok(client, "list_models", model=model.id)
+            assert f"generate_{kind}" in page["next_step"]
+            answer = await ok(client, f"generate_{kind}", **page["example"], dry_run=True)
+            assert answer["model"] == model.id
+            assert answer["would_send"].keys() == {*model.example}
+            assert not answer.get("notes") or not any("sent as" in note for note in answer["notes"])
+
+
 def test_what_is_made_of_the_data_is_that_of_the_data() -> None:
     for path, text in documents.pages():
         assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make generated`"

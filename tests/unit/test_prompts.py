@@ -10,9 +10,9 @@ from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS, PromptReference, ResourceTemplateReference, TextContent
 
+from evolink_mcp.registry.recipes import recipes
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.media import INSTRUCTIONS
 from evolink_mcp.tools.prompts import MODEL_ARGUMENTS, list_prompts
 
 NEEDED = {"make-image": {"idea": "a cat"}, "make-video": {"idea": "a cat"}, "storyboard": {"story": "a cat goes out"}}
@@ -55,6 +55,18 @@ async def test_a_prompt_tells_the_job_and_never_to_submit_twice(offline: Client,
     assert "Never submit again" in told
     assert "24 hours" in told
     assert "some-model" in with_model
+
+
+@pytest.mark.parametrize(
+    ("prompt", "job"), [("make-video", "extend"), ("make-video", "lip sync"), ("make-image", "sticker")]
+)
+async def test_a_recipe_brings_its_steps(offline: Client, prompt: str, job: str) -> None:
+    async with offline as client:
+        told = await text(client, prompt, idea="a cat", recipe=job)
+        names = await client.complete(PromptReference(name=prompt), {"name": "recipe", "value": job[:3]})
+    (recipe,) = [each for each in recipes() if each.id == job.replace(" ", "-")]
+    assert all(step in told for step in recipe.steps)
+    assert recipe.id in names.completion.values
 
 
 async def test_a_reference_brings_the_step_that_passes_it_on(offline: Client) -> None:
@@ -139,7 +151,3 @@ def test_a_prompt_is_offered_only_where_its_job_can_be_done() -> None:
 async def test_a_server_that_spends_nothing_has_no_prompts(connect: Callable[..., Client], settings: Settings) -> None:
     async with connect(App(replace(settings, read_only=True))) as client:
         assert (await client.list_prompts()).prompts == []
-
-
-def test_the_instructions_are_not_cut_by_any_host() -> None:
-    assert len(INSTRUCTIONS["generate_image"]) <= 2048

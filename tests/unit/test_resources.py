@@ -27,7 +27,8 @@ async def read(client: Client, uri: str) -> dict[str, Any]:
 
 async def test_the_resources_are_listed(client: Client) -> None:
     listed = [str(resource.uri) for resource in (await client.list_resources()).resources]
-    assert listed == [card_uri(), "skill://evolink-media/SKILL.md", "evolink://models"]
+    skill = [f"skill://evolink-media/{name}" for name in ("SKILL.md", "recipes.md")]
+    assert listed == [card_uri(), *skill, "evolink://models"]
     templates = (await client.list_resource_templates()).resource_templates
     assert [template.uri_template for template in templates] == [
         "evolink://models/{id}",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field
 
+from evolink_mcp.registry.wishes import words
 from evolink_mcp.sdk.schema import portable
 from evolink_mcp.settings import TOOLSETS, Settings, Toolset
 from evolink_mcp.tools import toolsets as offers
@@ -82,9 +84,14 @@ def test_the_schemas_are_those_in_the_snapshots(listed: list[dict[str, Any]]) ->
 
 
 def test_the_instructions_fit_where_hosts_cut_them() -> None:
-    assert told() == INSTRUCTIONS["generate_image"]
+    assert told().startswith(INSTRUCTIONS["generate_image"].partition("{")[0])
+    assert "{" not in told(*TOOLSETS)
     assert "spend" in told()[:250]
+    assert len(told()) <= 1_880
     assert len(told(*TOOLSETS)) <= 2_048
+    many = [Path(f"/home/somebody/a-folder-of-pictures-{number}") for number in range(40)]
+    settings = Settings(toolsets=TOOLSETS, image_model="m" * 300)
+    assert len(offers.instructions(offered_names(settings), settings, many)) <= 2_048
     assert "generate_image" not in told("account")
 
 
@@ -97,6 +104,35 @@ def test_the_instructions_name_only_tools_that_are_offered(toolsets: tuple[Tools
     text = told(*toolsets, read_only=read_only)
     assert {name for name in (*PARAMETERS, *MORE_PARAMETERS) if name in text} <= offered
     assert ("read-only" in text) is read_only
+
+
+def test_the_instructions_name_the_defaults_good_choices_and_what_cannot_be_done() -> None:
+    registry, text = App(Settings()).registry, told()
+    for kind in ("image", "video"):
+        assert registry.defaults[kind] in text
+    for choices in (words()["choices"]["image"], words()["choices"]["video"]):
+        for what, name in choices.items():
+            assert f"{name} ({what})" in text
+            assert registry.models[name].status == "active"
+            assert not registry.models[name].superseded_by
+    for once in ("cannot be cancelled", "No music or speech here", "in options too"):
+        assert text.count(once) == 1
+    assert words()["choices"]["audio"]["speech"] in told("audio")
+    assert "No music" not in told("media", "audio")
+
+
+def test_the_instructions_say_what_supersedes_a_default_and_what_changes_it() -> None:
+    settings = Settings(image_model="gpt-image-2.5-flare")
+    text = offers.instructions(offered_names(settings), settings)
+    assert "gpt-image-2.5-flare for images, " in text
+    assert "superseded by seedance-2.5-text-to-video; EVOLINK_VIDEO_MODEL changes it" in text
+
+
+def test_the_instructions_name_the_folders_of_local_files() -> None:
+    settings = Settings()
+    text = offers.instructions(offered_names(settings), settings, [Path("/home/anna/pictures")])
+    assert "local files in /home/anna/pictures, by relative paths too" in text
+    assert "local files" not in offers.instructions(offered_names(settings), settings, None)
 
 
 def told(*toolsets: Toolset, read_only: bool = False) -> str:

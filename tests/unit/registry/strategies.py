@@ -158,10 +158,12 @@ def wrong_types(parameter: Parameter) -> list[object]:
         "url": {"string"},
         "task": {"string"},
         "url-list": {"url-list"},
-        "string-list": {"url-list"},
+        "string-list": {"url-list", "string"},
         "object-list": {"object"},
     }
     own = {kind for one in parameter.types for kind in (one, *fits.get(one, ()))} - {"object-list"}
+    if "base64" in parameter.forms:
+        own.add("string")  # any text may be one
     if {"on", "off"} <= {*parameter.allowed}:
         own.add("boolean")
     return [value for kind, value in values.items() if kind not in own]

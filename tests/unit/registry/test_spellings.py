@@ -1,8 +1,10 @@
 """Friendly spellings of parameters and values, and what is sent for them."""
 
+import re
+
 import pytest
 
-from tests.unit.registry.support import LINK, P, check, links, message, refused
+from tests.unit.registry.support import LINK, P, bare_call, callable_models, check, links, message, model, refused
 
 
 @pytest.mark.parametrize(
@@ -10,7 +12,6 @@ from tests.unit.registry.support import LINK, P, check, links, message, refused
     [
         ("seedance-2.0-text-to-video", {"web_search": True}, "Put it in model_params: model_params.web_search."),
         ("kling-v3-text-to-video", {"shot_type": "customize"}, "model_params.shot_type"),
-        ("seedance-1.5-pro", {"web_search": True}, "Taken by seedance-2."),
     ],
 )
 def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict[str, object], expected: str) -> None:
@@ -125,11 +126,58 @@ def test_a_list_of_one_link_is_sent_as_that_link() -> None:
     assert refused(check("kling-o3-video-edit", P | {"video_urls": [first, second]}), "video_urls")
 
 
-def test_of_many_models_that_take_a_parameter_the_three_nearest_are_named() -> None:
-    text = message("gpt-image-1.5", "output_format", {"output_format": "png"})
-    names, _, more = text.partition("Taken by ")[2].partition(" and ")
-    assert len(names.split(", ")) == 3
-    assert more.split(" more")[0].isdigit()
+@pytest.mark.parametrize(
+    ("name", "params", "sent"),
+    [
+        ("seedance-1.5-pro", {"resolution": "1080p"}, {"quality": "1080p"}),
+        ("seedance-1.5-pro", {"resolution": "Full HD"}, {"quality": "1080p"}),
+        ("gemini-3-pro-image-preview", {"resolution": "4k"}, {"quality": "4K"}),
+        ("gpt-image-2-beta", {"quality": "1k"}, {"resolution": "1K"}),
+        ("seedance-1.5-pro", {"seconds": 8}, {"duration": 8}),
+        ("seedance-1.5-pro", {"ratio": "9:16"}, {"aspect_ratio": "9:16"}),
+        ("gpt-image-2", {"ratio": "9:16"}, {"size": "9:16"}),
+        ("gpt-image-2", {"aspect_ratio": "9:16"}, {"size": "9:16"}),
+        ("seedance-1.5-pro", {"size": "9:16"}, {"aspect_ratio": "9:16"}),
+    ],
+)
+def test_another_name_of_one_meaning_is_sent_under_the_models_own(
+    name: str, params: dict[str, object], sent: dict[str, object]
+) -> None:
+    checked = check(name, P | params)
+    assert checked.problems == ()
+    assert checked.params == P | sent
+    assert any("calls it" in note for note in checked.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "parameter"),
+    [
+        ("seedance-1.5-pro", {"resolution": "best"}, "resolution"),
+        ("gpt-image-2", {"quality": "ultra"}, "quality"),
+        ("seedance-1.5-pro", {"seconds": 99}, "duration"),
+        ("seedance-1.5-pro", {"ratio": "1:9"}, "aspect_ratio"),
+        ("gpt-image-2", {"quality": "2K"}, "quality"),
+        ("gpt-image-2", {"resolution": "high"}, "resolution"),
+    ],
+)
+def test_another_name_whose_value_the_model_does_not_take_is_refused(
+    name: str, params: dict[str, object], parameter: str
+) -> None:
+    assert refused(check(name, P | params), parameter)
+
+
+@pytest.mark.parametrize("name", callable_models())
+def test_a_tier_is_taken_under_either_name_on_every_model(name: str) -> None:
+    for wire, other in (("quality", "resolution"), ("resolution", "quality")):
+        parameter = model(name).parameters.get(wire) if other not in model(name).parameters else None
+        tiers = [one for one in parameter.allowed if re.fullmatch(r"[0-9.]+[kKp]", str(one))] if parameter else []
+        for tier in tiers:
+            call = {
+                key: value for key, value in bare_call(name).items() if key not in ("quality", "resolution", "size")
+            }
+            plain, other_name = check(name, call | {wire: tier}), check(name, call | {other: tier})
+            assert other_name.params == plain.params, (wire, tier)
+            assert len(other_name.problems) == len(plain.problems)
 
 
 @pytest.mark.parametrize(

@@ -208,7 +208,6 @@ message = 'the voice must last 10 to 30 s'
 prompt = { type = 'string', required = true }
 vocal_start = { type = 'number', range = [0] }
 vocal_end = { type = 'number', range = [0] }
-weights = { type = 'number-list', count = [1, 3], range = [0, 1] }
 shots = { type = 'integer-list', count = [1, 2], range = [2, 5] }
 key = { type = 'string', pattern = '[A-G]#?' }
 """
@@ -217,13 +216,13 @@ key = { type = 'string', pattern = '[A-G]#?' }
 @pytest.mark.parametrize(
     ("params", "parameter", "expected"),
     [
-        ({"weights": [0, 0.5, 1]}, "weights", "sent"),
-        ({"weights": [0.5] * 4}, "weights", "refused"),
-        ({"weights": []}, "weights", "refused"),
-        ({"weights": [0.5, 1.5]}, "weights[1]", "refused"),
-        ({"weights": [0.5, "1"]}, "weights", "refused"),
-        ({"weights": [True]}, "weights", "refused"),
-        ({"weights": 0.5}, "weights", "refused"),
+        ({"shots": [2, 3]}, "shots", "sent"),
+        ({"shots": [3] * 3}, "shots", "refused"),
+        ({"shots": []}, "shots", "refused"),
+        ({"shots": [2, 6]}, "shots[1]", "refused"),
+        ({"shots": [2, "3"]}, "shots", "refused"),
+        ({"shots": [True]}, "shots", "refused"),
+        ({"shots": 3}, "shots", "refused"),
         ({"shots": [2, 5]}, "shots", "sent"),
         ({"shots": [2, 5.0]}, "shots[1]", "noted"),
         ({"shots": [1]}, "shots[0]", "refused"),
@@ -245,7 +244,7 @@ def test_models_of_sound_fit_the_vocabulary(
     assert outcome(checked, parameter) == expected, checked
     text = describe_text(found.models["singer"])
     assert "like [A-G]#?" in text
-    assert "weights number-list: at most 1; 1–3 items" in text
+    assert "shots integer-list: 2–5; 1–2 items" in text
     assert found.names()[-1] == "singer"
     assert found.names("audio")[-1] == "singer"
     assert "makes sound: use generate_audio" in found.check("image", "singer", P).problems[0].message

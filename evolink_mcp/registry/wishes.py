@@ -1,0 +1,271 @@
+"""A query read: names, kinds, abilities, numbers with units, and the words that remain.
+
+The words people use are data (``data/search.toml``). A need is written as there: a kind, a capability, a trait, or a
+parameter with or without a value, with ``|`` between what would do as well.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from evolink_mcp.registry.spec import Model
+
+MAX_WORDS = 40
+"""Of a query: more of them say no more, and each costs time."""
+PATH = Path(__file__).parent / "data" / "search.toml"
+
+V = TypeVar("V")
+
+_TOKEN = re.compile(r"\d{1,2}:\d{1,2}|\d{3,5} ?x ?\d{3,5}|\d{1,6}(?:\.\d{1,3})?|[^\W\d_]+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_BARE_TIERS = {"480", "512", "720", "768", "1080", "1440", "2160"}
+_SECONDS = {"s", "sec", "second", "sek", "sekunde", "sekunden", "seconde", "segundo"}
+_MINUTES = {"min", "minute", "minuten", "minuto"}
+_MEGABYTES = {"mb", "megabyte", "mib"}
+_FRAMES = {"fps", "hz"}
+_LENGTHS = {"character", "char", "letter", "token"}
+_PIECES = {"version", "variant", "variation", "option", "output", "result", "copy", "alternative"}
+_SHOTS = {"shot", "scene", "cut"}
+_INPUTS = {
+    **dict.fromkeys(("reference", "ref", "input", "image", "picture", "photo", "frame"), "image"),
+    **dict.fromkeys(("clip", "video", "film"), "video"),
+    **dict.fromkeys(("sound", "song", "recording"), "audio"),
+}
+_REFERENCES = {"reference", "ref", "input", "source", "sample"}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One thing a query asks for.
+
+    ``kind`` is ``name``, ``word`` (a need as the data write it), or what a number counts: ``seconds``, ``tier``,
+    ``ratio``, ``fps``, ``mb``, ``length``, ``n``, or ``image``, ``video`` and ``audio`` of inputs. ``names`` are the
+    models of a name, best first.
+    """
+
+    kind: str
+    text: str
+    amount: float = 0.0
+    names: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Wish:
+    """A query read."""
+
+    needs: list[Need] = field(default_factory=list[Need])
+    words: list[str] = field(default_factory=list[str])
+    """What is neither a need nor without meaning, to be looked for in what is said of a model."""
+    absent: str = ""
+    """What to say of a thing that no model makes."""
+    instead: str = ""
+    """The query for what comes nearest to it."""
+
+
+def plain(text: str) -> str:
+    """Lower case, without hyphens between words and typographer's signs."""
+    text = (
+        unicodedata.normalize("NFKC", text[:400])
+        .lower()
+        .replace("×", "x")
+        .replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    )
+    return re.sub(r"(?<=[a-z])[-_](?=[a-z0-9])|'s\b", " ", text)
+
+
+def stem(word: str) -> str:
+    """A word without its plural s."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")) else word
+
+
+def tokens(text: str) -> list[str]:
+    """The words and numbers of a text; ``3.0`` is 3, and the v of a version is left out."""
+    found = [token.replace(" ", "") for token in _TOKEN.findall(plain(text))]
+    found = [re.sub(r"\.0+$", "", token) if _NUMBER.fullmatch(token) else stem(token) for token in found]
+    return [
+        token
+        for place, token in enumerate(found)
+        if token != "v" or place + 1 == len(found) or not _NUMBER.fullmatch(found[place + 1])
+    ]
+
+
+class Language:
+    """The words of the data file beside the names of some models."""
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        data = words()
+        self.ignore = {stem(word) for word in str(data["ignore"]).split()}
+        self.rewrite = {plain(old): new for old, new in data["rewrite"].items()}
+        self.numbers: Mapping[str, float] = data["numbers"]
+        self.phrases: dict[tuple[str, ...], str] = {}
+        for need, phrases in data["words"].items():
+            self.phrases |= {tuple(tokens(phrase)): need for phrase in phrases}
+        self.absent: dict[tuple[str, ...], tuple[str, str]] = {}
+        for row in data["absent"].values():
+            says = {tuple(tokens(word)): (row["say"].format(word=word), row["nearest"]) for word in row["words"]}
+            self.absent |= says
+        for model in models:
+            for name, one in model.parameters.items():
+                inner = ({*one.properties} if one.properties else set[str]()) | {name}
+                self.phrases |= {
+                    key: each for each in inner if "_" in each and (key := tuple(tokens(each))) not in self.phrases
+                }
+        self.nicknames = frozenset(" ".join(tokens(name)) for name in data["nicknames"])
+        names = _names(models, data)
+        self.brands = {token for run in names for token in run if len(token) > 3 and token.isalpha()}
+        tokens_of_data = {token for run in (*self.phrases, *self.absent) for token in run}
+        self._names, self._phrases, self._absent = _by_first(names), _by_first(self.phrases), _by_first(self.absent)
+        self._familiar = tokens_of_data | self.ignore | self.brands | {*self.numbers}
+
+    def read(self, query: str, vocabulary: set[str]) -> Wish:
+        """What a query asks for. Of words that nobody knows, those that look like a name are taken for it."""
+        text = f" {' '.join(plain(query).split())} "
+        for old, new in self.rewrite.items():
+            text = re.sub(rf"(?<=\W){re.escape(old)}(?=\W)", new, text)
+        run = tokens(text)[:MAX_WORDS]
+        run = [word if word in vocabulary or word in self._familiar else self._mended(word) for word in run]
+        wish, place = Wish(), 0
+        while place < len(run):
+            place += self._step(run, place, wish)
+        if {"at once"} <= {need.text for need in wish.needs}:
+            wish.needs = [
+                Need("n", f"{need.amount:g} at once", need.amount) if need.kind == "image" else need
+                for need in wish.needs
+                if need.text != "at once" or not any(other.kind == "image" for other in wish.needs)
+            ]
+        wish.needs = list(dict.fromkeys(wish.needs))
+        return wish
+
+    def _step(self, run: list[str], place: int, wish: Wish) -> int:
+        """Reads what begins at ``place`` into ``wish``; how many words that took."""
+        counted, need = self._number(run, place)
+        named, names = _longest(self._names, run, place, frozenset())
+        said, phrase = _longest(self._phrases, run, place, self.ignore)
+        missing, absent = _longest(self._absent, run, place, self.ignore)
+        if missing and missing >= max(named, said, counted):
+            wish.absent, wish.instead = absent or ("", "")
+            return missing
+        if need and counted >= max(named, said):
+            wish.needs.append(need)
+            return counted
+        if names and named > said:
+            wish.needs.append(Need("name", " ".join(run[place : place + named]), named, tuple(names)))
+            return named
+        if phrase:
+            text = "at once" if phrase == "n" else phrase
+            wish.needs.append(Need("word", text))
+            return said
+        word = run[place]
+        if word not in self.ignore and word not in self.numbers and len(word) > 1:
+            wish.words.append(word)
+        return 1
+
+    def _number(self, run: list[str], place: int) -> tuple[int, Need | None]:
+        """A number with its unit, and how many words the two take."""
+        word = run[place]
+        if ":" in word:
+            return 1, Need("ratio", word)
+        if "x" in word and word.replace("x", "").isdigit():
+            return 1, Need("ratio", word)
+        amount = float(word) if _NUMBER.fullmatch(word) else self.numbers.get(word)
+        if amount is None:
+            return 0, None
+        unit = run[place + 1] if place + 1 < len(run) else ""
+        after = run[place + 2] if place + 2 < len(run) else ""
+        for units, kind, factor, sign in (
+            (_SECONDS, "seconds", 1, "s"),
+            (_MINUTES, "seconds", 60, "s"),
+            (_MEGABYTES, "mb", 1, "MB"),
+            (_FRAMES, "fps", 1, "fps"),
+            (_LENGTHS if amount >= 100 else (), "length", 1, "characters"),
+        ):
+            if unit in units:
+                return 2, Need(kind, f"{amount * factor:g} {sign}", amount * factor)
+        if unit in ("k", "p") and word[0].isdigit():
+            return 2, Need("tier", f"{word}{'K' if unit == 'k' else 'p'}")
+        if word in _BARE_TIERS:
+            return 1, Need("tier", f"{word}p")
+        if unit in _PIECES:
+            return 2, Need("n", f"{amount:g} at once", amount)
+        if unit in _SHOTS:
+            return 2, Need("word", "multi-shot")
+        if unit in _REFERENCES and after in _INPUTS and after not in _REFERENCES:
+            return 3, _input(after, amount)
+        if unit in _INPUTS and (amount > 1 or unit in _REFERENCES):
+            return 2, _input(unit, amount)
+        return 0, None
+
+    def _mended(self, word: str) -> str:
+        """The name that a mistyped word is, or the word."""
+        return next(iter(get_close_matches(word, self.brands, 1, 0.8)), word) if len(word) > 3 else word
+
+
+def _input(word: str, amount: float) -> Need:
+    kind = _INPUTS[word]
+    shown = {"image": "pictures", "video": "clips", "audio": "sounds"}[kind]
+    return Need(kind, f"{amount:g} {shown} in", amount)
+
+
+Table = Mapping[str, Sequence[tuple[tuple[str, ...], V]]]
+"""Runs of words and what they stand for, by their first word."""
+
+
+def _by_first(entries: Mapping[tuple[str, ...], V]) -> Table[V]:
+    table: dict[str, list[tuple[tuple[str, ...], V]]] = {}
+    for run, value in entries.items():
+        table.setdefault(run[0], []).append((run, value))
+    return table
+
+
+def _longest(table: Table[V], run: Sequence[str], place: int, skip: frozenset[str] | set[str]) -> tuple[int, V | None]:
+    """The longest entry that begins at a place, and how many words it takes; words of ``skip`` may stand between."""
+    best: tuple[int, V | None] = (0, None)
+    for key, value in table.get(run[place], ()):
+        end, at = place, 0
+        while at < len(key) and end < len(run):
+            if run[end] == key[at]:
+                at += 1
+            elif run[end] not in skip:
+                break
+            end += 1
+        if at == len(key) and end - place > best[0]:
+            best = (end - place, value)
+    return best
+
+
+def _names(models: Sequence[Model], data: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, None]]:
+    """Every run of words in the names of models that holds a maker's own word, with the models it names, best first."""
+    makers: dict[str, set[str]] = {}
+    split = {model.id: [tokens(name) for name in (model.id, *model.aliases)] for model in models}
+    for model in models:
+        for token in {token for name in split[model.id] for token in name}:
+            makers.setdefault(token, set()).add(model.provider)
+    generic = {stem(word) for word in data["generic"]["words"].split()}
+    own = {word for word, by in makers.items() if len(by) == 1 and word.isalpha() and len(word) > 1} - generic
+    names: dict[tuple[str, ...], dict[str, None]] = {}
+    for model in models:
+        names.setdefault(tuple(tokens(model.provider)), {})[model.id] = None
+        for name in split[model.id]:
+            others = [[*tokens(new), *name[1:]] for new in data["brands"].get(name[0], ())] if name else []
+            for each in (name, *others):
+                for start in range(len(each)):
+                    for end in range(start + 1, len(each) + 1):
+                        run = tuple(each[start:end])
+                        if own & {*run} or (each is not name and not start):
+                            names.setdefault(run, {})[model.id] = None
+                            names.setdefault((*run[:-1], run[-1].partition(".")[0]), {})[model.id] = None
+    for nickname, ids in data["nicknames"].items():
+        names[tuple(tokens(nickname))] = dict.fromkeys(ids)
+    return names
+
+
+@cache
+def words() -> Mapping[str, Any]:
+    """The data file, read once."""
+    return tomllib.loads(PATH.read_text(encoding="utf-8"))

@@ -1,0 +1,142 @@
+"""Wishes in plain words, and the models that are right answers to them."""
+
+import fnmatch
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolink_mcp.registry.matching import MAX_MATCHES, Matches
+from evolink_mcp.registry.recipes import of_model, recipes
+from evolink_mcp.registry.wishes import words
+from tests.unit.registry.support import callable_models, model, registry
+
+DATA: dict[str, Any] = tomllib.loads((Path(__file__).parents[2] / "data" / "wishes.toml").read_text(encoding="utf-8"))
+WISHES: dict[str, list[str]] = DATA["wish"]
+NOBODY: dict[str, dict[str, Any]] = DATA["nobody"]
+
+
+def search(query: str, **more: Any) -> Matches:
+    return registry().search(query=query, **more)
+
+
+def names(found: Matches) -> list[str]:
+    return [match.model.id for match in found.matches]
+
+
+def right(query: str) -> bool:
+    return any(fnmatch.fnmatch(name, each) for name in names(search(query))[:3] for each in WISHES[query])
+
+
+def test_nine_of_ten_wishes_have_a_right_answer_among_the_first_three() -> None:
+    assert len(WISHES) >= 60
+    missed = [wish for wish in WISHES if not right(wish)]
+    assert len(missed) <= len(WISHES) / 10, missed
+
+
+@pytest.mark.parametrize("wish", [*WISHES, *NOBODY])
+def test_no_wish_lists_more_than_ten_models_and_each_has_a_reason(wish: str) -> None:
+    found = search(wish)
+    assert 0 < len(found.matches) <= MAX_MATCHES
+    assert len({*names(found)}) == len(found.matches)
+
+
+@pytest.mark.parametrize("wish", NOBODY)
+def test_a_wish_that_no_model_fits_is_told_so_with_what_comes_nearest(wish: str) -> None:
+    found = search(wish)
+    assert NOBODY[wish]["says"].lower() in " ".join(found.notes).lower()
+    assert any(fnmatch.fnmatch(name, each) for name in names(found)[:3] for each in NOBODY[wish]["nearest"])
+
+
+def test_a_model_that_lacks_something_is_shown_with_what_it_lacks() -> None:
+    found = search("kling 30 seconds text to video")
+    assert all("30 s" in match.lacks for match in found.matches)
+    assert "The longest make 15 s" in found.notes[0]
+
+
+def test_each_model_is_shown_with_what_speaks_for_it() -> None:
+    first, *_ = search("20 seconds with sound at 1080p").matches
+    assert {"20 s", "1080p", "sound"} == {*first.why}
+
+
+@pytest.mark.parametrize("name", callable_models())
+def test_every_model_is_found_by_its_own_id(name: str) -> None:
+    assert name in names(search(name))[:10]
+    assert name in names(search(name.replace("-", " ")))[:10]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        " ",
+        "?",
+        "!!!",
+        "0",
+        "1:",
+        "::",
+        "x" * 5_000,
+        "-1 seconds",
+        "1e309 s",
+        "\ud800",
+        "٣ ثوان",
+        "🦊 🦊",
+        "4" * 300,
+        "k p s",
+    ],
+)
+def test_a_query_of_anything_is_answered(query: str) -> None:
+    assert len(search(query).matches) <= len(registry().models)
+
+
+def test_models_that_have_ended_or_are_known_by_name_only_come_last() -> None:
+    for query in ("sora 2", "veo 3", "openai image", "cheap video"):
+        status = [match.model.status == "active" for match in search(query).matches]
+        assert status == sorted(status, reverse=True), query
+
+
+def test_without_prices_cheap_says_what_its_order_rests_on() -> None:
+    assert "No price is known here: small and quick models come first." in search("cheap video").notes
+
+
+def test_with_prices_the_cheapest_comes_first() -> None:
+    found = search("cheapest text to video", prices={"sora-2-preview": (1.0, 4.0), "wan3.0-text-to-video": (2.0, 9.0)})
+    assert names(found)[:2] == ["sora-2-preview", "wan3.0-text-to-video"]
+    assert not found.notes
+
+
+def test_a_mistyped_name_is_taken_for_the_name() -> None:
+    assert names(search("seedence 2.5"))[0].startswith("seedance-2.5")
+    assert names(search("klng edit"))[0].startswith("kling")
+
+
+def test_a_kind_keeps_a_search_to_itself() -> None:
+    assert {match.model.endpoint for match in search("cheap", kind="video").matches} == {"video"}
+
+
+def test_the_words_lead_to_something_that_a_model_has() -> None:
+    """A need in the data that no model meets would be a dead word."""
+    for need in words()["words"]:
+        found = search(words()["words"][need][0])
+        assert found.matches, need
+
+
+def test_every_model_the_words_name_is_there() -> None:
+    for ids in [*words()["nicknames"].values(), *words()["judged"].values()]:
+        for name in ids:
+            assert model(name).status != "placeholder"
+
+
+def test_every_recipe_is_shown_by_a_model_and_its_facts_name_models() -> None:
+    shown = {title for name in callable_models() for title, _ in of_model(model(name))}
+    for recipe in recipes():
+        assert recipe.title in shown
+        assert all(model(name).id == name for name in recipe.facts)
+        assert recipe.steps
+
+
+def test_facts_of_a_line_are_short() -> None:
+    longest = max((registry().facts(name) for name in callable_models()), key=len)
+    assert len(json.dumps(longest)) < 140, longest
