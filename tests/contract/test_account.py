@@ -296,10 +296,3 @@ async def test_a_history_that_cannot_be_read_is_noted(client: Client, app: App, 
     app.history = LocalHistory(app.settings.base_url, app.clock, tmp_path / "a-file" / "history.db")
     told = await ok(client, "list_tasks", ids=[await image(client)])
     assert any("cannot be read now" in note for note in told["notes"])
-
-
-async def test_a_page_larger_than_there_are_is_taken_as_the_largest_with_a_note(client: Client) -> None:
-    for tool, most in (("list_tasks", 50), ("list_files", 100)):
-        page = await ok(client, tool, page_size=500)
-        assert page["page_size"] == most
-        assert f"page_size is at most {most}; 500 was taken as that." in page["notes"]
