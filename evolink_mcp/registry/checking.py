@@ -123,7 +123,9 @@ def _respell(registry: "Registry", model: Model, call: dict[str, object], report
             continue
         call |= values
         became = listed(f"{target} {quote(wanted)}" for target, wanted in values.items())
-        report.note(f"{key}: {report.name} calls it {listed(values)}; {key} {quote(value)} sent as {became}")
+        # A link is not told again: its caller has it.
+        manner = "sent so" if "://" in quote(value) else f"{key} {quote(value)} sent as {became}"
+        report.note(f"{key}: {report.name} calls it {listed(values)}; {manner}")
 
 
 def _meant(registry: "Registry", model: Model, spelling: Spelling, value: object) -> Mapping[str, object]:
@@ -172,7 +174,8 @@ def _unknown(registry: "Registry", model: Model, key: str, value: object, report
         parts += [f"Did you mean {name}?" for name in [*near, *hinted][:1]]
     nearest = () if inside else tuple(nsmallest(3, takers, key=lambda name: -likeness(model.id, name)))
     allowed = ", ".join(model.parameters)
-    parts.append(f"It takes {allowed}")
+    if not any(f"It takes {allowed}" in problem.message for problem in report.problems):
+        parts.append(f"It takes {allowed}")
     held: tuple[Hold, str] = ("refuse", ", ".join(model.sources))
     report.fault(held, key, " ".join(parts), value=quote(value), allowed=allowed, takers=nearest)
 
