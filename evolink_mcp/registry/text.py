@@ -59,4 +59,4 @@ def words(value: object) -> str:
 
 def without_sources(text: str) -> str:
     """A message as agents read it: where a limit stands tells them nothing, and people find it in the documents."""
-    return _IN_SENTENCE.sub(r"\1 another page", _IN_BRACKETS.sub("", text))
+    return _IN_SENTENCE.sub(r"\1 another page", _IN_BRACKETS.sub("", text)).replace("?.", "?")

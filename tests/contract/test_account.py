@@ -288,11 +288,3 @@ async def test_a_finished_task_that_does_not_say_how_much_it_made_is_marked_too(
     sandbox.fault("tasks", "status", status=200, body={"data": [{**listed, "result_count": 0}]})
     (task,) = (await ok(client, "list_tasks"))["tasks"]
     assert "save_now" not in task
-
-
-async def test_a_history_that_cannot_be_read_is_noted(client: Client, app: App, tmp_path: Path) -> None:
-    assert "notes" not in await ok(client, "list_tasks")
-    (tmp_path / "a-file").write_text("")
-    app.history = LocalHistory(app.settings.base_url, app.clock, tmp_path / "a-file" / "history.db")
-    told = await ok(client, "list_tasks", ids=[await image(client)])
-    assert any("cannot be read now" in note for note in told["notes"])

@@ -83,7 +83,7 @@ async def test_a_second_use_of_a_local_file_leaves_the_first_alone(
 async def test_a_refusal_names_the_file_and_not_what_is_stand_in_for_it(client: Client, settings: Settings) -> None:
     (settings.upload_dirs[0] / "cat.png").write_bytes(png())
     path = str(settings.upload_dirs[0] / "cat.png")
-    text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", options={"image_urls": path})
+    text = await refused(client, "generate_image", prompt="x", model="gpt-image-2", options={"image_urls": [path, 5]})
     assert "cat.png" in text
     assert ".invalid" not in text
 

@@ -96,7 +96,10 @@ HOSTS_ADD = {"toolCallId": "call_1", "sessionId": "s", "action": "send", "chatIn
 
 
 @pytest.mark.parametrize("name", [*HOST_ARGUMENTS, "session_id", "tool_call_id", "WAIT_FOR_PREVIOUS"])
-async def test_what_a_host_adds_by_itself_is_taken_off_without_a_word(client: Client, name: str) -> None:
+async def test_what_a_host_adds_by_itself_is_taken_off_without_a_word(
+    client: Client, sandbox: Sandbox, name: str
+) -> None:
+    sandbox.configure(prices=0)  # they are there from the second list on
     plain = await client.call_tool("list_models", {"kind": "image", "query": "mask"})
     assert not plain.is_error
     assert await client.call_tool("list_models", {"kind": "image", "query": "mask", name: "x"}) == plain

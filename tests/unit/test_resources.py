@@ -45,7 +45,8 @@ async def test_models_are_those_of_list_models_with_descriptions(client: Client)
     assert all(model["description"] for model in models)
 
 
-async def test_one_model_is_told_in_full(client: Client) -> None:
+async def test_one_model_is_told_in_full(client: Client, sandbox: Sandbox) -> None:
+    sandbox.configure(prices=0)  # a tool's answer has them too
     assert await read(client, "evolink://models/gpt-image-2") == await ok(client, "list_models", model="gpt-image-2")
     with pytest.raises(MCPError, match="nearest names"):
         await read(client, "evolink://models/gpt-image-22")
