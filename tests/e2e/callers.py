@@ -14,8 +14,12 @@ PROCESS_KEY = "sk-process-0123456789"
 
 
 def key_hashes(sandbox: Sandbox) -> set[str | None]:
-    """Whose keys the sandbox saw; the look of /ready carries none."""
-    return {request["key"] for request in sandbox.requests() if request["path"] != "/"}
+    """Whose keys the sandbox saw. The look of /ready, the public prices and links of results carry none."""
+    return {request["key"] for request in sandbox.requests() if not _is_public(request["path"])}
+
+
+def _is_public(path: str) -> bool:
+    return path == "/" or path.startswith("/results/") or path.endswith(("/pricing-rules", "/pricing"))
 
 
 def as_sandbox_sees(sandbox: Sandbox, key: str) -> str:

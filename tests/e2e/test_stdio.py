@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mcp_types import INVALID_REQUEST, PARSE_ERROR
 
 from evolink_mcp import __version__
 from tests.e2e.raw import LEGACY, MODERN, envelope, raw_host
@@ -65,22 +66,22 @@ async def test_a_discover_of_a_wrong_shape_decides_nothing() -> None:
 
 @pytest.mark.parametrize("shaken", [True, False])
 @pytest.mark.parametrize(
-    ("line", "number"),
+    ("line", "number", "code"),
     [
-        ("{not json", None),
-        ('{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "\\ud83d"}}', 7),
-        ('{"jsonrpc": "2.0", "id": "\\ud83d", "method": "\\ud83d"}', "?"),
-        ("[" * 100_000, None),
+        ("{not json", None, PARSE_ERROR),
+        ('{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "\\ud83d"}}', 7, PARSE_ERROR),
+        ('{"jsonrpc": "2.0", "id": "\\ud83d", "method": "\\ud83d"}', "?", INVALID_REQUEST),  # its id cannot be sent
+        ("[" * 100_000, None, PARSE_ERROR),
     ],
 )
-async def test_a_line_that_cannot_be_read_is_answered(line: str, number: object, shaken: bool) -> None:
+async def test_a_line_that_cannot_be_read_is_answered(line: str, number: object, code: int, shaken: bool) -> None:
     async with raw_host() as host:
         if shaken:
             await host.initialize()
         await host.send("")  # nothing was said
         await host.send(line)
         answer = await host.receive()
-        assert (answer["id"], answer["error"]["code"]) == (number, -32700)
+        assert (answer["id"], answer["error"]["code"]) == (number, code)
         if not shaken:
             await host.initialize()
         assert len((await host.request("tools/list"))["result"]["tools"]) == len(PARAMETERS)
