@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import TypeVar
+from typing import Literal, NamedTuple, TypeVar
+
+import anyio
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, wire
@@ -23,6 +25,7 @@ from evolink_mcp.jobs.limits import CreditLimits, Scope
 from evolink_mcp.jobs.spending import (
     Billed,
     Expense,
+    Hold,
     NoRoom,
     Reading,
     Spending,
@@ -36,13 +39,21 @@ from evolink_mcp.jobs.spending_words import no_text, over_call, unreadable, warn
 
 ASK_SECONDS = 0.2  # between two looks while a request of unknown cost is in flight
 MIN_POST_SECONDS = 10.0  # of a call's time that waiting for room must leave for the POST
-MAX_READINGS = 2_000  # readings that are remembered, or wait for a store that is away
+MAX_READINGS = 500  # readings that are remembered, or wait for a store that is away
 
 K = TypeVar("K")
 V = TypeVar("V")
 Count = Callable[[str, float, float], None]  # the caller's name, credits newly held, credits charged
 
 logger = logging.getLogger(__name__)
+
+
+class _Owed(NamedTuple):
+    """A change that has to be written: the task an expense paid for, or what is known without one."""
+
+    expense: Expense
+    change: Reading | Literal["doubt", "drop"]
+    name: str = ""  # the caller's
 
 
 class Payment:
@@ -73,8 +84,9 @@ class Purse:
         self._count = count
         self._latest: OrderedDict[tuple[str, str], Reading] = OrderedDict()
         self._unread: OrderedDict[tuple[str, str], tuple[str, Reading]] = OrderedDict()
-        self._owed: OrderedDict[str, Callable[[], Awaitable[object]]] = OrderedDict()
+        self._owed: OrderedDict[str, _Owed] = OrderedDict()
         self._writing: asyncio.Task[None] | None = None
+        self._writing_again = False
         self._lock = asyncio.Lock()
         self._warnings: OrderedDict[str, str] = OrderedDict()
 
@@ -92,11 +104,11 @@ class Purse:
         try:
             yield Payment(self, expense, caller)
         except OutcomeUnknown:
-            await self._write(expense, lambda: self.spending.doubt(expense))
+            await self._write(_Owed(expense, "doubt"))
             raise
         except EvolinkError:
             if self.limits.per_scope:
-                await self._write(expense, lambda: self.spending.drop(expense))
+                await self._write(_Owed(expense, "drop"))
             raise
 
     async def check(self, caller: Caller, billed: Billed, cost: Cost | None) -> None:
@@ -109,15 +121,7 @@ class Purse:
 
     async def hold(self, expense: Expense, caller: Caller, task: wire.Task) -> None:
         """Notes the task that an expense paid for. With a limit, the note is made before this returns."""
-        reading = self._reading(caller, task, "held")
-
-        async def hold() -> None:
-            due = await self.spending.hold(expense, reading, self.limits)
-            for scope in due:
-                await self._warn(task.id, expense, scope)
-            self._tell(caller.name, reading.credits or 0.0, 0.0)
-
-        await self._write(expense, hold)
+        await self._write(_Owed(expense, self._reading(caller, task, "held"), caller.name))
         if task.final:
             self.notice(caller, task)
 
@@ -141,10 +145,11 @@ class Purse:
             Away: It cannot be written now.
         """
         async with self._lock:
-            for ref, change in list(self._owed.items()):
-                await change()
-                if self._owed.get(ref) is change:
-                    del self._owed[ref]
+            batch = list(self._owed.values())
+            await self._write_owed(batch)
+            for each in batch:
+                if self._owed.get(each.expense.ref) is each:
+                    del self._owed[each.expense.ref]
             while self._unread:
                 await self._write_readings(dict(self._unread))
 
@@ -216,27 +221,46 @@ class Purse:
         sums = await self.spending.sums(owner, [expense.day])
         _keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums))
 
-    async def _write(self, expense: Expense, change: Callable[[], Awaitable[object]]) -> None:
+    async def _write(self, owed: _Owed) -> None:
         """Makes a change now where a limit relies on it, else soon; one that fails is owed."""
-        _keep(self._owed, expense.ref, change)
-        self._write_soon()
-        if self.limits.per_scope and self._writing is not None:
-            await asyncio.wait([self._writing])
+        _keep(self._owed, owed.expense.ref, owed)
+        if self.limits.per_scope:
+            with anyio.CancelScope(shield=True):
+                await self._try_to_catch_up()
+        else:
+            self._write_soon()
 
     def _write_soon(self) -> None:
-        before = self._writing
+        async def write() -> None:  # one task, however many changes come meanwhile
+            while self._writing_again:
+                self._writing_again = False
+                await self._try_to_catch_up()
 
-        async def write() -> None:
-            if before is not None and not before.done():
-                await asyncio.wait([before])
-            try:
-                await self.catch_up()
-            except Away:
-                return
-            except Exception:
-                logger.exception("What was spent could not be written down")
+        self._writing_again = True
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(write())
 
-        self._writing = asyncio.create_task(write())
+    async def _try_to_catch_up(self) -> None:
+        try:
+            await self.catch_up()
+        except Away:
+            pass
+        except Exception:
+            logger.exception("What was spent could not be written down")
+
+    async def _write_owed(self, batch: Sequence[_Owed]) -> None:
+        holds = [(each, Hold(each.expense, each.change)) for each in batch if isinstance(each.change, Reading)]
+        if holds:
+            due = await self.spending.hold([hold for _, hold in holds], self.limits)
+            for (each, hold), scopes in zip(holds, due, strict=True):
+                for scope in scopes:
+                    await self._warn(hold.reading.task_id, each.expense, scope)
+                self._tell(each.name, hold.reading.credits or 0.0, 0.0)
+        for each in batch:
+            if each.change == "doubt":
+                await self.spending.doubt(each.expense)
+            elif each.change == "drop":
+                await self.spending.drop(each.expense)
 
     async def _write_readings(self, batch: dict[tuple[str, str], tuple[str, Reading]]) -> None:
         for name in {name for name, _ in batch.values()}:
@@ -249,16 +273,10 @@ class Purse:
 
     def _reading(self, caller: Caller, task: wire.Task, state: State) -> Reading:
         age = task.age_at(self._clock.now())
-        return Reading(
-            owner=caller.owner,
-            account=caller.account,
-            task_id=task.id,
-            model=task.model,
-            state=state,
-            credits=task.credits_reserved if state == "held" else task.credits_used,
-            held=task.credits_reserved,
-            created_at=None if age is None else self._clock.now() - age,
-        )
+        credits = task.credits_reserved if state == "held" else task.credits_used
+        created_at = None if age is None else self._clock.now() - age
+        whose = (caller.owner, caller.account)
+        return Reading(*whose, task.id, task.model, state, credits, created_at, task.credits_reserved)
 
     def _tell(self, name: str, held: float, charged: float) -> None:
         if self._count is not None and (held or charged):

@@ -132,6 +132,13 @@ class Charge:
     count: int
 
 
+class Hold(NamedTuple):
+    """An expense and the task that it paid for."""
+
+    expense: Expense
+    reading: Reading
+
+
 class Spending(Protocol):
     """Expenses by owner and day. Every method may raise :class:`evolink_mcp.jobs.ledger.Away`.
 
@@ -149,8 +156,8 @@ class Spending(Protocol):
         """
         ...
 
-    async def hold(self, expense: Expense, reading: Reading, limits: CreditLimits) -> tuple[Scope, ...]:
-        """Notes the task that an expense paid for; the scopes whose warning is now due, once a day."""
+    async def hold(self, holds: Sequence[Hold], limits: CreditLimits) -> list[tuple[Scope, ...]]:
+        """Notes the tasks that expenses paid for; for each the scopes whose warning is now due, once a day."""
         ...
 
     async def drop(self, expense: Expense) -> None:

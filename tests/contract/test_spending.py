@@ -13,7 +13,19 @@ from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.jobs.shared.spending import SharedSpending
 from evolink_mcp.jobs.shared.store import Store
-from evolink_mcp.jobs.spending import Billed, Change, Charge, Expense, Reading, Spending, State, Sums, day_of, month_of
+from evolink_mcp.jobs.spending import (
+    Billed,
+    Change,
+    Charge,
+    Expense,
+    Hold,
+    Reading,
+    Spending,
+    State,
+    Sums,
+    day_of,
+    month_of,
+)
 from tests.programs import RedisServer
 
 NOW = 1_795_800_000.0
@@ -66,14 +78,14 @@ def reading(task: str, credits: float | None, state: State = "held", *, owner: s
 async def spend(spending: Spending, ref: str, held: float | None, limits: CreditLimits = TEN) -> tuple[str, ...]:
     each = expense(ref, held)
     assert await spending.reserve(each, limits, NOW) is None
-    return await spending.hold(each, reading(f"task-{ref}", held), limits)
+    return (await spending.hold([Hold(each, reading(f"task-{ref}", held))], limits))[0]
 
 
 async def test_what_is_reserved_held_and_charged_counts_and_what_is_dropped_does_not(reopen: Reopen) -> None:
     spending = reopen()
     assert await spending.reserve(expense("a", 4.0), TEN, NOW) is None
     assert await spending.sums("me", [DAY]) == Sums(0.0, 4.0)
-    await spending.hold(expense("a", 4.0), reading("t", 3.5), TEN)
+    await spending.hold([Hold(expense("a", 4.0), reading("t", 3.5))], TEN)
     assert await reopen().sums("me", [DAY]) == Sums(0.0, 3.5)
     assert await spending.observe([reading("t", 2.1, "charged")]) == [Change(charged=2.1)]
     assert await spending.reserve(expense("b", 1.0), TEN, NOW) is None
@@ -115,7 +127,7 @@ async def test_one_request_of_unknown_cost_is_in_flight_at_a_time_and_known_ones
     assert busy is not None
     assert busy.why == "busy"
     assert await b.reserve(expense("c", 9.0), TEN, NOW) is None
-    await a.hold(expense("a"), reading("t", 6.0), TEN)
+    await a.hold([Hold(expense("a"), reading("t", 6.0))], TEN)
     over = await b.reserve(expense("b"), TEN, NOW + 2)
     assert over is not None
     assert (over.why, over.sums) == ("over", Sums(0.0, 15.0))
@@ -177,7 +189,7 @@ async def test_what_calls_of_the_same_traits_cost_is_remembered_for_the_account(
     spending = reopen()
     for number, charged in enumerate([2.1, 2.5, 0.0]):
         each = expense(f"r{number}", None, traits="hd", at=NOW + number)
-        await spending.hold(each, reading(f"t{number}", 3.0), CreditLimits())
+        await spending.hold([Hold(each, reading(f"t{number}", 3.0))], CreditLimits())
         state: State = "charged" if charged else "ended"
         await spending.observe([reading(f"t{number}", charged, state)])
     other = reopen()

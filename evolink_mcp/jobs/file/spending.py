@@ -22,6 +22,7 @@ from evolink_mcp.jobs.spending import (
     Change,
     Charge,
     Expense,
+    Hold,
     NoRoom,
     Reading,
     Sums,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_ROWS_IN_MEMORY = 20_000
+MAX_ROWS_IN_MEMORY = 1_000  # about half a kilobyte each
 # ``units`` is what counts now, NULL where nobody knows; ``held`` what was held at most.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS expenses (
@@ -108,13 +109,14 @@ class FileSpending:
 
         return await self._run(work)
 
-    async def hold(self, expense: Expense, reading: Reading, limits: CreditLimits) -> tuple[Scope, ...]:
-        def work(connection: Connection) -> tuple[Scope, ...]:
+    async def hold(self, holds: Sequence[Hold], limits: CreditLimits) -> list[tuple[Scope, ...]]:
+        def work(connection: Connection) -> list[tuple[Scope, ...]]:
             connection.execute("BEGIN IMMEDIATE")
-            self._insert(connection, expense)
-            credits = expense.credits if reading.credits is None else reading.credits
-            self._set(connection, expense.ref, reading, None if credits is None else units(credits))
-            return tuple(self._due(connection, expense, limits))
+            for expense, reading in holds:
+                self._insert(connection, expense)
+                credits = expense.credits if reading.credits is None else reading.credits
+                self._set(connection, expense.ref, reading, None if credits is None else units(credits))
+            return [tuple(self._due(connection, expense, limits)) for expense, _ in holds]
 
         return await self._run(work)
 

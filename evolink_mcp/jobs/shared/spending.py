@@ -24,6 +24,7 @@ from evolink_mcp.jobs.spending import (
     Change,
     Charge,
     Expense,
+    Hold,
     NoRoom,
     Reading,
     State,
@@ -59,10 +60,13 @@ class SharedSpending:
         limit = dict(limits.per_scope)[scope]
         return NoRoom(answer[0], scope, limit, Sums(answer[2] / UNITS, answer[3] / UNITS, answer[4]))
 
-    async def hold(self, expense: Expense, reading: Reading, limits: CreditLimits) -> tuple[Scope, ...]:
+    async def hold(self, holds: Sequence[Hold], limits: CreditLimits) -> list[tuple[Scope, ...]]:
         warn = [-1 if limit is None else WARN_SHARE * units(limit) for limit in (limits.per_day, limits.per_day_in_all)]
-        due = as_list(await self._eval(HOLD, expense, reading.task_id, _amount(reading.credits), *warn))
-        return tuple("caller" if place == 1 else "all" for place in due)
+        due: list[tuple[Scope, ...]] = []
+        for expense, reading in holds:
+            places = as_list(await self._eval(HOLD, expense, reading.task_id, _amount(reading.credits), *warn))
+            due.append(tuple("caller" if place == 1 else "all" for place in places))
+        return due
 
     async def drop(self, expense: Expense) -> None:
         await self._ask("EVAL", DROP, 1, _name(expense))
