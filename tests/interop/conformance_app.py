@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import warnings
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -58,15 +59,15 @@ class Said(View):
         return self.text
 
 
-FIXTURE = {"read_only": True, "idempotent": True, "open_world": False}
+fixture = partial(tool, "media", read_only=True, idempotent=True, open_world=False)
 
 
-@tool("media", title="test_simple_text", description="Answers with a text.", **FIXTURE)
+@fixture(title="test_simple_text", description="Answers with a text.")
 async def test_simple_text(call: Call) -> Said:
     return Said(text="This is a simple text response for testing.")
 
 
-@tool("media", title="test_error_handling", description="Fails as our own tools fail.", **FIXTURE)
+@fixture(title="test_error_handling", description="Fails as our own tools fail.")
 async def test_error_handling(call: Call) -> Said:
     raise EvolinkError("This tool intentionally returns an error for testing.", code="wanted", next_step="Go on.")
 
