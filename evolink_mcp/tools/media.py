@@ -30,8 +30,8 @@ Images take up to a minute, videos one to ten. Waiting is free.
 otherwise give the user the link at once.
 
 Models: {{defaults}}{{choices}} list_models(query=…) finds others by a wish in plain words; list_models(model=…) shows \
-all one takes. Arguments are checked before money is spent. What only some models take goes into options. Leave out \
-what you do not need.{{audio}}
+all one takes. dry_run checks a call and names its cost, free. What only some models take goes into options. Leave \
+out what you do not need.{{audio}}
 
 Inputs, in options too: https links, links of finished images, {{files}}. For base64 call upload_file and pass its \
 file_url.

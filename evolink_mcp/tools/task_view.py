@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
+INPUTS = {"video": "options.video_urls", "audio": "options.audio_urls"}
 _NEVER_AGAIN = "Never submit again to check on a task."
 
 
@@ -158,13 +159,18 @@ def _failure(task: wire.Task) -> FailureView | None:
     )
 
 
+def _input_for(results: list[ResultView]) -> str:
+    """The parameter that usually takes a result of this kind."""
+    return INPUTS.get(results[0].kind or "", "image_urls")
+
+
 def _next_step(
     task: wire.Task, results: list[ResultView], outcomes: list[SaveOutcome], *, age: float, local: bool
 ) -> str:
     in_progress = any(isinstance(each, downloads.NotSaved) and each.in_progress for each in outcomes)
     match task.status:
         case "completed" if results and all(result.saved_path for result in results):
-            return "Tell the user where the file is saved. As an input, pass its link or its path in image_urls."
+            return f"Tell the user where the file is saved. As an input, pass its link in {_input_for(results)}."
         case "completed" if results and in_progress:
             return f"Call check_task with task_id {task.id} again: its results are still being saved."
         case "completed" if results and age >= LINK_SECONDS:
@@ -175,7 +181,8 @@ def _next_step(
         case "completed" if results:
             more = " If EVOLINK_OUTPUT_DIR is set, results are saved on this machine." if local else ""
             more = " The notes say why it is not saved." if outcomes else more
-            return f"Give the user the link now, before it dies; it also works as an input (image_urls).{more}"
+            name = _input_for(results)
+            return f"Give the user the link now, before it dies; it also works as an input ({name}).{more}"
         case "completed" if task.outputs:
             return "The task is complete and has no file to fetch. The notes say what it made."
         case "completed":

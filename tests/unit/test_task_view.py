@@ -68,3 +68,11 @@ def test_the_end_of_the_links_is_told_once_as_a_time_and_as_what_remains() -> No
     assert text.count("2027-01-16") == 1
     late = view("completed", age=25 * 3600.0, results=(PICTURE,)).as_text()
     assert "\nLinks died 1 h ago, at " in late
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("image", "image_urls"), ("video", "options.video_urls"), ("audio", "options.audio_urls")]
+)
+def test_a_result_is_said_to_be_an_input_of_its_own_kind(kind: str, name: str) -> None:
+    result = Result(f"https://files.example.com/a.{kind}", kind)
+    assert f"({name})" in view("completed", results=(result,)).next_step

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_ROWS_IN_MEMORY = 1_000  # about half a kilobyte each
+MAX_ROWS_IN_MEMORY = 500  # about half a kilobyte each
 # ``units`` is what counts now, NULL where nobody knows; ``held`` what was held at most.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS expenses (
