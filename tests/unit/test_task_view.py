@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evolink_mcp.gateway.problems import TASK_ADVICE
-from evolink_mcp.gateway.wire import Problem, Result, Task
+from evolink_mcp.gateway.wire import Kind, Problem, Result, Task
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.tools.task_view import task_view
 from evolink_mcp.tools.views import TaskView
@@ -73,6 +73,6 @@ def test_the_end_of_the_links_is_told_once_as_a_time_and_as_what_remains() -> No
 @pytest.mark.parametrize(
     ("kind", "name"), [("image", "image_urls"), ("video", "options.video_urls"), ("audio", "options.audio_urls")]
 )
-def test_a_result_is_said_to_be_an_input_of_its_own_kind(kind: str, name: str) -> None:
+def test_a_result_is_said_to_be_an_input_of_its_own_kind(kind: Kind, name: str) -> None:
     result = Result(f"https://files.example.com/a.{kind}", kind)
     assert f"({name})" in view("completed", results=(result,)).next_step
