@@ -16,7 +16,6 @@ from manifests.facts import ROOT
 # What `uv run` needs to start the server; the project file names the README and the licence.
 BESIDE = ("pyproject.toml", "README.md", "LICENSE")
 EPOCH = (2020, 2, 2, 0, 0, 0)
-SUFFIXES = (".py", ".toml", ".typed")
 
 
 def contents() -> Iterator[tuple[str, Path]]:
@@ -25,7 +24,7 @@ def contents() -> Iterator[tuple[str, Path]]:
     for name in BESIDE:
         yield name, ROOT / name
     for path in sorted((ROOT / "evolink_mcp").rglob("*")):
-        if path.suffix in SUFFIXES and path.is_file():
+        if path.is_file() and path.suffix != ".pyc":
             yield path.relative_to(ROOT).as_posix(), path
 
 

@@ -45,10 +45,14 @@ def schemas(toolsets: tuple[Toolset, ...] = ("media",)) -> list[dict[str, Any]]:
     """
     tools = anyio.run(create_server(App(Settings(toolsets=toolsets))).list_tools)
     shapes = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
-    for shape in shapes:
-        if "resourceUri" in (ui := shape.get("_meta", {}).get("ui", {})):
-            ui["resourceUri"] = "ui://card/01234567"
-    return [shape for shape in shapes if shape["name"] not in BESIDE]
+    return [with_steady_card(shape) for shape in shapes if shape["name"] not in BESIDE]
+
+
+def with_steady_card(shape: dict[str, Any]) -> dict[str, Any]:
+    """A tool whose card, if it has one, is at an address that does not change with the page."""
+    if "resourceUri" in (ui := shape.get("_meta", {}).get("ui", {})):
+        ui["resourceUri"] = "ui://card/01234567"
+    return shape
 
 
 def compact(value: object) -> str:
