@@ -55,7 +55,7 @@ def _resource(entry: Mapping[str, Any], uri: str) -> FunctionResource:
     return FunctionResource(
         uri=uri,
         name=about.get("name") or uri.rpartition("/")[2],
-        description=about.get("description"),
+        description=about.get("description") or f"A file of the skill {entry['frontmatter']['name']}.",
         mime_type="text/markdown",
         fn=read,
     )

@@ -38,6 +38,11 @@ async def test_the_resources_are_listed(client: Client) -> None:
     assert all(template.description and template.title for template in templates)
 
 
+async def test_every_resource_says_what_it_is(client: Client) -> None:
+    resources = (await client.list_resources()).resources
+    assert not [each.uri for each in resources if not each.description]
+
+
 async def test_models_are_those_of_list_models_with_descriptions(client: Client) -> None:
     models = (await read(client, "evolink://models"))["models"]
     listed = (await ok(client, "list_models"))["models"]
