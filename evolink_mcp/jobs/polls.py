@@ -19,8 +19,8 @@ class Poll:
 class Polls(Protocol):
     """How :mod:`evolink_mcp.jobs.waits` reads a task."""
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Poll:
-        """Reads a task; ``first`` where a caller asks now and knows nothing of it yet.
+    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
+        """Reads a task; ``first``: for somebody who knows nothing of it yet; ``woken``: it has just changed.
 
         Raises:
             GatewayError: It could not be read within ``seconds``.
@@ -31,5 +31,5 @@ class Polls(Protocol):
 class LocalPolls:
     """Polls of a process on its own: every one is a read."""
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Poll:
+    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
         return Poll(await media.read(caller, task_id, seconds=seconds))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import anyio
@@ -41,10 +41,12 @@ class Outcome:
 
 @dataclass
 class _Watch:
-    """One task as all its waits share it."""
+    """One task as all its waits share it. ``woken``: it has changed since the poll under way began, if one is."""
 
     schedule: Schedule = field(default_factory=Schedule)
     waits: int = 0
+    woken: bool = False
+    sleeps: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
     polling: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
 
 
@@ -80,6 +82,18 @@ class Waits:
         self.stopped = True
         for scope, grace in self._scopes.items():
             scope.deadline = min(scope.deadline, anyio.current_time() + grace)
+
+    def wake(self, task_id: str) -> None:
+        """Has a task polled at once, for all who wait for it and under their own keys: somebody says it has changed.
+
+        A pause that the gateway asked for still holds. Does nothing where nobody waits.
+        """
+        for key, watch in self._watches.items():
+            if key[1] == task_id and watch.schedule.task is not None:
+                watch.woken = True
+                watch.schedule = replace(watch.schedule, due=self.clock.monotonic())
+                for sleep in watch.sleeps:
+                    sleep.cancel()
 
     async def wait_for(
         self,
@@ -226,15 +240,18 @@ class _Wait:
 
     async def _read(self, seconds: float) -> None:
         schedule, spread = self._watch.schedule, self._waits.spread
+        woken, self._watch.woken = self._watch.woken, False
         try:
             first = schedule.task is None
-            poll = await self._waits.polls.poll(self._caller, self._task_id, seconds=seconds, first=first)
+            poll = await self._waits.polls.poll(self._caller, self._task_id, seconds=seconds, first=first, woken=woken)
         except GatewayError as error:
             if error.status == 429 and schedule.task is not None:
                 self._waits.pauses.pause(self._caller.account, schedule.task.model, error.retry_after)
             self._watch.schedule = schedule.after_failure(error, self._clock.monotonic(), spread)
         else:
             self._watch.schedule = schedule.after_poll(poll, self._clock.monotonic(), spread)
+            if self._watch.woken and not self._watch.schedule.is_over(self._clock.monotonic()):
+                self._watch.schedule = replace(self._watch.schedule, due=self._clock.monotonic())
 
     async def _pass_time(self, until: float) -> None:
         """Sleeps until a time, or until another wait's poll, with a heartbeat."""
@@ -250,7 +267,11 @@ class _Wait:
     async def _sleep(self, seconds: float) -> None:
         """Lets time pass; ends at once when the server is being stopped."""
         with anyio.CancelScope() as scope, self._waits.ending(scope, 0.0):
-            await self._clock.sleep(seconds)
+            self._watch.sleeps.add(scope)
+            try:
+                await self._clock.sleep(seconds)
+            finally:
+                self._watch.sleeps.discard(scope)
 
 
 def _too_many(most: int, seconds: float) -> Refused:

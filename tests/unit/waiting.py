@@ -50,9 +50,9 @@ class TimedPolls(LocalPolls):
         self._clock = clock
         self.times: list[float] = []
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Poll:
+    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
         self.times.append(self._clock.monotonic())
-        return await super().poll(caller, task_id, seconds=seconds, first=first)
+        return await super().poll(caller, task_id, seconds=seconds, first=first, woken=woken)
 
 
 async def poll_times(caller: Caller, task: wire.Task, clock: FakeClock, seconds: float) -> list[float]:

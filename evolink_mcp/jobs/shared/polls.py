@@ -32,13 +32,13 @@ class SharedPolls:
         self._store = connection
         self._clock = clock
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool) -> Poll:
+    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
         media.check_task_id(task_id)
         owner, started = caller.owner, self._clock.monotonic()
         latest, lease = key(owner, "poll", task_id), key(owner, "polling", task_id)
         patience = min(PATIENCE_SECONDS, seconds - MIN_READ_SECONDS)
         while True:
-            if (poll := await self._latest(latest, task_id, first=first)) is not None:
+            if not woken and (poll := await self._latest(latest, task_id, first=first)) is not None:
                 return poll
             ours = await self._ask("SET", lease, "1", "NX", "PX", LEASE_MS, default="alone") is not None
             passed = self._clock.monotonic() - started
