@@ -34,6 +34,7 @@ def create_app(config: SandboxConfig | None = None, *, clock: Clock | None = Non
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncGenerator[None]:
         yield
+        await sandbox.callbacks.aclose()
         await anyio.to_thread.run_sync(sandbox.close)
 
     app = Starlette(

@@ -59,6 +59,11 @@ async def requests(request: Request) -> Response:
     return JSONResponse({"requests": sandbox_of(request).recorder.views()})
 
 
+async def callbacks(request: Request) -> Response:
+    """Every call that was made at the end of a task."""
+    return JSONResponse({"callbacks": list(sandbox_of(request).callbacks.calls)})
+
+
 async def move_clock(request: Request) -> Response:
     seconds = (await read_object(request, MIB)).get("advance_seconds")
     clock = sandbox_of(request).clock
@@ -107,6 +112,7 @@ ROUTES = [
     Route("/_sandbox/faults", clear_faults, methods=["DELETE"]),
     Route("/_sandbox/ledger", ledger, methods=["GET"]),
     Route("/_sandbox/requests", requests, methods=["GET"]),
+    Route("/_sandbox/callbacks", callbacks, methods=["GET"]),
     Route("/_sandbox/models", learn_model, methods=["POST"]),
     Route("/_sandbox/clock", move_clock, methods=["POST"]),
     Route("/_sandbox/reset", reset, methods=["POST"]),

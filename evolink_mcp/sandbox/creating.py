@@ -14,7 +14,7 @@ from evolink_mcp.sandbox.gate import Handler
 from evolink_mcp.sandbox.plans import deviate, plan
 from evolink_mcp.sandbox.prices import reserve
 from evolink_mcp.sandbox.rules import check
-from evolink_mcp.sandbox.state import Sandbox, account, sandbox_of
+from evolink_mcp.sandbox.state import Sandbox, account, base_url, sandbox_of
 from evolink_mcp.sandbox.tasks import Output, Task, new_id
 from evolink_mcp.sandbox.views import receipt
 from evolink_mcp.sandbox.wire import MIB, Json, read_object
@@ -40,6 +40,7 @@ def creator(kind: MediaKind) -> Handler:
         sandbox.tasks.add(task)
         if task.fault is None:
             sandbox.renderer.add(task)
+        await sandbox.callbacks.add(task, base_url(request), sandbox.faults.take_for_callback(f"{kind}s"))
         return JSONResponse(receipt(task))
 
     return create

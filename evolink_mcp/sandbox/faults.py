@@ -7,6 +7,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from typing import cast
 
+from evolink_mcp.sandbox.callbacks import Manner
 from evolink_mcp.sandbox.tasks import TaskFault
 from evolink_mcp.sandbox.wire import Json, Refusal
 
@@ -18,6 +19,8 @@ ROUTES = PAID | FILES | LINKS | PRICES | {"task", "tasks", "batch", "credits", "
 
 # Kinds that concern a task rather than the answer to its creation.
 TASK_KINDS = frozenset({"task_error", "task_status", "no_urls"})
+CALLBACK = "callback"  # the call at the end of a task comes otherwise, or not
+MANNERS = frozenset({"never", "late", "twice", "forged", "first"})
 OTHER = "other_result"  # the task completes, with something else than was asked for
 
 _NUMBER, _WHOLE = (int, float), (int,)
@@ -39,9 +42,10 @@ KINDS: dict[str, dict[str, tuple[type, ...]]] = {
     "task_error": {"code": (str,), "message": (str,)},
     "task_status": {"status": (str,)},
     "no_urls": {},
+    CALLBACK: {"how": (str,), "seconds": _NUMBER},
     OTHER: {"size": (str,), "seconds": _WHOLE, "sound": (bool,), "count": _WHOLE, "transparent": (bool,)},
 }
-_REQUIRED = {"status": "status", "task_status": "status", "envelope": "code", "redirect": "location"}
+_REQUIRED = {"status": "status", "task_status": "status", "envelope": "code", "redirect": "location", CALLBACK: "how"}
 # Kinds that answer in place of the handler: with `created`, the handler runs first and its answer is lost.
 _MAY_CREATE = ("status", "html", "garbage", "empty", "hang")
 _ONLY_FOR = {
@@ -49,7 +53,7 @@ _ONLY_FOR = {
     "redirect": LINKS,
     "no_id": PAID,
     "stream_error": {"text"},
-    **dict.fromkeys({*TASK_KINDS, OTHER}, PAID),
+    **dict.fromkeys({*TASK_KINDS, CALLBACK, OTHER}, PAID),
 }
 
 # The task error codes of S1, and whether trying again may help.
@@ -117,12 +121,17 @@ class FaultBook:
 
     def take(self, route: str) -> Fault | None:
         """The misbehaviour due for a request, counted as used; task faults are not for requests."""
-        return self._take(route, KINDS.keys() - TASK_KINDS - {OTHER})
+        return self._take(route, KINDS.keys() - TASK_KINDS - {OTHER, CALLBACK})
 
     def take_for_result(self, route: str) -> Json:
         """What the files of a task that is being created have in place of what was asked for, by name."""
         fault = self._take(route, {OTHER})
         return fault.parameters if fault else {}
+
+    def take_for_callback(self, route: str) -> Manner:
+        """How a task that is being created is called back for."""
+        fault = self._take(route, {CALLBACK})
+        return Manner(fault.text("how", "usual"), fault.number("seconds", 5.0)) if fault else Manner()
 
     def take_for_task(self, route: str) -> TaskFault | None:
         """The misbehaviour due for a task that is being created."""
@@ -184,5 +193,7 @@ def _check(kind: str, name: str, value: object, fields: dict[str, tuple[type, ..
         raise Refusal(400, f"{name} has the wrong type")
     if isinstance(value, (int, float)) and name != "code" and name != "body" and value < 0:
         raise Refusal(400, f"{name} may not be negative")
+    if name == "how" and value not in MANNERS:
+        raise Refusal(400, f"how is one of {', '.join(sorted(MANNERS))}")
     if name == "status" and isinstance(value, int) and not 200 <= value <= 599:
         raise Refusal(400, "status is from 200 to 599")

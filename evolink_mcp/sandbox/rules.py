@@ -12,6 +12,7 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from evolink_mcp.sandbox.catalog import MediaKind, Model
+from evolink_mcp.sandbox.fetch import on_loopback
 from evolink_mcp.sandbox.plans import AUTOMATIC
 from evolink_mcp.sandbox.sizes import TIERS, picture_size, s3_size
 from evolink_mcp.sandbox.wire import Json, Refusal
@@ -90,12 +91,17 @@ def _model(name: object, kind: MediaKind, models: Mapping[str, Model]) -> Model:
 
 
 def _check_callback(url: str) -> None:
-    """S3 and S4: https only, at most 2048 characters, no internal address."""
+    """S3 and S4: https only, at most 2048 characters, no internal address.
+
+    One rule is this sandbox's own: it is on this machine, and so calls back to this machine, over http too.
+    """
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
     except ValueError:
         raise _bad("callback_url", "callback_url is not a URL") from None
+    if on_loopback(url) and len(url) <= CALLBACK_MAX:
+        return
     if parts.scheme != "https" or not host:
         raise _bad("callback_url", "callback_url has to be an https URL")
     if len(url) > CALLBACK_MAX:

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from starlette.requests import Request
 
+from evolink_mcp.sandbox.callbacks import Callbacks
 from evolink_mcp.sandbox.catalog import models
 from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.sandbox.config import SandboxConfig
@@ -36,6 +37,7 @@ class Sandbox:
         self.recorder = Recorder()
         self.folder = Folder()
         self.renderer = Renderer(clock)
+        self.callbacks = Callbacks(clock)
         self.closing = asyncio.Event()
 
     def reset(self) -> None:
@@ -45,6 +47,7 @@ class Sandbox:
         self.files.clear()
         self.faults.clear()
         self.recorder.clear()
+        self.callbacks.clear()
         self.clock.reset()
 
     def close(self) -> None:

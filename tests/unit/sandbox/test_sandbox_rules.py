@@ -184,13 +184,10 @@ def test_s4_refuses_a_mask_with_several_references(lab: Lab) -> None:
     "url",
     [
         "http://example.com/hook",
-        "https://127.0.0.1/hook",
         "https://10.1.2.3/hook",
         "https://192.168.0.1/",
         "https://172.16.0.1/",
-        "https://[::1]/hook",
         "https://[fe80::1/",
-        "https://localhost/hook",
         "https://printer.local/hook",
         "https:///hook",
         "https://example.com/" + "x" * 2048,
@@ -199,6 +196,12 @@ def test_s4_refuses_a_mask_with_several_references(lab: Lab) -> None:
 def test_a_callback_that_may_not_be_called_is_refused(lab: Lab, url: str) -> None:
     assert lab.refused("image", "gpt-image-2", callback_url=url)["param"] == "callback_url"
     assert lab.refused("video", "veo3", callback_url=url)["param"] == "callback_url"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "[::1]:9", "localhost:9"])
+def test_a_callback_to_this_machine_is_taken_for_the_sandbox_is_on_it(lab: Lab, host: str) -> None:
+    assert lab.submit("image", "gpt-image-2", callback_url=f"http://{host}/hook")
+    assert lab.refused("image", "gpt-image-2", callback_url=f"http://{host}/{'x' * 2048}")["param"] == "callback_url"
 
 
 def test_a_public_https_callback_is_taken(lab: Lab) -> None:
