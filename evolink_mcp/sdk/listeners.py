@@ -41,11 +41,14 @@ class Listeners:
 
     Args:
         settle_seconds: See :class:`evolink_mcp.jobs.delivery.Listener`.
+        on_loss: Hears of each call whose answer did not reach the client, by the transport's request.
     """
 
-    def __init__(self, settle_seconds: float = 0.0) -> None:
+    def __init__(self, settle_seconds: float = 0.0, on_loss: Callable[[Any], None] | None = None) -> None:
         self._settle_seconds = settle_seconds
+        self._on_loss = on_loss
         self._listeners: dict[str, Listener] = {}
+        self._requests: dict[Listener, Any] = {}  # the transport's, of calls whose loss somebody hears of
 
     def read(self, message: SessionMessage | Exception) -> Listener | None:
         """Takes in a message of the client; the listener of the tool call that it is."""
@@ -54,6 +57,8 @@ class Listeners:
                 number = number_of(request_id)
                 self._abandon(number)  # an id that is used again answers only once
                 listener = self._listeners[number] = Listener(number, settle_seconds=self._settle_seconds)
+                if self._on_loss is not None and isinstance(message, SessionMessage):
+                    self._requests[listener] = getattr(message.metadata, "request_context", None)
                 return listener
             case JSONRPCNotification(method="notifications/cancelled", params=params):
                 number = number_of((params or {}).get("requestId"))
@@ -72,6 +77,7 @@ class Listeners:
         request_id = answer_id(content)
         if request_id is not None and (listener := self._listeners.pop(request_id, None)):
             listener.deliver()
+            self._end(listener)
 
     def hang_up(self) -> None:
         """The client is gone, with every call that has no answer yet."""
@@ -82,6 +88,12 @@ class Listeners:
         listener = self._listeners.pop(number, None)
         if listener is not None:
             listener.abandon()
+            self._end(listener)
+
+    def _end(self, listener: Listener) -> None:
+        request = self._requests.pop(listener, None)
+        if self._on_loss is not None and request is not None and not listener.delivered:
+            self._on_loss(request)
 
 
 PassOn = Callable[[str, str | None], str]

@@ -85,6 +85,7 @@ class CallRecord:
         arguments: As :func:`arguments_of` has them.
         task_status: Of the task it told of; ``code`` of its error or its task's.
         results: How many files there are; ``duration`` is how long those that last are in all.
+        previews: How many of them were shown; ``not_shown`` is why others that should be were not.
     """
 
     tool: str
@@ -104,6 +105,8 @@ class CallRecord:
     kind: str = ""
     results: int = 0
     duration: float = 0.0
+    previews: int = 0
+    not_shown: str = ""
 
 
 class Audit(Protocol):

@@ -51,6 +51,10 @@ class _Record:
     kind: str = ""
     results: int = 0
     duration: float = 0.0
+    previews: int = 0
+    not_shown: str = ""
+    request_id: str = ""
+    gateway_status: int = 0
 
     def take(self, view: View) -> None:
         """Notes what a call answers with."""
@@ -62,6 +66,8 @@ class _Record:
         self.kind = getattr(view, "kind", None) or ""
         results: list[Any] = getattr(view, "results", None) or []
         self.results = len(results)
+        self.previews = getattr(view, "previews", 0)
+        self.not_shown = one_line(" ".join(getattr(view, "not_shown", ())), MAX_CODE_CHARACTERS)
         self.duration = sum(getattr(each, "duration_seconds", None) or 0.0 for each in results)
 
 
@@ -78,6 +84,7 @@ async def execute(
             record.take(view)
         except EvolinkError as error:
             record.outcome, record.code = outcome_of(error), one_line(error.code, MAX_CODE_CHARACTERS)
+            record.request_id, record.gateway_status = call.request_id, call.gateway_status  # before others are made
             answer = _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
         except MCPError:
             raise
@@ -170,17 +177,19 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     seconds=time.monotonic() - start,
                     owner=call.credential.owner,
                     name=call.credential.name,
-                    request_id=call.request_id,
+                    request_id=record.request_id or call.request_id,
                     task_id=record.task_id or call.task_id,
                     number=call.number,
                     model=one_line(str(record.model or arguments.get("model") or ""), MAX_CODE_CHARACTERS),
                     arguments=arguments_of(arguments),
                     task_status=record.task_status,
                     code=record.code,
-                    gateway_status=call.gateway_status,
+                    gateway_status=record.gateway_status or call.gateway_status,
                     kind=record.kind,
                     results=record.results,
                     duration=record.duration,
+                    previews=record.previews,
+                    not_shown=record.not_shown,
                 )
             )
 

@@ -160,6 +160,17 @@ class TaskView(View):
 
     _dying: str = PrivateAttr(default="")
     _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
+    _not_shown: list[str] = PrivateAttr(default_factory=list[str])
+
+    @property
+    def previews(self) -> int:
+        """How many results it shows."""
+        return len(self._previews)
+
+    @property
+    def not_shown(self) -> list[str]:
+        """Why it does not show others that it was asked to show."""
+        return self._not_shown
 
     def set_end(self, moment: float, now: float) -> None:
         """When the links of its results die, seen from ``now``; both in seconds since 1970."""

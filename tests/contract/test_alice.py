@@ -16,8 +16,8 @@ import pytest
 from evolink_mcp.guard.logs import JsonFormatter
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http.options import HttpOptions
-from tests.serving import ACCEPT, Served, bearer, call_body, connected, on, serving
-from tests.support import KEY, Sandbox, ok
+from tests.serving import ACCEPT, Served, Way, bearer, call_body, connected, on, serving
+from tests.support import KEY, Sandbox, ok, refused
 
 ALICE = "a-token-of-alice-0123"
 PROMPT = "a birthday cake for my colleague"
@@ -56,53 +56,94 @@ async def served(sandbox: Sandbox, **more: Any) -> AsyncGenerator[Served]:
         yield running
 
 
-async def test_her_task_failed_at_the_gateway(sandbox: Sandbox, log: Log) -> None:
-    sandbox.fault("images", "task_error", code="content_policy_violation")
+def where_it_was_lost(log: Log) -> str:
+    """What an operator reads off her lines, as docs/remote.md describes it."""
+    if refusals := log.of_alice("refused"):
+        return f"refused {refusals[-1]['status']}"
+    calls = log.of_alice("call")
+    for lost in log.of_alice("lost"):
+        (call,) = [each for each in calls if each["number"] == lost["number"]]
+        return f"{lost['reason']} before the answer of {call['tool']}"
+    last = calls[-1]
+    if last["outcome"] != "ok":
+        return f"{last['tool']} {last['outcome']}: {last['code']}, gateway {last['gateway_status']}"
+    if last["task_status"] != "completed":
+        return f"{last['task_id']} {last['task_status']}: {last['code']}"
+    if "not_shown" in last:
+        return f"{last['results']} delivered as links, {last.get('previews', 0)} shown: {last['not_shown']}"
+    return f"{last['results']} delivered"
+
+
+async def test_it_came(sandbox: Sandbox, log: Log) -> None:
     async with served(sandbox) as running, connected(running.url, "modern", bearer(ALICE)) as alice:
-        made = await ok(
-            alice,
-            "generate_image",
-            prompt=PROMPT,
-            size="1:1",
-            options={"callback_url": "https://hooks.example.com/cake"},
-        )
-        await ok(alice, "check_task", task_id=made["task_id"], wait_seconds=20)
-    submit, check = log.of_alice("call")
-    assert (submit["tool"], submit["task_id"], submit["gateway_status"]) == ("generate_image", made["task_id"], 200)
-    assert submit["model"] == made["model"]
-    assert "size=1:1" in submit["arguments"]
-    assert "options{callback_url}" in submit["arguments"]
-    assert (check["task_id"], check["task_status"], check["code"]) == (
-        made["task_id"],
-        "failed",
-        "content_policy_violation",
-    )
+        made = await ok(alice, "generate_image", prompt=PROMPT, size="1:1")
+        sandbox.advance(60)
+        await ok(alice, "check_task", task_id=made["task_id"], preview=True)
+    assert where_it_was_lost(log) == "1 delivered"
+    assert log.of_alice("call")[1]["previews"] == 1
+    assert "size=1:1" in log.of_alice("call")[0]["arguments"]
     assert PROMPT not in json.dumps(log.lines)
 
 
-async def test_she_was_gone_before_the_answer(sandbox: Sandbox, log: Log) -> None:
+@pytest.mark.parametrize("way", ["modern", "sse"])
+async def test_the_gateway_did_not_take_it(sandbox: Sandbox, log: Log, way: Way) -> None:
+    sandbox.fault("images", "status", status=402)
+    async with served(sandbox) as running, connected(running.url, way, bearer(ALICE)) as alice:
+        await refused(alice, "generate_image", prompt=PROMPT)
+    assert where_it_was_lost(log) == "generate_image gateway_refused: insufficient_quota, gateway 402"
+
+
+async def test_her_task_failed_at_the_gateway(sandbox: Sandbox, log: Log) -> None:
+    sandbox.fault("images", "task_error", code="content_policy_violation")
+    async with served(sandbox) as running, connected(running.url, "modern", bearer(ALICE)) as alice:
+        options = {"callback_url": "https://hooks.example.com/cake"}
+        made = await ok(alice, "generate_image", prompt=PROMPT, options=options)
+        sandbox.advance(60)
+        await ok(alice, "check_task", task_id=made["task_id"])
+    submit, _ = log.of_alice("call")
+    assert (submit["task_id"], submit["gateway_status"]) == (made["task_id"], 200)
+    assert submit["model"] == made["model"]
+    assert "options{callback_url}" in submit["arguments"]
+    assert where_it_was_lost(log) == f"{made['task_id']} failed: content_policy_violation"
+    assert PROMPT not in json.dumps(log.lines)
+
+
+async def test_her_picture_could_not_be_fetched_to_show_it(sandbox: Sandbox, log: Log) -> None:
+    sandbox.fault("result", "status", status=403, times=0)
+    async with served(sandbox) as running, connected(running.url, "modern", bearer(ALICE)) as alice:
+        made = await ok(alice, "generate_image", prompt=PROMPT)
+        sandbox.advance(60)
+        await ok(alice, "check_task", task_id=made["task_id"], preview=True)
+    assert where_it_was_lost(log) == "1 delivered as links, 0 shown: No preview: its link answered HTTP 403."
+
+
+@pytest.mark.parametrize("way", ["modern", "sse"])
+async def test_she_was_gone_before_the_answer(sandbox: Sandbox, log: Log, way: Way) -> None:
     sandbox.fault("images", "slow", delay=2)
-    async with served(sandbox) as running, httpx2.AsyncClient(trust_env=False) as http:
-        async with anyio.create_task_group() as group:
+    async with served(sandbox) as running, anyio.create_task_group() as group:
 
-            async def ask() -> None:
-                body = call_body("generate_image", prompt=PROMPT)
-                headers = {**ACCEPT, **bearer(ALICE), "mcp-protocol-version": "2026-07-28"}
-                headers |= {"mcp-method": "tools/call", "mcp-name": "generate_image"}
-                await http.post(f"{running.url}/mcp", json=body, headers=headers)
+        async def ask() -> None:
+            async with connected(running.url, way, bearer(ALICE)) as alice:
+                await alice.call_tool("generate_image", {"prompt": PROMPT})
 
-            group.start_soon(ask)
-            with anyio.fail_after(10):
-                while not sandbox.requests("/v1/images/generations"):
-                    await anyio.sleep(0.02)
-            group.cancel_scope.cancel()
+        group.start_soon(ask)
         with anyio.fail_after(10):
-            while not log.of_alice("lost"):
+            while not sandbox.requests("/v1/images/generations"):
                 await anyio.sleep(0.02)
-    (lost,) = log.of_alice("lost")
-    (call,) = log.of_alice("call")
-    assert lost["number"] == call["number"]
-    assert call["outcome"] == "cancelled"
+        group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True), anyio.fail_after(10):
+            while not (log.of_alice("lost") and log.of_alice("call")):
+                await anyio.sleep(0.02)
+    assert where_it_was_lost(log) == "the caller was gone before the answer of generate_image"
+    assert log.of_alice("call")[0]["outcome"] == "cancelled"
+    assert len(log.of_alice("lost")) == 1
+
+
+async def test_an_answer_that_came_over_sse_is_not_called_lost(sandbox: Sandbox, log: Log) -> None:
+    async with served(sandbox) as running, connected(running.url, "sse", bearer(ALICE)) as alice:
+        for number in range(3):
+            await ok(alice, "generate_image", prompt=f"{PROMPT} {number}")
+    assert not log.of_alice("lost")
 
 
 async def test_her_request_was_refused_before_it_was_read(sandbox: Sandbox, log: Log) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_REPEATS = 20  # warnings of one place in the code, in a minute
 MINUTE_SECONDS = 60.0
 LogFormat = Literal["json", "text"]
+CALLER_GONE = "the caller was gone"
+SESSION_ENDED = "this server ended the session"
 SCOPE = "evolink.credential"  # where the application leaves the caller for the tools
 calls = logging.getLogger("evolink_mcp.calls")
 refusals = logging.getLogger("evolink_mcp.refusals")
@@ -35,6 +37,9 @@ def log_call(record: CallRecord) -> None:
         "arguments": record.arguments,
         "task_id": record.task_id,
         "task_status": record.task_status,
+        "results": record.results or "",
+        "previews": record.previews or "",
+        "not_shown": record.not_shown,
         "code": record.code,
         "gateway_status": record.gateway_status or "",
         "request_id": record.request_id,
@@ -42,9 +47,9 @@ def log_call(record: CallRecord) -> None:
     _write("call", fields)
 
 
-def log_loss(scope: Scope) -> None:
+def log_loss(scope: Scope, reason: str = CALLER_GONE) -> None:
     """Writes that the answer of a request never reached its caller, who hung up or cancelled before."""
-    _write("lost", {"number": scope.get(REQUEST_NUMBER, ""), **_caller(scope), "reason": "the caller was gone"})
+    _write("lost", {"number": scope.get(REQUEST_NUMBER, ""), **_caller(scope), "reason": reason})
 
 
 def log_refusal(scope: Scope, endpoint: str, status: int) -> None:

@@ -27,6 +27,7 @@ from evolink_mcp.sdk.sse_posts import take_message
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.bodies import MAX_BODY
 from evolink_mcp.transports.http.delivery import watch_events
+from evolink_mcp.transports.http.logs import CALLER_GONE, SESSION_ENDED, log_loss
 from evolink_mcp.transports.http.paths import under_prefix
 from evolink_mcp.transports.http.refusals import refusal
 from evolink_mcp.transports.http.sse_backlog import (
@@ -72,7 +73,7 @@ class Sse:
             return
         session = _Session(owner)
         self._sessions.add(session)
-        listeners = Listeners(PROXY_SECONDS)
+        listeners = Listeners(PROXY_SECONDS, session.log_loss)
         receive, send = watch_events(listeners, scope, receive, session.listen(send))
         try:
             async with self._transport.connect_sse(scope, receive, send) as (received, sent):
@@ -163,6 +164,10 @@ class _Session:
             await send(message)
 
         return listening
+
+    def log_loss(self, request: Request) -> None:
+        """Writes that the answer to a message never reached the caller."""
+        log_loss(request.scope, SESSION_ENDED if self.scope.cancel_called else CALLER_GONE)
 
 
 def as_user(credential: Credential) -> AuthenticatedUser:
