@@ -22,7 +22,7 @@ from evolink_mcp.sandbox.wire import Json
 
 CALL_SECONDS = 10.0
 RETRY_SECONDS = (1.0, 2.0, 4.0)
-LOOK_SECONDS = 0.02  # between two looks at the clock, which may be moved
+TICK_SECONDS = 0.02  # between two looks at the clock, which may be moved
 MAX_CALLS = 1000  # that are remembered
 FINAL = frozenset({"completed", "failed", "cancelled", "canceled"})
 
@@ -69,7 +69,7 @@ class Callbacks:
             self._start(due, 0.0)
         if manner.how == "first":
             while task.status(self._clock.now()) not in FINAL:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(TICK_SECONDS)
             await self._call(due)
             return
         self._waiting.append(due)
@@ -99,7 +99,7 @@ class Callbacks:
                 self._start(due, due.manner.seconds if due.manner.how == "late" else 0.0)
                 if due.manner.how == "twice":
                     self._start(due, 0.0)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(TICK_SECONDS)
 
     def _start(self, due: _Due, delay: float) -> None:
         async def run() -> None:
