@@ -85,7 +85,7 @@ class CallRecord:
         arguments: As :func:`arguments_of` has them.
         task_status: Of the task it told of; ``code`` of its error or its task's.
         results: How many files there are; ``duration`` is how long those that last are in all.
-        previews: How many of them were shown; ``not_shown`` is why others that should be were not.
+        previews: How many of them were shown; ``preview_problem`` is why others that should be were not.
     """
 
     tool: str
@@ -106,7 +106,7 @@ class CallRecord:
     results: int = 0
     duration: float = 0.0
     previews: int = 0
-    not_shown: str = ""
+    preview_problem: str = ""
 
 
 class Audit(Protocol):

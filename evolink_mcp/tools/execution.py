@@ -52,7 +52,7 @@ class _Record:
     results: int = 0
     duration: float = 0.0
     previews: int = 0
-    not_shown: str = ""
+    preview_problem: str = ""
     request_id: str = ""
     gateway_status: int = 0
 
@@ -67,7 +67,7 @@ class _Record:
         results: list[Any] = getattr(view, "results", None) or []
         self.results = len(results)
         self.previews = getattr(view, "previews", 0)
-        self.not_shown = one_line(" ".join(getattr(view, "not_shown", ())), MAX_CODE_CHARACTERS)
+        self.preview_problem = one_line(" ".join(getattr(view, "preview_problems", ())), MAX_CODE_CHARACTERS)
         self.duration = sum(getattr(each, "duration_seconds", None) or 0.0 for each in results)
 
 
@@ -189,7 +189,7 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     results=record.results,
                     duration=record.duration,
                     previews=record.previews,
-                    not_shown=record.not_shown,
+                    preview_problem=record.preview_problem,
                 )
             )
 

@@ -232,7 +232,7 @@ async def _add_previews(
     if task.kind == "video" and any(isinstance(picture, bytes) for picture in pictures):
         view.notes = [*(view.notes or []), "The preview shows the first frame and, below or beside it, the last."]
     missing = list(dict.fromkeys(reason for reason in pictures if isinstance(reason, str)))
-    view.not_shown.extend(missing)
+    view.preview_problems.extend(missing)
     if len(task.results) > previews.MAX_PREVIEWS:
         missing.append(f"Only the first {previews.MAX_PREVIEWS} results have a preview.")
     view.notes = [*(view.notes or []), *missing] or None

@@ -160,7 +160,7 @@ class TaskView(View):
 
     _dying: str = PrivateAttr(default="")
     _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
-    _not_shown: list[str] = PrivateAttr(default_factory=list[str])
+    _preview_problems: list[str] = PrivateAttr(default_factory=list[str])
 
     @property
     def previews(self) -> int:
@@ -168,9 +168,9 @@ class TaskView(View):
         return len(self._previews)
 
     @property
-    def not_shown(self) -> list[str]:
+    def preview_problems(self) -> list[str]:
         """Why it does not show others that it was asked to show."""
-        return self._not_shown
+        return self._preview_problems
 
     def set_end(self, moment: float, now: float) -> None:
         """When the links of its results die, seen from ``now``; both in seconds since 1970."""

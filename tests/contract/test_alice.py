@@ -69,8 +69,8 @@ def where_it_was_lost(log: Log) -> str:
         return f"{last['tool']} {last['outcome']}: {last['code']}, gateway {last['gateway_status']}"
     if last["task_status"] != "completed":
         return f"{last['task_id']} {last['task_status']}: {last['code']}"
-    if "not_shown" in last:
-        return f"{last['results']} delivered as links, {last.get('previews', 0)} shown: {last['not_shown']}"
+    if "preview_problem" in last:
+        return f"{last['results']} delivered as links, {last.get('previews', 0)} shown: {last['preview_problem']}"
     return f"{last['results']} delivered"
 
 

@@ -39,7 +39,7 @@ def log_call(record: CallRecord) -> None:
         "task_status": record.task_status,
         "results": record.results or "",
         "previews": record.previews or "",
-        "not_shown": record.not_shown,
+        "preview_problem": record.preview_problem,
         "code": record.code,
         "gateway_status": record.gateway_status or "",
         "request_id": record.request_id,
