@@ -16,6 +16,7 @@ from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
 from evolink_mcp.jobs.purchase import Purchase
 
 ASK_SECONDS = 0.2  # between two looks into the ledger
+LATE_SECONDS = 0.5  # after which a beat has arrived at the ledger, or never does
 STRICT_WORDS = (
     "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
 )
@@ -52,7 +53,10 @@ class Crossing:
                     purchase.recorded = True
                     return None
                 settled_at = page.now + PROXY_SECONDS if settled_at is None else settled_at
-                obstacle = None if page.wait else await self._claim(page, settled_at, passed)
+                if others := set[str]() if page.wait else _others(page, purchase) - passed:
+                    passed |= others
+                    continue
+                obstacle = None if page.wait else await self._claim(page, purchase, settled_at, passed)
             except Away:
                 if self._strict:
                     raise Refused(STRICT_WORDS, code="store_away", next_step="Call again in a few seconds.") from None
@@ -68,14 +72,21 @@ class Crossing:
             else:
                 await self._pause()
 
-    async def _claim(self, page: Page, settled_at: float, passed: set[str]) -> Mark | None:
+    async def _claim(self, page: Page, purchase: Purchase, settled_at: float, passed: set[str]) -> Mark | None:
         """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen."""
+        others = _others(page, purchase)
         for mark in page.marks:
-            if not mark.holder or page.is_silent(mark.holder):
+            if mark.ref in others:
+                continue
+            ended = mark.delivery is not None and mark.delivery.disconnected
+            if ended or not mark.holder or page.is_silent(mark.holder):
                 if await self._ledger.claim(mark):
                     return mark
-            elif not isinstance(mark.outcome, InFlight) and page.heard_at[mark.holder] >= settled_at:
-                passed.add(mark.ref)
+            elif not isinstance(mark.outcome, InFlight):
+                # The second in which an answer settles may end with the one that is waited for here.
+                due = settled_at if mark.delivery is None else settled_at + LATE_SECONDS
+                if page.heard_at[mark.holder] >= due:
+                    passed.add(mark.ref)
         return None
 
     async def _follow(self, purchase: Purchase, mark: Mark) -> Outcome | None:
@@ -123,3 +134,8 @@ class Crossing:
     async def _pause(self) -> None:
         """Lets real time pass: other processes do not live by a clock of ours."""
         await asyncio.sleep(ASK_SECONDS)
+
+
+def _others(page: Page, purchase: Purchase) -> set[str]:
+    """Those whose answer was written, and whose callers this purchase is not a repeat of."""
+    return {mark.ref for mark in page.marks if mark.delivery is not None and not purchase.repeats(mark.delivery)}

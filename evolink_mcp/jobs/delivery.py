@@ -17,11 +17,29 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+
+from evolink_mcp.guard.secrets import fingerprint
 
 TURNS = 5  # of the event loop: more than it needs to take in a hang-up that the socket knows of
 PROXY_SECONDS = 1.0  # until a hang-up has come in, through a proxy or past an answer on its way out
 
 _CURRENT: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An answer that was written within the last second.
+
+    Attributes:
+        number: The id of the request it answers, hashed.
+        at: When it was written, by the monotonic clock of this process.
+        disconnected: Its connection has ended since.
+    """
+
+    number: str
+    at: float
+    disconnected: bool
 
 
 class Listener:
@@ -49,6 +67,11 @@ class Listener:
         self._arrived_at = time.monotonic()
         self._delivered_at = math.inf
         self._watchers: list[Callable[[], None]] = []
+
+    @property
+    def delivery(self) -> Delivery:
+        """What is known of its answer, which was written."""
+        return Delivery(fingerprint(self._number), self._delivered_at, self.disconnected)
 
     @property
     def has_watchers(self) -> bool:
@@ -98,13 +121,14 @@ class Listener:
             self.settling = False
             self._end()
 
-    def repeats(self, earlier: Listener) -> bool:
-        """Whether this request may have been sent because the answer to ``earlier`` was not heard.
+    def repeats(self, delivery: Delivery) -> bool:
+        """Whether this request may have been sent because that answer was not heard.
 
-        One that came before that answer is another. So is one with another number: a client that counts its requests
-        has not lost its place.
+        One that came before the answer, or more than a second after it, is another. So is one with another number: a
+        client that counts its requests has not lost its place.
         """
-        return self._arrived_at >= earlier._delivered_at and self._number == earlier._number
+        since = self._arrived_at - delivery.at
+        return 0.0 <= since <= self._settle_seconds and fingerprint(self._number) == delivery.number
 
     async def settle(self) -> None:
         """Returns once the hang-ups that came before this request have been taken in."""

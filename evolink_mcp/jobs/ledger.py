@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from evolink_mcp.guard.secrets import fingerprint
+from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.outcomes import InFlight, Outcome
 
 KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
@@ -42,7 +43,8 @@ class Mark:
     """A purchase as a ledger has it.
 
     ``sender`` is the process that sends the request, ``holder`` the one whose
-    caller listens; no holder is an unclaimed answer.
+    caller listens; no holder is an unclaimed answer. One with a ``delivery`` is
+    for those alone who repeat the request because they have not heard it.
     """
 
     key: Key
@@ -51,6 +53,7 @@ class Mark:
     holder: str
     since: float
     outcome: Outcome = field(default_factory=InFlight)
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,10 @@ class Ledger(Protocol):
         ...
 
     async def forget(self, mark: Mark, *, free: bool) -> None:
-        """Removes a purchase that was ``free``, or that was delivered unless others claimed it."""
+        """Removes a purchase that was ``free``, or that was delivered unless others claimed it.
+
+        Where processes share requests, one whose connection has ended stays for a few seconds, for its repeats.
+        """
         ...
 
     async def beat(self, *, announced: bool) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.jobs.delivery import Delivery, Listener
 from evolink_mcp.jobs.ledger import Key, Mark, new_ref
 from evolink_mcp.jobs.orders import Order
 from evolink_mcp.jobs.outcomes import InFlight, Outcome, Unknown
@@ -86,7 +86,11 @@ class Purchase:
 
     def concerns(self, listener: Listener) -> bool:
         """Whether an identical request has to mind it: one whose answer was written concerns its repeats alone."""
-        return self.recipient is None or listener.repeats(self.recipient)
+        return self.recipient is None or listener.repeats(self.recipient.delivery)
+
+    def repeats(self, delivery: Delivery) -> bool:
+        """Whether its buyer may be one who has not heard that answer."""
+        return self.buyer is not None and self.buyer.listener.repeats(delivery)
 
     @property
     def in_flight(self) -> bool:
@@ -95,9 +99,9 @@ class Purchase:
 
     def mark(self, process: str) -> Mark:
         """What a ledger has to hold of it."""
-        return Mark(
-            self.key, self.ref, self.sender or process, "" if self.abandoned else process, self.since, self.outcome
-        )
+        holder = "" if self.abandoned else process
+        delivery = None if self.recipient is None else self.recipient.delivery
+        return Mark(self.key, self.ref, self.sender or process, holder, self.since, self.outcome, delivery)
 
     def become(self, mark: Mark) -> None:
         """Makes it the purchase that another process recorded, and that this one has claimed."""

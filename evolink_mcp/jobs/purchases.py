@@ -217,6 +217,7 @@ class Purchases:
                 self._abandon(purchase, buyer)
             elif buyer.listener.settling:
                 purchase.recipient = buyer.listener
+                self._books.put(purchase)
                 self._lines.change(purchase)
             else:
                 self._forget(purchase)

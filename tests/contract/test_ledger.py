@@ -210,6 +210,20 @@ async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stor
     assert await b.begin(mark(b)) is None
 
 
+async def test_a_claim_that_got_no_answer_is_made_again(stores: list[Store], redis: RedisServer) -> None:
+    """Without it, one slow answer of the store would have the request paid for again."""
+    a, b = map(SharedLedger, stores[:2])
+    await _settled(a, b)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    await a.put(unclaimed)
+    redis.freeze()
+    claim = asyncio.create_task(b.claim(unclaimed))
+    while not stores[1].failures and not claim.done():
+        await asyncio.sleep(0.01)
+    redis.thaw()
+    assert await claim
+
+
 async def test_a_forget_that_did_not_arrive_is_repeated(stores: list[Store], redis: RedisServer) -> None:
     a, b = map(SharedLedger, stores[:2])
     await _settled(a, b)

@@ -7,6 +7,10 @@ claimed while some replica might know more than the store does:
 * the store is new (another run id, or flushed): every replica puts its marks again;
 * a replica has been silent: it died, or the store was frozen; it gets
   ``ANNOUNCE_SECONDS`` to speak, and whoever goes on without the store has waited longer than that.
+
+An answer that was written to a connection that ended within a second stays for
+the repeat of its request, wherever that arrives. When it was written is told by
+the store's clock; beats say what that is by a replica's own.
 """
 
 from __future__ import annotations
@@ -14,10 +18,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, replace
 from typing import cast
 
 from evolink_mcp.gateway.values import as_list, as_object
+from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, KEEP_SECONDS, SILENT_SECONDS, Alone, Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
@@ -25,6 +31,8 @@ from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
 AWAY_SECONDS = 3.5  # a purchase tries to reach the store for so long before it goes on without
 RETRY_SECONDS = 0.1
+WRITTEN_SECONDS = 10.0  # after which no repeat of a request can ask for an answer that was written
+PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 KEEP_MS = str(int(KEEP_SECONDS * 1000))
 REPLICAS, RUN, UNSURE = f"{PREFIX}replicas", f"{PREFIX}run", f"{PREFIX}unsure"
 
@@ -57,8 +65,15 @@ _BEGIN = f"""{_SURE}
 if unsure() then return page(true) end
 local passed = {{[ARGV[2]] = true}}
 for i = 4, #ARGV do passed[ARGV[i]] = true end
-for _, ref in ipairs(redis.call('HKEYS', KEYS[4])) do
-  if not passed[ref] then return page(false) end
+local fields = redis.call('HGETALL', KEYS[4])
+for i = 1, #fields, 2 do
+  local is_mark, mark = pcall(cjson.decode, fields[i + 1])
+  local written = is_mark and mark.holder == '' and mark.delivery
+  if written and written.at < now - {WRITTEN_SECONDS} then
+    redis.call('HDEL', KEYS[4], fields[i])
+  elseif not passed[fields[i]] then
+    return page(false)
+  end
 end
 redis.call('HSET', KEYS[4], ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
@@ -72,7 +87,7 @@ local raw = redis.call('HGET', KEYS[4], ARGV[2])
 if not raw then return 0 end
 local mark = cjson.decode(raw)
 if mark.holder ~= '' and mark.holder ~= ARGV[1] and mark.holder ~= ARGV[3] then return 0 end
-mark.holder = ARGV[1]
+mark.holder, mark.delivery = ARGV[1], nil
 redis.call('HSET', KEYS[4], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
 return 1
@@ -82,7 +97,7 @@ _PUT = f"""
 local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
 if raw then
   local old = cjson.decode(raw)
-  if old.holder ~= ARGV[1] then mark.holder = old.holder end
+  if old.holder ~= ARGV[1] then mark.holder, mark.delivery = old.holder, old.delivery end
   if next(mark.outcome) == nil then mark.outcome = old.outcome end
 elseif ARGV[4] == '0' then
   return 0
@@ -97,14 +112,14 @@ local raw = redis.call('HGET', KEYS[1], ARGV[2])
 if raw and (ARGV[3] == '1' or cjson.decode(raw).holder == ARGV[1]) then redis.call('HDEL', KEYS[1], ARGV[2]) end
 return 1
 """
-# ARGV: replica, whether its marks are all there. 0 where they are to be put first.
+# ARGV: replica, whether its marks are all there. 0 where they are to be put first, else the time.
 _BEAT = f"""{_SURE}
 unsure()
 if ARGV[2] == '0' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('PEXPIRE', KEYS[1], {KEEP_MS})
 redis.call('PEXPIRE', KEYS[2], {KEEP_MS})
-return 1
+return tostring(now)
 """
 
 
@@ -117,31 +132,24 @@ class SharedLedger(Alone):
         super().__init__()
         self._store = store
         self._owes = True
+        self._offset: float | None = None  # the store's clock less the monotonic one
         self._forgotten: dict[str, tuple[Mark, bool]] = {}  # what the store has to forget, by ref
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
-        end = time.monotonic() + AWAY_SECONDS
-        while True:
-            try:
-                answer = await self._eval(_BEGIN, mark.key, mark.ref, _dump(mark), *passed)
-                return _page(mark.key, answer) if answer else None
-            except Away:
-                self._owes = True
-                if time.monotonic() >= end:
-                    raise
-                await asyncio.sleep(RETRY_SECONDS)
+        answer = await self._try(_BEGIN, mark.key, mark.ref, self._dump(mark), *passed)
+        return self._page(mark.key, answer) if answer else None
 
     async def peek(self, key: Key) -> Page:
-        return _page(key, await self._eval(_PEEK, key))
+        return self._page(key, await self._eval(_PEEK, key))
 
     async def put(self, mark: Mark) -> None:
         # Another's purchase that is not here any more was free: only its sender could have it in flight again.
         new = mark.sender == self.process or not isinstance(mark.outcome, InFlight)
-        await self._change(_PUT, mark, _dump(mark), str(int(new)))
+        await self._change(_PUT, mark, self._dump(mark), str(int(new)))
 
     async def claim(self, mark: Mark) -> bool:
         end = time.monotonic() + 2 * ANNOUNCE_SECONDS
-        while (answer := await self._eval(_CLAIM, mark.key, mark.ref, mark.holder)) == -1:
+        while (answer := await self._try(_CLAIM, mark.key, mark.ref, mark.holder)) == -1:
             if time.monotonic() >= end:
                 raise Away
             await asyncio.sleep(BEAT_SECONDS / 2)
@@ -149,7 +157,10 @@ class SharedLedger(Alone):
 
     async def forget(self, mark: Mark, *, free: bool) -> None:
         self._forgotten[mark.ref] = (mark, free)
-        await self._change(_FORGET, mark, str(int(free)))
+        if mark.delivery is not None and mark.delivery.disconnected and not free:
+            await self._change(_PUT, mark, self._dump(replace(mark, holder="")), "1")
+        else:
+            await self._change(_FORGET, mark, str(int(free)))
         self._forgotten.pop(mark.ref, None)
 
     async def beat(self, *, announced: bool) -> bool:
@@ -162,7 +173,12 @@ class SharedLedger(Alone):
             self._owes = False
             return False
         names = (REPLICAS, RUN, UNSURE)
-        return await self._insist("EVAL", _BEAT, 3, *names, self.process, str(int(announced))) == 1
+        start = time.monotonic()
+        answer = await self._insist("EVAL", _BEAT, 3, *names, self.process, str(int(announced)))
+        if answer == 0:
+            return False
+        self._set_clock(float(str(answer)), start, time.monotonic())
+        return True
 
     async def note_task(self, account: str, task_id: str) -> None:
         await super().note_task(account, task_id)
@@ -189,40 +205,64 @@ class SharedLedger(Alone):
     async def _eval(self, script: str, key: Key, *values: str) -> object:
         return await self._insist("EVAL", script, 4, REPLICAS, RUN, UNSURE, _name(key), self.process, *values)
 
+    async def _try(self, script: str, key: Key, *values: str) -> object:
+        """The same, again while the store does not answer. What arrived twice is one."""
+        end = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return await self._eval(script, key, *values)
+            except Away:
+                self._owes = True
+                if time.monotonic() >= end:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def _insist(self, *command: str | int) -> object:
         """Asks the store also while it rests: it may have just come back."""
         return cast("object", await self._store.ask(*command, insist=True))
 
+    def _set_clock(self, now: float, earliest: float, latest: float) -> None:
+        """Takes in the store's time, read between two moments: the bounds of many readings meet within a few ms."""
+        least, most = now - latest, now - earliest
+        offset = (least + most) / 2 if self._offset is None else self._offset
+        self._offset = min(max(offset, least), most)
 
-def _name(of: Key) -> str:
-    return key(of.owner, "purchases", of.intent)
-
-
-def _dump(mark: Mark) -> str:
-    """A mark as the store holds it: without the gateway's words, which may quote a prompt."""
-    return json.dumps(
-        {
+    def _dump(self, mark: Mark) -> str:
+        """A mark as the store holds it: without the gateway's words, which may quote a prompt."""
+        fields: dict[str, object] = {
             "sender": mark.sender,
             "holder": mark.holder,
             "since": mark.since,
             "outcome": outcome_to_json(mark.outcome),
         }
-    )
+        if mark.delivery is not None and self._offset is not None:
+            at = mark.delivery.at + self._offset
+            fields["delivery"] = {**asdict(mark.delivery), "at": at}
+        return json.dumps(fields)
+
+    def _page(self, key: Key, answer: object) -> Page:
+        now, wait, fields, scores = as_list(answer)
+        pairs = [str(each) for each in as_list(fields)]
+        beats = [str(each) for each in as_list(scores)]
+        marks = [self._mark(key, ref, value) for ref, value in zip(pairs[::2], pairs[1::2], strict=True)]
+        heard_at = {process: float(at) for process, at in zip(beats[::2], beats[1::2], strict=True)}
+        return Page(float(str(now)), tuple(mark for mark in marks if mark), heard_at, wait=wait == 1)
+
+    def _mark(self, key: Key, ref: str, value: str) -> Mark | None:
+        """One mark; ``None`` where the store holds something else."""
+        fields = as_object(loaded(value))
+        sender, holder, since = fields.get("sender"), fields.get("holder"), fields.get("since")
+        if not isinstance(sender, str) or not isinstance(holder, str) or not isinstance(since, int | float):
+            return None
+        outcome = outcome_from_json(as_object(fields.get("outcome")))
+        return Mark(key, ref, sender, holder, float(since), outcome, self._delivery(as_object(fields.get("delivery"))))
+
+    def _delivery(self, fields: Mapping[str, object]) -> Delivery | None:
+        number, at = fields.get("number"), fields.get("at")
+        if self._offset is None or not isinstance(number, str) or not isinstance(at, int | float):
+            return None
+        return Delivery(number, at - self._offset - PRECISION_SECONDS, disconnected=fields.get("disconnected") is True)
 
 
-def _page(key: Key, answer: object) -> Page:
-    now, wait, fields, scores = as_list(answer)
-    pairs = [str(each) for each in as_list(fields)]
-    beats = [str(each) for each in as_list(scores)]
-    marks = [_mark(key, ref, value) for ref, value in zip(pairs[::2], pairs[1::2], strict=True)]
-    heard_at = {process: float(at) for process, at in zip(beats[::2], beats[1::2], strict=True)}
-    return Page(float(str(now)), tuple(mark for mark in marks if mark), heard_at, wait=wait == 1)
-
-
-def _mark(key: Key, ref: str, value: str) -> Mark | None:
-    """One mark; ``None`` where the store holds something else."""
-    fields = as_object(loaded(value))
-    sender, holder, since = fields.get("sender"), fields.get("holder"), fields.get("since")
-    if not isinstance(sender, str) or not isinstance(holder, str) or not isinstance(since, int | float):
-        return None
-    return Mark(key, ref, sender, holder, float(since), outcome_from_json(as_object(fields.get("outcome"))))
+def _name(of: Key) -> str:
+    return key(of.owner, "purchases", of.intent)

@@ -1,0 +1,104 @@
+"""An answer settles for a second on every replica: its repeat gets it wherever that arrives, others do not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
+from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.shared.ledger import SharedLedger
+from evolink_mcp.jobs.shared.store import Store
+from tests.unit.shop import KEY, Process, Shop, ShopOrder
+
+
+@pytest.fixture
+async def replicas(stores: list[Store]) -> AsyncIterator[list[Process]]:
+    """Two replicas that have heard of each other, and know the time of their store."""
+    processes = [Process(SharedLedger(each)) for each in stores[:2]]
+    for process in processes:
+        process.purchases.start()
+    async with asyncio.timeout(20):
+        while len((page := await processes[0].ledger.peek(KEY)).heard_at) < 2 or page.wait:
+            await asyncio.sleep(0.05)
+    yield processes
+    for process in processes:
+        await process.end()
+
+
+def caller(number: str = "1", seconds: float = PROXY_SECONDS) -> Listener:
+    return Listener(number, settle_seconds=seconds)
+
+
+async def told(process: Process, shop: Shop, who: Listener) -> Bought[str]:
+    """A call whose answer is written to a connection that may yet end."""
+    with listening(who):
+        async with process.purchases.buy(ShopOrder(shop)) as bought:
+            pass
+    who.deliver(settles=True)
+    return bought
+
+
+async def test_the_same_message_on_another_replica_gets_the_task_of_an_ended_connection(
+    replicas: list[Process],
+) -> None:
+    shop, first = Shop(), caller()
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    again = await told(replicas[1], shop, caller())
+    assert (again.product, again.is_earlier) == ("task-1", True)
+    assert shop.paid == ["task-1"]
+
+
+async def test_it_waits_for_the_end_of_the_connection_and_for_the_last_of_that_second(replicas: list[Process]) -> None:
+    """The end comes at the end of the second, so that the replica that wrote the answer has forgotten it by then."""
+    shop, first, over = Shop(), caller(), asyncio.Event()
+    await told(replicas[0], shop, first)
+    again = asyncio.create_task(told(replicas[1], shop, caller()))
+    first.watch(lambda: over.set() if not first.settling else None)
+    await asyncio.sleep(0)
+    assert not again.done()
+    first.disconnect()
+    first.confirm()
+    await over.wait()
+    assert (await again).is_earlier
+    assert shop.paid == ["task-1"]
+
+
+async def test_of_two_repeats_on_two_replicas_one_gets_it(replicas: list[Process]) -> None:
+    shop, first = Shop(), caller()
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    answers = await asyncio.gather(*(told(each, shop, caller()) for each in replicas))
+    assert sorted(each.is_earlier for each in answers) == [False, True]
+    assert len(shop.paid) == 2
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_another_message_on_another_replica_is_sent_at_once(ended: bool, replicas: list[Process]) -> None:
+    shop, first = Shop(), caller(seconds=60)
+    await told(replicas[0], shop, first)
+    if ended:
+        first.disconnect()
+    assert (await told(replicas[1], shop, caller("2"))).product == "task-2"
+    assert first.settling
+
+
+async def test_a_message_that_came_before_the_answer_is_another_on_every_replica(replicas: list[Process]) -> None:
+    shop, first, second = Shop(), caller(), caller()
+    await asyncio.sleep(0.05)  # more than the clocks of two replicas differ
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    assert (await told(replicas[1], shop, second)).product == "task-2"
+
+
+async def test_a_message_after_that_second_is_another_on_every_replica(replicas: list[Process]) -> None:
+    shop, first, over = Shop(), caller(), asyncio.Event()
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    first.watch(lambda: over.set() if not first.settling else None)
+    await over.wait()
+    await asyncio.sleep(0.05)
+    assert (await told(replicas[1], shop, caller())).product == "task-2"
