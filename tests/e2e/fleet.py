@@ -17,6 +17,7 @@ from typing import Any
 
 import anyio
 import httpx2
+from anyio.abc import TaskStatus
 
 from tests.e2e.raw import environment
 from tests.programs import RedisServer, end, free_port, program, wait_for_port
@@ -33,14 +34,15 @@ HEADERS = {
 class Replica:
     """``evolink-mcp http`` in a process of its own."""
 
-    def __init__(self, env: dict[str, str]) -> None:
+    def __init__(self, env: dict[str, str], *options: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._env = env
+        self._options = options
         self.start()
 
     def start(self) -> None:
-        options = ["--port", str(self.port), "--calls-per-minute", "0", "--waits-per-caller", "0"]
+        options = ["--port", str(self.port), "--calls-per-minute", "0", "--waits-per-caller", "0", *self._options]
         command = [sys.executable, "-m", "evolink_mcp", "http", *options]
         self.process = subprocess.Popen(command, env=environment(self._env))
 
@@ -51,6 +53,18 @@ class Replica:
         """As a crash would: no time to say anything."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(10)
+
+    async def restart(self) -> None:
+        """As docs/deploy.md describes it: a signal, the end of the process, a new one, and work from the balancer."""
+        self.process.send_signal(signal.SIGTERM)
+        assert await anyio.to_thread.run_sync(self.process.wait, 12) == 0
+        self.start()
+        await anyio.to_thread.run_sync(self.wait)
+
+        async def works() -> bool:
+            return await self.metric("evolink_mcp_calls_total") > 0
+
+        await until(works)
 
     async def metric(self, name: str) -> float:
         """The sum of a metric's series."""
@@ -93,14 +107,14 @@ def nginx_configuration(folder: Path, site: str) -> Path:
 
 
 @contextmanager
-def running_fleet(sandbox: Sandbox, folder: Path) -> Generator[Fleet]:
-    """All of it, ended by process id."""
+def running_fleet(sandbox: Sandbox, folder: Path, *options: str) -> Generator[Fleet]:
+    """All of it, the replicas with more options, ended by process id."""
     nginx = program("nginx")
     processes: list[subprocess.Popen[bytes]] = []
     with RedisServer(folder) as redis:
         env = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_STATE_URL": redis.url}
         try:
-            replicas = (Replica(env), Replica(env))
+            replicas = (Replica(env, *options), Replica(env, *options))
             processes += [replica.process for replica in replicas]
             port = free_port()
             configuration = nginx_configuration(folder, site_for((replicas[0].port, replicas[1].port), port))
@@ -149,7 +163,30 @@ async def agent() -> AsyncGenerator[Agent]:
         yield Agent(http)
 
 
-async def until(holds: Any, seconds: float = 15) -> None:
+async def working_agents(
+    url: str, number: int, pause: float, over: anyio.Event, answers: list[str], *, task_status: TaskStatus[None]
+) -> None:
+    """So many agents that submit one picture after the other, with a pause, until it is ``over``.
+
+    ``answers`` are the task ids they were told.
+    """
+
+    async def work(caller: Agent, name: int) -> None:
+        turn = 0
+        while not over.is_set():
+            turn += 1
+            made = await caller.call(url, "generate_image", prompt=f"agent {name}, number {turn}")
+            answers.append(made["task_id"])
+            if len(answers) == number:
+                task_status.started()
+            await anyio.sleep(pause)
+
+    async with agent() as caller, anyio.create_task_group() as group:
+        for name in range(number):
+            group.start_soon(work, caller, name)
+
+
+async def until(holds: Any, seconds: float = 30) -> None:
     """Waits, bounded, until an asynchronous condition holds."""
     with anyio.fail_after(seconds):
         while not await holds():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from mcp.client import Client
 from mcp.client.sse import sse_client
 
-from tests.e2e.fleet import HEADERS, Agent, Fleet, agent, running_fleet, until
+from tests.e2e.fleet import HEADERS, Agent, Fleet, agent, running_fleet, until, working_agents
 from tests.support import KEY, Sandbox, ok
 
 CALL = {"prompt": "a red kite", "model": "gpt-image-2"}
@@ -155,3 +156,17 @@ async def test_probes_pass_the_balancer_and_metrics_do_not(fleet: Fleet) -> None
         found = {path: (await http.get(fleet.url + path)).status_code for path in ("/health", "/ready", "/metrics")}
         assert found == {"/health": 200, "/ready": 200, "/metrics": 404}
         assert (await http.post(f"{fleet.url}/mcp", headers={**HEADERS, "authorization": ""})).status_code == 401
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to answer")
+async def test_a_replica_is_restarted_under_load_and_no_call_is_refused_lost_or_paid_twice(
+    fleet: Fleet, sandbox: Sandbox
+) -> None:
+    """`make rolling` does it three times with each replica, under thirty agents."""
+    answers: list[str] = []
+    async with anyio.create_task_group() as group:
+        over = anyio.Event()
+        await group.start(working_agents, fleet.url, 4, 0.3, over, answers)
+        await fleet.replicas[0].restart()
+        over.set()
+    assert len(answers) == len(set(answers)) == sandbox.paid()
