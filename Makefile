@@ -7,7 +7,7 @@ DEMO := $(VENV)/.demo-installed
 DEV := $(VENV)/.dev-installed
 OUT ?= demo-output
 
-.PHONY: help demo picture card-pictures test check ci tokens bench bench-check soak episodes agreement generated models-check
+.PHONY: help demo picture card-pictures test check ci tokens bench bench-check waits soak episodes agreement generated models-check
 .PHONY: manifests constraints mcpb
 .PHONY: rolling package interop interop-frameworks mutants hooks clean
 
@@ -80,6 +80,9 @@ rolling: $(DEV) ## Restart replicas under load behind nginx: nothing refused, lo
 
 bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md
 	$(BIN)/python -m benchmarks
+
+waits: $(DEV) ## Measure 100 to 10,000 agents that wait a minute each, and write docs/performance.md (a quarter of an hour)
+	$(BIN)/python -m benchmarks --only waits
 
 soak: $(DEV) ## Ten minutes of agents that hang up and repeat, on two replicas whose store fails (SOAK="--seconds 60 --agents 20")
 	$(BIN)/python benchmarks/soak.py $(SOAK)

@@ -22,6 +22,7 @@ ROWS = {
     "transfer": ("files",),
     "library": ("registry",),
 }
+LONG = {"waits": ("waits",)}  # only by name: a quarter of an hour
 CHECKED = ("start", "calls", "growth", "turns")  # what the budgets need
 ATTEMPTS = 4
 
@@ -42,7 +43,7 @@ def write_line(text: str) -> None:
 
 def bench(names: list[str], *, quick: bool, keep: bool) -> None:
     """Measures, prints and, with ``keep``, saves after each: an interrupted run loses one module at most."""
-    order = [section for sections in ROWS.values() for section in sections]
+    order = [section for sections in (ROWS | LONG).values() for section in sections]
     for name in names:
         began, started = page.stamp(), time.monotonic()
         found = measure(name, quick=quick)
@@ -81,7 +82,7 @@ def check() -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=list(ROWS), help="only these rows; repeat")
+    parser.add_argument("--only", action="append", choices=list(ROWS | LONG), help="only these rows; repeat")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and nothing is saved")
     parser.add_argument("--check", action="store_true", help="hold the budgets; exit 1 where one is broken")
     arguments = parser.parse_args()

@@ -12,17 +12,19 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 NUMBERS = itertools.count(1)
+Answer = Callable[[str, str, bytes], bytes]  # method, path and body of a request; the body of its answer
 
 
 class Answers(asyncio.Protocol):
     """One kept-alive connection with one request at a time, as httpx2 uses it."""
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latency: float, answer: Answer) -> None:
         self._latency = latency
+        self._answer = answer
         self._got = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -38,7 +40,8 @@ class Answers(asyncio.Protocol):
         if len(body) < int(found or 0):
             return
         self._got = b""
-        answer = answer_to(*head.decode("latin-1").split(" ", 2)[:2])
+        method, path, _ = head.decode("latin-1").split(" ", 2)
+        answer = self._answer(method, path, body)
         if self._latency:
             asyncio.get_running_loop().call_later(self._latency, self._send, answer)
         else:
@@ -50,7 +53,7 @@ class Answers(asyncio.Protocol):
             self._transport.write(head.encode() + body)
 
 
-def answer_to(method: str, path: str) -> bytes:
+def answer_to(method: str, path: str, _: bytes) -> bytes:
     """A task: just created, or still under way."""
     kind = "video" if "video" in path else "image"
     made = f"task-unified-{time.time():.0f}-{next(NUMBERS)}" if method == "POST" else path.rsplit("/", 1)[-1]
@@ -68,19 +71,19 @@ def answer_to(method: str, path: str) -> bytes:
     return json.dumps(task).encode()
 
 
-async def serve(latency: float) -> None:
+async def serve(latency: float, answer: Answer = answer_to) -> None:
     """Serves on a free port of loopback, and says which on stdout."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Answers(latency), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: Answers(latency, answer), "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 @contextmanager
-def gateway(latency: float = 0.0) -> Generator[str]:
+def gateway(latency: float = 0.0, module: str = "benchmarks.gateway") -> Generator[str]:
     """A gateway in a process of its own; its URL."""
-    command = [sys.executable, "-m", "benchmarks.gateway", str(latency)]
+    command = [sys.executable, "-m", module, str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
