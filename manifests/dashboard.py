@@ -47,6 +47,26 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "short",
         {"open": "sum(evolink_mcp_connections)", "limit": "sum(evolink_mcp_connections_limit)"},
     ),
+    (
+        "Paid answers that nobody has heard",
+        "short",
+        {"{{instance}}": "evolink_mcp_unclaimed_answers"},
+    ),
+    (
+        "Credits today, beside the limit of all",
+        "short",
+        {"spent": "max(evolink_mcp_credits_today)", "limit": 'max(evolink_mcp_credits_per_day_limit{scope="all"}) > 0'},
+    ),
+    (
+        "How full the limits are",
+        "percentunit",
+        {
+            "waits of one caller": "max(evolink_mcp_waits_of_one_caller / (evolink_mcp_waits_per_caller_limit > 0))",
+            "bodies": "max(evolink_mcp_body_bytes / evolink_mcp_body_bytes_limit)",
+            "SSE connections": "max(evolink_mcp_sse_connections / (evolink_mcp_sse_connections_limit > 0))",
+            "SSE backlog": "max(evolink_mcp_sse_backlog_bytes / evolink_mcp_sse_backlog_bytes_limit)",
+        },
+    ),
     ("Tasks waited for", "short", {"{{instance}}": "evolink_mcp_tasks_waited_on"}),
     (
         "The store",

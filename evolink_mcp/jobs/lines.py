@@ -44,6 +44,12 @@ class Lines:
     def __iter__(self) -> Iterator[Purchase]:
         return (purchase for line in list(self._lines.values()) for purchase in list(line.purchases))
 
+    @property
+    def unclaimed(self) -> int:
+        """How many answers are kept for whoever repeats their request."""
+        self._drop_old()
+        return len(self._unclaimed)
+
     def line(self, key: Key) -> Line:
         """The line of one key; an empty one is made, and stays only if something is added to it."""
         self._drop_old()

@@ -116,6 +116,11 @@ class Purchases:
         if failure is not None:
             raise failure
 
+    @property
+    def unclaimed(self) -> int:
+        """How many paid answers nobody has heard."""
+        return self._lines.unclaimed
+
     def start(self) -> None:
         """Lets other processes know of this one, where the ledger wants that from the beginning."""
         self._books.start()

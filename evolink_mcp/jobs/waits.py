@@ -77,6 +77,11 @@ class Waits:
         """How many tasks are being waited for."""
         return len(self._watches)
 
+    @property
+    def most_of_caller(self) -> int:
+        """How many waits the caller has who has most."""
+        return max((self._count(owner) for owner in {owner for owner, _ in self._watches}), default=0)
+
     def stop(self) -> None:
         """Ends all waits with what is known by now, those to come too: the server is being stopped."""
         self.stopped = True

@@ -23,6 +23,36 @@ ALERTS = Path(__file__).parents[2] / "manifests" / "deploy" / "alerts.yaml"
 PROMTOOL = shutil.which("promtool")
 QUERIES = [ALERTS.read_text(encoding="utf-8"), *(query for _, _, queries in PANELS for query in queries.values())]
 
+# What a series does in each of thirty minutes, in promtool's notation, without a fault and with each.
+GOOD = {
+    'evolink_mcp_paid_submits_total{outcome="unknown"}': "0+0x30",
+    'evolink_mcp_upstream_requests_total{status="200"}': "0+60x30",
+    'evolink_mcp_upstream_requests_total{status="503"}': "0+1x30",
+    'evolink_mcp_task_outcomes_total{status="completed"}': "0+9x30",
+    'evolink_mcp_task_outcomes_total{status="failed"}': "0+1x30",
+    "evolink_mcp_state_up": "1+0x30",
+    'evolink_mcp_http_requests_total{endpoint="/mcp",status="503"}': "0+1x30",
+    "evolink_mcp_connections": "10+0x30",
+    "evolink_mcp_connections_limit": "100+0x30",
+    "evolink_mcp_loop_delay_seconds": "0+0x30",
+    "evolink_mcp_unclaimed_answers": "3+0x30",
+    "evolink_mcp_credits_today": "50+0x30",
+    'evolink_mcp_credits_per_day_limit{scope="all"}': "100+0x30",
+    'evolink_mcp_credits_per_day_limit{scope="caller"}': "10+0x30",
+}
+FAULTS = {
+    "EvolinkUnknownOutcomes": {'evolink_mcp_paid_submits_total{outcome="unknown"}': "0+1x30"},
+    "EvolinkGatewayFails": {'evolink_mcp_upstream_requests_total{status="503"}': "0+60x30"},
+    "EvolinkTasksFail": {'evolink_mcp_task_outcomes_total{status="failed"}': "0+20x30"},
+    "EvolinkStoreAway": {"evolink_mcp_state_up": "0+0x30"},
+    "EvolinkSignInAway": {'evolink_mcp_http_requests_total{endpoint="/mcp",status="503"}': "0+60x30"},
+    "EvolinkConnectionsFull": {"evolink_mcp_connections": "95+0x30"},
+    "EvolinkHeldUp": {"evolink_mcp_loop_delay_seconds": "2+0x30"},
+    "EvolinkAnswersUnclaimed": {"evolink_mcp_unclaimed_answers": "50+0x30"},
+    "EvolinkCreditsNearlyUsed": {"evolink_mcp_credits_today": "95+0x30"},
+}
+RULES: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"][0]["rules"]
+
 
 def application() -> HttpApplication:
     app = HttpApplication(OFFLINE, HttpOptions())
@@ -80,9 +110,8 @@ async def test_a_dry_run_is_no_paid_submit() -> None:
 
 
 def test_every_alert_says_what_is_wrong_and_whom_to_wake() -> None:
-    rules: list[dict[str, Any]] = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"][0]["rules"]
-    assert len({rule["alert"] for rule in rules}) == len(rules) >= 5
-    for rule in rules:
+    assert len({rule["alert"] for rule in RULES}) == len(RULES) >= 5
+    for rule in RULES:
         assert rule["expr"]
         assert rule["labels"]["severity"] in ("page", "ticket")
         assert rule["annotations"]["summary"]
@@ -93,3 +122,44 @@ def test_the_alert_rules_load() -> None:
     command = [PROMTOOL or "", "check", "rules", str(ALERTS)]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.skipif(PROMTOOL is None, reason="promtool is not installed (Debian: prometheus)")
+def test_the_alerts_fire_where_they_should_and_only_there(tmp_path: Path) -> None:
+    """Each rule over half an hour in which its fault lasts, and all of them over one without faults."""
+    tests = [{"interval": "1m", "input_series": series(GOOD), "alert_rule_test": [silent(name) for name in FAULTS]}]
+    for name, fault in FAULTS.items():
+        rule = next(each for each in RULES if each["alert"] == name)
+        expected = {"exp_labels": rule["labels"], "exp_annotations": rule["annotations"]}
+        told = {"eval_time": "30m", "alertname": name, "exp_alerts": [expected]}
+        tests.append({"interval": "1m", "input_series": series({**GOOD, **fault}), "alert_rule_test": [told]})
+    assert set(FAULTS) == {rule["alert"] for rule in RULES}
+    file = tmp_path / "test.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(ALERTS)], "tests": tests}), encoding="utf-8")
+    checked = subprocess.run([PROMTOOL or "", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr + checked.stdout
+
+
+def series(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"series": name, "values": each} for name, each in values.items()]
+
+
+def silent(name: str) -> dict[str, Any]:
+    return {"eval_time": "30m", "alertname": name, "exp_alerts": []}
+
+
+async def test_what_callers_hold_stands_beside_its_ceiling() -> None:
+    text = await metrics(application())
+    for name in ("connections", "sse_connections", "sse_backlog_bytes", "body_bytes"):
+        assert f"\nevolink_mcp_{name} " in text
+        assert re.search(rf"^evolink_mcp_{name}_limit [1-9]", text, re.MULTILINE), name
+    assert "evolink_mcp_waits_of_one_caller 0.0" in text
+    assert re.search(r"^evolink_mcp_waits_per_caller_limit [1-9]", text, re.MULTILINE)
+
+
+async def test_credits_of_the_day_stand_beside_their_limits() -> None:
+    limited = HttpApplication(OFFLINE, HttpOptions(max_credits_per_day=5, max_credits_per_day_in_all=20))
+    text = await metrics(limited)
+    assert 'evolink_mcp_credits_per_day_limit{scope="caller"} 5.0' in text
+    assert 'evolink_mcp_credits_per_day_limit{scope="all"} 20.0' in text
+    assert "evolink_mcp_credits_today 0.0" in text

@@ -222,7 +222,7 @@ class HttpApplication:
             case "/ready":
                 return await self._readiness.answer()
             case _:
-                return self.metrics.answer()
+                return await self.metrics.answer()
 
     def _endpoints(self, scope: Scope) -> str:
         sse = f" or {under_prefix(scope, '/sse')} (HTTP+SSE)" if self.sse else ""

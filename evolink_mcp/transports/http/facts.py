@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import anyio
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -14,6 +16,8 @@ from evolink_mcp import __version__
 if TYPE_CHECKING:
     from evolink_mcp.tools.app import App
 
+SUMS_SECONDS = 1.0  # for the sums to be read; Prometheus gives up after 10
+
 
 def add_facts(registry: CollectorRegistry, app: App) -> None:
     """Adds build, process, the store, and limits beside which the counts of callers stand."""
@@ -22,11 +26,43 @@ def add_facts(registry: CollectorRegistry, app: App) -> None:
     build.labels(__version__).set(1)
     up = Gauge("evolink_mcp_state_up", "1 where the store answers, or none is set.", registry=registry)
     up.set_function(lambda: float(app.state.problem() == ""))
+    most = Gauge("evolink_mcp_waits_of_one_caller", "Waits of the caller who has most of them.", registry=registry)
+    most.set_function(lambda: app.waits.most_of_caller)
     waits = Gauge("evolink_mcp_waits_per_caller_limit", "The most waits of one caller; 0: any.", registry=registry)
     waits.set(app.waits_per_caller)
     calls = Gauge("evolink_mcp_calls_per_minute_limit", "The most calls of one caller; 0: any.", registry=registry)
     calls.set(app.calls_per_minute)
+    unclaimed = Gauge("evolink_mcp_unclaimed_answers", "Paid answers that nobody has heard.", registry=registry)
+    unclaimed.set_function(lambda: app.purchases.unclaimed)
     registry.register(_Failures(app))
+
+
+class Credits:
+    """What all callers spent today, beside the limits of a day."""
+
+    def __init__(self, registry: CollectorRegistry, app: App) -> None:
+        self._app = app
+        self._today = Gauge(
+            "evolink_mcp_credits_today",
+            "Credits held and charged today (UTC), of all callers and replicas; NaN where nobody can tell.",
+            registry=registry,
+        )
+        limit = Gauge(
+            "evolink_mcp_credits_per_day_limit",
+            "The most credits of a day: of one caller, of all; 0: any.",
+            ["scope"],
+            registry=registry,
+        )
+        limits = dict(app.credit_limits.per_scope if app.credit_limits is not None else ())
+        limit.labels("caller").set(limits.get("caller", 0.0))
+        limit.labels("all").set(limits.get("all", 0.0))
+
+    async def refresh(self) -> None:
+        """Reads the sums, for whoever asks for the numbers."""
+        credits: float | None = None
+        with anyio.move_on_after(SUMS_SECONDS):
+            credits = await self._app.purse.today()
+        self._today.set(math.nan if credits is None else credits)
 
 
 class _Failures(Collector):

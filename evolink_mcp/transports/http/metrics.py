@@ -18,9 +18,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.gateway.routes import route_of
-from evolink_mcp.transports.http.facts import add_facts
+from evolink_mcp.transports.http.bodies import MAX_BODIES
+from evolink_mcp.transports.http.facts import Credits, add_facts
 from evolink_mcp.transports.http.logs import log_refusal
 from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
+from evolink_mcp.transports.http.sse_backlog import MAX_BACKLOGS
 
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Exchange
@@ -106,6 +108,7 @@ class Metrics:
         )
         self._ended: OrderedDict[str, None] = OrderedDict()
         add_facts(registry, app)
+        self._credits = Credits(registry, app)
 
     def watch(self, bodies: Bodies, sse: Sse | None, heartbeat: Heartbeat) -> None:
         """Shows what callers hold now, and how long they hold up each other."""
@@ -117,11 +120,17 @@ class Metrics:
         delay.set_function(lambda: heartbeat.longest)
         held = Gauge("evolink_mcp_body_bytes", "Bytes of requests under way.", registry=self._registry)
         held.set_function(lambda: bodies.size)
+        ceiling = Gauge("evolink_mcp_body_bytes_limit", "The most bytes of requests.", registry=self._registry)
+        ceiling.set(MAX_BODIES)
         if sse is not None:
             connections = Gauge("evolink_mcp_sse_connections", "Open SSE connections.", registry=self._registry)
             connections.set_function(lambda: sse.connections)
             backlog = Gauge("evolink_mcp_sse_backlog_bytes", "Bytes of unanswered messages.", registry=self._registry)
             backlog.set_function(lambda: sse.backlog)
+            most = Gauge("evolink_mcp_sse_connections_limit", "The most at once; 0: any.", registry=self._registry)
+            most.set(sse.limit)
+            full = Gauge("evolink_mcp_sse_backlog_bytes_limit", "The most bytes of them.", registry=self._registry)
+            full.set(MAX_BACKLOGS)
 
     def watch_connections(self, connections: Connections) -> None:
         """Shows how many connections there are, beside their limit."""
@@ -183,6 +192,7 @@ class Metrics:
 
         return counting
 
-    def answer(self) -> Response:
+    async def answer(self) -> Response:
         """All numbers, as Prometheus reads them."""
+        await self._credits.refresh()
         return Response(generate_latest(self._registry), headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})

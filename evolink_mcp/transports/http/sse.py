@@ -51,7 +51,7 @@ class Sse:
 
     def __init__(self, server: MCPServer, *, limit: int) -> None:
         self._server = server
-        self._limit = limit
+        self.limit = limit
         self._transport = SseServerTransport(MESSAGES, NO_SECOND_CHECK, MAX_BODY)
         self._sessions: set[_Session] = set()
 
@@ -119,8 +119,8 @@ class Sse:
 
     def _no_room(self, owner: str, scope: Scope) -> Response | None:
         """The answer to one connection too many."""
-        if self._limit and len(self._sessions) >= self._limit:
-            status, message = 503, f"{self._limit} SSE connections are open, the most this server allows."
+        if self.limit and len(self._sessions) >= self.limit:
+            status, message = 503, f"{self.limit} SSE connections are open, the most this server allows."
         elif sum(session.owner == owner for session in self._sessions) >= MAX_OF_CALLER:
             status, message = 429, f"You have {MAX_OF_CALLER} SSE connections open, the most of one caller."
         else:

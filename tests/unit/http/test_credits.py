@@ -31,13 +31,13 @@ def test_a_limit_that_is_none_is_refused(value: str, capsys: pytest.CaptureFixtu
     assert "must be a number of credits above 0" in capsys.readouterr().err
 
 
-def test_credits_are_counted_by_a_bounded_number_of_names() -> None:
+async def test_credits_are_counted_by_a_bounded_number_of_names() -> None:
     metrics = HttpApplication(replace(SETTINGS, api_key=None), HttpOptions()).metrics
     metrics.record_credits("alice", 6.0, 0.0)
     metrics.record_credits("alice", 0.0, 2.5)
     for number in range(MAX_NAMES + 50):
         metrics.record_credits(f"user-{number}", 1.0, 0.0)
-    page = bytes(metrics.answer().body).decode()
+    page = bytes((await metrics.answer()).body).decode()
     assert 'evolink_mcp_credits_held_total{caller="alice"} 6.0' in page
     assert 'evolink_mcp_credits_charged_total{caller="alice"} 2.5' in page
     assert page.count("evolink_mcp_credits_held_total{") <= MAX_NAMES + 1
