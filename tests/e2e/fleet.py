@@ -47,7 +47,7 @@ class Replica:
         self.process = subprocess.Popen(command, env=environment(self._env))
 
     def wait(self) -> None:
-        wait_for_port(self.port, self.process, 30)
+        wait_for_port(self.port, self.process, 120)
 
     def kill(self) -> None:
         """As a crash would: no time to say anything."""
@@ -64,7 +64,7 @@ class Replica:
         async def works() -> bool:
             return await self.metric("evolink_mcp_calls_total") > 0
 
-        await until(works)
+        await until(works, 60)
 
     async def metric(self, name: str) -> float:
         """The sum of a metric's series."""
@@ -186,7 +186,7 @@ async def working_agents(
             group.start_soon(work, caller, name)
 
 
-async def until(holds: Any, seconds: float = 30) -> None:
+async def until(holds: Any, seconds: float = 15) -> None:
     """Waits, bounded, until an asynchronous condition holds."""
     with anyio.fail_after(seconds):
         while not await holds():

@@ -12,6 +12,7 @@ from tests.e2e.fleet import running_fleet, working_agents
 from tests.support import Sandbox
 
 AGENTS = 30
+PAUSE_SECONDS = 1.0  # of an agent between two calls; without one, thirty leave no core for a replica to start on
 ROUNDS = 3
 
 pytestmark = [
@@ -26,7 +27,7 @@ async def test_rolling_restarts_refuse_nothing(sandbox: Sandbox, tmp_path: Path,
     with running_fleet(sandbox, tmp_path, "--workers", str(workers)) as fleet:
         async with anyio.create_task_group() as group:
             over = anyio.Event()
-            await group.start(working_agents, fleet.url, AGENTS, 0, over, answers)
+            await group.start(working_agents, fleet.url, AGENTS, PAUSE_SECONDS, over, answers)
             for _ in range(ROUNDS):
                 for replica in fleet.replicas:
                     await replica.restart()

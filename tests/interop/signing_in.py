@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -38,13 +39,19 @@ MAX_PAGES = 12
 
 
 @contextmanager
-def running_provider(*, seconds: int = 300, form: str = "jwt", port: int = 0) -> Generator[str]:
-    """The issuer of a provider whose access tokens live so long: JSON Web Tokens (``jwt``) or ``opaque`` ones."""
+def running_provider(
+    *, seconds: int = 300, form: str = "jwt", port: int = 0, authority: Path | None = None
+) -> Generator[str]:
+    """The issuer of a provider whose access tokens live so long: JSON Web Tokens (``jwt``) or ``opaque`` ones.
+
+    ``authority``: whose certificates it believes beside those of this machine.
+    """
     port = port or free_port()
     options = {"port": port, "seconds": seconds, "format": form, "client": RESOURCE_SERVER}
     script = beside(software.package("oidc-provider"), "provider.mjs")
     command = [str(software.node()), str(script), json.dumps(options)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    env = {**os.environ, **({"NODE_EXTRA_CA_CERTS": str(authority)} if authority else {})}
+    with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_for_port(port, process, 30)
             yield f"http://127.0.0.1:{port}"

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.interop import software
+from tests.interop.documents import published_client
 from tests.interop.signing_in import (
     REDIRECT,
     RESOURCE_SERVER,
@@ -80,18 +82,46 @@ async def test_the_python_client_signs_in_and_pays_once(server: str, sandbox: Sa
 
 
 async def test_the_typescript_client_signs_in_and_pays_once(server: str, sandbox: Sandbox) -> None:
+    seen = await typescript(server)
+    assert seen["made"]["task_id"]
+    assert seen["refreshable"]
+    assert sandbox.paid() == 1
+
+
+async def typescript(server: str, *document: str) -> dict[str, Any]:
+    """What the TypeScript client says after it has signed in and made a picture."""
     script = beside(software.package("@modelcontextprotocol/client"), "sign_in.mjs")
-    command = [str(software.node()), str(script), f"{server}/mcp", REDIRECT]
+    command = [str(software.node()), str(script), f"{server}/mcp", REDIRECT, *document]
     async with await anyio.open_process(command, stderr=subprocess.DEVNULL) as process:
         assert process.stdout is not None
         assert process.stdin is not None
         with anyio.fail_after(60):
             page = (await process.stdout.receive()).decode().splitlines()[0]
             await process.stdin.send(f"{await browse(page, 'alice')}\n".encode())
-            seen = json.loads((await process.stdout.receive()).decode().splitlines()[-1])
-    assert seen["made"]["task_id"]
+            return json.loads((await process.stdout.receive()).decode().splitlines()[-1])
+
+
+async def test_clients_that_are_known_by_an_address_sign_in_without_being_registered(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    storage = Storage()
+    with (
+        published_client(tmp_path, REDIRECT) as document,
+        running_provider(authority=document.authority) as issuer,
+        running_server(sandbox, issuer) as url,
+    ):
+        auth = signing_in(f"{url}/mcp", "alice", storage, client_metadata_url=document.url)
+        async with httpx2.AsyncClient(auth=auth, timeout=30, trust_env=False) as http:
+            async with Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
+                await ok(client, "generate_image", prompt="a red kite")
+        seen = await typescript(url, document.url)
+    assert storage.client is not None
+    assert storage.client.client_id == seen["client"] == document.url
+    assert document.reads == ["/client.json"]
+    assert storage.tokens is not None
+    assert storage.tokens.refresh_token
     assert seen["refreshable"]
-    assert sandbox.paid() == 1
+    assert sandbox.paid() == 2
 
 
 async def test_one_sign_in_serves_sse_too(running_sandbox: Sandbox, issuer: str) -> None:

@@ -1,13 +1,15 @@
-// Signs in with the TypeScript SDK and makes a picture. Takes the server's address; writes the address of the log-in
-// page, reads where the browser was sent back to, and prints what was made.
+// Signs in with the TypeScript SDK and makes a picture. Takes the server's address, where the browser is sent back to,
+// and the client's metadata document where it has one; writes the address of the log-in page, reads where the browser was
+// sent back to, and prints what was made.
 import { createInterface } from 'node:readline/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 
-const [address, redirect] = process.argv.slice(2);
+const [address, redirect, document] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin });
 
 class Person {
   redirectUrl = redirect;
+  clientMetadataUrl = document;
   clientMetadata = {
     client_name: 'interop', redirect_uris: [redirect], application_type: 'native', token_endpoint_auth_method: 'none',
   };
@@ -32,6 +34,7 @@ try {
 const client = new Client({ name: 'interop', version: '1' });
 await client.connect(transport());
 const made = await client.callTool({ name: 'generate_image', arguments: { prompt: 'a red kite' } });
-console.log(JSON.stringify({ made: made.structuredContent, refreshable: Boolean(person.kept.refresh_token) }));
+const refreshable = Boolean(person.kept.refresh_token);
+console.log(JSON.stringify({ made: made.structuredContent, refreshable, client: person.client.client_id }));
 await client.close();
 process.exit(0);
