@@ -1,0 +1,208 @@
+"""A counter to buy at with the real tools: a gateway of a few turns of the loop, and calls that end at any await."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx2
+from mcp_types import TextContent
+
+from evolink_mcp.gateway import Transport
+from evolink_mcp.jobs.clock import SystemClock
+from evolink_mcp.jobs.delivery import Listener, listening
+from evolink_mcp.jobs.ledger import Ledger
+from evolink_mcp.sdk.tool import StrictTool
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from evolink_mcp.tools.execution import execute
+from evolink_mcp.tools.toolsets import build_offer
+from tests.unit.shop import STEPS, turns
+
+URL = "http://127.0.0.1:9"
+PACKAGE = str(Path(execute.__code__.co_filename).parent.parent)
+PAID_ID = re.compile(r"paid-\d+")
+TOOLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "media": ("generate_image", {}),
+    "text": ("generate_text", {"model": "claude-sonnet-4-5-20250929"}),
+}
+NUMBERS = itertools.count()
+
+
+class Counter:
+    """What was paid for here, by id. ``answer``: how the first paid request is answered; those after it are created."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.paid: list[str] = []
+        self.prompt = f"kite {next(NUMBERS)}"
+
+    async def answer_to(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method != "POST":
+            await turns(1)
+            paid_id = request.url.path.rpartition("/")[2]
+            return httpx2.Response(200, json=self._task(paid_id) if paid_id.startswith("paid") else {"data": []})
+        await turns(STEPS)  # a connection
+        wire = SimpleNamespace(method=b"POST")
+        await request.extensions["trace"]("http11.send_request_headers.started", {"request": wire})
+        await turns(STEPS)
+        answer, self.answer = self.answer, "created"
+        if answer == "free":
+            return httpx2.Response(402, json={"error": {"message": "No.", "code": "402"}})
+        self.paid.append(f"paid-{len(self.paid) + 1}")
+        await turns(STEPS)
+        if answer == "unknown":
+            return httpx2.Response(500, json={"error": {"message": "Broken.", "code": self.paid[-1]}})
+        if request.url.path.endswith("messages"):
+            content = [{"type": "text", "text": self.paid[-1]}]
+            usage = {"input_tokens": 1, "output_tokens": 1}
+            words = {"content": content, "stop_reason": "end_turn", "usage": usage}
+            return httpx2.Response(200, json={"id": "m", "type": "message", "role": "assistant", "model": "m", **words})
+        return httpx2.Response(200, json=self._task(self.paid[-1]))
+
+    def _task(self, task_id: str) -> dict[str, object]:
+        return {"id": task_id, "status": "pending", "type": "image", "model": "m", "created": 1_800_000_000}
+
+
+class Way(httpx2.AsyncBaseTransport):
+    """What leads to the counter of the call under way."""
+
+    counter: Counter
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self.counter.answer_to(request)
+
+
+class QuickClock(SystemClock):
+    """Sleeps take no time; they move it."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        return super().now() + self._ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
+        await asyncio.sleep(0)
+
+
+class Till:
+    """One process of this server, with its tools. Without a ledger it is alone, and its sleeps take no time."""
+
+    def __init__(self, folder: Path | None = None, ledger: Ledger | None = None) -> None:
+        toolsets = ("media", "text")
+        settings = Settings(
+            api_key="sk-test-0123456789",
+            base_url=URL,
+            files_url=URL,
+            text_url=URL,
+            toolsets=toolsets,
+            output_dir=folder,
+        )
+        self.app = App(settings, ledger=ledger, clock=SystemClock() if ledger else QuickClock())
+        self._way = Way()
+        self.app.transport = Transport(URL, URL, over=self._way)  # once, for it reads the machine's certificates
+        tools = [tool for each in build_offer(self.app).values() for tool in each]
+        self.tools = {tool.name: cast("StrictTool", tool) for tool in tools}
+
+    def call(self, counter: Counter, kind: str) -> ToolCall:
+        self._way.counter = counter
+        name, arguments = TOOLS[kind]
+        waits = {"wait_seconds": 5} if kind == "media" and isinstance(self.app.clock, QuickClock) else {}
+        return ToolCall(self, self.tools[name], {"prompt": counter.prompt, **arguments, **waits})
+
+    async def idle(self) -> None:
+        """Returns once nothing is bought and nothing written down."""
+        while self.work:
+            await asyncio.wait(list(self.work))
+
+    @property
+    def unclaimed(self) -> int:
+        """How many answers wait for a repeat here."""
+        return len(list(self.app.purchases._lines))  # pyright: ignore[reportPrivateUsage]
+
+    @property
+    def work(self) -> set[asyncio.Task[Any]]:
+        purchases = self.app.purchases
+        return {*purchases._work, *purchases._books._writes}  # pyright: ignore[reportPrivateUsage]
+
+
+class ToolCall:
+    """A call of a tool, as a transport without a second of settling runs it. ``heard``: the ids its client was told."""
+
+    def __init__(self, till: Till, tool: StrictTool, arguments: dict[str, Any]) -> None:
+        self.listener = Listener("1")
+        self.heard: set[str] = set()
+        self._till = till
+        self.is_unknown = False
+        self._context = SimpleNamespace(
+            request_context=SimpleNamespace(request=None),
+            session=SimpleNamespace(client_params=None, protocol_version="2025-06-18"),
+            report_progress=self._progress,
+        )
+        self.task = asyncio.create_task(self._serve(tool, dict(arguments)))
+
+    async def _serve(self, tool: StrictTool, arguments: dict[str, Any]) -> None:
+        with listening(self.listener):
+            try:
+                answer = await execute(self._till.app, tool, arguments, cast("Any", self._context), paid=True)
+            except asyncio.CancelledError:
+                self.listener.abandon()
+                raise
+            await turns(STEPS)  # the answer waits for the writer
+            if not self.listener.abandoned:
+                (text,) = (each for each in answer.content if isinstance(each, TextContent))
+                self.heard = set(PAID_ID.findall(text.text))
+                self.is_unknown = "Charged: unknown." in text.text
+            self.listener.deliver()
+
+    async def _progress(self, *_: object) -> None:
+        await turns(1)
+
+    @property
+    def points(self) -> set[str]:
+        """The awaits of this package at which the call and what it has set going wait now."""
+        return set(_points({self.task, *self._till.work}))
+
+    async def reach(self, point: str) -> bool:
+        """Goes on until it waits at a point; false where it is over before."""
+        while not self.task.done():
+            if point in self.points:
+                return True
+            await asyncio.sleep(0)
+        return False
+
+    async def leave(self, cancel: int) -> None:
+        """The client goes away; the SDK cancels the call some turns later."""
+        self.listener.abandon()
+        await turns(cancel)
+        self.task.cancel()
+
+    async def over(self) -> None:
+        await asyncio.wait([self.task], timeout=20)
+        assert self.task.done(), "the call hangs"
+
+
+def _points(tasks: Collection[asyncio.Task[Any]]) -> Iterable[str]:
+    for task in tasks:
+        at: Any = task.get_coro()
+        lines: list[str] = []
+        while at is not None:
+            frame = getattr(at, "cr_frame", None) or getattr(at, "ag_frame", None)
+            if frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+                lines.append(f"{Path(frame.f_code.co_filename).stem}.{frame.f_code.co_name}:{frame.f_lineno}")
+            if frame is not None and frame.f_code.co_name in ("__aenter__", "__aexit__"):
+                at = getattr(frame.f_locals["self"], "gen", None)  # the block of a context manager goes on there
+            else:
+                at = getattr(at, "cr_await", None) or getattr(at, "ag_await", None)
+        if lines:
+            yield " > ".join(lines)
