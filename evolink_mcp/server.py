@@ -38,6 +38,7 @@ def create_server(app: App) -> MCPServer:
                 clean_answers(app.secrets_of),
                 offer_only(toolsets.narrow(offer, tools), card.BESIDE),
                 prompts.refuse_bad_prompts(offered),
+                card.old_cards(),
             ],
             subscriptions=False,
         )

@@ -10,10 +10,12 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.extension import Extension, ResourceBinding
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.resources import FunctionResource
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MIME_TYPE = "text/html;profile=mcp-app"
 DOMAIN = "evolink.ai"  # the one that a card may load from
+ADDRESS = re.compile(r"ui://card/[0-9a-f]{8}")
 SOURCE = Path(__file__).with_name("card.html")
 RESULT_TEMPLATE = "evolink://tasks/{id}/results/{number}"
 TOOLS = frozenset({"generate_image", "generate_video", "generate_audio", "check_task", "list_tasks"})
@@ -39,15 +42,30 @@ BESIDE = {"show_task": "check_task"}
 
 @cache
 def page() -> str:
-    """The card, as hosts get it: without indents, comments, and ends of lines that nothing needs."""
-    source = SOURCE.read_text(encoding="utf-8")
-    return re.sub(r"([;{,>])\n", r"\1", re.sub(r"(?m)^\t*(?:// .*\n)?", "", source))
+    """The card, as hosts get it: without indents, comments, and the spaces and ends of lines that nothing needs."""
+    source = re.sub(r"(?m)^\t*(?:// .*\n)?", "", SOURCE.read_text(encoding="utf-8"))
+    return re.sub(r"([;{,>])\n", r"\1", re.sub(r" (=|=>|===|!==|&&|\|\|) ", r"\1", source))
 
 
 @cache
 def card_uri() -> str:
     """Where the card is read. It changes with the page, because hosts keep what they read under it."""
     return f"ui://card/{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:8]}"
+
+
+def old_cards() -> ServerMiddleware[Any]:
+    """Middleware: every address a card ever had shows the present one, for a chat that outlived an upgrade."""
+
+    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        asked = (ctx.params or {}).get("uri") if ctx.method == "resources/read" else None
+        if not isinstance(asked, str) or asked == card_uri() or not ADDRESS.fullmatch(asked):
+            return await call_next(ctx)
+        answer = await call_next(replace(ctx, params={**(ctx.params or {}), "uri": card_uri()}))
+        if isinstance(answer, dict):
+            answer = {**answer, "contents": [{**content, "uri": asked} for content in answer["contents"]]}
+        return answer
+
+    return middleware
 
 
 def icons() -> list[Icon]:

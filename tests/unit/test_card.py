@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,38 @@ async def test_a_host_without_apps_is_not_shown_the_tool_of_the_card(either: Cli
     assert "show_task" not in [tool.name for tool in (await either.list_tools()).tools]
 
 
+CALLS: dict[str, dict[str, Any]] = {
+    "generate_image": {"prompt": "a red kite"},
+    "generate_video": {"prompt": "waves", "dry_run": True},
+    "generate_audio": {"prompt": "rain", "dry_run": True},
+    "generate_text": {"prompt": "a poem on kites"},
+    "check_task": {"task_id": "task-unified-1-none"},
+    "list_tasks": {},
+    "list_models": {"query": "fast film with sound"},
+    "list_files": {},
+    "upload_file": {"base64_data": "data:text/plain;base64,aGVsbG8="},
+    "delete_file": {"file_id": "file_none"},
+    "check_balance": {},
+}
+NEW = re.compile(r"[\w-]*\d[\w-]*")  # ids, times and sums: each server has its own
+
+
+async def test_a_host_without_apps_is_told_the_same_by_every_tool(settings: Settings, sandbox: Sandbox) -> None:
+    told: list[dict[str, Any]] = []
+    for extensions in ([], EXTENSIONS):
+        sandbox.reset()
+        sandbox.configure(image_seconds=3600)
+        server = App(replace(settings, toolsets=TOOLSETS))
+        async with Client(create_server(server), mode="auto", extensions=extensions) as client:
+            names = {tool.name for tool in (await client.list_tools()).tools} - set(card.BESIDE)
+            assert names == set(CALLS)
+            answers = {name: await client.call_tool(name, arguments) for name, arguments in CALLS.items()}
+        await server.aclose()
+        plain = {name: answer.model_dump_json(by_alias=True) for name, answer in answers.items()}
+        told.append({name: NEW.sub("…", words) for name, words in plain.items()})
+    assert told[0] == told[1]
+
+
 async def test_the_list_of_tools_hardly_grows(client: Client, host: Client) -> None:
     tools = (await host.list_tools()).tools
     bare = [tool.model_copy(update={"meta": None}) for tool in tools if tool.name != "show_task"]
@@ -90,8 +123,9 @@ def test_the_page_is_small_and_stands_alone() -> None:
     assert len(page.encode()) <= MAX_PAGE_BYTES
     assert "http:" not in page
     assert "https:" not in page.replace('"https:"', "").replace("^https?:", "")
+    source = card.SOURCE.read_text(encoding="utf-8")
     for word in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "blob:", "src=", "import "):
-        assert word not in page
+        assert word not in source
 
 
 def test_the_address_changes_with_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -99,6 +133,18 @@ def test_the_address_changes_with_the_page(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(card, "SOURCE", tmp_path / "card.html")
     card.SOURCE.write_text("another", encoding="utf-8")
     assert card.card_uri.__wrapped__() != before
+
+
+async def test_a_chat_that_outlived_an_upgrade_is_shown_the_present_card(either: Client) -> None:
+    old = "ui://card/0123abcd"
+    (page,) = (await either.read_resource(old)).contents
+    (present,) = (await either.read_resource(card.card_uri())).contents
+    assert isinstance(page, TextResourceContents)
+    assert page.uri == old
+    assert page.model_copy(update={"uri": present.uri}) == present
+    for unknown in ("ui://card/0123abc", "ui://card/0123abcd/x", "ui://card/0123ABCD", "ui://cards/0123abcd"):
+        with pytest.raises(MCPError, match="Unknown resource"):
+            await either.read_resource(unknown)
 
 
 async def test_a_card_gets_status_picture_and_file(host: Client, sandbox: Sandbox) -> None:

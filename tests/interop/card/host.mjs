@@ -28,10 +28,10 @@ addEventListener("message", ({ source, data }) => {
 });
 parent.postMessage({ jsonrpc: "2.0", method: "ui/notifications/sandbox-proxy-ready", params: {} }, "*");
 </script>`;
-const policy = ({ resourceDomains = [] }) => {
+const policy = ({ resourceDomains = [], data = "data:" }) => {
   const domains = resourceDomains.join(" ");
   return `default-src 'none'; script-src 'self' 'unsafe-inline' ${domains}; style-src 'self' 'unsafe-inline' ${domains}; `
-    + `img-src 'self' data: ${domains}; media-src 'self' data: ${domains}; font-src 'self' ${domains}; frame-src 'self'; base-uri 'none'`;
+    + `img-src 'self' ${data} ${domains}; media-src 'self' data: ${domains}; font-src 'self' ${domains}; frame-src 'self'; base-uri 'none'`;
 };
 const serve = handle => new Promise(done => { const server = http.createServer(handle).listen(0, "127.0.0.1", () => done(server)); });
 const outer = await serve((request, response) => {
@@ -62,6 +62,7 @@ const browser = await puppeteer.launch({
 });
 let page, frame, calls, trouble;
 
+const paint = theme => page.evaluate(colour => { document.body.style.background = colour; }, theme === "dark" ? "#16181b" : "#fff");
 const text = () => frame.evaluate(() => document.body.innerText);
 async function until(holds, what, seconds = 30) {
   const end = Date.now() + seconds * 1000;
@@ -78,7 +79,7 @@ const COMMANDS = {
     return (await connect(mode, apps))[method](params);
   },
   // Mounts the card for a call: its result is made by the server, or given.
-  async open({ mode = "auto", tool = "generate_image", input = {}, result, width = 600, theme = "light", domains = true, without = [], context = {}, ahead = 0, before = "", reduced = false, patch = {} }) {
+  async open({ mode = "auto", tool = "generate_image", input = {}, result, width = 600, theme = "light", domains = true, data = true, refused = [], without = [], context = {}, ahead = 0, before = "", reduced = false, patch = {} }) {
     if (page) await page.close();
     const client = await connect(mode, true);
     const listed = (await client.listTools()).tools.find(each => each.name === tool);
@@ -108,16 +109,17 @@ const COMMANDS = {
     });
     await page.exposeFunction("ask", async (method, params) => { calls.push([method, params]); return change(await client[method](params)); });
     await page.goto(`http://127.0.0.1:${outer.address().port}/`);
-    await page.evaluate(colour => { document.body.style.background = colour; }, theme === "dark" ? "#16181b" : "#fff");
     const capabilities = { openLinks: {}, downloadFile: {}, serverTools: {}, serverResources: {}, logging: {}, message: { text: {} } };
     for (const name of without) delete capabilities[name];
     await page.evaluate(given => window.mount(given), {
       html: before + card.text,
-      csp: domains ? card._meta.ui.csp : {},
+      csp: { ...(domains ? card._meta.ui.csp : {}), ...(data ? {} : { data: "" }) },
+      refused,
       input, result: answer, width, capabilities,
       proxy: `http://localhost:${proxy.address().port}/`,
       context: { theme, displayMode: "inline", availableDisplayModes: ["inline"], locale: "en-US", ...context },
     });
+    await paint(theme);
     frame = page.frames().find(each => each.parentFrame()?.parentFrame());
     return { result: answer, uri: listed._meta.ui.resourceUri, bytes: Buffer.byteLength(card.text), mimeType: card.mimeType, meta: card._meta };
   },
@@ -149,6 +151,14 @@ const COMMANDS = {
     const box = await page.$("iframe");
     await box.screenshot({ path: file });
     return fs.statSync(file).size;
+  },
+  async resize({ width }) {
+    await page.setViewport({ width, height: 900 });
+    return page.evaluate(pixels => { document.querySelector("iframe").style.width = `${pixels}px`; }, width);
+  },
+  async dress({ theme }) {
+    await paint(theme);
+    return page.evaluate(name => window.bridge.setHostContext({ theme: name }), theme);
   },
   async context({ context }) { return page.evaluate(more => window.bridge.setHostContext(more), context); },
   async teardown() { return page.evaluate(() => window.bridge.teardownResource({})); },

@@ -3,7 +3,7 @@ import { AppBridge, PostMessageTransport } from "@modelcontextprotocol/ext-apps/
 
 window.asked = [];
 window.sizes = [];
-window.mount = async ({ html, csp, input, result, proxy, width, context, capabilities }) => {
+window.mount = async ({ html, csp, input, result, proxy, width, context, capabilities, refused }) => {
   const frame = document.createElement("iframe");
   frame.setAttribute("sandbox", "allow-scripts allow-same-origin allow-forms");
   frame.style.cssText = `border:0;display:block;width:${width}px;height:300px`;
@@ -14,7 +14,7 @@ window.mount = async ({ html, csp, input, result, proxy, width, context, capabil
   document.body.append(frame);
   await ready;
   const bridge = new AppBridge(null, { name: "Host", version: "1" }, capabilities, { hostContext: context });
-  const record = kind => async params => { window.asked.push([kind, params]); return {}; };
+  const record = kind => async params => { window.asked.push([kind, params]); return refused.includes(kind) ? { isError: true } : {}; };
   if (capabilities.serverTools) bridge.oncalltool = params => window.ask("callTool", params);
   if (capabilities.serverResources) bridge.onreadresource = params => window.ask("readResource", params);
   bridge.onopenlink = record("open");

@@ -28,9 +28,8 @@ SHOWN = {"picture": 1, "four": 4, "film": 1, "list": 1}  # pictures
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_state_can_be_read_in_every_width(
-    state: str, theme: str, browser: Browser, sandbox: Sandbox, tmp_path: Path
+def test_every_state_can_be_read_in_both_themes_and_every_width(
+    state: str, browser: Browser, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     if state == "waiting":
         sandbox.configure(image_seconds=3600)
@@ -40,15 +39,20 @@ def test_every_state_can_be_read_in_every_width(
         call(browser, "generate_image", **KITE)
         sandbox.settle()
     show = finished if state not in ("waiting", "refused", "list") else opened
-    for width in (320, 900):
-        show(browser, sandbox, theme=theme, width=width, domains=False, **STATES[state])
-        browser.until(WORDS.get(state, "is ready"))
-        browser.until_holds(LOADED.format(SHOWN.get(state, 0)))
-        assert browser.audit() == []
-        shot = tmp_path / f"{width}.png"
-        browser.do("shoot", file=str(shot))
-        assert colours(shot) > (50 if state in SHOWN else 8)
-        assert browser.trouble(*BLOCKED) == []
+    show(browser, sandbox, theme="dark", width=320, domains=False, **STATES[state])
+    browser.until(WORDS.get(state, "is ready"))
+    browser.until_holds(LOADED.format(SHOWN.get(state, 0)))
+    for theme in ("dark", "light"):
+        browser.do("dress", theme=theme)
+        browser.until_holds(f"document.documentElement.style.colorScheme === '{theme}'")
+        for width in (320, 900):
+            browser.do("resize", width=width)
+            browser.until_holds(f"innerWidth === {width}")
+            assert browser.audit() == []
+            shot = tmp_path / f"{theme}-{width}.png"
+            browser.do("shoot", file=str(shot))
+            assert colours(shot) > (50 if state in SHOWN else 8)
+    assert browser.trouble(*BLOCKED) == []
 
 
 def opened(browser: Browser, _: Sandbox, **more: Any) -> None:
