@@ -142,6 +142,7 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
     )
     add("--public-url", metavar="URL", default="", help="how clients write this server's address, without /mcp")
     add("--open-lists", action="store_true", help="with --auth oauth: answer lists before anybody signs in")
+    add("--keep", type=Path, metavar="DIR", help="keep results past 24 hours in this folder (EVOLINK_KEEP_DIR)")
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
     add(
         "--allow-host",
@@ -204,6 +205,7 @@ def http_options(arguments: argparse.Namespace) -> HttpOptions:
         root_path=arguments.root_path,
         public_url=arguments.public_url,
         open_lists=arguments.open_lists,
+        keep_dir=arguments.keep,
         workers=arguments.workers,
         json_lines=arguments.log_format == "json",
     )

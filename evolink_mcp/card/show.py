@@ -66,13 +66,18 @@ async def show_task(
 ) -> CardView:
     view = cast("TaskView", await check_task.function(call, task_id, wait_seconds=0))
     results = view.results or []
-    card = CardView(task=view, links=[safe_link(result.url, call.app.settings) for result in results])
+    card = CardView(task=view, links=[_link(result, call.app.settings) for result in results])
     if 0 < picture <= len(results):
         try:
             card.set_picture(await _picture(call, view, picture))
         except previews.NoPreview as reason:
             card.why = str(reason)
     return card
+
+
+def _link(result: ResultView, settings: Settings) -> str:
+    """What a result is opened by: its link, or once that has died the address at which this server keeps it."""
+    return result.url if result.url == result.copy_url else safe_link(result.url, settings)
 
 
 def safe_link(url: str, settings: Settings) -> str:

@@ -71,12 +71,16 @@ class Folder:
 
     def has_file(self, name: str, *, min_age_seconds: float | None = None) -> bool:
         """Whether a regular file, of at least this age, has this name."""
+        facts = self.facts(name)
+        return facts is not None and (min_age_seconds is None or time.time() - facts.st_mtime > min_age_seconds)
+
+    def facts(self, name: str) -> os.stat_result | None:
+        """The size and times of a regular file; ``None`` where there is none of this name."""
         try:
             facts = self._stat(name)
         except FileNotFoundError:
-            return False
-        old = min_age_seconds is None or time.time() - facts.st_mtime > min_age_seconds
-        return stat.S_ISREG(facts.st_mode) and old
+            return None
+        return facts if stat.S_ISREG(facts.st_mode) else None
 
     def read(self, name: str, *, max_bytes: int) -> bytes | None:
         """The first ``max_bytes`` of a regular file; ``None`` where there is none of this name."""
@@ -137,6 +141,13 @@ class Folder:
         """Removes a regular file; anything else stays."""
         if self.has_file(name):
             self._unlink(name)
+
+    def remove_folder(self, name: str, *, min_age_seconds: float) -> None:
+        """Removes an empty folder that nothing was put into or taken from for so long; anything else stays."""
+        facts = self._stat(name)
+        if stat.S_ISDIR(facts.st_mode) and time.time() - facts.st_mtime > min_age_seconds:
+            with suppress(OSError):
+                os.rmdir(self._at(name), dir_fd=self._handle)
 
     def _at(self, name: str) -> str | Path:
         return name if self._handle is not None else self.path / name

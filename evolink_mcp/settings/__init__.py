@@ -101,6 +101,10 @@ class Settings:
     oauth_client: tuple[str, str] | None = field(default=None, repr=False)
     oauth_name: str = ""
     keys_file: Path | None = None
+    keep_dir: Path | None = None
+    keep_days: float = 30.0
+    keep_gb: float = 50.0
+    keep_gb_each: float = 5.0
     ignored: tuple[Ignored, ...] = field(default=(), compare=False)
 
     @property

@@ -90,17 +90,24 @@ def read_key(value: str, _environ: Mapping[str, str]) -> str:
     return value
 
 
-def read_credits(value: str, _environ: Mapping[str, str]) -> float:
-    """An amount of credits, more than 0."""
-    if placeholder := unfilled(value):
-        raise Unfilled(placeholder, whole=placeholder == value)
-    try:
-        credits = float(value) if value.isascii() and "_" not in value else 0.0
-    except ValueError:
-        credits = 0.0
-    if not 0 < credits <= MAX_CREDITS:
-        raise ValueError(f"must be a number of credits above 0, as in 20 or 7.5; it is {value[:40]!r}.")
-    return credits
+def amount_of(what: str, most: float) -> Callable[[str, Mapping[str, str]], float]:
+    """A reader of a number above 0."""
+
+    def read(value: str, _environ: Mapping[str, str]) -> float:
+        if placeholder := unfilled(value):
+            raise Unfilled(placeholder, whole=placeholder == value)
+        try:
+            number = float(value) if value.isascii() and "_" not in value else 0.0
+        except ValueError:
+            number = 0.0
+        if not 0 < number <= most:
+            raise ValueError(f"must be a number of {what} above 0, as in 20 or 7.5; it is {value[:40]!r}.")
+        return number
+
+    return read
+
+
+read_credits = amount_of("credits", MAX_CREDITS)
 
 
 def read_url(value: str, _environ: Mapping[str, str]) -> str:

@@ -6,6 +6,9 @@ from evolink_mcp.settings import readers
 from evolink_mcp.settings.readers import one_of
 from evolink_mcp.settings.variable import SWITCH, Variable
 
+MAX_KEEP_DAYS = 3650
+MAX_KEEP_GB = 1e6
+
 REMOTE = (
     Variable(
         "EVOLINK_MCP_TOKENS",
@@ -99,6 +102,39 @@ REMOTE = (
         default="0",
         choices=("0", "1"),
         guards=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_KEEP_DIR",
+        "keep_dir",
+        readers.read_place,
+        "folder where `http` keeps results past the 24 hours of their links ([docs/remote.md](docs/remote.md))",
+        otherwise="not set: results are links of the gateway",
+        is_file=True,
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_KEEP_DAYS",
+        "keep_days",
+        readers.amount_of("days", MAX_KEEP_DAYS),
+        "for how many days",
+        default="30",
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_KEEP_GB",
+        "keep_gb",
+        readers.amount_of("gigabytes", MAX_KEEP_GB),
+        "how much of all callers, in gigabytes; the oldest results go first",
+        default="50",
+        remote_only=True,
+    ),
+    Variable(
+        "EVOLINK_KEEP_GB_EACH",
+        "keep_gb_each",
+        readers.amount_of("gigabytes", MAX_KEEP_GB),
+        "how much of each caller",
+        default="5",
         remote_only=True,
     ),
 )

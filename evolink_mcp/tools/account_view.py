@@ -33,6 +33,7 @@ class ListedTask(BaseModel):
     links_die_at: str | None = None
     save_now: bool | None = None
     saved_paths: list[str] | None = None
+    copy_urls: list[str] | None = None
     credits_reserved: float | None = None
     credits_used: float | None = None
     error: str | None = None
@@ -60,6 +61,7 @@ class ListedTask(BaseModel):
         lines += [f"  Error: {self.error}"] if self.error else []
         lines += [f"  Result: {url}" for url in self.results or []]
         lines += [f"  Saved: {path}" for path in self.saved_paths or []]
+        lines += [f"  Copy: {url}" for url in self.copy_urls or []]
         if self.save_now:
             lines.append(f"  NOT SAVED, and its links die {self._time(self.links_die_at)}")
         elif self.links_die_at:
@@ -160,15 +162,19 @@ class BalanceView(View):
         )
 
 
-def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], *, now: float) -> ListedTask:
-    """One line of the list: the gateway's task, what the history knows of it, and its saved files that exist."""
+def list_task(
+    task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], copies: Sequence[str], *, now: float
+) -> ListedTask:
+    """One line of the list: the gateway's task, what the history knows of it, its saved files that exist, and the
+    addresses of its copies.
+    """
     stated = len(task.results) or task.result_count
     # If the list does not say how many results a completed task has, assume one, lest its link dies unseen.
     count = stated if stated is not None else int(task.status == "completed" and not task.outputs)
     end = task.created + LINK_SECONDS if task.created is not None else None
     age = task.age_at(now)
     alive = task.status == "completed" and count > 0 and age is not None and age < LINK_SECONDS
-    unsaved = alive and age is not None and len(saved) < count and age >= URGENT_AGE_SECONDS
+    unsaved = alive and age is not None and max(len(saved), len(copies)) < count and age >= URGENT_AGE_SECONDS
     line = ListedTask(
         task_id=task.id,
         kind=task.kind,
@@ -182,6 +188,7 @@ def list_task(task: wire.Task, memory: TaskRecord | None, saved: Sequence[str], 
         links_die_at=iso(end) if alive and end is not None else None,
         save_now=True if unsaved else None,
         saved_paths=list(saved) or None,
+        copy_urls=list(copies) or None,
         credits_reserved=task.credits_reserved,
         credits_used=task.credits_used if task.final else None,
         error=(task.error.message or task.error.code) if task.error else None,

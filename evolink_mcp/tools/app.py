@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from evolink_mcp.media.downloads import Saver
     from evolink_mcp.media.facts import Measurer
     from evolink_mcp.media.fetch import Fetcher
+    from evolink_mcp.media.keeper import Keeper
     from evolink_mcp.registry import Registry
     from evolink_mcp.tools.audit import Audit
     from evolink_mcp.tools.call import Call
+    from evolink_mcp.tools.copies import Copies
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ class App:
         calls_per_minute: For each caller; 0 for no limit.
         waits_per_caller: At the same time; 0 for no limit.
         addresses: Hands out addresses to which a caller elsewhere sends a file.
+        copies: Keeps results for callers elsewhere, where the operator wants it.
         history: Remembers tasks beyond this process; by default nothing does.
         ledger: Records purchases for other processes of this user, in place of the store that replicas share.
         credit_limits: What may be spent; by default what the settings say.
@@ -85,6 +88,7 @@ class App:
     calls_per_minute: int = 0
     waits_per_caller: int = 0
     addresses: Addresses | None = None
+    copies: Copies | None = None
     audit: Audit | None = None
     history: History = field(default_factory=NoHistory)
     ledger: Ledger | None = None
@@ -126,6 +130,18 @@ class App:
         from evolink_mcp.media.downloads import Saver
 
         return self._closing(Saver(self.fetcher, folder))
+
+    @cached_property
+    def keeper(self) -> Keeper:
+        """Keeps results past the life of their links, in the operator's folder for it."""
+        settings = self.settings
+        assert settings.keep_dir is not None
+        from evolink_mcp.media.keeper import Keeper
+        from evolink_mcp.media.shelf import Bounds, Shelf
+
+        bounds = Bounds(settings.keep_days * 86_400, int(settings.keep_gb * 1e9), int(settings.keep_gb_each * 1e9))
+        shelf = Shelf(settings.keep_dir, bounds, self.clock.now)
+        return self._closing(Keeper(self.fetcher, shelf, self.state.seal))
 
     @property
     def upload_dirs(self) -> tuple[Path, ...] | None:

@@ -42,13 +42,17 @@ class Call:
     @cached_property
     def credential(self) -> Credential:
         """Who calls."""
-        return self.app.credential_of(self._context.request_context.request)
+        return self.app.credential_of(self.request)
+
+    @property
+    def request(self) -> Any:
+        """The transport's request; ``None`` where the transport has none."""
+        return self._context.request_context.request
 
     @property
     def number(self) -> str:
         """The number that the transport gave the request; "" where it gives none."""
-        request = self._context.request_context.request
-        return request.scope.get(REQUEST_NUMBER, "") if request is not None else ""
+        return self.request.scope.get(REQUEST_NUMBER, "") if self.request is not None else ""
 
     @property
     def caller(self) -> Caller:
@@ -94,7 +98,7 @@ class Call:
         """A one-time address to which the caller can send a file; ``None`` where the caller is on this machine."""
         if self.app.addresses is None:
             return None
-        return await self.app.addresses.new_address(self._context.request_context.request, self.credential, names)
+        return await self.app.addresses.new_address(self.request, self.credential, names)
 
     def own_folder(self, names: dict[str, str]) -> dict[str, str]:
         """The names of a file, in a folder of the caller's own where others share the account: a file replaces another
@@ -151,7 +155,7 @@ class Call:
         """Allows the call to wait for a task, no longer than its client has shown to wait."""
         params = self._context.session.client_params
         name = params.client_info.name if params is not None else ""
-        alone = self._context.request_context.request is None
+        alone = self.request is None
         client = Client(self.credential.owner, name, alone)
         with self.app.patience.waiting(client, task_id, self._started, seconds) as allowance:
             yield allowance

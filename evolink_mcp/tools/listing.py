@@ -13,6 +13,7 @@ from evolink_mcp.gateway import account, wire
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.account_view import LINK_SECONDS, TasksView, list_task
 from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.copies import find_copies
 from evolink_mcp.tools.recall import first_words
 
 LIST_SECONDS = 20.0
@@ -110,7 +111,12 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     saved = await anyio.to_thread.run_sync(_existing, memory)
     notes = [*listing.notes, *([HISTORY_DOWN] if history.problem else [])]
     now = call.app.clock.now()
-    lines = [list_task(task, memory.get(task.id), saved.get(task.id, []), now=now) for task in listing.tasks]
+    copies = await find_copies(call, [task.id for task in listing.tasks])
+    addresses = {task_id: [each.address for each in results] for task_id, results in copies.items()}
+    lines = [
+        list_task(task, memory.get(task.id), saved.get(task.id, []), addresses.get(task.id, []), now=now)
+        for task in listing.tasks
+    ]
     for line in lines:
         request = call.app.records.requests.find(call.caller.owner, line.task_id)
         line.prompt = line.prompt or (first_words(request.params.get("prompt")) if request else None)
@@ -142,7 +148,9 @@ async def unsaved_tasks(call: Call) -> list[str]:
     now = call.app.clock.now()
     recent = await call.app.history.recent(call.caller.owner, since=now - LINK_SECONDS)
     saved = await anyio.to_thread.run_sync(_existing, {task.task_id: task for task in recent})
-    return [task.task_id for task in recent if not saved.get(task.task_id)][:MAX_URGENT_IDS]
+    ids = [task.task_id for task in recent]
+    copies = await find_copies(call, ids)
+    return [task_id for task_id in ids if not (saved.get(task_id) or copies.get(task_id))][:MAX_URGENT_IDS]
 
 
 def _held(task: wire.Task) -> float:

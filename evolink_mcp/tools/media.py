@@ -171,6 +171,7 @@ async def check_task(
     preview: Preview = False,
 ) -> TaskView:
     from evolink_mcp.gateway.media import check_task_id
+    from evolink_mcp.tools.copies import with_copies
     from evolink_mcp.tools.generation import wait
     from evolink_mcp.tools.recall import prompt_of, with_saved_files
     from evolink_mcp.tools.task_view import finish
@@ -186,4 +187,5 @@ async def check_task(
                 view.prompt = await prompt_of(call, task)
                 return view
     except EvolinkError as error:
-        raise await with_saved_files(call, task_id, error) from error.__cause__
+        error = await with_copies(call, task_id, await with_saved_files(call, task_id, error))
+        raise error from error.__cause__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +20,13 @@ from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.copies import keep_copies, places_of, show_copies
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 if TYPE_CHECKING:
+    from evolink_mcp.media.downloads import NotSaved
     from evolink_mcp.media.facts import Facts
+    from evolink_mcp.tools.copies import ResultCopy
 
 LINK_SECONDS = 24 * 3600  # S1, S2
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
@@ -37,6 +41,7 @@ async def finish(
     end = call.app.clock.monotonic() + seconds
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
+    copies: Sequence[ResultCopy | NotSaved] = []
     record = TaskRecord(task.id)
     measured: list[Facts] = []
     if task.status == "completed" and task.results:
@@ -44,7 +49,9 @@ async def finish(
         if saver is not None:
             call.progress.describe(f"saving {len(task.results)} result{'s' * (len(task.results) > 1)}")
             outcomes = await saver.save(task, seconds=seconds, prompt=record.prompt)
-        measured = await outcome.measure(call, task, outcomes, record, seconds=end - call.app.clock.monotonic())
+        copies = await keep_copies(call, task, seconds=seconds)
+        places = outcomes or places_of(copies)
+        measured = await outcome.measure(call, task, places, record, seconds=end - call.app.clock.monotonic())
         pairs = zip(outcomes, measured, strict=False)
         facts = {path.name: each.present() for path, each in pairs if isinstance(path, Path)}
         if saver is not None and (saved := [path for path in outcomes if isinstance(path, Path)]):
@@ -54,7 +61,9 @@ async def finish(
         await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
     if task.results and (reason := call.app.settings.why_ignored(OUTPUT_DIR)):
         notes = (*notes, f"{reason} Results are not saved.")
-    view = task_view(task, now=call.app.clock.now(), outcomes=outcomes, notes=notes, local=call.app.local_files)
+    now = call.app.clock.now()
+    view = task_view(task, now=now, outcomes=outcomes, notes=notes, local=call.app.local_files)
+    show_copies(view, copies, now)
     if view.error and view.error.code == MODEL_UNAVAILABLE:
         view.next_step = view.error.resolution = _other_model(call, task)
     elif view.error and view.error.code in problems.NEVER_RETRIED:
@@ -69,7 +78,8 @@ async def finish(
     outcome.compare(call, view, task, record, measured)
     if preview and task.status == "completed" and task.results:
         call.progress.describe("making previews")
-        await _add_previews(call, view, task, outcomes, seconds=end - call.app.clock.monotonic())
+        places = outcomes or places_of(copies)
+        await _add_previews(call, view, task, places, seconds=end - call.app.clock.monotonic())
     if task.final:
         await call.progress.done()
     return view
@@ -210,7 +220,7 @@ async def _add_previews(
 
     async def one(index: int, url: str) -> None:
         saved = outcomes[index] if index < len(outcomes) else None
-        if isinstance(saved, downloads.NotSaved) and saved.in_progress:
+        if call.app.saver is not None and isinstance(saved, downloads.NotSaved) and saved.in_progress:
             pictures[index] = "No preview yet: the result is still being saved. Call check_task again."
             return
         try:

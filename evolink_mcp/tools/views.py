@@ -5,6 +5,7 @@ Each is complete alone, because some hosts show an agent only one of the two. Ab
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self, TypeVar, cast
@@ -18,7 +19,7 @@ from evolink_mcp.tools.money import money_line
 from evolink_mcp.tools.times import dying, iso
 
 # How our own lines begin. Foreign text of several lines must not hold one that begins so.
-_LABELS = re.compile(r"(?im)^(?=\s*(?:charged|held|next|note|saved|error|request id|result \d+)\s*:)")
+_LABELS = re.compile(r"(?im)^(?=\s*(?:charged|held|next|note|saved|copy|error|request id|result \d+)\s*:)")
 
 MAX_VALUE_CHARACTERS = 20_000  # of one value; longer than any link
 
@@ -94,10 +95,15 @@ class ResultView(BaseModel):
     bytes: int | None = None
     expires_at: str | None = None
     saved_path: str | None = None
+    copy_url: str | None = None
+    copy_until: str | None = None
 
     def as_text(self, number: int) -> str:
         facts = ", ".join(self._facts())
         line = f"Result {number}: {self.url}" + (f" ({facts})" if facts else "")
+        if self.copy_url:
+            address = "" if self.copy_url == self.url else f"{self.copy_url} "
+            line += f"\nCopy: {address}until {self.copy_until}"
         return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
 
     def _facts(self) -> Iterator[str]:
@@ -158,6 +164,7 @@ class TaskView(View):
     notes: list[str] | None = None
     next_step: str
 
+    _links_end: float = PrivateAttr(default=math.inf)
     _dying: str = PrivateAttr(default="")
     _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
     _preview_problems: list[str] = PrivateAttr(default_factory=list[str])
@@ -176,7 +183,12 @@ class TaskView(View):
         """When the links of its results die, seen from ``now``; both in seconds since 1970."""
         for result in self.results or []:
             result.expires_at = iso(moment)
-        self._dying = dying(moment, now)
+        self._links_end, self._dying = moment, dying(moment, now)
+
+    @property
+    def links_end(self) -> float:
+        """When the gateway's links die, in seconds since 1970."""
+        return self._links_end
 
     def add_preview(self, picture: ImageContent) -> None:
         """Shows a small picture beside the text."""
@@ -189,7 +201,8 @@ class TaskView(View):
         lines += self.asked_differs or []
         lines += [f"Prompt: {self.prompt}"] if self.prompt else []
         lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
-        lines += [f"Links {self._dying}."] if self.results and self._dying else []
+        if self._dying and any(result.url != result.copy_url for result in self.results or []):
+            lines.append(f"Links {self._dying}.")
         if self.error:
             again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")

@@ -16,7 +16,8 @@ import pytest
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http import uploads
 from evolink_mcp.transports.http.options import HttpOptions
-from tests.serving import ACCEPT, Served, bearer, on, serving
+from tests.contract.asking import call
+from tests.serving import Served, bearer, on, serving
 from tests.support import KEY, Sandbox, png
 from tests.unit.http.asking import reason
 
@@ -35,14 +36,6 @@ async def served(sandbox: Sandbox) -> AsyncIterator[Served]:
 async def http() -> AsyncIterator[httpx2.AsyncClient]:
     async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         yield client
-
-
-async def call(http: httpx2.AsyncClient, url: str, tool: str, key: str = KEY, **arguments: Any) -> dict[str, Any]:
-    headers = {**ACCEPT, "accept": "application/json", "mcp-protocol-version": "2025-11-25", **bearer(key)}
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
-    response = await http.post(f"{url}/mcp", json=body, headers=headers)
-    assert "result" in response.json(), response.text
-    return response.json()["result"]
 
 
 async def address_of(http: httpx2.AsyncClient, url: str, **names: str) -> str:

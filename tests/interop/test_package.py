@@ -74,6 +74,7 @@ def test_the_sdist_holds_what_builds_and_tests_it(dist: Path) -> None:
         "pyproject.toml",
         "README.md",
         "CHANGELOG.md",
+        "PRIVACY.md",
         "Dockerfile",
         "constraints.txt",
         ".dockerignore",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.logs import SCOPE, log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.paths import MCP, PROBES, ForwardedHeaders, endpoint_of, under_prefix
+from evolink_mcp.transports.http.paths import COPIES, MCP, PROBES, ForwardedHeaders, endpoint_of, under_prefix
 from evolink_mcp.transports.http.refusals import closing, in_json, refusal
 from evolink_mcp.transports.http.sse import Sse, as_user
 from evolink_mcp.transports.http.stopping import Stopping
@@ -49,6 +50,7 @@ from evolink_mcp.transports.http.tracing import trace_of_caller
 from evolink_mcp.transports.http.uploads import UPLOAD, Uploads
 
 if TYPE_CHECKING:
+    from evolink_mcp.transports.http.copies import HttpCopies
     from evolink_mcp.transports.http.oauth.resource import Resource
 
 CHALLENGE = "evolink.challenge"  # the answer to somebody who has not signed in, for what is not open to everybody
@@ -72,6 +74,7 @@ class HttpApplication:
         keys = Keys(settings.api_key, settings.keys_file)
         self.resource = _resource(settings, options, keys, self.app.clock) if options.auth == "oauth" else None
         self.uploads = self.app.addresses = Uploads(self.app, options.public_url)
+        self.copies = self.app.copies = _copies(self.app, options)
         self._authenticate = authenticator(options.auth, settings, keys, self.resource)
         self.metrics = Metrics(self.app)
         self.stopping = Stopping(self.app, options.stop_seconds)
@@ -91,8 +94,9 @@ class HttpApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             self.app.purchases.start()
-            with self._heartbeat.beat():
-                await self._lifespan(scope, receive, send)
+            async with self.copies.tidy() if self.copies is not None else nullcontext():
+                with self._heartbeat.beat():
+                    await self._lifespan(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
 
@@ -136,6 +140,10 @@ class HttpApplication:
             answer = await self._probe(path, scope["method"])
         elif path.startswith(f"{UPLOAD}/"):
             await self._upload(scope, receive, send)
+            return
+        elif path.startswith(f"{COPIES}/") and self.copies is not None:
+            with self.stopping.request():
+                await self.copies.serve(scope, receive, in_json(scope, receive, send))
             return
         elif published is not None:
             answer = published
@@ -233,10 +241,10 @@ def _app(settings: Settings, options: HttpOptions, clock: Clock | None, audit: H
     """The process's parts, for callers elsewhere.
 
     Nothing is read from this machine's disk for them, or written to it, but the
-    gateway's prices, and the sums that a limit of credits needs where there is no
-    store. Where callers bring their own keys, the process's is not even there.
+    gateway's prices, the sums that a limit of credits needs where there is no
+    store, and results that the operator keeps. Where callers bring their own keys, the process's is not even there.
     """
-    settings = replace(settings, output_dir=None, upload_dirs=())
+    settings = replace(settings, output_dir=None, upload_dirs=(), keep_dir=options.keep_dir or settings.keep_dir)
     if options.auth == "passthrough":
         settings = replace(settings, api_key=None)
     app = App(
@@ -255,6 +263,14 @@ def _app(settings: Settings, options: HttpOptions, clock: Clock | None, audit: H
     elif settings.history:
         logger.warning("EVOLINK_HISTORY=on keeps nothing over HTTP without EVOLINK_STATE_URL, the store for it.")
     return app
+
+
+def _copies(app: App, options: HttpOptions) -> HttpCopies | None:
+    if app.settings.keep_dir is None:
+        return None
+    from evolink_mcp.transports.http.copies import HttpCopies
+
+    return HttpCopies(app, options.public_url)
 
 
 def _resource(settings: Settings, options: HttpOptions, keys: Keys, clock: Clock) -> Resource:

@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
@@ -41,7 +42,8 @@ class HttpOptions:
     ``public_url`` is how clients write this server's address, without an endpoint: its
     name is an allowed host, its path the prefix. ``open_lists``: what costs nothing is
     answered before signing in. ``workers``: how many processes serve; the limits of
-    connections hold for each. ``json_lines``: how logs are written.
+    connections hold for each. ``keep_dir``: where results are kept, in place of the
+    environment's folder. ``json_lines``: how logs are written.
     """
 
     host: str = "127.0.0.1"
@@ -54,6 +56,7 @@ class HttpOptions:
     root_path: str = ""
     public_url: str = ""
     open_lists: bool = False
+    keep_dir: Path | None = None
     calls_per_minute: int = 120
     waits_per_caller: int = 32
     sse_connections: int = 200

@@ -11,10 +11,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from evolink_mcp.transports.http.options import HttpOptions
 
 PROBES = ("/health", "/ready", "/metrics")
 MCP = {"/mcp": ("POST",), "/sse": ("GET",), "/messages": ("POST",)}
+COPIES = "/kept"
 MAX_PREFIX = 200  # characters
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~@:+-]+")
@@ -68,3 +71,8 @@ def endpoint_of(scope: Scope) -> str:
 def under_prefix(scope: Scope, path: str) -> str:
     """How the client writes a path of this server."""
     return f"{scope.get('root_path', '')}{path}"
+
+
+def base_of(request: Request, public_url: str) -> str:
+    """How the client writes this server's address: as the operator says, or as the client has just written it."""
+    return public_url.rstrip("/") or f"{request.url.scheme}://{request.url.netloc}{under_prefix(request.scope, '')}"

@@ -26,7 +26,7 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.guard.secrets import clean, hiding
 from evolink_mcp.media.uploads import MAX_UPLOAD_BYTES, upload_parts
 from evolink_mcp.tools.identity import Credential
-from evolink_mcp.transports.http.paths import under_prefix
+from evolink_mcp.transports.http.paths import base_of
 from evolink_mcp.transports.http.refusals import refusal
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Uploads:
 
     def __init__(self, app: App, public_url: str) -> None:
         self._app = app
-        self._public = public_url.rstrip("/")
+        self._public = public_url
         self._under_way: Counter[str] = Counter()
 
     async def new_address(self, request: Request, credential: Credential, names: Mapping[str, str]) -> str:
@@ -68,7 +68,7 @@ class Uploads:
             "names": dict(names),
         }
         sealed = (await self._fernet()).encrypt(json.dumps(note).encode()).decode()
-        return f"{self._base(request)}{UPLOAD}/{sealed}"
+        return f"{base_of(request, self._public)}{UPLOAD}/{sealed}"
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, caller: Credential | None) -> None:
         """Answers a request to an address. ``caller`` is who the request's own credential says, if it has one."""
@@ -159,10 +159,6 @@ class Uploads:
         from cryptography.fernet import Fernet
 
         return Fernet(await self._app.state.seal.secret())
-
-    def _base(self, request: Request) -> str:
-        """How the caller writes this server's address."""
-        return self._public or f"{request.url.scheme}://{request.url.netloc}{under_prefix(request.scope, '')}"
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:

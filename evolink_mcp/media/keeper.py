@@ -1,0 +1,182 @@
+"""Keeps results of callers elsewhere past the life of their links: fetched once, in the background, onto a shelf.
+
+Nothing here fails a call. What could not be kept is told in a sentence, and the next check tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import BinaryIO, Protocol
+
+import anyio.to_thread
+
+from evolink_mcp.gateway import wire
+from evolink_mcp.media.downloads import MAX_RESULT_BYTES, NotSaved
+from evolink_mcp.media.fetch import Fetcher, NotFetched
+from evolink_mcp.media.folder import Folder
+from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
+from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
+
+MAX_DOWNLOADS = 4
+MAX_DOWNLOADS_OF_OWNER = 2
+MAX_WAITING = 200  # results, of all callers
+CLAIM_SECONDS = 300.0  # a replica that has not kept a result in this time may have died
+_AGAIN = "call check_task again later"
+
+logger = logging.getLogger(__name__)
+
+
+class Claims(Protocol):
+    """Who of all replicas does something."""
+
+    async def claim(self, name: str, seconds: float) -> bool: ...
+
+    async def release(self, name: str) -> None: ...
+
+
+KeepOutcome = Copy | NotSaved
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A result that is to be kept."""
+
+    owner: str
+    task_id: str
+    number: int
+    url: str
+
+    @property
+    def stem(self) -> str:
+        """Its file's name, without the ending, which its content decides."""
+        return f"{stem_of(self.task_id)}-{self.number}"
+
+
+class Keeper:
+    """Keeps results, each once over all replicas that share the shelf and the claims."""
+
+    def __init__(self, fetcher: Fetcher, shelf: Shelf, claims: Claims) -> None:
+        self.shelf = shelf
+        self._fetcher = fetcher
+        self._claims = claims
+        self._running: dict[tuple[str, str], asyncio.Task[KeepOutcome]] = {}
+        self._free = asyncio.Semaphore(MAX_DOWNLOADS)
+        self._free_of_owner: OrderedDict[str, asyncio.Semaphore] = OrderedDict()
+
+    async def keep(self, owner: str, task: wire.Task, *, seconds: float) -> list[KeepOutcome]:
+        """Keeps all results of a finished task: for each its file, or why there is none after ``seconds``."""
+        outcomes: dict[int, KeepOutcome] = {}
+        try:
+            files = await anyio.to_thread.run_sync(self.shelf.find, owner, [task.id])
+            outcomes = {file.number: file for file in files.get(task.id, [])}
+        except OSError as error:
+            return [_unusable(error)] * len(task.results)
+        works: dict[int, asyncio.Task[KeepOutcome]] = {}
+        for number, result in enumerate(task.results, 1):
+            if number in outcomes:
+                continue
+            source = _Source(owner, task.id, number, result.url)
+            if work := self._running.get((owner, source.stem)) or self._start(source):
+                works[number] = work
+        if works:
+            await asyncio.wait(works.values(), timeout=seconds)
+        for number, work in works.items():
+            outcomes[number] = _outcome(work)
+        full = NotSaved(f"too many results are being kept now; {_AGAIN}", in_progress=True)
+        return [outcomes.get(number, full) for number in range(1, len(task.results) + 1)]
+
+    async def find(self, owner: str, task_ids: Sequence[str]) -> dict[str, list[Copy]]:
+        """What is kept of some tasks of an owner, by task; nothing where that cannot be read."""
+        try:
+            return await anyio.to_thread.run_sync(self.shelf.find, owner, task_ids)
+        except OSError as error:
+            logger.warning("Kept results cannot be read: %s", error.strerror or error)
+            return {}
+
+    async def aclose(self) -> None:
+        """Cancels the downloads under way and removes their partial files."""
+        works = list(self._running.values())
+        for work in works:
+            work.cancel()
+        if works:
+            await asyncio.wait(works)
+
+    def _start(self, source: _Source) -> asyncio.Task[KeepOutcome] | None:
+        """The work of keeping a result; ``None`` where too much is waiting."""
+        if len(self._running) >= MAX_WAITING:
+            return None
+        key = (source.owner, source.stem)
+        work = self._running[key] = asyncio.create_task(self._keep_one(source))
+        work.add_done_callback(lambda _: self._running.pop(key, None))
+        return work
+
+    async def _keep_one(self, source: _Source) -> KeepOutcome:
+        name = f"keep {source.owner} {source.stem}"
+        try:
+            async with self._of_owner(source.owner), self._free:
+                if not await self._claims.claim(name, CLAIM_SECONDS):
+                    return NotSaved(f"it is being kept; {_AGAIN}", in_progress=True)
+                try:
+                    files = await anyio.to_thread.run_sync(self.shelf.find, source.owner, [source.task_id])
+                    there = (file for file in files.get(source.task_id, []) if file.number == source.number)
+                    return next(there, None) or await self._fetch(source)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._claims.release(name)
+        except (NotFetched, Full) as reason:
+            return NotSaved(str(reason))
+        except OSError as error:
+            logger.warning("A result of %s could not be kept: %s", source.owner, error.strerror or error)
+            return _unusable(error)
+        except Exception:  # whatever it is, the link must reach the caller
+            logger.exception("A result of %s could not be kept", source.owner)
+            return NotSaved("this server failed; its log has the details")
+
+    async def _fetch(self, source: _Source) -> Copy:
+        with self.shelf.of_owner(source.owner) as folder, folder.partial(source.stem) as (part, file):
+            await self._fetcher.fetch(source.url, file.write, max_bytes=MAX_RESULT_BYTES)
+            final = await anyio.to_thread.run_sync(partial(self._place, folder, part, file, source))
+        kept, opened = self.shelf.open(source.owner, final)
+        opened.close()
+        logger.info("Kept %s of caller %s: %d bytes", final, source.owner, kept.size)
+        return kept
+
+    def _place(self, folder: Folder, part: str, file: BinaryIO, source: _Source) -> str:
+        """Gives a file that is here its name, which is the last thing that happens to it."""
+        size = file.tell()
+        flush(file)
+        file.close()
+        with folder.open_file(part) as whole:
+            mime_type = sniff_file(whole)
+        if mime_type is None:
+            raise NotFetched("its link holds no image, video or audio")
+        self.shelf.make_room(source.owner, size)
+        final = f"{source.stem}.{EXTENSIONS[mime_type]}"
+        folder.place(part, final)
+        return final
+
+    def _of_owner(self, owner: str) -> asyncio.Semaphore:
+        """The owner's share of the downloads, so that one who has many does not hold up the others."""
+        share = self._free_of_owner.setdefault(owner, asyncio.Semaphore(MAX_DOWNLOADS_OF_OWNER))
+        self._free_of_owner.move_to_end(owner)
+        if len(self._free_of_owner) > MAX_WAITING:
+            self._free_of_owner.popitem(last=False)
+        return share
+
+
+def _outcome(work: asyncio.Task[KeepOutcome]) -> KeepOutcome:
+    if not work.done():
+        return NotSaved(f"it is being kept; {_AGAIN}", in_progress=True)
+    return NotSaved("this server is stopping") if work.cancelled() else work.result()
+
+
+def _unusable(error: OSError) -> NotSaved:
+    """Why nothing can be kept, without naming a place on the operator's disk."""
+    reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return NotSaved(f"this server cannot write it ({reason})")
