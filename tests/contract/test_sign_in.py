@@ -17,7 +17,7 @@ from evolink_mcp.settings.claims import Condition
 from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.provider import AUDIENCE, CLIENT, RESOURCE, MovedClock, Provider, new_key, running_provider, signed_in
-from tests.serving import ACCEPT, bearer, call_body
+from tests.serving import ACCEPT, WAYS, Way, bearer, call_body, connected, serving
 from tests.unit.http.asking import reason
 
 OPTIONS = HttpOptions(auth="oauth", public_url=RESOURCE)
@@ -205,9 +205,42 @@ async def test_lists_are_open_before_sign_in_where_the_operator_wants_it_and_not
             assert response.status_code == 401
             assert "resource_metadata" in response.headers["www-authenticate"]
         assert (await http.post("/mcp", json=paid, headers={**ACCEPT, **bearer("wrong")})).status_code == 401
-        assert (await http.get("/sse")).status_code == 401
     async with client(signed_in(provider)) as http:
         assert (await http.post("/mcp", json=call_body("list_models"), headers=ACCEPT)).status_code == 401
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_open_lists_are_answered_before_sign_in_by_every_transport(provider: Provider, way: Way) -> None:
+    options = HttpOptions(auth="oauth", public_url=RESOURCE, open_lists=True)
+    async with serving(signed_in(provider), options) as served:
+        async with connected(served.url, way, {}) as stranger:
+            assert "generate_image" in [tool.name for tool in (await stranger.list_tools()).tools]
+            listed = await stranger.call_tool("list_models", {"kind": "image"})
+            assert not listed.is_error
+            assert listed.structured_content
+        async with connected(served.url, way, bearer(provider.token())) as person:
+            assert (await person.list_tools()).tools
+        assert served.application.resource is not None
+        await served.application.resource.provider.aclose()
+
+
+async def test_a_stranger_over_sse_hears_where_to_sign_in_once_it_matters(provider: Provider) -> None:
+    options = HttpOptions(auth="oauth", public_url=RESOURCE, open_lists=True)
+    async with serving(signed_in(provider), options) as served, httpx2.AsyncClient(trust_env=False) as http:
+        async with http.stream("GET", f"{served.url}/sse") as stream:
+            events = stream.aiter_lines()
+            place = ""
+            while not place.startswith("data: "):
+                place = await anext(events)
+            session = f"{served.url}{place.removeprefix('data: ')}"
+            paid = await http.post(session, json=call_body("generate_image", prompt="a red kite"))
+            assert paid.status_code == 401
+            assert "resource_metadata" in paid.headers["www-authenticate"]
+            # A session belongs to whoever opened it: after signing in there is a new one.
+            late = await http.post(session, json=call_body("list_models"), headers=bearer(provider.token()))
+            assert late.status_code == 404
+        assert served.application.resource is not None
+        await served.application.resource.provider.aclose()
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ class HttpApplication:
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)
         caller = await self._authenticate(headers, path)
         if isinstance(caller, Response):
-            if not self._options.open_lists or path != "/mcp" or "authorization" in headers:
+            if not self._options.open_lists or "authorization" in headers:
                 return caller
             scope[CHALLENGE] = caller
             caller = Credential(None, owner_of(f"nobody at {(scope.get('client') or ('',))[0]}"))

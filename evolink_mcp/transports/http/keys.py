@@ -63,9 +63,13 @@ class Keys:
         self._looked_at = now
         try:
             version = _version(self._file)
-            if version == self._version:
-                return
-            self._version, self._lines = version, read_keys(self._file)
+        except OSError:
+            version = None
+        if version == self._version:
+            return
+        self._version = version  # first: a file that cannot be used is told of once
+        try:
+            self._lines = read_keys(self._file)
             logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
         except (OSError, ValueError) as problem:
             logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))

@@ -1,0 +1,119 @@
+"""The file of keys: whose key pays for whom, read again when it changes, and never lost to a slip of a pen."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolink_mcp.errors import SettingsError
+from evolink_mcp.transports.http import keys
+from evolink_mcp.transports.http.keys import Keys
+
+FILM, ALICE, DOMAIN, ADMIN, REST = (f"sk-{name}-0123456789" for name in ("film", "alice", "domain", "admin", "rest"))
+LINES = f"""\
+"sub=alice" = "{ALICE}"
+"groups=film" = "{FILM}"
+"email=*@example.com" = "{DOMAIN}"
+"realm_access.roles=admin" = "{ADMIN}"
+"""
+OPERATOR = "sk-operator-0123456789"
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(keys, "CHECK_SECONDS", 0.0)
+    path = tmp_path / "keys.toml"
+    path.write_text(LINES)
+    return path
+
+
+def change(file: Path, text: str) -> None:
+    """Puts another file in its place, as a mounted secret is changed."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    os.replace(new, file)
+
+
+@pytest.mark.parametrize(
+    ("claims", "key"),
+    [
+        ({"sub": "alice", "groups": ["film"]}, ALICE),  # the first line that fits
+        ({"sub": "bob", "groups": ["sound", "film"]}, FILM),
+        ({"sub": "bob", "email": "bob@example.com", "email_verified": True}, DOMAIN),
+        ({"sub": "bob", "email": "bob@example.com"}, OPERATOR),  # nobody has verified it
+        ({"sub": "bob", "email": "bob@example.com.evil.org", "email_verified": True}, OPERATOR),
+        ({"sub": "bob", "realm_access": {"roles": ["admin"]}}, ADMIN),
+        ({"sub": "Alice"}, OPERATOR),
+        ({"sub": ["alice", {"x": 1}], "groups": {"film": True}}, ALICE),
+        ({}, OPERATOR),
+    ],
+)
+def test_the_first_line_that_fits_pays_and_else_the_operator(file: Path, claims: dict[str, Any], key: str) -> None:
+    assert Keys(OPERATOR, file).key_for(claims) == key
+
+
+def test_nobody_pays_for_whom_no_line_fits_where_the_operator_has_no_key(file: Path) -> None:
+    assert Keys(None, file).key_for({"sub": "bob"}) is None
+    change(file, f'{LINES}"*" = "{REST}"\n')
+    assert Keys(None, file).key_for({"sub": "bob"}) == REST
+    assert set(Keys(OPERATOR, file).all) == {ALICE, FILM, DOMAIN, ADMIN, REST, OPERATOR}
+
+
+def test_a_changed_file_holds_from_the_next_call_on(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    read = Keys(OPERATOR, file)
+    assert read.key_for({"sub": "alice"}) == ALICE
+    change(file, f'"sub=alice" = "{REST}"\n')
+    assert read.key_for({"sub": "alice"}) == REST
+    assert read.key_for({"groups": "film"}) == OPERATOR
+    assert [record.getMessage() for record in caplog.records] == ["EVOLINK_KEYS_FILE was read again: 1 keys"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "not toml",
+        '"alice" = "sk-x-0123456789"',
+        '"sub=alice" = 5',
+        '"sub=alice" = "two words"',
+        "\x00",
+        "#" * 1024**2 + "##",
+    ],
+)
+def test_a_damaged_file_changes_nothing_and_is_told_of_once(
+    file: Path, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    read = Keys(OPERATOR, file)
+    change(file, damage)
+    for _ in range(5):
+        assert read.key_for({"sub": "alice"}) == ALICE
+    (line,) = caplog.records
+    assert line.levelno == logging.WARNING
+    assert "What it said before holds." in line.getMessage()
+    assert "0123456789" not in line.getMessage()
+    change(file, f'"sub=alice" = "{REST}"\n')
+    assert read.key_for({"sub": "alice"}) == REST
+
+
+def test_a_file_that_is_gone_for_a_while_changes_nothing_and_is_told_of_once(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = Keys(OPERATOR, file)
+    file.unlink()
+    for _ in range(5):
+        assert read.key_for({"sub": "alice"}) == ALICE
+    assert len(caplog.records) == 1
+    change(file, LINES.replace(ALICE, REST))
+    assert read.key_for({"sub": "alice"}) == REST
+
+
+def test_a_server_does_not_start_with_a_file_it_cannot_use(file: Path) -> None:
+    change(file, f'"sub=alice" = "{ALICE}" "')
+    with pytest.raises(SettingsError) as raised:
+        Keys(OPERATOR, file)
+    assert "EVOLINK_KEYS_FILE" in raised.value.problems[0]
+    assert ALICE not in raised.value.problems[0]
