@@ -34,6 +34,7 @@ class Shop:
     paid: list[str] = field(default_factory=list[str])
     heard: list[str] = field(default_factory=list[str])
     noted: list[str] = field(default_factory=list[str])
+    begun: int = 0
     in_flight: int = 0
     most_in_flight: int = 0
 
@@ -48,6 +49,7 @@ class ShopOrder:
     key: Key = KEY
 
     async def send(self, seconds: float, sending: Sending) -> Created:
+        self.shop.begun += 1
         await turns(STEPS)  # a connection
         sending.depart()
         self.shop.in_flight += 1
@@ -88,7 +90,8 @@ class Process:
     def __init__(self, ledger: Ledger | None = None) -> None:
         clock = SystemClock()
         self.ledger = ledger or Alone()
-        self.purchases = Purchases(self.ledger, Pauses(clock), clock)
+        self.pauses = Pauses(clock)
+        self.purchases = Purchases(self.ledger, self.pauses, clock)
 
     def call(self, shop: Shop, *, is_slow_to_notice: bool = False, settles: bool = False) -> Call:
         return Call(self, shop, is_slow_to_notice=is_slow_to_notice, settles=settles)

@@ -16,7 +16,7 @@ from evolink_mcp.jobs import bookkeeping, crossing
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
-from tests.unit.shop import Process, Shop, ShopOrder, await_points, turns
+from tests.unit.shop import CALLER, Process, Shop, ShopOrder, await_points, turns
 
 AWAIT_POINTS = 11  # of a call and of its purchase, at which the client leaves
 DELAYS = (0, 1, 2, 3, 5, 8, 13, 21)
@@ -167,6 +167,17 @@ async def test_a_client_that_repeats_with_another_process_pays_once(
             assert not wrong, f"left {leave_at} turns after it was {phase}, repeated {delay} turns later: {wrong}"
     for database in databases:
         await database.aclose()
+
+
+async def test_a_request_whose_caller_left_during_a_pause_is_not_begun() -> None:
+    process, shop = Process(), Shop()
+    process.pauses.pause(CALLER.account, "m", 0.05)
+    call = process.call(shop)
+    await turns(3)
+    await call.leave(0, 0)
+    await call.over()
+    await process.end()
+    assert shop.begun == 0
 
 
 async def test_an_answer_that_was_written_while_the_tool_still_ran_was_another() -> None:

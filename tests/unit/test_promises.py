@@ -38,4 +38,5 @@ def test_each_promise_names_tests_that_exist_or_says_that_it_has_none(page: str)
             file = named or file
             contents = [path.read_text(encoding="utf-8") for path in PATHS if path.name == file]
             assert contents, (promise, file)
-            assert test is None or any(f"def {test}(" in content for content in contents), (promise, file, test)
+            assert test is not None, f"{promise} names a file and no test of it"
+            assert any(f"def {test}(" in content for content in contents), (promise, file, test)
