@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from evolink_mcp.registry import DATA, Model, Registry, describe, load, shape
+from evolink_mcp.registry import DATA, Model, Registry, describe, load, shape_check
 from evolink_mcp.registry.wishes import words
 from evolink_mcp.tools import choosing
 from manifests import sandbox_models
@@ -120,7 +120,7 @@ def pages() -> Iterator[tuple[Path, str]]:
     for endpoint in TITLES:
         yield DOCS / f"models-{endpoint}.md", kind_page(registry, endpoint)
     yield sandbox_models.PATH, sandbox_models.sandbox_models(registry)
-    yield DATA / "schema.json", shape.schema()
+    yield DATA / "schema.json", shape_check.schema()
     yield choosing.PATH, choices_file(registry)
 
 

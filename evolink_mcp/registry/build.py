@@ -10,7 +10,9 @@ from evolink_mcp.registry.spec import (
     EMPTY,
     ENDPOINTS,
     Endpoint,
+    Flags,
     Hold,
+    Making,
     Model,
     Parameter,
     Raw,
@@ -25,7 +27,7 @@ _TABLE_SOURCES: Mapping[Endpoint, str] = {"image": "S1-table", "video": "S2-tabl
 """What ``tolerate`` means where it names no source: the reference's table for all models of an endpoint."""
 
 
-_PLAIN = ("outcome", "mask", "costs")
+_PLAIN = ("outcome", "mask", "wants_draft", "costs")
 
 
 class Models(Mapping[str, Model]):
@@ -93,6 +95,8 @@ class Builder:
                 for parameter, value in parameters.items()
             },
             rules=tuple(self.rule(rule, source, f"{key}.rules.{at}") for at, rule in enumerate(raw.get("rules", []))),
+            makes=tuple(_making(each) for each in raw.get("makes", ())),
+            flags=self._flags(raw["flags"], f"{key}.flags") if "flags" in raw else None,
             example=raw.get("example", {}),
             spellings=spellings(raw.get("spellings", {})),
             **{field: tuple(raw.get(field, ())) for field in lists},
@@ -191,6 +195,10 @@ class Builder:
         lists = self._tables.section("lists")
         return tuple(lists[_word(value, lists, key)] if isinstance(value, str) else value)
 
+    def _flags(self, raw: Raw, key: str) -> Flags:
+        lists = {name: self._list(value, f"{key}.{name}") for name, value in raw.items()}
+        return Flags(**{name: tuple(map(str, flags)) for name, flags in lists.items()})
+
     def _item(self, raw: Raw, key: str) -> Mapping[str, object]:
         return raw | {"formats": self._list(raw["formats"], f"{key}.formats")} if "formats" in raw else raw
 
@@ -224,6 +232,11 @@ def _word(value: str, words: Any, key: str) -> Any:
 def _required(raw: bool | Raw, hold: Hold) -> Required:
     rows = raw if isinstance(raw, dict) else {}
     return Required(hold, condition(rows.get("when", EMPTY)), condition(rows.get("unless", EMPTY)))
+
+
+def _making(raw: Raw) -> Making:
+    values = {name: value for name, value in raw.items() if name != "when"}
+    return Making(values, condition(raw.get("when", EMPTY)))
 
 
 def _size(raw: Raw) -> Size:

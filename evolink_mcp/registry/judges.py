@@ -1,7 +1,7 @@
-"""One fact of a result against one value of a request: a sentence where they differ, empty where not."""
+"""One fact of a result against one value of a request: what was asked for and what came, where they differ."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -13,9 +13,14 @@ RATIO_TOLERANCE = 0.02
 EDGE_TOLERANCE = 16  # pixels: encoders round edges to multiples of this
 MIN_EDGE = 256  # of smaller pictures, rounding explains nothing
 SECONDS_TOLERANCE = 0.5
-TURNED = 1.1  # an input and a result, one this much wider than high and one as much higher than wide, differ
+PLAIN_TOLERANCE = 1.05  # of a ratio that is kept as it is
+LISTED_TOLERANCE = 1.17  # of one that a model brings to the nearest of its own: they lie this far apart at most
+MIN_EDGE_SHARE = 0.95
 _RATIO = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,2})?):([0-9]{1,4}(?:\.[0-9]{1,2})?)")
 _FORMATS = {"jpg": "jpeg", "quicktime": "mov", "mpeg": "mp3"}
+
+Difference = tuple[str, str]
+"""What was asked for, and what came, in a few words each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +40,9 @@ class Tier:
         )
 
 
-def _shape(value: object, facts: FileFacts) -> str:
+def _shape(value: object, facts: FileFacts) -> Difference | None:
     if not (facts.width and facts.height):
-        return ""
+        return None
     exact, ratio = pixels(value), ratio_of(value)
     if exact:
         off = any(
@@ -47,34 +52,34 @@ def _shape(value: object, facts: FileFacts) -> str:
     else:
         off = ratio is not None and not is_near(facts.width, facts.height, ratio)
         asked = str(value)
-    return f"Asked {asked}, got {facts.width}×{facts.height}." if off else ""
+    return (asked, in_pixels(facts)) if off else None
 
 
-def _seconds(value: object, facts: FileFacts) -> str:
+def _seconds(value: object, facts: FileFacts) -> Difference | None:
     if facts.seconds is None or not is_number(value) or cast(float, value) <= 0:
-        return ""
+        return None
     step = 1 / facts.frame_rate if facts.frame_rate else 0.0
     off = abs(facts.seconds - cast(float, value)) > max(SECONDS_TOLERANCE, step)
-    return f"Asked {value} s, got {facts.seconds:.3g} s." if off else ""
+    return (f"{value} s", f"{facts.seconds:.3g} s") if off else None
 
 
-def _sound(value: object, facts: FileFacts) -> str:
+def _sound(value: object, facts: FileFacts) -> Difference | None:
     wanted = value in (True, "on")
     if facts.has_audio is None or facts.has_audio is wanted:
-        return ""
-    return "Asked for sound, got none." if wanted else "Asked for no sound, got a sound track."
+        return None
+    return ("sound", "none") if wanted else ("no sound", "a sound track")
 
 
-def _background(value: object, facts: FileFacts) -> str:
+def _background(value: object, facts: FileFacts) -> Difference | None:
     opaque = value == "transparent" and facts.has_alpha is False
-    return "Asked for a transparent background, got an opaque one." if opaque else ""
+    return ("a transparent background", "an opaque one") if opaque else None
 
 
-def _format(value: object, facts: FileFacts) -> str:
+def _format(value: object, facts: FileFacts) -> Difference | None:
     asked = _FORMATS.get(str(value).lower(), str(value).lower())
     kind = facts.mime_type.partition("/")[2]
     got = _FORMATS.get(kind, kind)
-    return f"Asked {value}, got {got}." if got and got != asked else ""
+    return (str(value), got) if got and got != asked else None
 
 
 JUDGES = {"shape": _shape, "seconds": _seconds, "sound": _sound, "background": _background, "format": _format}
@@ -89,18 +94,34 @@ SEARCHES = {
 """What to search models by for one that makes what did not come out."""
 
 
-def input_differences(value: object, facts: FileFacts) -> Iterator[str]:
-    """Where a result that follows an input is turned, or shorter than it."""
-    numbers = cast("list[object]", value) if isinstance(value, list) else []
-    width, height, seconds = (
-        cast(float, each) if is_number(each) else 0.0 for each in [*numbers, None, None, None][:3]
+def input_differences(of_input: Mapping[str, object], facts: FileFacts, tolerance: float) -> Iterator[str]:
+    """Where a result lacks what it should have of its input. ``tolerance`` is that of ratios."""
+    width, height, edge, seconds, longer, added = (
+        cast(float, value) if is_number(value := of_input.get(name)) else 0.0
+        for name in ("width", "height", "edge", "seconds", "longer_than", "added")
     )
-    if width > 0 and height > 0 and facts.width and facts.height:
-        before, after = width / height, facts.width / facts.height
-        if min(before, after) * TURNED < 1 < max(before, after) / TURNED:
-            yield f"The input is {width:g}×{height:g}, the result {facts.width}×{facts.height}."
-    if seconds > 0 and facts.seconds and facts.seconds < seconds - 2 * SECONDS_TOLERANCE:
-        yield f"The input lasts {seconds:.3g} s, the result {facts.seconds:.3g} s."
+    if facts.width and facts.height:
+        after = facts.width / facts.height
+        before = width / height if width > 0 and height > 0 else after
+        if max(before, after) / min(before, after) > tolerance:
+            yield f"The input is {width:g}×{height:g}, the result {in_pixels(facts)}."
+        elif edge > 0 and min(facts.width, facts.height) < edge * MIN_EDGE_SHARE:
+            yield f"The shorter edge should have {edge:g} pixels, the result is {in_pixels(facts)}."
+    if facts.seconds:
+        whole = longer + added
+        if seconds > 0 and facts.seconds < seconds - 2 * SECONDS_TOLERANCE:
+            yield f"The input lasts {seconds:.3g} s, the result {facts.seconds:.3g} s."
+        if longer > 0 and facts.seconds < longer + min(SECONDS_TOLERANCE, added or SECONDS_TOLERANCE):
+            yield (f"The input lasts {longer:.3g} s, the result {facts.seconds:.3g} s: it may be the added part alone.")
+        elif longer > 0 and added > 0 and abs(facts.seconds - whole) > 2 * SECONDS_TOLERANCE:
+            yield f"Asked {added:g} s more than {longer:.3g} s, got {facts.seconds:.3g} s."
+    if of_input.get("sound") is True and facts.has_audio is False:
+        yield "The input has sound, the result none."
+
+
+def in_pixels(facts: FileFacts) -> str:
+    """Width and height as they are told."""
+    return f"{facts.width}×{facts.height}"
 
 
 def ratio_of(value: object) -> float | None:

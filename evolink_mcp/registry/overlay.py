@@ -13,16 +13,17 @@ from evolink_mcp.registry.spec import Model, Raw
 
 def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, allow_unlisted: bool) -> Registry:
     """A registry with the file's models added, changed or replaced; those with a fault are left as they were."""
-    from evolink_mcp.registry import shape  # pydantic's work is needed only where a file of the user's is checked
+    # Pydantic's work is needed only where a file of the user's is checked.
+    from evolink_mcp.registry import shape, shape_check
 
     problems: list[str] = []
     try:
         table = read_file(path)
         shared: Raw = {name: section for name, section in table.items() if name != "model"}
-        for problem in shape.faults(shape.File, shared):
+        for problem in shape_check.faults(shape.File, shared):
             raise problem
         rows = cast(Raw, table.get("model", {}))
-        for problem in shape.faults(dict[str, object], rows, "model"):
+        for problem in shape_check.faults(dict[str, object], rows, "model"):
             raise problem
         extended = tables.extended(shared)
         Registry(extended, models)
@@ -33,7 +34,7 @@ def load_overlay(path: Path, tables: Tables, models: Mapping[str, Model], *, all
     defaults = {"source": "overlay", **shared.get("defaults", {})}
     for name, raw in rows.items():
         before = extended.models.get(name)
-        wrong = [str(error) for error in shape.faults(shape.Model, raw, f"model.{name}")]
+        wrong = [str(error) for error in shape_check.faults(shape.Model, raw, f"model.{name}")]
         if not wrong:
             _sign(raw)
             try:

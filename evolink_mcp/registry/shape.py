@@ -1,20 +1,15 @@
 """The shape of the data files: a table with a key or a word that is not here is an error that names it.
 
 Only what a table shows by itself is judged here; ``build.py`` follows the names it leans on. The built-in files are
-held to this by the tests, a user's own file when it is loaded. ``schema()`` is the same for editors.
+held to this by the tests, a user's own file when it is loaded (``shape_check.py``).
 """
 
-import json
 import re
-from collections.abc import Iterator
-from difflib import get_close_matches
-from functools import cache
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError, with_config
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag, with_config
 from typing_extensions import TypedDict
 
-from evolink_mcp.registry.reading import DataError
 from evolink_mcp.registry.rules import NEEDS
 from evolink_mcp.registry.spec import Endpoint, Form, Hold, Kind, LinkForm, RuleKind, SpellingShape, Status, ValueType
 
@@ -147,6 +142,7 @@ class Parameter(TypedDict, total=False):
     item: Item
     outcome: str
     mask: dict[Literal["repaints", "same_size", "hold"], str | bool]
+    wants_draft: bool
     costs: Text
     properties: "dict[str, Entry]"
     keys: Pattern
@@ -202,6 +198,21 @@ class Spelling(TypedDict, total=False):
 
 
 @_CLOSED
+class Making(TypedDict, total=False):
+    when: Condition
+    number: int
+    shape: Text
+    tier: Text
+
+
+@_CLOSED
+class Flags(TypedDict, total=False):
+    read: Values
+    idle: Values
+    fatal: Values
+
+
+@_CLOSED
 class Model(TypedDict, total=False):
     like: str
     replace: bool
@@ -219,6 +230,8 @@ class Model(TypedDict, total=False):
     aliases: list[Text]
     replacements: list[Text]
     markers: list[Text]
+    makes: list[Making]
+    flags: Flags
     follow_ups: list[Text]
     parameters: dict[str, Entry]
     rules: list[Annotated[Annotated[str, Tag("~plain")] | Annotated[Rule, Tag("~table")], Discriminator(_form)]]
@@ -251,49 +264,5 @@ class File(TypedDict, total=False):
     model: dict[str, Model]
 
 
-_WORDS = {
-    "list_type": "must be a list",
-    "string_type": "must be a text",
-    "string_too_short": "must be a text",
-    "bool_type": "must be true or false",
-    "dict_type": "must be a table",
-    "union_tag_invalid": "cannot be written in this form",
-    "float_type": "must be a number",
-    "int_type": "must be a whole number",
-    "too_long": "has too many items",
-    "too_short": "has too few items",
-}
-_adapter = cache(TypeAdapter[Any])
-
-
-def faults(shape: Any, raw: object, key: str = "") -> Iterator[DataError]:
-    """Everything that is wrong with the shape of a table, each with its dotted key."""
-    try:
-        _adapter(shape).validate_python(raw)
-    except ValidationError as error:
-        for each in error.errors(include_url=False):
-            path = [key, *(str(part) for part in each["loc"] if not str(part).startswith(("~", "[")))]
-            yield DataError(".".join(filter(None, path)), _in_words(cast(dict[str, Any], each)))
-
-
-def _in_words(error: dict[str, Any]) -> str:
-    kind = error["type"]
-    if kind == "extra_forbidden" or error["loc"][-1:] == ("[key]",):
-        near = get_close_matches(str(error["loc"][-1]), _keys(), 1)
-        return f"unknown key{f'; did you mean {near[0]}?' if near else ''}"
-    if kind == "literal_error":
-        return f"{error['input']!r} is not one of: {error['ctx']['expected']}"
-    if kind == "value_error":
-        return str(error["ctx"]["error"])
-    return _WORDS.get(kind, str(error["msg"]))
-
-
-@cache
-def _keys() -> list[str]:
-    tables = (File, Model, Parameter, _Rule, Item, Size, Tolerance, Required, Test, Spelling)
-    return sorted({key for table in tables for key in table.__annotations__})
-
-
-def schema() -> str:
-    """The JSON Schema of a data file, as text."""
-    return json.dumps(_adapter(File).json_schema(), indent=1, ensure_ascii=False) + "\n"
+TABLES = (File, Model, Parameter, _Rule, Item, Size, Tolerance, Required, Test, Spelling, Making, Flags)
+"""Every table with keys of its own."""

@@ -166,6 +166,8 @@ class Parameter:
     mask: Mapping[str, object] = field(default_factory=_empty)
     """Of a mask (``masks.py``): the part that it has painted anew, how hard that is held where not as all of it is,
     and whether it has to be of the reference's size."""
+    wants_draft: bool = False
+    """Of the id of a task: whether that task has to be a draft."""
     costs: str = ""
     """What its default does to the price, in words."""
     keys: str = ""
@@ -210,6 +212,23 @@ class Spelling:
 
 
 @dataclass(frozen=True, slots=True)
+class Making:
+    """What a model makes by itself where ``when`` holds: values by role, such as ``number`` and ``shape``."""
+
+    values: Mapping[str, object]
+    when: Condition = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """The flags inside a prompt, as ``--ar``: those that a model reads, those without effect, those it fails on."""
+
+    read: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    fatal: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     id: str
     kind: Kind
@@ -236,6 +255,10 @@ class Model:
     """The present one of its family, listed without being asked for."""
     markers: tuple[str, ...] = ()
     """How a prompt refers to the inputs, as ``@image1``."""
+    makes: tuple[Making, ...] = ()
+    """What comes out where no parameter decides it; the first that applies."""
+    flags: Flags | None = None
+    """The flags it knows inside a prompt; ``None`` where its page names none."""
     follow_ups: tuple[str, ...] = ()
     """Models that take a task of this one and go on from it."""
     open: bool = False

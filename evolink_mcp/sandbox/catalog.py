@@ -8,10 +8,12 @@ that the tests can disagree with the client.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from evolink_mcp.sandbox.wire import Json
 
 MediaKind = Literal["image", "video", "audio"]
 Makes = Literal["file", "songs", "character", "element", "persona", "voice"]
@@ -30,8 +32,19 @@ class Model:
     needs_prompt: bool = True
     sound: bool = False
     """A sound track unless the request says otherwise."""
+    defaults: Json = field(default_factory=dict[str, Any])
+    """What a request means that does not say it: size, length, number."""
+    number: int = 1
+    """Files of one request that cannot name a number; ``drafts`` where it asks for drafts."""
+    drafts: int = 1
+    flags: bool = False
+    """It reads ``--ar`` in a prompt."""
     follows: bool = False
-    """What it makes has the size and the length of the clip it is given."""
+    """What it makes has the size, the length and the sound of the clip it is given, or of an earlier task's file."""
+    scales: bool = False
+    """It enlarges a clip, twice unless the request says otherwise."""
+    extends: Literal["", "added", "total"] = ""
+    """It follows, and is longer than that clip: by ``duration``, or so that it lasts ``duration`` in all."""
     page: Page = ""
     """The page of its own that its requests are held to."""
     placeholder: bool = False

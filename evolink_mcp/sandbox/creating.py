@@ -15,7 +15,7 @@ from evolink_mcp.sandbox.plans import deviate, plan
 from evolink_mcp.sandbox.prices import reserve
 from evolink_mcp.sandbox.rules import check
 from evolink_mcp.sandbox.state import Sandbox, account, base_url, sandbox_of
-from evolink_mcp.sandbox.tasks import Output, Task, new_id
+from evolink_mcp.sandbox.tasks import PREFIX, Output, Task, new_id
 from evolink_mcp.sandbox.views import receipt
 from evolink_mcp.sandbox.wire import MIB, Json, read_object
 from evolink_mcp.sandbox.work import Work
@@ -33,6 +33,10 @@ def creator(kind: MediaKind) -> Handler:
         model = check(body, kind, sandbox.models)
 
         def locate(url: str) -> Path | None:
+            if url.startswith(PREFIX):
+                earlier = sandbox.tasks.find(url, owner)
+                path = earlier.outputs[0].path if earlier and earlier.outputs else None
+                return path if path and path.exists() else None
             return sandbox.locate(request, url)
 
         works = deviate(plan(model, body, locate), sandbox.faults.take_for_result(f"{kind}s"))

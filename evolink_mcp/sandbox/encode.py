@@ -18,8 +18,8 @@ FPS = 24
 RATE = 44_100  # sound samples a second
 
 
-def clip_facts(path: Path) -> tuple[float, tuple[int, int]]:
-    """The seconds of a film, and its width and height.
+def clip_facts(path: Path) -> tuple[float, tuple[int, int], bool]:
+    """The seconds of a film, its width and height, and whether it has sound.
 
     Raises:
         BadReference: It cannot be read.
@@ -27,7 +27,8 @@ def clip_facts(path: Path) -> tuple[float, tuple[int, int]]:
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            return (container.duration or 0) / av.time_base, (stream.width, stream.height)
+            size = (stream.width, stream.height)
+            return (container.duration or 0) / av.time_base, size, bool(container.streams.audio)
     except (FFmpegError, IndexError, OSError) as problem:
         raise BadReference(str(problem)) from problem
 

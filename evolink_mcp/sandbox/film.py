@@ -18,6 +18,7 @@ from evolink_mcp.sandbox.work import Film, Stopped
 
 # Pictures drawn a second. Each is shown for several frames, which cost the encoder next to nothing.
 DRAWN, DRAWN_LARGE = 8, 4
+MAX_EDGE = 2160  # of the short side of an enlarged clip
 
 _WIDE = (16, 9)
 _LIGHT, _DARK = (255, 246, 214), (40, 40, 60)
@@ -31,9 +32,13 @@ def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
         BadReference: The reference image or the clip cannot be read.
     """
     if work.clip is not None:
-        length, size = clip_facts(work.clip)
-        edge = work.short_edge or min(size)
-        work = replace(work, seconds=max(round(length), 1), shape=work.shape or size, short_edge=edge)
+        length, size, has_sound = clip_facts(work.clip)
+        edge = work.short_edge or min(round(min(size) * work.scale), MAX_EDGE)
+        whole = max(round(length), 1)
+        lengths = {"clip": whole, "added": whole + work.seconds, "total": max(whole + 1, work.seconds)}
+        seconds = lengths.get(work.length, work.seconds)
+        sound = work.sound or (work.keeps_sound and has_sound)
+        work = replace(work, seconds=seconds, shape=work.shape or size, short_edge=edge, sound=sound)
     still = _still(work)
     samples = second_of(work.prompt) if work.sound else None
     drawn = DRAWN if work.short_edge <= 1080 else DRAWN_LARGE

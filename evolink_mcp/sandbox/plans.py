@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import cast
 from evolink_mcp.sandbox.catalog import Model
 from evolink_mcp.sandbox.sizes import picture_size, pixels, ratio, s3_size, short_edge
 from evolink_mcp.sandbox.wire import Json
-from evolink_mcp.sandbox.work import Film, Picture, PictureFormat, SoundFormat, Tone, Work
+from evolink_mcp.sandbox.work import BadReference, Film, Picture, PictureFormat, SoundFormat, Tone, Work
 
 DEFAULT_SECONDS, DEFAULT_SOUND_SECONDS = 5, 3
 LONGEST_SOUND = 360  # seconds; no page allows more
@@ -19,8 +20,9 @@ WIDE = (16, 9)
 FOLLOWING = ("adaptive", "auto", "keep_ratio")  # the shape of the reference
 
 Locate = Callable[[str], Path | None]
-"""Finds the bytes behind a URL when that URL is the sandbox's own."""
+"""Finds the bytes behind a URL when that URL is the sandbox's own, or of an earlier task's first file by its id."""
 
+_ASPECT = re.compile(r"(?<!\S)--(?:ar|aspect)\s+(\d{1,3}:\d{1,3})(?!\S)")
 _FORMATS: dict[object, PictureFormat] = {"jpeg": "jpeg", "jpg": "jpeg", "webp": "webp"}
 
 # Raw samples are put into a WAV file here, so that they can be played.
@@ -29,6 +31,7 @@ _SOUND_FORMATS: dict[str, SoundFormat] = {"mp3": "mp3", "wav": "wav", "pcm": "wa
 
 def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
     """One piece of work per file the task will offer; none for elements, personas and voices."""
+    body = whole_request(model, body)
     prompt = str(body.get("prompt") or model.name)
     if model.makes == "character":
         return (Picture(prompt, model.name, 512, 512),)
@@ -37,15 +40,33 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
     if model.kind == "audio":
         return _sounds(model, body, prompt)
     reference = _reference(body, locate)
-    count = cast("int", body.get("n") or 1)
+    count = cast("int", body.get("n") or (model.drafts if _is_draft(body) else model.number))
     if model.kind == "video":
         film = _film(model, body, prompt, reference)
         clip = _clip(body, locate) if model.follows else None
-        return (_edit(film, body, clip) if clip else film,) * count
-    width, height = _picture_size(model, body)
+        return (_edit(model, film, body, clip) if clip else film,) * count
+    width, height = _picture_size(model, body, reference)
     kind = _FORMATS.get(body.get("output_format"), "png")
     clear = body.get("background") == "transparent" and kind != "jpeg"
     return tuple(Picture(prompt, model.name, width, height, kind, index, reference, clear) for index in range(count))
+
+
+def whole_request(model: Model, body: Json) -> Json:
+    """The request with what the model's page says of one that leaves it out."""
+    body = {**model.defaults, **{name: value for name, value in body.items() if value is not None}}
+    if body.get("draft") is True:
+        body["quality"] = "480p"
+    flag = _ASPECT.search(str(body.get("prompt"))) if model.flags else None
+    return {**body, "size": flag[1]} if flag else body
+
+
+def _is_draft(body: Json) -> bool:
+    return _params(body).get("speed") == "draft"
+
+
+def _params(body: Json) -> Json:
+    params = body.get("model_params")
+    return cast("Json", params) if isinstance(params, dict) else {}
 
 
 def deviate(works: tuple[Work, ...], order: Json) -> tuple[Work, ...]:
@@ -64,7 +85,8 @@ def _deviate(work: Work, order: Json) -> Work:
     work = replace(work, seconds=order.get("seconds", work.seconds))
     if isinstance(work, Tone):
         return work
-    film = replace(work, sound=order.get("sound", work.sound))
+    film = replace(work, sound=order.get("sound", work.sound), keeps_sound="sound" not in order)
+    film = replace(film, length="own") if "seconds" in order else film
     return replace(film, shape=size, short_edge=min(size), reference=None, clip=None) if size else film
 
 
@@ -91,12 +113,15 @@ def _sounds(model: Model, body: Json, prompt: str) -> tuple[Work, ...]:
     return (Tone(prompt, seconds, _SOUND_FORMATS.get(str(body.get("format")), "wav")),)
 
 
-def _picture_size(model: Model, body: Json) -> tuple[int, int]:
+def _picture_size(model: Model, body: Json, reference: Path | None) -> tuple[int, int]:
     size = _text(body, "size")
+    if size in FOLLOWING and reference is not None and (shape := _shape_of(reference)):
+        return shape
     if model.page == "S3":
         found = s3_size(size or "auto", _text(body, "resolution") or "1K")
     else:
         tier = next((word for name in ("resolution", "quality") if (word := _text(body, name))), None)
+        tier = "0.5K" if model.drafts > 1 and _is_draft(body) else tier
         found = picture_size(size, tier)
     return found or (1024, 1024)
 
@@ -113,10 +138,23 @@ def _film(model: Model, body: Json, prompt: str, reference: Path | None) -> Film
     return Film(prompt, model.name, edge, shape, film_seconds(body), sound, reference, format=kind)
 
 
-def _edit(film: Film, body: Json, clip: Path) -> Film:
-    """A film that has of a clip what the request does not say: its length always."""
+def _edit(model: Model, film: Film, body: Json, clip: Path) -> Film:
+    """A film that has of a clip what the request does not say: its length, unless that grows, and its sound."""
     shape = film.shape if body.get("aspect_ratio") else None
-    return replace(film, clip=clip, shape=shape, short_edge=film.short_edge if body.get("quality") else 0)
+    edge = film.short_edge if body.get("quality") and body["quality"] != "auto" else 0
+    scale = int(str(_params(body).get("upscale_factor") or (2 if model.scales else 1)))
+    return replace(film, clip=clip, shape=shape, short_edge=edge, length=model.extends or "clip", scale=scale)
+
+
+def _shape_of(reference: Path) -> tuple[int, int] | None:
+    """A picture of about one megapixel in the shape of a reference; None where that cannot be read."""
+    from evolink_mcp.sandbox.drawing import reference_size  # Pillow, once something is to be made
+
+    try:
+        across, down = reference_size(reference)
+    except BadReference:
+        return None
+    return picture_size(f"{across}:{down}") if max(across, down) < 10_000 else None
 
 
 def _reference(body: Json, locate: Locate) -> Path | None:
@@ -127,7 +165,8 @@ def _reference(body: Json, locate: Locate) -> Path | None:
 
 
 def _clip(body: Json, locate: Locate) -> Path | None:
-    """The first clip of the request, when it is one of the sandbox's own files."""
+    """The first clip of the request, or the film of an earlier task, when it is one of the sandbox's own files."""
     urls = [body.get("video_url"), *cast("list[object]", body.get("video_urls") or [])]
+    urls += [body.get("source_task_id"), body.get("base_video_task_id")]
     first = next((url for url in urls if isinstance(url, str)), None)
     return locate(first) if first else None

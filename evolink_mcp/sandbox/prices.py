@@ -7,7 +7,7 @@ import secrets
 from typing import cast
 
 from evolink_mcp.sandbox.catalog import Model
-from evolink_mcp.sandbox.plans import DEFAULT_SECONDS, film_seconds
+from evolink_mcp.sandbox.plans import film_seconds, whole_request
 from evolink_mcp.sandbox.sizes import EDGE_NAMES, short_edge
 from evolink_mcp.sandbox.wire import Json
 
@@ -21,6 +21,7 @@ NOTE = "Invented prices of the sandbox"
 
 def reserve(model: Model, body: Json) -> tuple[str, float]:
     """(billing rule, credits held) of a request."""
+    body = whole_request(model, body)
     if _by_pictures(model):
         # S3's model is billed by its tokens, all others by the call.
         rule = "per_token" if model.page == "S3" else "per_call"
@@ -96,9 +97,12 @@ def _rules(model: Model) -> Json:
         unit, rate = "image", PICTURE_CREDITS
         quantity = {"op": "variable", "name": "image_count"}
     elif _by_seconds(model):
-        seconds: Json = {"name": "duration_seconds", "type": "decimal", "minimum": "0", "default": str(DEFAULT_SECONDS)}
+        whole = whole_request(model, {})
+        usual = str(film_seconds(whole))
+        seconds: Json = {"name": "duration_seconds", "type": "decimal", "minimum": "0", "default": usual}
         tiers = {name: f"{_factor(name):g}" for name in EDGE_NAMES}
-        quality: Json = {"name": "quality", "type": "enum", "values": list(tiers), "default": "720p"}
+        tier = whole["quality"] if whole.get("quality") in tiers else "720p"
+        quality: Json = {"name": "quality", "type": "enum", "values": list(tiers), "default": tier}
         parameters += [seconds, quality]
         lookup: Json = {"op": "lookup", "key": {"op": "variable", "name": "quality"}, "values": tiers}
         quantity = {"op": "multiply", "args": [{"op": "variable", "name": "duration_seconds"}, lookup]}

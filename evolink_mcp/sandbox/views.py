@@ -6,7 +6,7 @@ import math
 import uuid
 from typing import cast
 
-from evolink_mcp.sandbox.plans import film_seconds
+from evolink_mcp.sandbox.plans import film_seconds, whole_request
 from evolink_mcp.sandbox.prices import CREDITS_PER_CNY, CREDITS_PER_USD
 from evolink_mcp.sandbox.tasks import Task
 from evolink_mcp.sandbox.wire import Json
@@ -61,7 +61,7 @@ def _body(task: Task, status: str, progress: int) -> Json:
     if unfinished:
         info["estimated_time"] = math.ceil(task.seconds)
     if task.model.kind == "video" and task.model.makes_files:
-        info["video_duration"] = film_seconds(task.body)
+        info["video_duration"] = film_seconds(whole_request(task.model, task.body))
     return {
         "created": int(task.created),
         "id": task.id,

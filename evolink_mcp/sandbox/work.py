@@ -39,8 +39,9 @@ class Picture:
 class Film:
     """One clip. Without ``shape`` the reference image decides (16:9 where there is none).
 
-    ``clip`` is a film of this sandbox that this one is an edit of: it decides the length, the shape where there is none
-    and, where ``short_edge`` is 0, the size.
+    ``clip`` is a film of this sandbox that this one is an edit of: it decides the length (or ``seconds`` are
+    added to that, or the total, or all of it), whether there is sound where it ``keeps_sound``, the shape where there
+    is none and, where ``short_edge`` is 0, the size, times ``scale``.
     """
 
     prompt: str
@@ -51,6 +52,9 @@ class Film:
     sound: bool
     reference: Path | None = None
     clip: Path | None = None
+    length: Literal["clip", "added", "total", "own"] = "clip"
+    keeps_sound: bool = True
+    scale: float = 1
     format: FilmFormat = "mp4"
 
     key: ClassVar[str] = "video_url"

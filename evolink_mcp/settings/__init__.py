@@ -148,8 +148,13 @@ def read_settings(
                 values[variable.field] = error.usable
     if problems:
         raise SettingsError(problems)
+    output_dir: Path | None = values.get("output_dir")
+    if values.get("upload_dirs") and output_dir is not None and not _is_wide(output_dir):
+        # What was made here is an input for what comes next; nothing lies there that was not written by this server or
+        # put beside it on purpose.
+        values["upload_dirs"] = tuple(dict.fromkeys((*values["upload_dirs"], output_dir)))
     if "upload_dirs" not in values:
-        values["upload_dirs"] = _default_upload_dirs(values.get("output_dir"), cwd or working_directory())
+        values["upload_dirs"] = _default_upload_dirs(output_dir, cwd or working_directory())
     return Settings(**values, ignored=tuple(ignored))
 
 
@@ -172,9 +177,12 @@ def _default_upload_dirs(output_dir: Path | None, cwd: Path | None) -> tuple[Pat
     The working directory does not count where it is the root, the home folder itself
     or one above it: hosts start servers there, and nobody meant to open all of it.
     """
-    home = home_folder()
-    above_home = cwd is not None and home is not None and home.resolve().is_relative_to(cwd.resolve())
-    if cwd is not None and (above_home or cwd.resolve() == Path(cwd.anchor)):
-        cwd = None
-    folders = (cwd, output_dir)
+    folders = (None if cwd is None or _is_wide(cwd) else cwd, output_dir)
     return tuple(dict.fromkeys(folder for folder in folders if folder is not None))
+
+
+def _is_wide(folder: Path) -> bool:
+    """Whether a folder is the root, the home folder itself or one above it."""
+    home = home_folder()
+    above_home = home is not None and home.resolve().is_relative_to(folder.resolve())
+    return above_home or folder.resolve() == Path(folder.anchor)

@@ -62,7 +62,7 @@ VARIABLES = (
         UPLOAD_DIRS,
         "upload_dirs",
         readers.read_places,
-        "folders files may be uploaded from, separated by `:` (`;` on Windows)",
+        "folders files may be uploaded from, beside the output folder, separated by `:` (`;` on Windows)",
         otherwise="the working directory (unless it is `/` or your home) and the output folder",
     ),
     Variable(

@@ -78,11 +78,12 @@ async def generate(
         with _before_payment():
             local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
             checked, files = await _check(call, kind, model, local)
-            wish = outcome.wish_of(call, checked, files)
-            notes = [
-                *_words(local, [*checked.notes, *outcome.foresee(call, checked, files, is_default=is_default)]),
-                *await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner),
-            ]
+            doubts = await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner)
+            seconds = 0.0 if manner.dry_run else outcome.INPUT_SECONDS
+            known = await outcome.facts_of_inputs(call, checked, files, seconds=seconds)
+            wish = registry.outcomes.wish(checked.model, checked.params, known) if checked.model else {}
+            foreseen = outcome.foresee(call, checked, known, is_default=is_default)
+            notes = [*_words(local, [*checked.notes, *foreseen]), *doubts]
             spend = await spend_of(call, kind, model, checked.params, ask=manner.dry_run)
             if manner.dry_run:
                 from evolink_mcp.tools.quote import quote

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evolink_mcp.registry import Checked, FileFacts
 
 MEASURE_SECONDS = 8.0  # of a call's time
+INPUT_SECONDS = 3.0  # of a call's time before it is paid for
 ASK_FIRST = "Tell the user what differs. Another try is charged again: ask before it."
 
 
@@ -33,15 +34,37 @@ def foresee(call: Call, checked: Checked, files: Mapping[str, FileFacts], *, is_
     outcomes = call.app.registry.outcomes
     decided = [*([f"model {model.id}"] if is_default else []), *outcomes.defaults(model, checked.params)]
     notes = [f"Not set, so by default: {', '.join(decided)}."] if decided else []
-    return [*notes, *outcomes.crop_notes(model, checked.params, files)]
+    return [*notes, *outcomes.notes(model, checked.params, files)]
 
 
-def wish_of(call: Call, checked: Checked, files: Mapping[str, FileFacts]) -> dict[str, object]:
-    """What a request asks of its results. Its inputs may be results of ours, whose facts are known."""
+async def facts_of_inputs(
+    call: Call, checked: Checked, files: Mapping[str, FileFacts], *, seconds: float
+) -> Mapping[str, FileFacts]:
+    """What is known of the inputs, by link or task id: local files, earlier results, and the input that the result
+    should have something of, which is measured for up to ``seconds``."""
     if checked.model is None:
-        return {}
+        return files
     known = {link: facts for link in _links(checked.params) if (facts := _recalled(call, link)) is not None}
-    return call.app.registry.outcomes.wish(checked.model, checked.params, {**known, **files})
+    known |= files
+    first = call.app.registry.outcomes.first_input(checked.model, checked.params)
+    if first.startswith(("https://", "http://")):
+        if first not in known and seconds > 0:
+            (facts,) = await call.app.measurer.measure([first], seconds=seconds)
+            known[first] = _file_facts(facts)
+    elif first:
+        known |= await _facts_of_task(call, first, checked.params)
+    return known
+
+
+async def _facts_of_task(call: Call, task_id: str, params: Mapping[str, Any]) -> Mapping[str, FileFacts]:
+    """The facts of the result of an earlier task that a call goes on from, by its id."""
+    record = (await call.app.history.find(call.caller.owner, [task_id])).get(task_id)
+    number = as_object(params.get("model_params")).get("image_number", 0)
+    if record is None or not isinstance(number, int) or not 0 <= number < len(record.facts):
+        return {}
+    from evolink_mcp.media.facts import Facts
+
+    return {task_id: _file_facts(Facts.read(record.facts[number]))}
 
 
 async def recall(call: Call, task: wire.Task) -> TaskRecord:

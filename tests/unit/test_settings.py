@@ -122,6 +122,15 @@ def test_listed_folders_replace_the_default(tmp_path: Path) -> None:
     assert settings.upload_dirs == (tmp_path / "a", tmp_path / "b")
 
 
+def test_what_was_made_here_may_be_used_whatever_folders_are_listed(tmp_path: Path) -> None:
+    out, listed = tmp_path / "out", str(tmp_path / "a")
+    settings = read_settings({"EVOLINK_OUTPUT_DIR": str(out), "EVOLINK_UPLOAD_DIRS": listed}, cwd=tmp_path)
+    assert settings.upload_dirs == (tmp_path / "a", out)
+    for wide in (Path.home(), Path("/")):  # nobody meant to open all of it
+        env = {"EVOLINK_OUTPUT_DIR": str(wide), "EVOLINK_UPLOAD_DIRS": listed}
+        assert read_settings(env, cwd=tmp_path).upload_dirs == (tmp_path / "a",)
+
+
 def test_switches_and_models_are_taken_as_set() -> None:
     settings = read_settings(
         {

@@ -48,7 +48,7 @@ def differences(name: str, call: dict[str, object], order: dict[str, object]) ->
 def values(one: Model, role: str) -> Iterator[tuple[str, object]]:
     """Values of the parameters that decide one role, as many as their limits name."""
     for parameter in one.parameters.values():
-        if OUTCOMES.role(parameter) != role:
+        if OUTCOMES.roles.of(parameter) != role:
             continue
         yield from ((parameter.name, value) for value in parameter.allowed)
         if parameter.range is not None:
@@ -82,7 +82,7 @@ def test_a_result_that_is_other_than_the_call_says_is_told(name: str) -> None:
         return
     for role, order in OTHER.items():
         for call in calls(name, role):
-            parameter = next(each for each in model(name).parameters.values() if OUTCOMES.role(each) == role)
+            parameter = next(each for each in model(name).parameters.values() if OUTCOMES.roles.of(each) == role)
             if _says(role, call.get(parameter.name)):
                 assert differences(name, call, order), (role, call)
     for call in calls(name, "sound"):
@@ -182,9 +182,9 @@ def test_a_picture_of_another_shape_is_warned_of() -> None:
     one, link = model("seedance-1.5-pro"), "https://local.invalid/1"
     files = {link: FileFacts("image/png", 1, 1024, 1024)}
     call = {"prompt": "x", "image_urls": [link]}
-    assert list(OUTCOMES.crop_notes(one, call, files)) == [
+    assert list(OUTCOMES.notes(one, call, files)) == [
         "image_urls: the picture is 1024 × 1024; this call makes 16:9, so it may be cropped or stretched unless "
         "aspect_ratio is adaptive"
     ]
     for fine in ({"aspect_ratio": "adaptive"}, {"aspect_ratio": "1:1"}):
-        assert list(OUTCOMES.crop_notes(one, {**call, **fine}, files)) == []
+        assert list(OUTCOMES.notes(one, {**call, **fine}, files)) == []

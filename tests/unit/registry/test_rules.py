@@ -2,7 +2,7 @@
 
 import pytest
 
-from evolink_mcp.registry import shape
+from evolink_mcp.registry import shape, shape_check
 from evolink_mcp.registry.build import Builder
 from evolink_mcp.registry.reading import Tables
 from evolink_mcp.registry.rules import NEEDS, broken
@@ -215,7 +215,7 @@ def test_a_condition_tells_true_from_one() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind, keys in NEEDS.items() if keys])
 def test_a_rule_without_what_it_needs_is_an_error(kind: str) -> None:
-    (problem,) = shape.faults(shape.Rule, {"rule": kind, "message": "m"}, "rules.mine")
+    (problem,) = shape_check.faults(shape.Rule, {"rule": kind, "message": "m"}, "rules.mine")
     assert f"rules.mine: a rule '{kind}' needs" in str(problem)
 
 

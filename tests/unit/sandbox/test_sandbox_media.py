@@ -69,8 +69,12 @@ def test_the_file_has_the_size_asked_for(lab: Lab, size: str, resolution: str, e
 def test_other_models_make_a_megapixel_or_exactly_what_is_asked(
     lab: Lab, size: str | None, expected: tuple[int, int]
 ) -> None:
-    picture = lab.picture(lab.make("image", "doubao-seedream-4.5", **({"size": size} if size else {})))
+    picture = lab.picture(lab.make("image", "z-image-turbo", **({"size": size} if size else {})))
     assert picture.size == expected
+
+
+def test_a_model_makes_its_own_tier_where_none_is_asked_for(lab: Lab) -> None:
+    assert lab.picture(lab.make("image", "doubao-seedream-4.5", size="1:1")).size == (2048, 2048)
 
 
 def test_n_pictures_differ_and_repeat_for_the_same_prompt(lab: Lab) -> None:

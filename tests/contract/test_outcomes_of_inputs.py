@@ -1,0 +1,109 @@
+"""A result that has not of its input what it should have is told, whatever the input was: a link, a file, a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mcp.client import Client
+
+from evolink_mcp.jobs.file.history import LocalHistory
+from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
+from tests.contract.test_foresight import image
+from tests.support import FakeClock, Sandbox, ok
+
+Connect = Callable[[App], Client]
+FILM: dict[str, Any] = {"prompt": "x", "duration": 4, "quality": "480p", "aspect_ratio": "9:16"}
+EDIT: dict[str, Any] = {"prompt": "Make it snow", "model": "gemini-omni-1.1-flash-video-edit"}
+
+
+async def made(client: Client, sandbox: Sandbox, **call: Any) -> dict[str, Any]:
+    """A finished film."""
+    task = await ok(client, "generate_video", **call)
+    sandbox.settle()
+    return await ok(client, "check_task", task_id=task["task_id"])
+
+
+async def test_an_edit_without_the_sound_and_the_shape_of_its_clip_is_told(
+    settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox
+) -> None:
+    unsaved = replace(settings, output_dir=None)
+    async with connect(App(unsaved, clock=clock)) as client:
+        film = await made(client, sandbox, **FILM)
+    link = film["results"][0]["url"]
+    async with connect(App(unsaved, clock=clock)) as other:  # knows nothing of the clip, and looks at it
+        faithful = await made(other, sandbox, **EDIT, options={"video_urls": [link]})
+        assert "asked_differs" not in faithful
+        assert faithful["results"][0]["has_audio"] is True
+        sandbox.fault("videos", "other_result", size="854x480", seconds=2, sound=False)
+        wrong = await made(other, sandbox, **EDIT, options={"video_urls": [link]})
+    assert wrong["asked_differs"] == [
+        "The input is 480×854, the result 854×480.",
+        "The input lasts 4 s, the result 2 s.",
+        "The input has sound, the result none.",
+    ]
+
+
+async def test_an_extended_clip_holds_the_clip_or_it_is_told(
+    settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox
+) -> None:
+    assert settings.output_dir is not None
+    own = replace(settings, upload_dirs=(*settings.upload_dirs, settings.output_dir))
+    async with connect(App(own, clock=clock)) as client:
+        await _extend(client, sandbox)
+
+
+async def _extend(client: Client, sandbox: Sandbox) -> None:
+    film = await made(client, sandbox, **FILM)
+    call = {
+        "prompt": "On", "model": "gemini-omni-1.1-flash-video-extend", "duration": 3,
+        "options": {"video_urls": [film["results"][0]["saved_path"]]},
+    }  # fmt: skip
+    longer = await made(client, sandbox, **call)
+    assert longer["results"][0]["duration_seconds"] == 7.0
+    assert "asked_differs" not in longer
+    sandbox.fault("videos", "other_result", seconds=3)
+    alone = await made(client, sandbox, **call)
+    assert alone["asked_differs"] == ["The input lasts 4 s, the result 3 s: it may be the added part alone."]
+
+
+async def test_a_model_that_makes_four_pictures_makes_four_or_it_is_told(client: Client, sandbox: Sandbox) -> None:
+    call = {"prompt": "A lighthouse --ar 3:2", "model": "mj-v8.2", "options": {"model_params": {"speed": "draft"}}}
+    sandbox.fault("images", "other_result", count=1)
+    one = await ok(client, "generate_image", **call, wait_seconds=20)
+    assert one["asked_differs"] == ["By default 24 images, got 1."]
+    assert "Not set, so by default: 24 images, 0.5K." in one["notes"]
+    four = await ok(client, "generate_image", prompt="A lighthouse", model="mj-v7", wait_seconds=20)
+    assert len(four["results"]) == 4
+    assert "asked_differs" not in four
+
+
+async def test_a_square_picture_that_became_a_wide_film_is_told_before_and_after(
+    client: Client, settings: Settings, sandbox: Sandbox
+) -> None:
+    square = image(settings.upload_dirs[0], "cat.png", (512, 512))
+    task = await ok(client, "generate_video", prompt="x", duration=4, quality="480p", image_urls=[square])
+    assert any("may be cropped or stretched" in note for note in task["notes"])
+    sandbox.settle()
+    done = await ok(client, "check_task", task_id=task["task_id"])
+    assert done["asked_differs"] == ["The input is 512×512, the result 854×480."]
+
+
+async def test_what_was_asked_for_is_known_to_another_process(
+    settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    def app() -> App:
+        history = LocalHistory(settings.base_url, clock, tmp_path / "history.db")
+        return App(replace(settings, output_dir=None), clock=clock, history=history)
+
+    async with connect(app()) as client:
+        film = await made(client, sandbox, **FILM)
+        sandbox.fault("videos", "other_result", sound=False)
+        task = await ok(client, "generate_video", **EDIT, options={"video_urls": [film["results"][0]["url"]]})
+    sandbox.settle()
+    async with connect(app()) as other:
+        done = await ok(other, "check_task", task_id=task["task_id"])
+    assert done["asked_differs"] == ["The input has sound, the result none."]
