@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import Callable
@@ -14,10 +15,12 @@ from mcp.client import Client
 from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent
 
+from evolink_mcp.jobs.waits import POLL
 from evolink_mcp.tools import toolsets
 from evolink_mcp.tools.app import App
 
 KEY = "sk-test-0123456789"
+STILL_TURNS = 5  # of the event loop, until those who heard of something have acted on it
 
 
 class Sandbox:
@@ -108,12 +111,20 @@ class FakeClock:
 
     async def sleep(self, seconds: float) -> None:
         assert seconds >= 0
+        await self._stand_still()
         self.slept.append(seconds)
         self._passed += seconds
         if self._sandbox is not None:
             await anyio.to_thread.run_sync(self._sandbox.settle_files)
             await anyio.to_thread.run_sync(self._sandbox.advance, seconds)
         await anyio.lowlevel.checkpoint()
+
+    async def _stand_still(self) -> None:
+        """Lets everybody act on what is known, and polls under way end: they take real time, and no other."""
+        for _ in range(STILL_TURNS):
+            await anyio.lowlevel.checkpoint()
+            while polls := [task for task in asyncio.all_tasks() if task.get_name() == POLL]:
+                await asyncio.wait(polls)
 
 
 def png(width: int = 8, height: int = 8) -> bytes:

@@ -1,11 +1,22 @@
-"""One poll of a task: a read at the gateway, or what another replica read a moment ago."""
+"""Polls of tasks: reads at the gateway, several at a time where it offers that, or what another replica just read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
-from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.errors import GatewayError
+from evolink_mcp.gateway import Caller, account, media, wire
+
+SINGLE_SECONDS = 3600.0  # tasks of a key are read one by one after a batch read that was not as described
+MAX_SINGLE = 1_000  # keys of which that is remembered
+MAX_FAILURES = 2  # batch reads of a key that fail in a row, before its tasks are read one by one
+MIN_READ_SECONDS = 2.0  # are kept for the single reads behind a batch read
+MAX_AT_ONCE = 8  # single reads behind one batch read
+TOO_MANY_REQUESTS = 429
 
 
 @dataclass(frozen=True)
@@ -16,20 +27,127 @@ class Poll:
     seconds_ago: float = 0.0
 
 
+class Ask(NamedTuple):
+    """One task to be polled, by the caller who waits for it.
+
+    ``first``: nothing is known of it yet, and somebody asks now; ``woken``: somebody says that it has just changed.
+    """
+
+    caller: Caller
+    task_id: str
+    first: bool = False
+    woken: bool = False
+
+
+Note = Callable[[Ask, Poll | GatewayError], None]
+
+
 class Polls(Protocol):
-    """How :mod:`evolink_mcp.jobs.waits` reads a task."""
+    """How :mod:`evolink_mcp.jobs.waits` learns of tasks."""
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
-        """Reads a task; ``first``: for somebody who knows nothing of it yet; ``woken``: it has just changed.
+    def gathers(self, caller: Caller) -> bool:
+        """Whether several tasks of this key cost one read, so that it is worth a moment to gather them."""
+        ...
 
-        Raises:
-            GatewayError: It could not be read within ``seconds``.
-        """
+    async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
+        """Polls tasks of one key within ``seconds``. ``note`` is called once for each, as soon as it is known."""
         ...
 
 
 class LocalPolls:
-    """Polls of a process on its own: every one is a read."""
+    """Polls of a process on its own: every one is a read.
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
-        return Poll(await media.read(caller, task_id, seconds=seconds))
+    The batch read is known from one public client only. It is used until the first answer that is not as
+    described; then this key's tasks are read one by one for an hour. What an answer leaves out is read on its
+    own, and the batch read is believed no more if that shows a task.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._single: dict[tuple[str, str], float] = {}  # until when
+        self._failures: dict[tuple[str, str], int] = {}
+
+    def gathers(self, caller: Caller) -> bool:
+        return self._single.get(_key(caller), 0.0) <= self._now()
+
+    async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
+        started = self._now()
+        missing = asks
+        if together := len(asks) > 1 and self.gathers(asks[0].caller):
+            missing = await self._read_together(asks, seconds, note)
+        remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
+        turns = asyncio.Semaphore(MAX_AT_ONCE)
+
+        async def read(ask: Ask) -> None:
+            async with turns:
+                task = await _read(ask, remaining, note)
+                if together and task is not None and _is_whole(task):
+                    self._distrust(ask.caller)
+
+        if len(missing) == 1:
+            await read(missing[0])
+        elif missing:
+            await asyncio.gather(*map(read, missing))
+
+    async def _read_together(self, asks: Sequence[Ask], seconds: float, note: Note) -> Sequence[Ask]:
+        """Reads tasks in one request; those of which it said nothing."""
+        caller = asks[0].caller
+        ids = list(dict.fromkeys(ask.task_id for ask in asks))
+        try:
+            tasks = await account.batch(replace(caller, notice=None), ids, seconds=seconds)
+        except GatewayError as error:
+            if error.status and error.status != TOO_MANY_REQUESTS and error.status < 500:
+                tasks = None
+            else:
+                self._note_failure(caller)
+                for ask in asks:
+                    note(ask, error)
+                return ()
+        if tasks is None:
+            self._distrust(caller)
+            return asks
+        self._failures.pop(_key(caller), None)
+        known = {task.id: task for task in tasks if _is_whole(task)}
+        for ask in asks:
+            if ask.task_id in known:
+                note(ask, Poll(ask.caller.observe(known[ask.task_id])))
+        return [ask for ask in asks if ask.task_id not in known]
+
+    def _note_failure(self, caller: Caller) -> None:
+        """Counts a batch read that failed: that route may have trouble of its own."""
+        failures = self._failures.pop(_key(caller), 0) + 1
+        if failures >= MAX_FAILURES:
+            self._distrust(caller)
+        else:
+            self._failures[_key(caller)] = failures
+            _bound(self._failures)
+
+    def _distrust(self, caller: Caller) -> None:
+        self._single.pop(_key(caller), None)
+        self._single[_key(caller)] = self._now() + SINGLE_SECONDS
+        _bound(self._single)
+
+
+async def _read(ask: Ask, seconds: float, note: Note) -> wire.Task | None:
+    """Reads one task, if there is one."""
+    try:
+        task = await media.read(ask.caller, ask.task_id, seconds=seconds)
+    except GatewayError as error:
+        note(ask, error)
+        return None
+    note(ask, Poll(task))
+    return task
+
+
+def _is_whole(task: wire.Task) -> bool:
+    """Whether nothing is missing that a single read might show: an end is told with what came of it."""
+    return not task.final or bool(task.results or task.outputs or task.error or task.status == "cancelled")
+
+
+def _key(caller: Caller) -> tuple[str, str]:
+    return caller.transport.api_url, caller.account
+
+
+def _bound(memory: dict[tuple[str, str], float] | dict[tuple[str, str], int]) -> None:
+    while len(memory) > MAX_SINGLE:
+        del memory[next(iter(memory))]

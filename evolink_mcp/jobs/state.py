@@ -53,7 +53,7 @@ class State:
 def state_of(url: str | None, clock: Clock) -> State:
     """The state at ``url`` (``EVOLINK_STATE_URL``); that of this process where there is none."""
     if url is None:
-        return State(Alone(), Pauses(clock), LocalPolls())
+        return State(Alone(), Pauses(clock), LocalPolls(clock.monotonic))
     from evolink_mcp.jobs.shared.belongings import SharedBelongings
     from evolink_mcp.jobs.shared.history import SharedHistory
     from evolink_mcp.jobs.shared.ledger import SharedLedger

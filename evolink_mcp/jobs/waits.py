@@ -1,34 +1,33 @@
 """Waiting for a task, server-side: at the documented pace, with progress, within a bound.
 
-Waits for one task by one caller share their polls: whoever comes first when a
-poll is due makes it, the others use what it showed.
+Waits for one task by one caller share their polls. Polls of one key that fall due
+together are read together, where the gateway offers that. All are placed in one
+timetable: a call that waits is one entry in it, and a future.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-
-import anyio
+from collections import Counter
+from dataclasses import dataclass
 
 from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.deadlines import GRACE_SECONDS
+from evolink_mcp.jobs.gathering import Gatherings
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.polls import LocalPolls, Polls
-from evolink_mcp.jobs.progress import HEARTBEAT_SECONDS, Progress
+from evolink_mcp.jobs.polls import Ask, LocalPolls, Poll, Polls
+from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.schedule import Schedule, Spread
+from evolink_mcp.jobs.timetable import Timetable
+from evolink_mcp.jobs.watch import MIN_POLL_SECONDS, PollUnderWay, Wait, Watch, verdict
 
-MIN_POLL_SECONDS = 1.0  # less is no time for a poll
-MAX_LINGERING = 200  # tasks whose schedule is kept for the seconds until their next poll is due
+MAX_LINGERING = 4_000  # tasks whose schedule is kept for the seconds until their next poll is due
 LAST_POLL_SECONDS = 2.0  # what a poll under way may still take once the server is being stopped
+POLL = "poll"  # the name of the asyncio task that makes one
 STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
-
-Key = tuple[str, str]  # owner, task id
 
 
 @dataclass(frozen=True)
@@ -37,17 +36,6 @@ class Outcome:
 
     task: wire.Task
     notes: tuple[str, ...] = ()
-
-
-@dataclass
-class _Watch:
-    """One task as all its waits share it. ``woken``: it has changed since the poll under way began, if one is."""
-
-    schedule: Schedule = field(default_factory=Schedule)
-    waits: int = 0
-    woken: bool = False
-    sleeps: set[anyio.CancelScope] = field(default_factory=set[anyio.CancelScope])
-    polling: anyio.Lock = field(default_factory=lambda: anyio.Lock(fast_acquire=True))
 
 
 class Waits:
@@ -66,39 +54,42 @@ class Waits:
         self.pauses = pauses
         self.polls = polls or LocalPolls()
         self.spread = spread
+        self.timetable = Timetable(clock)
         self.stopped = False
+        self.tasks = 0  # that are being waited for
         self._most = most
-        self._watches: dict[Key, _Watch] = {}
-        self._lingering: dict[Key, Schedule] = {}
-        self._scopes: dict[anyio.CancelScope, float] = {}
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks are being waited for."""
-        return len(self._watches)
+        self._watches: dict[str, dict[str, Watch]] = {}  # by task id, then by owner
+        self._lingering: dict[str, dict[str, Schedule]] = {}
+        self._lingers = 0
+        self._waits_of: Counter[str] = Counter()
+        self._gatherings = Gatherings(self.timetable, self._start)
 
     @property
     def most_of_caller(self) -> int:
         """How many waits the caller has who has most."""
-        return max((self._count(owner) for owner in {owner for owner, _ in self._watches}), default=0)
+        return max(self._waits_of.values(), default=0)
 
     def stop(self) -> None:
         """Ends all waits with what is known by now, those to come too: the server is being stopped."""
         self.stopped = True
-        for scope, grace in self._scopes.items():
-            scope.deadline = min(scope.deadline, anyio.current_time() + grace)
+        self._gatherings.flush()
+        last = self.clock.monotonic() + LAST_POLL_SECONDS
+        for watch in self.all():
+            for wait in watch.waits:
+                wait.last = min(wait.last, last)
+            watch.notify()
 
     def wake(self, task_id: str) -> None:
         """Has a task polled at once, for all who wait for it and under their own keys: somebody says it has changed.
 
-        A pause that the gateway asked for still holds. Does nothing where nobody waits.
+        A pause that the gateway asked for still holds. Where nobody waits, the next wait begins with a poll.
         """
-        for key, watch in self._watches.items():
-            if key[1] == task_id and watch.schedule.task is not None:
-                watch.woken = True
-                watch.schedule = replace(watch.schedule, due=self.clock.monotonic())
-                for sleep in watch.sleeps:
-                    sleep.cancel()
+        self._lingers -= len(self._lingering.pop(task_id, ()))
+        for watch in list(self._watches.get(task_id, {}).values()):
+            watch.wake(self.clock.monotonic())
+            watch.notify()
+            self._gatherings.hasten(watch)
+            self._place(watch)
 
     async def wait_for(
         self,
@@ -121,162 +112,134 @@ class Waits:
             GatewayError: The task could not be read.
         """
         task_id = media.check_task_id(task) if isinstance(task, str) else task.id
-        key = (caller.owner, task_id)
-        if seconds > 0 and self._most and self._count(caller.owner) >= self._most:
+        if seconds > 0 and self._most and self._waits_of[caller.owner] >= self._most:
             raise _too_many(self._most, seconds)
-        watch = self._watches.setdefault(key, _Watch(self._resume(key, seconds)))
-        watch.waits += 1
+        began = self.clock.monotonic()
+        wait = Wait(caller, began + seconds, began + seconds + grace)
+        if self.stopped:
+            wait.last = min(wait.last, began + LAST_POLL_SECONDS)
+        watch = self._join(wait, task_id, seconds)
         try:
             if isinstance(task, wire.Task) and watch.schedule.task is None:
-                watch.schedule = Schedule.created(task, self.clock.monotonic(), self.spread)
-            end = self.clock.monotonic() + seconds
-            wait = _Wait(self, caller, task_id, watch, _Bounds(end, end + grace), progress)
-            known = await wait.run()
+                watch.schedule = Schedule.created(task, began, self.spread)
+            known = await self._follow(wait, watch, progress)
             stopped = (STOPPED,) if self.stopped and not known.final else ()
             return Outcome(known, (*watch.schedule.notes(self.clock.monotonic()), *stopped))
         finally:
-            watch.waits -= 1
-            if not watch.waits:
-                self._watches.pop(key, None)
-                self._linger(key, watch.schedule)
+            self._leave(wait, watch)
 
     def foresee(self, caller: Caller, task: wire.Task) -> None:
         """Keeps the schedule of a task just created, so that a wait that follows at once polls when it says so."""
-        self._linger((caller.owner, task.id), Schedule.created(task, self.clock.monotonic(), self.spread))
+        self._linger(task.id, caller.owner, Schedule.created(task, self.clock.monotonic(), self.spread))
 
-    @contextmanager
-    def ending(self, scope: anyio.CancelScope, grace: float) -> Generator[None]:
-        """Lets :meth:`stop` end what happens in ``scope``, after ``grace`` seconds."""
-        self._scopes[scope] = grace
-        try:
-            yield
-        finally:
-            del self._scopes[scope]
-
-    def _count(self, owner: str) -> int:
-        return sum(watch.waits for key, watch in self._watches.items() if key[0] == owner)
-
-    def _linger(self, key: Key, schedule: Schedule) -> None:
-        """Keeps a schedule for the next wait, until a poll is due."""
-        if schedule.task is not None and not schedule.task.final and not schedule.failures:
-            self._lingering[key] = schedule
-        while len(self._lingering) > MAX_LINGERING:
-            del self._lingering[next(iter(self._lingering))]
-
-    def _resume(self, key: Key, seconds: float) -> Schedule:
-        """The schedule of an earlier wait, if its next poll comes within this one; else a poll at once shows more."""
-        schedule, now = self._lingering.pop(key, Schedule()), self.clock.monotonic()
-        return schedule if now < schedule.due <= now + seconds else Schedule()
-
-
-class _Bounds(NamedTuple):
-    """When a wait ends, and when its last poll does."""
-
-    end: float
-    last: float
-
-
-class _Wait:
-    """One wait for one task."""
-
-    def __init__(
-        self, waits: Waits, caller: Caller, task_id: str, watch: _Watch, bounds: _Bounds, progress: Progress
-    ) -> None:
-        self._waits = waits
-        self._clock = waits.clock
-        self._caller = caller
-        self._task_id = task_id
-        self._watch = watch
-        self._end, self._last = bounds
-        self._progress = progress
-
-    async def run(self) -> wire.Task:
+    async def _follow(self, wait: Wait, watch: Watch, progress: Progress) -> wire.Task:
         """The task when it has ended, or when this wait has.
 
         Raises:
             GatewayError: The task could not be read.
         """
-        await self._first_poll()
+        self._place(watch)
         while True:
-            schedule, now = self._watch.schedule, self._clock.monotonic()
-            task = schedule.task
-            assert task is not None
-            await self._progress.report(task, schedule.age(now))
-            if schedule.is_over(now) or self._waits.stopped:
+            now = self.clock.monotonic()
+            if watch.schedule.task is not None:
+                await progress.report(watch.schedule.task, watch.schedule.age(now))
+                now = self.clock.monotonic()
+            due = watch.due(self.pauses)
+            if (task := verdict(watch, wait, due, now, stopped=self.stopped)) is not None:
                 return task
-            due = max(schedule.due, self._waits.pauses.until(self._caller.account, task.model))
-            await self._pass_time(min(due, self._end))
-            if self._watch.schedule is schedule and not self._waits.stopped:
-                if due > self._end or not await self._poll():
-                    return task
-                if self._watch.schedule.is_hopeless and self._watch.schedule.error is not None:
-                    raise self._watch.schedule.error
+            wanted = watch.polling or wait.wants(due, now)
+            await wait.sleep(wait.last if wanted else min(due, wait.end), self.timetable)
 
-    async def _first_poll(self) -> None:
-        """Polls until one poll succeeds, or this wait's time or patience is over."""
-        while self._watch.schedule.task is None:
-            in_time = await self._poll()
-            schedule = self._watch.schedule
-            if schedule.task is not None:
-                return
-            if schedule.error is not None and (schedule.is_hopeless or schedule.due > self._end or not in_time):
-                raise schedule.error
-            if not in_time or self._waits.stopped:
-                raise GatewayError(
-                    "This server is being restarted." if self._waits.stopped else "The gateway did not answer in time.",
-                    code="stopping" if self._waits.stopped else "timeout",
-                    next_step="Call check_task again in a moment. Do not submit the task again.",
-                )
-            await self._sleep(max(schedule.due - self._clock.monotonic(), 0.0))
+    def _join(self, wait: Wait, task_id: str, seconds: float) -> Watch:
+        owner = wait.caller.owner
+        watches = self._watches.setdefault(task_id, {})
+        watch = watches.get(owner)
+        if watch is None:
+            watch = watches[owner] = Watch(task_id, owner, self._resume(task_id, owner, seconds))
+            self.tasks += 1
+            self._gatherings.note(wait.caller, 1)
+        watch.join(wait)
+        self._waits_of[owner] += 1
+        return watch
 
-    async def _poll(self) -> bool:
-        """Makes the poll that is due, or uses the one that another wait makes meanwhile; false if time ran out."""
-        schedule = self._watch.schedule
-        remaining = self._last - self._clock.monotonic()
-        if remaining < MIN_POLL_SECONDS:
-            return False
-        bound = min(remaining, LAST_POLL_SECONDS) if self._waits.stopped else remaining
-        with anyio.move_on_after(bound) as scope, self._waits.ending(scope, LAST_POLL_SECONDS):
-            async with self._watch.polling:
-                if self._watch.schedule is schedule:
-                    # Shorter than the scope around it, so that a poll that fails is known to have failed.
-                    await self._read(min(media.READ_SECONDS, remaining) - MIN_POLL_SECONDS / 2)
-        return not scope.cancelled_caught
+    def _leave(self, wait: Wait, watch: Watch) -> None:
+        self.timetable.call_off(wait.alarm)
+        watch.waits.discard(wait)
+        self._waits_of[watch.owner] -= 1
+        if not self._waits_of[watch.owner]:
+            del self._waits_of[watch.owner]
+        if watch.waits:
+            return
+        watch.rest(self.timetable)
+        watches = self._watches[watch.task_id]
+        del watches[watch.owner]
+        if not watches:
+            del self._watches[watch.task_id]
+        self.tasks -= 1
+        self._gatherings.note(wait.caller, -1)
+        self._linger(watch.task_id, watch.owner, watch.schedule)
+        if watch.poll is not None:
+            watch.poll.drop(watch)
 
-    async def _read(self, seconds: float) -> None:
-        schedule, spread = self._watch.schedule, self._waits.spread
-        woken, self._watch.woken = self._watch.woken, False
+    def _place(self, watch: Watch) -> None:
+        watch.place(self.pauses, self.timetable, self._ask)
+
+    def _ask(self, watch: Watch) -> None:
+        """Polls a task: with others of its key where there are many, else alone and at once."""
+        urgent = watch.schedule.task is None or watch.woken or self.stopped
+        self._gatherings.add(watch, worthwhile=self.polls.gathers(watch.caller), urgent=urgent)
+
+    def _start(self, watches: list[Watch]) -> None:
+        context = next(iter(watches[0].waits)).context
+        task = asyncio.get_running_loop().create_task(self._poll(watches), name=POLL, context=context)
+        poll = PollUnderWay(task, set(watches))
+        for watch in watches:
+            watch.poll = poll
+
+    async def _poll(self, watches: list[Watch]) -> None:
+        # Shorter than the longest wait for it, so that a poll that fails is known to have failed.
+        last = max(wait.last for watch in watches for wait in watch.waits) - self.clock.monotonic()
+        asked = {(watch.owner, watch.task_id): watch for watch in watches}
+
+        def note(ask: Ask, answer: Poll | GatewayError) -> None:
+            watch = asked.pop((ask.caller.owner, ask.task_id))
+            watch.take(answer, self.pauses, self.clock.monotonic(), self.spread)
+            watch.notify()
+            self._place(watch)
+
         try:
-            first = schedule.task is None
-            poll = await self._waits.polls.poll(self._caller, self._task_id, seconds=seconds, first=first, woken=woken)
-        except GatewayError as error:
-            if error.status == 429 and schedule.task is not None:
-                self._waits.pauses.pause(self._caller.account, schedule.task.model, error.retry_after)
-            self._watch.schedule = schedule.after_failure(error, self._clock.monotonic(), spread)
-        else:
-            self._watch.schedule = schedule.after_poll(poll, self._clock.monotonic(), spread)
-            if self._watch.woken and not self._watch.schedule.is_over(self._clock.monotonic()):
-                self._watch.schedule = replace(self._watch.schedule, due=self._clock.monotonic())
+            seconds = max(min(media.READ_SECONDS, last), MIN_POLL_SECONDS) - MIN_POLL_SECONDS / 2
+            await self.polls.poll([watch.ask() for watch in watches], seconds=seconds, note=note)
+        except Exception as error:
+            for watch in asked.values():
+                watch.fail(error)
+                watch.notify()
 
-    async def _pass_time(self, until: float) -> None:
-        """Sleeps until a time, or until another wait's poll, with a heartbeat."""
-        schedule = self._watch.schedule
-        while self._watch.schedule is schedule and not self._waits.stopped:
-            if (remaining := until - self._clock.monotonic()) <= 0:
-                return
-            await self._sleep(min(remaining, HEARTBEAT_SECONDS))
-            now = self._clock.monotonic()
-            if schedule.task is not None and until > now:
-                await self._progress.report(schedule.task, schedule.age(now))
+    def all(self) -> list[Watch]:
+        """Every task that is waited for."""
+        return [watch for watches in self._watches.values() for watch in watches.values()]
 
-    async def _sleep(self, seconds: float) -> None:
-        """Lets time pass; ends at once when the server is being stopped."""
-        with anyio.CancelScope() as scope, self._waits.ending(scope, 0.0):
-            self._watch.sleeps.add(scope)
-            try:
-                await self._clock.sleep(seconds)
-            finally:
-                self._watch.sleeps.discard(scope)
+    def _linger(self, task_id: str, owner: str, schedule: Schedule) -> None:
+        """Keeps a schedule for the next wait, until a poll is due."""
+        now = self.clock.monotonic()
+        if schedule.task is None or schedule.task.final or schedule.failures or schedule.due <= now:
+            return
+        kept = self._lingering.setdefault(task_id, {})
+        self._lingers += owner not in kept
+        kept[owner] = schedule
+        while self._lingers > MAX_LINGERING:
+            self._lingers -= len(self._lingering.pop(next(iter(self._lingering))))
+
+    def _resume(self, task_id: str, owner: str, seconds: float) -> Schedule:
+        """The schedule of an earlier wait, if its next poll comes within this one; else a poll at once shows more."""
+        kept = self._lingering.get(task_id, {})
+        schedule, now = kept.pop(owner, None), self.clock.monotonic()
+        if schedule is None:
+            return Schedule()
+        self._lingers -= 1
+        if not kept:
+            del self._lingering[task_id]
+        return schedule if now < schedule.due <= now + seconds else Schedule()
 
 
 def _too_many(most: int, seconds: float) -> Refused:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from evolink_mcp.gateway.prices import Prices
     from evolink_mcp.guard.names import Resolver
     from evolink_mcp.guard.urls import UrlGuard
+    from evolink_mcp.jobs.beats import Beats
     from evolink_mcp.jobs.cost import Costs
     from evolink_mcp.jobs.ledger import Ledger
     from evolink_mcp.jobs.limits import CreditLimits, Limits
@@ -262,6 +263,14 @@ class App:
         if self.stopping:
             waits.stop()
         return waits
+
+    @cached_property
+    def beats(self) -> Beats:
+        """What keeps clients listening. By real time: their patience is not what a test's clock moves."""
+        from evolink_mcp.jobs.beats import Beats
+        from evolink_mcp.jobs.timetable import Timetable
+
+        return Beats(Timetable(SystemClock()))
 
     @cached_property
     def patience(self) -> Patience:

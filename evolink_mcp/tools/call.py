@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -17,8 +16,9 @@ from evolink_mcp.gateway import Caller, Exchange, wire
 from evolink_mcp.guard.secrets import clean
 from evolink_mcp.jobs.belongings import Kind
 from evolink_mcp.jobs.patience import Allowance, Client
-from evolink_mcp.jobs.progress import MIN_GAP_SECONDS, Progress
+from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.sdk.eras import PROGRESS_MESSAGE_SINCE
+from evolink_mcp.sdk.listening import wants_progress
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.identity import Credential
 
@@ -32,7 +32,7 @@ class Call:
         self.app = app
         self._context = context
         self._started = app.clock.monotonic()
-        self.progress = Progress(self._report)
+        self.progress = Progress(self._report if _is_heard(context) else None, app.clock.monotonic)
         self.scope = anyio.CancelScope()
         self.paid = False
         self.request_id = ""
@@ -160,24 +160,16 @@ class Call:
         with self.app.patience.waiting(client, task_id, self._started, seconds) as allowance:
             yield allowance
 
-    @asynccontextmanager
-    async def heartbeat(self) -> AsyncGenerator[None]:
+    def heartbeat(self) -> AbstractAsyncContextManager[None]:
         """Reports progress at intervals while the block runs, so that the client does not give up on it."""
-        beats: list[asyncio.Task[None]] = []
-        # A task costs more than all else around a quick call, and most calls are over before the first beat.
-        first = asyncio.get_running_loop().call_later(
-            MIN_GAP_SECONDS, lambda: beats.append(asyncio.create_task(self.progress.keep_reporting()))
-        )
-        try:
-            yield
-        finally:
-            first.cancel()
-            for each in beats:
-                each.cancel()
-                with anyio.CancelScope(shield=True):
-                    await asyncio.wait([each])
+        return self.app.beats.keep(self.progress)
 
     async def _report(self, progress: float, message: str) -> None:
         """Sends the progress (of 100) to a client that asked for it."""
         known = self._context.session.protocol_version >= PROGRESS_MESSAGE_SINCE
         await self._context.report_progress(progress, 100.0, str(clean(message)) if known else None)
+
+
+def _is_heard(context: Context[Any, Any]) -> bool:
+    session = getattr(context.request_context, "session", None)
+    return session is None or wants_progress(session)

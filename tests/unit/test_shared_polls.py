@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import anyio
 import pytest
@@ -20,6 +19,7 @@ from evolink_mcp.jobs.shared.polls import SharedPolls
 from evolink_mcp.jobs.shared.store import Store, key
 from tests.programs import RedisServer
 from tests.support import KEY, FakeClock, Sandbox
+from tests.unit.waiting import poll
 
 OWNER, INTENT, NOW = owner_of(KEY), "an intent", 1_000_000.0
 IMAGE = {"model": "gpt-image-2", "prompt": "a secret cat", "size": "1024x1024", "resolution": "1K"}
@@ -39,11 +39,9 @@ async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
     task = await media.create(caller, "image", IMAGE, seconds=10)
     replicas = [SharedPolls(store, SystemClock()) for store in stores]
     for round_ in range(3):
-        seen = await asyncio.gather(
-            *(replica.poll(caller, task.id, seconds=9, first=True) for replica in replicas for _ in range(4))
-        )
-        assert {poll.task.status for poll in seen} <= {"pending", "processing"}
-        assert {poll.task.created for poll in seen} == {task.created}
+        seen = await asyncio.gather(*(poll(replica, caller, task.id) for replica in replicas for _ in range(4)))
+        assert {each.task.status for each in seen} <= {"pending", "processing"}
+        assert {each.task.created for each in seen} == {task.created}
         assert reads(sandbox) == round_ + 1
         await anyio.sleep(0.6)
 
@@ -52,10 +50,10 @@ async def test_nobody_is_shown_what_another_key_read(stores: list[Store], caller
     sandbox.configure(image_seconds=1000)
     clock = FakeClock()
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
+    await poll(SharedPolls(stores[0], clock), caller, task.id)
     transport = Transport(sandbox.url, sandbox.url)
     with pytest.raises(GatewayError) as raised:
-        await SharedPolls(stores[1], clock).poll(Caller(transport, "sk-other-000000"), task.id, seconds=9, first=True)
+        await poll(SharedPolls(stores[1], clock), Caller(transport, "sk-other-000000"), task.id)
     assert raised.value.status == 404
     await transport.aclose()
 
@@ -67,7 +65,7 @@ async def test_the_end_of_a_task_is_read_from_the_gateway_and_its_links_stay_out
     sandbox.settle()
     clock = FakeClock()
     for store in stores:
-        assert (await SharedPolls(store, clock).poll(caller, task.id, seconds=9, first=True)).task.results
+        assert (await poll(SharedPolls(store, clock), caller, task.id)).task.results
     assert reads(sandbox) == 3
     assert await stores[0].ask("KEYS", "*") == []
 
@@ -79,9 +77,9 @@ async def test_a_replica_that_fails_to_look_does_not_hold_the_others_up(
     task = await media.create(caller, "image", IMAGE, seconds=10)
     sandbox.fault("task", "status", status=503)
     with pytest.raises(GatewayError):
-        await SharedPolls(stores[0], FakeClock()).poll(caller, task.id, seconds=9, first=True)
+        await poll(SharedPolls(stores[0], FakeClock()), caller, task.id)
     clock = FakeClock()
-    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
+    await poll(SharedPolls(stores[1], clock), caller, task.id)
     assert clock.slept == []
 
 
@@ -92,7 +90,7 @@ async def test_a_replica_that_died_looking_is_waited_for_a_moment_only(
     task = await media.create(caller, "image", IMAGE, seconds=10)
     await stores[0].ask("SET", store_module.key(OWNER, "polling", task.id), "1", "PX", 10_000)
     clock = FakeClock()
-    await SharedPolls(stores[1], clock).poll(caller, task.id, seconds=9, first=True)
+    await poll(SharedPolls(stores[1], clock), caller, task.id)
     assert 2.5 < sum(clock.slept) < 3.5
 
 
@@ -101,11 +99,11 @@ async def test_looks_go_on_without_the_store(
 ) -> None:
     sandbox.configure(image_seconds=1000)
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    polls: Any = SharedPolls(stores[0], FakeClock())
-    await polls.poll(caller, task.id, seconds=9, first=True)
+    polls = SharedPolls(stores[0], FakeClock())
+    await poll(polls, caller, task.id)
     redis.stop()
-    await polls.poll(caller, task.id, seconds=9, first=True)
-    await polls.poll(caller, task.id, seconds=9, first=True)
+    await poll(polls, caller, task.id)
+    await poll(polls, caller, task.id)
     assert reads(sandbox) == 3
     assert stores[0].failures == 1
 

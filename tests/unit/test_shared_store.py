@@ -23,6 +23,7 @@ from evolink_mcp.jobs.shared.store import WHOLE_SECONDS, Away, Store
 from evolink_mcp.jobs.state import state_of
 from tests.programs import RedisServer, free_port
 from tests.support import KEY, FakeClock, Sandbox
+from tests.unit.waiting import poll
 
 OWNER, INTENT, NOW = owner_of(KEY), "an intent", 1_000_000.0
 IMAGE = {"model": "gpt-image-2", "prompt": "a secret cat", "size": "1024x1024", "resolution": "1K"}
@@ -36,7 +37,7 @@ async def test_everything_in_the_store_ends_by_itself(stores: list[Store], calle
     sandbox.configure(image_seconds=1000)
     clock = FakeClock()
     task = await media.create(caller, "image", IMAGE, seconds=10)
-    await SharedPolls(stores[0], clock).poll(caller, task.id, seconds=9, first=True)
+    await poll(SharedPolls(stores[0], clock), caller, task.id)
     ledger = SharedLedger(stores[0])
     await ledger.note_task(OWNER, "task-1")
     await ledger.put(Mark(Key(OWNER, INTENT), "r1", ledger.process, ledger.process, NOW))

@@ -41,7 +41,7 @@ async def outcome_of_stopped(waits: Waits, caller: Caller, task_id: str) -> Outc
     with anyio.fail_after(5):
         async with anyio.create_task_group() as group:
             group.start_soon(wait)
-            while not any(watch.schedule.task for watch in waits._watches.values()):  # pyright: ignore[reportPrivateUsage]
+            while not any(watch.schedule.task for watch in waits.all()):
                 await anyio.wait_all_tasks_blocked()
             waits.stop()
     return outcomes[0]

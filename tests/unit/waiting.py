@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, media, wire
+from evolink_mcp.jobs.beats import Beats
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.polls import LocalPolls, Poll
+from evolink_mcp.jobs.polls import Ask, LocalPolls, Note, Poll, Polls
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
@@ -47,12 +51,13 @@ class TimedPolls(LocalPolls):
     """Polls that note when they were made, by the clock of the test."""
 
     def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock.monotonic)
         self._clock = clock
         self.times: list[float] = []
 
-    async def poll(self, caller: Caller, task_id: str, *, seconds: float, first: bool, woken: bool = False) -> Poll:
+    async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
         self.times.append(self._clock.monotonic())
-        return await super().poll(caller, task_id, seconds=seconds, first=first, woken=woken)
+        await super().poll(asks, seconds=seconds, note=note)
 
 
 async def poll_times(caller: Caller, task: wire.Task, clock: FakeClock, seconds: float) -> list[float]:
@@ -71,5 +76,18 @@ async def waited(
     told = Told(clock)
     before = clock.now()
     waits = Waits(clock, Pauses(clock))
-    waited = await waits.wait_for(caller, task, seconds=seconds, progress=Progress(told))
+    progress = Progress(told, clock.monotonic)
+    async with Beats(waits.timetable).keep(progress):
+        waited = await waits.wait_for(caller, task, seconds=seconds, progress=progress)
     return waited.task, told, clock.now() - before
+
+
+async def poll(polls: Polls, caller: Caller, task_id: str, *, woken: bool = False) -> Poll:
+    """One first poll of one task."""
+    answers: list[Poll | GatewayError] = []
+    ask = Ask(caller, task_id, first=True, woken=woken)
+    await polls.poll([ask], seconds=9, note=lambda _, answer: answers.append(answer))
+    (answer,) = answers
+    if isinstance(answer, GatewayError):
+        raise answer
+    return answer
