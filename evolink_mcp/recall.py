@@ -1,7 +1,8 @@
 """What this program answered last time under the same circumstances: one small file in the user's cache folder.
 
-It holds answers that any client may see, under hashes of their questions; no key, no setting and no path. Nothing that
-is wrong with the file or its folder is more than a start without it. Loads nothing but the standard library.
+It holds what clients are told, the folders for files that the instructions name among it, under hashes of their
+questions; never a key. Only its user can read it. Nothing that is wrong with the file or its folder is more than a
+start without it. Loads nothing but the standard library.
 """
 
 from __future__ import annotations
