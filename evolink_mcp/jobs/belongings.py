@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
 KEEP_SECONDS = 7 * 24 * 3600
+UNCERTAIN = "?"  # nobody's hash
 MAX_OWNERS = 50_000  # in this process
 
 Kind = Literal["task", "file"]
@@ -24,7 +25,7 @@ class Belongings(Protocol):
         ...
 
     async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
-        """The owners of those of the names that are known."""
+        """The owners of those of the names that are known; ``UNCERTAIN`` where that cannot be told now."""
         ...
 
 

@@ -14,6 +14,7 @@ from mcp.server.mcpserver import Context
 from evolink_mcp.errors import MissingKey, Refused
 from evolink_mcp.gateway import Caller, Exchange, wire
 from evolink_mcp.guard.secrets import clean
+from evolink_mcp.jobs import belongings
 from evolink_mcp.jobs.belongings import Kind
 from evolink_mcp.jobs.patience import Allowance, Client
 from evolink_mcp.jobs.progress import Progress
@@ -110,25 +111,40 @@ class Call:
 
     async def own(self, kind: Kind, names: Sequence[str], *, strict: bool = False) -> list[str]:
         """The names that are not another caller's of the same account; ``strict``: that are the caller's own."""
+        owner, owners = self.caller.owner, await self._owners(kind, names)
+        return [name for name in names if owners.get(name, "" if strict else owner) == owner]
+
+    async def _owners(self, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
+        """Whose the names are, as far as that is known; the caller's where nobody shares the account."""
         caller = self.caller
         if caller.owner == caller.account or not names:
-            return list(names)
-        owners = await self.app.state.belongings.owners(caller.account, kind, names)
-        return [name for name in names if owners.get(name, "" if strict else caller.owner) == caller.owner]
+            return dict.fromkeys(names, caller.owner)
+        return await self.app.state.belongings.owners(caller.account, kind, names)
 
     async def check_own(self, kind: Kind, *names: str) -> None:
         """Refuses what belongs to another caller of the same account.
 
         Raises:
-            Refused: Something does.
+            Refused: Something does, or nobody can tell now.
         """
-        own = await self.own(kind, names)
-        if others := [name for name in names if name not in own]:
-            raise Refused(
-                f"There is no {kind} {others[0][:200]} of yours: somebody else who shares this account made it.",
-                code="not_yours",
-                next_step="Use an id that your own calls returned.",
-            )
+        owners = await self._owners(kind, names)
+        for name in names:
+            match owners.get(name, self.caller.owner):
+                case self.caller.owner:
+                    pass
+                case belongings.UNCERTAIN:
+                    raise Refused(
+                        f"Several people share this account, and this server cannot tell now whose {kind} "
+                        f"{name[:200]} is.",
+                        code="owner_unknown",
+                        next_step="Call again in a few seconds.",
+                    )
+                case _:
+                    raise Refused(
+                        f"There is no {kind} {name[:200]} of yours: somebody else who shares this account made it.",
+                        code="not_yours",
+                        next_step="Use an id that your own calls returned.",
+                    )
 
     async def note_own(self, kind: Kind, name: str) -> None:
         """Remembers that something is the caller's, where others share the account."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -158,6 +160,24 @@ async def two_people(sandbox: Sandbox) -> AsyncGenerator[tuple[httpx2.AsyncClien
     async with serving(on(sandbox, api_key=KEY, mcp_tokens=tokens), HttpOptions(auth="token")) as served:
         async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
             yield http, served.url, alice, bob
+
+
+async def test_while_the_store_is_away_nobody_is_taken_for_the_owner_of_what_another_replica_made(
+    sandbox: Sandbox, http: httpx2.AsyncClient
+) -> None:
+    token, away = "a-token-of-alice-0123", "redis://127.0.0.1:9/0"
+    settings = on(sandbox, api_key=KEY, mcp_tokens=(Token(sha256(token.encode()).hexdigest(), "alice"),))
+    options = HttpOptions(auth="token")
+    async with serving(replace(settings, state_url=away), options) as one, serving(settings, options) as other:
+        made = await call(http, other.url, "generate_image", token, prompt="a red kite")
+        task = made["structuredContent"]["task_id"]
+        unsure = await call(http, one.url, "check_task", token, task_id=task, wait_seconds=0)
+        assert "[owner_unknown]" in unsure["content"][0]["text"]
+        stored = await call(http, other.url, "upload_file", token, base64_data=base64.b64encode(png()).decode())
+        kept = await call(http, one.url, "delete_file", token, file_id=stored["structuredContent"]["file_id"])
+        assert "[owner_unknown]" in kept["content"][0]["text"]
+        own = (await call(http, one.url, "generate_image", token, prompt="a red kite"))["structuredContent"]["task_id"]
+        assert not (await call(http, one.url, "check_task", token, task_id=own, wait_seconds=0)).get("isError")
 
 
 async def test_the_address_is_that_by_which_clients_know_the_server(sandbox: Sandbox, http: httpx2.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-"""Two people, one account, two replicas: 200 interleaved calls, and nothing of one is seen by the other."""
+"""Two people, one account, two replicas, 200 interleaved calls: neither sees what is the other's, and budgets hold."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from tests.serving import bearer, serving
 from tests.support import Sandbox, png
 
 ROUNDS = 20  # of ten calls, five of each person
+HOLD, CHARGE = 2.5, 2.1  # credits of a picture of gpt-image-2: while it is made, and in the end
+BUDGET = 60.0  # of a person's day: more than the rounds take, and less than the rush after them would
+OF_ALL = 105.0
+RUSH = 10
 HEADERS = {
     "accept": "application/json",
     "content-type": "application/json",
@@ -50,7 +54,11 @@ class Person:
         return result
 
     async def make(self, number: int) -> str:
-        made = await self.call("generate_image", prompt=f"a red kite of {self.name}, number {number}")
+        """Makes a picture: its task, or why not."""
+        prompt = f"a red kite of {self.name}, number {number}"
+        made = await self.call("generate_image", model="gpt-image-2", prompt=prompt)
+        if made.get("isError"):
+            return made["content"][0]["text"]
         task_id = made["structuredContent"]["task_id"]
         self.own.add(task_id)
         return task_id
@@ -66,7 +74,13 @@ class Person:
 async def two_replicas(provider: Provider, sandbox: Sandbox, state_url: str) -> AsyncGenerator[list[str]]:
     where = {"base_url": sandbox.url, "files_url": sandbox.url, "text_url": sandbox.url}
     settings = signed_in(provider, **where, state_url=state_url, history=True, toolsets=("media", "account"))
-    options = HttpOptions(auth="oauth", public_url=RESOURCE, calls_per_minute=0)
+    options = HttpOptions(
+        auth="oauth",
+        public_url=RESOURCE,
+        calls_per_minute=0,
+        max_credits_per_day=BUDGET,
+        max_credits_per_day_in_all=OF_ALL,
+    )
     async with AsyncExitStack() as stack:
         served = [await stack.enter_async_context(serving(settings, options)) for _ in range(2)]
         yield [each.url for each in served]
@@ -75,7 +89,11 @@ async def two_replicas(provider: Provider, sandbox: Sandbox, state_url: str) -> 
             await each.application.resource.provider.aclose()
 
 
-async def test_nothing_of_one_person_is_seen_by_the_other(provider: Provider, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_nothing_of_one_person_is_seen_by_the_other_and_budgets_hold(
+    provider: Provider, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sandbox.configure(prices=1)
     sandbox.fault("images", "no_urls", times=0)
     with RedisServer(tmp_path) as redis:
         async with (
@@ -90,7 +108,8 @@ async def test_nothing_of_one_person_is_seen_by_the_other(provider: Provider, sa
 
             async def one(person: Person, other: Person, number: int) -> None:
                 task = await person.make(number)
-                assert not (await person.call("check_task", task_id=task, wait_seconds=0)).get("isError")
+                seen = await person.call("check_task", task_id=task, wait_seconds=10)
+                assert seen["structuredContent"]["credits_charged"] == CHARGE
                 refused = await other.call("check_task", task_id=task, wait_seconds=0)
                 assert "[not_yours]" in refused["content"][0]["text"]
                 other.seen.pop()  # it names the id that was asked for
@@ -107,11 +126,32 @@ async def test_nothing_of_one_person_is_seen_by_the_other(provider: Provider, sa
             bob.seen.pop()
             listed = (await alice.call("list_files"))["structuredContent"]["files"]
             assert [each["file_id"] for each in listed] == [file]
+            assert sandbox.paid() == 2 * ROUNDS
+            await rush(alice, BUDGET - ROUNDS * CHARGE)
+            await rush(bob, OF_ALL - sum(len(person.own - {file}) for person in (alice, bob)) * CHARGE)
     assert len(alice.seen) + len(bob.seen) >= 8 * ROUNDS
-    assert sandbox.paid() == 2 * ROUNDS
     for person, other in ((alice, bob), (bob, alice)):
         assert len(person.own) >= ROUNDS
         assert not [text for text in person.seen for name in other.own if name in text]
+
+
+async def rush(person: Person, room: float) -> None:
+    """Somebody asks for many pictures at once, over both replicas, and gets what there is room for; what they hold
+    is charged in the end."""
+    answers: list[str] = []
+
+    async def ask(number: int) -> None:
+        answers.append(await person.make(100 + number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(RUSH):
+            group.start_soon(ask, number)
+    made = [answer for answer in answers if answer in person.own]
+    assert len(made) == int(room / HOLD)
+    assert len(answers) == RUSH > len(made)
+    assert all("[credit_limit]" in answer for answer in answers if answer not in made)
+    for task in made:
+        await person.call("check_task", task_id=task, wait_seconds=10)
 
 
 def _at(http: httpx2.AsyncClient, url: str) -> httpx2.AsyncClient:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from evolink_mcp.gateway.values import as_list
-from evolink_mcp.jobs.belongings import KEEP_SECONDS, Kind, LocalBelongings
+from evolink_mcp.jobs.belongings import KEEP_SECONDS, UNCERTAIN, Kind, LocalBelongings
 from evolink_mcp.jobs.shared.store import Away, Store, key
+
+TRIES = 3  # of half a second at most
 
 
 class SharedBelongings:
@@ -18,10 +21,8 @@ class SharedBelongings:
 
     async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
         await self._local.add(account, kind, name, owner)
-        try:
-            await self._store.ask("SET", key(account, f"{kind}-owner", name), owner, "EX", KEEP_SECONDS)
-        except Away:
-            return
+        with suppress(Away):
+            await self._insist("SET", key(account, f"{kind}-owner", name), owner, "EX", KEEP_SECONDS)
 
     async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
         known = await self._local.owners(account, kind, names)
@@ -29,8 +30,19 @@ class SharedBelongings:
         if not others:
             return known
         try:
-            values = await self._store.ask("MGET", *(key(account, f"{kind}-owner", name) for name in others))
+            values = await self._insist("MGET", *(key(account, f"{kind}-owner", name) for name in others))
         except Away:
-            return known
+            return {**known, **dict.fromkeys(others, UNCERTAIN)}
         pairs = zip(others, as_list(values), strict=False)
         return {**known, **{name: owner for name, owner in pairs if isinstance(owner, str)}}
+
+    async def _insist(self, *command: str | int) -> object:
+        """A command's answer, asked for a few times: what is not told apart now may be shown to the wrong person.
+
+        Raises:
+            Away: There is none.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(Away):
+                return await self._store.ask(*command, insist=True)
+        return await self._store.ask(*command, insist=True)
