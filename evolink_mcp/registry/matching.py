@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from evolink_mcp.registry.measures import MEASURES, holds
-from evolink_mcp.registry.spec import Model, Parameter
+from evolink_mcp.registry.spec import Model
 from evolink_mcp.registry.text import listed, number
-from evolink_mcp.registry.traits import Traits
+from evolink_mcp.registry.traits import Traits, weights_of
 from evolink_mcp.registry.wishes import Language, Need, Wish, tokens, words
 
 MAX_MATCHES = 10
 NO_PRICES = "No price is known here: small and quick models come first."
+NO_SPEEDS = "No page tells how many seconds a model takes; quick is what pages call so."
+MIN_LED = 3
+"""Quick or careful models that fit: where there are so many, others are left out."""
 MAX_NEAREST = 5
 """Of models that lack something: so many show what comes nearest."""
 Row = tuple[float, float, Traits]
@@ -24,7 +27,6 @@ _WEIGHTS = {"name": 3.0, "kind": 4.0, "word": 3.0, "seconds": 2.0}
 _WISHES = frozenset({"cheap", "quick", "careful", "long"})
 """They order models, and keep none out."""
 _STATUS = {"active": 0, "legacy": 1, "name-only": 2, "placeholder": 3}
-_FIELDS = (("id", 6), ("capabilities", 4), ("parameters", 3), ("values", 2), ("description", 2), ("notes", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Finder:
     @cached_property
     def _said(self) -> Mapping[str, Mapping[str, int]]:
         """What is said of each model, word by word, each with its weight."""
-        return {name: _weights(traits) for name, traits in self._traits.items()}
+        return {name: weights_of(traits) for name, traits in self._traits.items()}
 
     @cached_property
     def _vocabulary(self) -> set[str]:
@@ -100,7 +102,7 @@ class Finder:
         unknown = [word for word in wish.words if word not in self._vocabulary]
         searched = [word for word in wish.words if word in self._vocabulary]
         if not needs and not searched:
-            return Matches(notes=[_unsearched(unknown)] if unknown else [])
+            return Matches(notes=[f"No model's page speaks of: {', '.join(unknown[:8])}."] if unknown else [])
         rows: list[Row] = []
         for traits in candidates:
             missing = sum(_weight(need) * (1 - self._met(need, traits)) for need in hard)
@@ -115,11 +117,15 @@ class Finder:
         fitting = [row for row in rows if row[0] == 0.0]
         total = sum(map(_weight, hard))
         best = fitting or [row for row in rows if row[0] < min(total, 2 * least)][:MAX_NEAREST] or rows[:MAX_NEAREST]
+        for wish_for, holds_of in (("quick", self._quick), ("careful", self._careful)):
+            if wish_for in wanted and sum(holds_of(row[2]) for row in fitting) >= MIN_LED:
+                best = fitting = [row for row in fitting if holds_of(row[2])]
         if fitting and searched and not hard:
             best = [row for row in fitting if row[1] * 2 >= fitting[0][1]]
-        notes = [_unsearched(unknown)] if unknown else []
-        if "cheap" in wanted and best:
-            notes += [] if prices else [NO_PRICES]
+        notes = [NO_PRICES] if "cheap" in wanted and best and not prices else []
+        notes += [NO_SPEEDS] if "quick" in wanted and best else []
+        if fitting and len(best) < MAX_MATCHES:
+            notes += self._doubtful(hard, rows)
         if least > 0:
             notes.insert(0, self._nobody(hard, rows))
         return Matches(
@@ -241,6 +247,25 @@ class Finder:
             return next((way for way in need.text.split(" | ") if holds(way, traits) == 1), "")
         return _shown(need)
 
+    def _doubtful(self, hard: Sequence[Need], rows: Sequence[Row]) -> list[str]:
+        """Which models may fit too, but no page says so."""
+        doubts: dict[str, list[str]] = {}
+        for _, _, traits in rows:
+            met = [self._met(need, traits) for need in hard]
+            if traits.model.status == "active" and 0 < min(met, default=1) < 1:
+                unknown = [_shown(need) for need, share in zip(hard, met, strict=True) if share < 1]
+                doubts.setdefault(listed(unknown), []).append(traits.model.id)
+        return [
+            f"Left out, since nobody says whether they have {what}: {', '.join(names[:MAX_NEAREST])}"
+            f"{f' and {len(names) - MAX_NEAREST} more' if len(names) > MAX_NEAREST else ''}."
+            for what, names in doubts.items()
+        ]
+
+    def named(self, name: str) -> tuple[str, ...]:
+        """The models that people call so, best first; empty where it is no nickname."""
+        needs = self._language.read(name, self._vocabulary).needs
+        return next((need.names for need in needs if need.text in self._language.nicknames), ())
+
     def _nobody(self, hard: Sequence[Need], rows: Sequence[Row]) -> str:
         """Says plainly which needs no model meets, and beside which others."""
         pool, failing = [row[2] for row in rows], list[Need]()
@@ -264,28 +289,3 @@ def _weight(need: Need) -> float:
 def _shown(need: Need) -> str:
     """A need in a few words."""
     return need.text.removeprefix("kind:").replace(" | ", " or ")
-
-
-def _unsearched(unknown: Sequence[str]) -> str:
-    return f"No model's page speaks of: {', '.join(unknown[:8])}."
-
-
-def _weights(traits: Traits) -> Mapping[str, int]:
-    model = traits.model
-    texts = {
-        "id": " ".join((model.id, *model.aliases, model.provider)),
-        "capabilities": " ".join(model.capabilities),
-        "parameters": " ".join(traits.nested),
-        "values": " ".join(_values(traits.nested.values())),
-        "description": model.description,
-        "notes": " ".join(model.notes),
-    }
-    weights: dict[str, int] = {}
-    for name, weight in _FIELDS:
-        for word in tokens(texts[name]):
-            weights[word] = max(weights.get(word, 0), weight)
-    return weights
-
-
-def _values(parameters: Iterable[Parameter]) -> Iterable[str]:
-    return (one for parameter in parameters for one in parameter.allowed if isinstance(one, str))

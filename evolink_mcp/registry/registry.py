@@ -120,7 +120,9 @@ class Registry:
         if known is not None and known.status == "placeholder":
             return list(known.replacements[:count])
         models = [model for model in self.models.values() if search.of_kind(model, kind)]
-        return search.nearest(models, name, count, self.defaults.values())
+        known_as = [each for each in self._finder.named(name) if search.of_kind(self.models[each], kind)]
+        alike = search.nearest(models, name, count, self.defaults.values())
+        return list(dict.fromkeys([*known_as, *alike]))[:count]
 
     def search(
         self,

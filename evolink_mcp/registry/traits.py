@@ -5,13 +5,14 @@ only nothing is known.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
 from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.spec import Model, Parameter, Span
 from evolink_mcp.registry.text import number, words
+from evolink_mcp.registry.wishes import tokens
 
 Sound = Literal["switch", "always", "never", "unknown"]
 
@@ -19,6 +20,8 @@ TIER = re.compile(r"[0-9]+(?:\.[0-9]+)?[kp]", re.IGNORECASE)
 _RATIO = re.compile(r"[0-9]+:[0-9]+")
 _TABLES = frozenset({"S1-table", "S2-table"})
 """What these say of all models is not said of one."""
+_FIELDS = (("id", 6), ("capabilities", 4), ("parameters", 3), ("values", 2), ("description", 2), ("notes", 1))
+"""What is said of a model, and how much a word of it weighs."""
 _INPUTS = {"image": "image", "video": "video", "clip": "video", "audio": "audio", "sound": "audio"}
 _SHOWN = {"image": ("picture", "pictures"), "video": ("clip", "clips"), "audio": ("sound", "sounds")}
 _SOUND = {"switch": "sound can be switched", "always": "always with sound", "never": "silent", "unknown": ""}
@@ -135,3 +138,25 @@ class Traits:
         several = self.parameters.get("n")
         if several is not None and several.range is not None and (several.range.high or 0) > 1:
             yield f"≤{words(several.range.high)} at once"
+
+
+def weights_of(traits: Traits) -> Mapping[str, int]:
+    """What is said of a model, word by word, each with its weight."""
+    model = traits.model
+    texts = {
+        "id": " ".join((model.id, *model.aliases, model.provider)),
+        "capabilities": " ".join(model.capabilities),
+        "parameters": " ".join(traits.nested),
+        "values": " ".join(_values(traits.nested.values())),
+        "description": model.description,
+        "notes": " ".join(model.notes),
+    }
+    weights: dict[str, int] = {}
+    for name, weight in _FIELDS:
+        for word in tokens(texts[name]):
+            weights[word] = max(weights.get(word, 0), weight)
+    return weights
+
+
+def _values(parameters: Iterable[Parameter]) -> Iterable[str]:
+    return (one for parameter in parameters for one in parameter.allowed if isinstance(one, str))

@@ -55,6 +55,9 @@ class Need:
     names: tuple[str, ...] = ()
 
 
+SEVERAL = Need("n", "several at once", 2)
+
+
 @dataclass(slots=True)
 class Wish:
     """A query read."""
@@ -133,11 +136,11 @@ class Language:
         wish, place = Wish(), 0
         while place < len(run):
             place += self._step(run, place, wish)
-        if {"at once"} <= {need.text for need in wish.needs}:
+        if SEVERAL in wish.needs and any(need.kind in ("image", "n") for need in wish.needs if need != SEVERAL):
             wish.needs = [
                 Need("n", f"{need.amount:g} at once", need.amount) if need.kind == "image" else need
                 for need in wish.needs
-                if need.text != "at once" or not any(other.kind == "image" for other in wish.needs)
+                if need != SEVERAL
             ]
         wish.needs = list(dict.fromkeys(wish.needs))
         return wish
@@ -158,8 +161,7 @@ class Language:
             wish.needs.append(Need("name", " ".join(run[place : place + named]), named, tuple(names)))
             return named
         if phrase:
-            text = "at once" if phrase == "n" else phrase
-            wish.needs.append(Need("word", text))
+            wish.needs.append(SEVERAL if phrase == "n" else Need("word", phrase))
             return said
         word = run[place]
         if word not in self.ignore and word not in self.numbers and len(word) > 1:
@@ -191,8 +193,10 @@ class Language:
             return 2, Need("tier", f"{word}{'K' if unit == 'k' else 'p'}")
         if word in _BARE_TIERS:
             return 1, Need("tier", f"{word}p")
-        if unit in _PIECES:
+        if unit in _PIECES or (unit, after) == ("at", "once"):
             return 2, Need("n", f"{amount:g} at once", amount)
+        if run[place + 2 : place + 4] == ["at", "once"]:
+            return 1, Need("n", f"{amount:g} at once", amount)
         if unit in _SHOTS:
             return 2, Need("word", "multi-shot")
         if unit in _REFERENCES and after in _INPUTS and after not in _REFERENCES:

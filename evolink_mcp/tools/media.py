@@ -22,16 +22,16 @@ INSTRUCTIONS = {
 Makes images and videos through the EvoLink gateway. Every call of generate_image or generate_video spends the user's \
 credits; everything else is free. Running tasks cannot be cancelled.
 
-1. Submit once. generate_image and generate_video return a task_id. Never call them again to check on a task, after a \
-time-out, or after "Charged: unknown": that can pay twice.
-2. Wait with check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until status is completed, failed or cancelled. \
-Images take up to a minute, videos one to ten. Waiting is free.
-3. Keep the result. Links die 24 hours after the task was made. A result with saved_path is on the user's disk; \
-otherwise give the user the link at once.
+1. Submit once, with wait_seconds={MAX_WAIT_SECONDS}: an image is usually done in that call, and preview=true shows \
+it. Never call generate_* again to check on a task, after a time-out, or after "Charged: unknown": that can pay twice.
+2. Not done? check_task(task_id, wait_seconds={MAX_WAIT_SECONDS}) until status is completed, failed or cancelled. \
+Videos take one to ten minutes.
+3. Keep the result: links die after 24 hours. With saved_path it is on the user's disk; else give the user the link \
+at once.
 
-Models: {{defaults}}{{choices}} list_models(query=…) finds others by a wish in plain words; list_models(model=…) shows \
-all one takes. dry_run checks a call and names its cost, free. What only some models take goes into options. Leave \
-out what you do not need.{{audio}}
+Models: {{defaults}}{{choices}} Call these without a look-up: refusals are free and say what to change. \
+list_models(query=…) finds others by a wish in plain words; list_models(model=…) shows all one takes. dry_run tells \
+the cost. What only some models take goes into options. Leave out what you do not need.{{audio}}
 
 Inputs, in options too: https links, links of finished images, {{files}}. For base64 call upload_file and pass its \
 file_url.

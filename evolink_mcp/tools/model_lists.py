@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 MAX_QUERY_CHARACTERS = 200  # a longer one says no more, and every word costs time
 MAX_MATCHES_BYTES = 3_500  # with prices and the rest about 1,200 tokens
+MAX_LINES = 10
 NEXT = "list_models(model=…) shows all one model takes. Pass its id as model."
+MAX_NAME_WORDS = 3
+BY_ABILITY = "Models differ in what they can do, not in what they can show: leave model out for the default."
 NO_AUDIO = (
     "Music, speech and sounds are made by generate_audio, in toolset audio, which is not offered here; the operator "
     "can add it with EVOLINK_TOOLSETS=media,audio."
@@ -84,7 +87,7 @@ def _present_first(app: App, matches: Iterable[Match]) -> list[Match]:
 def _cut(lines: list[ModelLine], total: int, notes: list[str]) -> ModelsView:
     """As many lines as are worth their bytes: an agent pays for every byte it reads."""
     size, fitting = 0, 0
-    for line in lines:
+    for line in lines[:MAX_LINES]:
         size += _bytes(line)
         if size > MAX_MATCHES_BYTES:
             break
@@ -121,8 +124,10 @@ def _no_match(app: App, filters: Filters, notes: Sequence[str]) -> Refused:
     what = (
         f"No model has all of: {', '.join(asked)[:200]}." if asked and not filters.query else "No model fits this wish."
     )
-    near = app.registry.nearest(filters.query, kind=filters.kind) if filters.query else []
+    named = 0 < len(filters.query.split()) <= MAX_NAME_WORDS
+    near = app.registry.nearest(filters.query, kind=filters.kind) if named else []
     steps = [f"The nearest names are {', '.join(near)}."] if near else []
+    steps += [BY_ABILITY] if filters.query and not named else []
     capabilities = sorted({each for model in app.registry.models.values() for each in model.capabilities})
     steps.append(f"Ask in other words or with fewer filters. The capabilities are: {', '.join(capabilities)}.")
     return Refused(" ".join([what, *notes]), code="no_match", next_step=" ".join(steps))

@@ -38,7 +38,7 @@ class ModelPrices:
         """What is known of one model."""
         if model.id in self.charged:
             low, high = self.charged[model.id]
-            return Price(low, f"{_range(low, high)} credits per call so far")
+            return Price(low, f"{_range(low, high)} credits per result so far")
         listed = self.listed.get(model.id)
         if listed is None:
             return None

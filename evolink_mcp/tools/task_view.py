@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 from mcp_types import ImageContent
 
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.jobs.deadlines import MAX_WAIT_SECONDS
 from evolink_mcp.jobs.history import TaskRecord
+from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.pace import Pace, pace_of
+from evolink_mcp.jobs.spending import day_of
 from evolink_mcp.media import downloads, previews, sidecars
 from evolink_mcp.media.downloads import SaveOutcome
 from evolink_mcp.media.kinds import guess_from_link
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
     from evolink_mcp.tools.copies import ResultCopy
 
 LINK_SECONDS = 24 * 3600  # S1, S2
+SUMS_SECONDS = 1.0
 MODEL_UNAVAILABLE = "model_unavailable"  # S1
 INPUTS = {"video": "options.video_urls", "audio": "options.audio_urls"}
 _NEVER_AGAIN = "Never submit again to check on a task."
@@ -82,7 +87,19 @@ async def finish(
         await _add_previews(call, view, task, places, seconds=end - call.app.clock.monotonic())
     if task.final:
         await call.progress.done()
+        view.credits_charged_today = await _charged_today(call, task)
     return view
+
+
+async def _charged_today(call: Call, task: wire.Task) -> float | None:
+    """What was charged today, if that is more than this task."""
+    if not task.credits_used:
+        return None
+    with anyio.move_on_after(SUMS_SECONDS), suppress(Away):
+        await call.app.purse.catch_up()
+        today = (await call.app.spending.sums(call.caller.owner, [day_of(call.app.clock.now())])).charged
+        return today if round(today - task.credits_used, 4) > 0 else None
+    return None
 
 
 def _other_model(call: Call, task: wire.Task) -> str:

@@ -144,6 +144,7 @@ class TaskView(View):
         asked_differs: Where a result is not what was asked for, one sentence each.
         credits_held: Of a running task.
         credits_charged: Of a task that has ended, where the gateway tells.
+        credits_charged_today: By this server, in UTC, where that is more than this task.
         credits_reserved: The name of ``credits_held`` until the next release.
     """
 
@@ -157,6 +158,7 @@ class TaskView(View):
     asked_differs: list[str] | None = None
     credits_held: float | None = None
     credits_charged: float | None = None
+    credits_charged_today: float | None = None
     credits_reserved: float | None = None
     estimated_seconds: int | None = None
     polling: PollingView | None = None
@@ -206,7 +208,8 @@ class TaskView(View):
         if self.error:
             again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")
-        lines.append(money_line(final=self.status in FINAL, held=self.credits_reserved, charged=self.credits_charged))
+        final, today = self.status in FINAL, self.credits_charged_today
+        lines.append(money_line(final=final, held=self.credits_reserved, charged=self.credits_charged, today=today))
         if self.estimated_seconds is not None:
             lines.append(f"Estimated time: {self.estimated_seconds} s in all")
         lines += [f"Note: {note}" for note in self.notes or []]

@@ -67,8 +67,10 @@ def spending(reopen: Reopen) -> Spending:
     return reopen()
 
 
-def expense(ref: str, credits: float | None = None, *, owner: str = "me", at: float = NOW, traits: str = "") -> Expense:
-    return Expense(ref, owner, "account", at, Billed("m", traits, 5.0, 1), credits)
+def expense(
+    ref: str, credits: float | None = None, *, owner: str = "me", at: float = NOW, traits: str = "", count: int = 1
+) -> Expense:
+    return Expense(ref, owner, "account", at, Billed("m", traits, 5.0, count), credits)
 
 
 def reading(task: str, credits: float | None, state: State = "held", *, owner: str = "me") -> Reading:
@@ -197,6 +199,13 @@ async def test_what_calls_of_the_same_traits_cost_is_remembered_for_the_account(
     assert await other.alike("account", "m", "sd") == []
     assert await other.alike("another", "m", "hd") == []
     assert await other.models("account") == {"m": (2.1, 2.5)}
+
+
+async def test_the_price_of_a_model_is_that_of_one_result(spending: Spending) -> None:
+    three = expense("r", None, count=3)
+    await spending.hold([Hold(three, reading("t", 9.0))], CreditLimits())
+    await spending.observe([reading("t", 7.5, "charged")])
+    assert await spending.models("account") == {"m": (2.5, 2.5)}
 
 
 async def test_sums_that_cannot_be_read_are_not_guessed(tmp_path: Path) -> None:

@@ -49,6 +49,15 @@ def test_one_line_says_what_is_known_of_the_money(
     assert facts.get("credits_charged") == (None if running else charged)
 
 
+async def test_a_finished_task_tells_what_was_charged_today_once_that_is_more(client: Client, sandbox: Sandbox) -> None:
+    arguments = {"prompt": "a red kite", "wait_seconds": 20}
+    first, second = [await client.call_tool("generate_image", arguments | {"n": n}) for n in (1, 2)]
+    assert "\nCharged: 2.5 credits.\n" in text_of(first)
+    assert "credits_charged_today" not in (first.structured_content or {})
+    assert "\nCharged: 5 credits (7.5 today).\n" in text_of(second)
+    assert (second.structured_content or {})["credits_charged_today"] == 7.5
+
+
 async def test_a_real_task_tells_what_it_holds_and_then_what_it_cost(client: Client, sandbox: Sandbox) -> None:
     sandbox.configure(image_seconds=30)
     submitted = await client.call_tool("generate_image", {"prompt": "x", "model": "gpt-image-2"})

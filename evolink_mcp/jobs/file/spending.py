@@ -158,7 +158,8 @@ class FileSpending:
     async def models(self, account: str) -> dict[str, tuple[float, float]]:
         def work(connection: Connection) -> dict[str, tuple[float, float]]:
             rows = connection.execute(
-                "SELECT model, min(units), max(units) FROM expenses WHERE gateway = ? AND account = ? "
+                "SELECT model, min(units * 1.0 / count), max(units * 1.0 / count) "
+                "FROM expenses WHERE gateway = ? AND account = ? AND count > 0 "
                 "AND state = 'charged' AND units IS NOT NULL GROUP BY model",
                 (self._gateway, account),
             ).fetchall()

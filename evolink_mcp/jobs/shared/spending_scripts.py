@@ -95,8 +95,9 @@ local function bind(name, task, state, units)
     local range = '{PREFIX}' .. facts[1] .. ':charges'
     local low = tonumber(redis.call('HGET', range, 'low ' .. facts[2]))
     local high = tonumber(redis.call('HGET', range, 'high ' .. facts[2]))
-    if not low or tonumber(units) < low then redis.call('HSET', range, 'low ' .. facts[2], units) end
-    if not high or tonumber(units) > high then redis.call('HSET', range, 'high ' .. facts[2], units) end
+    local each = math.floor(tonumber(units) / math.max(tonumber(facts[5]) or 1, 1))
+    if not low or each < low then redis.call('HSET', range, 'low ' .. facts[2], each) end
+    if not high or each > high then redis.call('HSET', range, 'high ' .. facts[2], each) end
     redis.call('EXPIRE', range, {EXPIRY})
   end
 end

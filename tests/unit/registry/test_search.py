@@ -49,7 +49,7 @@ def test_of_names_equally_near_the_active_one_comes_first() -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("nano-banana", "nano-banana-beta"),
+        ("nano-banana", "gemini-3.1-flash-image-preview"),
         ("Nano Banana Pro", "nano-banana-pro-beta"),
         ("artistic look", "krea-2-turbo"),
         ("midjourney", "mj-v8.2"),

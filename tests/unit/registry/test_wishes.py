@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evolink_mcp.registry.matching import MAX_MATCHES, Matches
+from evolink_mcp.registry.matching import MAX_MATCHES, NO_SPEEDS, Matches
 from evolink_mcp.registry.recipes import of_model, recipes
 from evolink_mcp.registry.wishes import words
 from tests.unit.registry.support import callable_models, model, registry
@@ -105,6 +105,33 @@ def test_with_prices_the_cheapest_comes_first() -> None:
     found = search("cheapest text to video", prices={"sora-2-preview": (1.0, 4.0), "wan3.0-text-to-video": (2.0, 9.0)})
     assert names(found)[:2] == ["sora-2-preview", "wan3.0-text-to-video"]
     assert not found.notes
+
+
+@pytest.mark.parametrize("wish", ["four at once, cheap logo", "four logos at once", "four versions of a logo at once"])
+def test_so_many_at_once_is_one_wish(wish: str) -> None:
+    found = search(wish)
+    assert found.matches
+    for match in found.matches:
+        assert "4 at once" in match.why
+        assert not match.lacks
+
+
+def test_several_at_once_is_a_wish_without_a_number() -> None:
+    assert all(match.why == ("several at once",) for match in search("several pictures at once").matches)
+
+
+def test_models_of_which_nobody_knows_are_named_and_not_passed_over() -> None:
+    found = search("first and last frame with sound at 1080p")
+    (note,) = found.notes
+    assert note.startswith("Left out, since nobody says whether they have sound: MiniMax-Hailuo-02, ")
+    assert not {name for name in names(found) if name in note}
+
+
+def test_that_nobody_knows_how_fast_a_model_is_is_said_once() -> None:
+    found = search("edit a photo, fastest")
+    assert found.notes == [NO_SPEEDS]
+    assert all("quick" in match.why for match in found.matches)
+    assert search("edit a photo").notes == []
 
 
 def test_a_mistyped_name_is_taken_for_the_name() -> None:
