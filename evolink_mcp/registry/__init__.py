@@ -17,6 +17,7 @@ from evolink_mcp.registry.files import judges_shape
 from evolink_mcp.registry.overlay import load_overlay
 from evolink_mcp.registry.reading import DataError, Files
 from evolink_mcp.registry.registry import Registry
+from evolink_mcp.registry.roles import sources_of, task_parameters
 from evolink_mcp.registry.spec import Checked, FileFacts, Model, Parameter, Problem, Rule
 from evolink_mcp.registry.text import without_sources
 
@@ -34,6 +35,8 @@ __all__ = [
     "describe_text",
     "judges_shape",
     "load",
+    "sources_of",
+    "task_parameters",
     "without_sources",
 ]
 

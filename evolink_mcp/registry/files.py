@@ -1,4 +1,5 @@
-"""A local file against what a parameter says of the files it links to: kind, format, weight and shape.
+"""A local file against what a parameter says of the files it links to: kind, format, weight and shape. Of a link to
+somewhere else, what its ending says.
 
 Only what is known is judged. A file of the wrong kind is refused: no source disagrees about that, as none does about
 types. The other limits are refused or warned of as the parameter's source says.
@@ -34,6 +35,17 @@ FORMATS: Mapping[str, str] = {
     "weba": "audio/webm",
 }
 """The words of the data files for formats. Documents are among them too, and no local file is one."""
+_ENDINGS = {
+    **FORMATS,
+    "svg": "image/svg+xml",
+    "m4v": "video/x-m4v",
+    "mkv": "video/x-matroska",
+    "avi": "video/x-msvideo",
+    "aac": "audio/aac",
+    "flac": "audio/flac",
+    "opus": "audio/ogg",
+}
+MAX_TYPE_CHARACTERS = 100
 _KINDS = {"image": "a picture", "video": "a film", "audio": "a sound"}
 # What the wire calls its parameters, where no format is named.
 _NAMES = {"image": "image", "mask": "image", "video": "video", "audio": "audio"}
@@ -56,15 +68,51 @@ def _has_shape(parameter: Parameter) -> bool:
 def check_file(parameter: Parameter, facts: FileFacts, path: str, report: Report) -> None:
     """What is wrong with a local file in the place of a link goes to the report."""
     formats = [(*each.partition(" "), each) for each in _formats(parameter)]
-    kinds = {FORMATS[word].partition("/")[0] for word, *_ in formats if word in FORMATS}
-    if not formats:
-        kinds = {kind for word, kind in _NAMES.items() if word in parameter.name}
+    kinds = _kinds(parameter)
     if kinds and facts.kind not in kinds:
-        allowed = listed((_KINDS[kind] for kind in sorted(kinds)), "or")
-        report.fault(("refuse", parameter.source), path, f"the file is {_KINDS[facts.kind]}; allowed: {allowed}")
+        text = f"the file is {_KINDS[facts.kind]}; allowed: {_in_words(kinds)}"
+        report.fault(("refuse", parameter.source), path, text)
         return
     for text in [*_format_problems(facts, formats), *_extent_problems(facts, parameter.item)]:
         report.fault(parameter.held("item"), path, text)
+
+
+def check_link(parameter: Parameter, link: str, path: str, report: Report) -> None:
+    """What is wrong with a link by its ending, or by the type that a data URL names, goes to the report.
+
+    A kind that does not fit is refused like that of a file, but for links with a query, which may make a picture of a
+    film. A format is only warned of: a name is not what is in the file.
+    """
+    kinds, mime_type = _kinds(parameter), ""
+    if link[:5].lower() == "data:":
+        mime_type, query = link[5:MAX_TYPE_CHARACTERS].partition(",")[0].partition(";")[0].lower(), ""
+        shown, mime_type = f"the data URL is {mime_type}", mime_type.replace("image/jpg", "image/jpeg")
+    else:
+        place, _, query = link.partition("#")[0].partition("?")
+        name = place.partition("://")[2].partition("/")[2].rpartition("/")[2]
+        ending = name.rpartition(".")[2].lower() if "." in name else ""
+        mime_type, shown = _ENDINGS.get(ending, ""), f"the link ends in .{ending}"
+    kind = mime_type.partition("/")[0]
+    if kind not in _KINDS or not kinds or (kind == "video" and kinds == {"audio"}):  # which may hold sound alone
+        return
+    if kind not in kinds:
+        text = f"{shown}, which is {_KINDS[kind]}; allowed: {_in_words(kinds)}"
+        report.fault(("warn" if query else "refuse", parameter.source), path, text)
+    elif (formats := _formats(parameter)) and mime_type not in {FORMATS.get(each.split()[0]) for each in formats}:
+        report.fault(("warn", parameter.source), path, f"{shown}; allowed: {', '.join(formats)}")
+
+
+def _kinds(parameter: Parameter) -> set[str]:
+    """The kinds of file that a parameter takes; empty where that is not known."""
+    formats = _formats(parameter)
+    words = (each.partition(" ")[0] for each in formats)
+    if formats:
+        return {FORMATS[word].partition("/")[0] for word in words if word in FORMATS}
+    return {kind for word, kind in _NAMES.items() if word in parameter.name}
+
+
+def _in_words(kinds: set[str]) -> str:
+    return listed((_KINDS[kind] for kind in sorted(kinds)), "or")
 
 
 def check_total(parameter: Parameter, files: Sequence[FileFacts], path: str, report: Report) -> None:

@@ -76,7 +76,7 @@ class Roles:
         """The roles that the result has of an input clip, or of an earlier task's result."""
         if self._compose & {*model.capabilities}:
             return set()
-        has = self.has_clip(call) or any(lookup(call, path) for path, _ in task_parameters(model))
+        has = self.has_clip(call) or any(task for *_, task in sources_of(model, call))
         return self._of_capabilities(model, self._keep) if has else set()
 
     def makes_still(self, model: Model) -> bool:
@@ -90,8 +90,7 @@ class Roles:
         """The clip that the result may take something over from, else the picture, else the id of the earlier task."""
         names = self._clips if self.has_clip(call) else self.frames
         first = next((link for name in names for link in links(call.get(name))[:1]), "")
-        tasks = (lookup(call, path) for path, _ in task_parameters(model))
-        return first or next((task for task in tasks if isinstance(task, str)), "")
+        return first or next((task for *_, task in sources_of(model, call)), "")
 
     def flags_in(self, model: Model, call: Mapping[str, object]) -> dict[str, str]:
         """The known flags in the prompt, each with the word that follows it."""
@@ -116,6 +115,13 @@ def task_parameters(model: Model) -> Iterator[tuple[str, Parameter]]:
         for path, each in ((name, parameter), *((f"{name}.{one}", each) for one, each in parameter.properties.items())):
             if "task" in each.types:
                 yield path, each
+
+
+def sources_of(model: Model, call: Mapping[str, object]) -> Iterator[tuple[str, Parameter, str]]:
+    """The ids of earlier tasks in a call, each with its parameter's path."""
+    for path, parameter in task_parameters(model):
+        if isinstance(value := lookup(call, path), str):
+            yield path, parameter, value
 
 
 def idle(model: Model, call: Mapping[str, object]) -> set[str]:

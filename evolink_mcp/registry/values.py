@@ -9,7 +9,7 @@ from typing import cast
 from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS, MAX_NUMBER, MAX_UNKNOWN, MAX_WORD_CHARACTERS
 from evolink_mcp.registry.choices import check_choice, choices, fits
 from evolink_mcp.registry.conditions import meets, present
-from evolink_mcp.registry.files import check_file, check_total
+from evolink_mcp.registry.files import check_file, check_link, check_total
 from evolink_mcp.registry.report import Report
 from evolink_mcp.registry.sizes import between, pixels
 from evolink_mcp.registry.spec import Hold, Parameter, Span
@@ -214,8 +214,10 @@ def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> 
     fault = link_fault(value, parameter.forms, callback=parameter.callback)
     if fault:
         report.fault(("refuse", parameter.source), path, f"{quote(value)} {fault}", value=quote(value), allowed=fault)
-    if facts := report.files.get(value):
+    elif facts := report.files.get(value):
         check_file(parameter, facts, path, report)
+    elif not parameter.callback:
+        check_link(parameter, value, path, report)
 
 
 def _check_span(parameter: Parameter, limit: str, size: int, value: object, path: str, report: Report) -> None:

@@ -23,6 +23,7 @@ from evolink_mcp.sdk.host_arguments import is_host_argument
 from evolink_mcp.sdk.leniency import is_absent, without_empty
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.follow_ups import check_source
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
 from evolink_mcp.tools.recall import first_words
@@ -83,6 +84,7 @@ async def generate(
             known = await outcome.facts_of_inputs(call, checked, files, seconds=seconds)
             wish = registry.outcomes.wish(checked.model, checked.params, known) if checked.model else {}
             foreseen = outcome.foresee(call, checked, known, is_default=is_default)
+            foreseen += await check_source(call, checked)
             notes = [*_words(local, [*checked.notes, *foreseen]), *doubts]
             spend = await spend_of(call, kind, model, checked.params, ask=manner.dry_run)
             if manner.dry_run:

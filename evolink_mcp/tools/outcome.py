@@ -118,7 +118,7 @@ async def measure(
     for result, facts in zip(task.results, measured, strict=True):
         if facts.bytes:
             measurer.keep(result.url, facts)
-    if any(isinstance(place, str) for place in new) and any(facts.present() for facts in measured):
+    if new and any(facts.present() for facts in measured):
         await call.app.history.add_facts(call.caller.owner, task.id, [facts.present() for facts in measured])
     return measured
 

@@ -25,6 +25,7 @@ from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.copies import keep_copies, places_of, show_copies
+from evolink_mcp.tools.follow_ups import names_of_follow_ups
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 if TYPE_CHECKING:
@@ -75,10 +76,10 @@ async def finish(
         from evolink_mcp.tools.second_opinion import balance_advice
 
         view.next_step = view.error.resolution = await balance_advice(call, view.error.code) or problems.TOP_UP
-    if task.status == "completed" and (entry := call.app.registry.models.get(task.model)) and entry.follow_ups:
-        names = ", ".join(entry.follow_ups)
+    if task.status == "completed" and (names := names_of_follow_ups(call, task, record)):
         view.next_step += (
-            f" Models that can continue from this result: {names}; list_models(model=…) shows which parameter takes it."
+            f" Models that can continue from this result: {', '.join(names)}; "
+            "list_models(model=…) shows which parameter takes it."
         )
     outcome.compare(call, view, task, record, measured)
     if preview and task.status == "completed" and task.results:

@@ -1,0 +1,65 @@
+"""What can go on from a task, by what is known here of how it was made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.values import as_text
+from evolink_mcp.jobs.history import TaskRecord
+from evolink_mcp.tools.call import Call
+
+if TYPE_CHECKING:
+    from evolink_mcp.registry import Checked, Model
+
+
+def names_of_follow_ups(call: Call, task: wire.Task, record: TaskRecord) -> list[str]:
+    """The models that go on from a task; of one that is no draft, not those that finish drafts."""
+    model = call.app.registry.get(task.model)
+    if model is None or not model.follow_ups:
+        return []
+    is_draft = call.app.registry.outcomes.is_draft(model, record.wish)
+    others = {name: call.app.registry.get(name) for name in model.follow_ups}
+    return [name for name, other in others.items() if is_draft is not False or not (other and _wants_draft(other))]
+
+
+async def check_source(call: Call, checked: Checked) -> list[str]:
+    """A note where the earlier task that a call goes on from was made by a model of another kind.
+
+    Raises:
+        Refused: It has to be a draft and is known to be none.
+    """
+    from evolink_mcp.registry import sources_of
+
+    notes: list[str] = []
+    if checked.model is None:
+        return notes
+    for path, parameter, task_id in sources_of(checked.model, checked.params):
+        record = await _record(call, task_id)
+        model = call.app.registry.get(record.model)
+        if model is None:
+            continue
+        if parameter.wants_draft and call.app.registry.outcomes.is_draft(model, record.wish) is False:
+            raise Refused(
+                f"{path}: task {task_id} of {model.id} is no draft, and {checked.model.id} only finishes drafts.",
+                code="invalid_arguments",
+                next_step="Use that task's result as it is, or make a draft first: the model's page says how.",
+            )
+        if checked.model.id not in model.follow_ups:
+            notes.append(f"{path}: task {task_id} was made by {model.id}, and this model is not known to go on from it")
+    return notes
+
+
+async def _record(call: Call, task_id: str) -> TaskRecord:
+    """What is known here of a task's request: from this process, else the history."""
+    owner = call.caller.owner
+    if request := call.app.records.requests.find(owner, task_id):
+        return TaskRecord(task_id, model=as_text(request.params.get("model")), wish=request.wish)
+    return (await call.app.history.find(owner, [task_id])).get(task_id) or TaskRecord(task_id)
+
+
+def _wants_draft(model: Model) -> bool:
+    from evolink_mcp.registry import task_parameters
+
+    return any(parameter.wants_draft for _, parameter in task_parameters(model))
