@@ -141,6 +141,12 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
         "EVOLINK_API_KEY pays; none: everybody is you, on loopback only",
     )
     add("--public-url", metavar="URL", default="", help="how clients write this server's address, without /mcp")
+    add(
+        "--callback-url",
+        metavar="URL",
+        default="",
+        help="how the gateway reaches this server's /callbacks, so that results are told at once",
+    )
     add("--open-lists", action="store_true", help="with --auth oauth: answer lists before anybody signs in")
     add("--keep", type=Path, metavar="DIR", help="keep results past 24 hours in this folder (EVOLINK_KEEP_DIR)")
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
@@ -204,6 +210,7 @@ def http_options(arguments: argparse.Namespace) -> HttpOptions:
         connections=arguments.connections,
         root_path=arguments.root_path,
         public_url=arguments.public_url,
+        callback_url=arguments.callback_url,
         open_lists=arguments.open_lists,
         keep_dir=arguments.keep,
         workers=arguments.workers,

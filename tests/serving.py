@@ -46,11 +46,12 @@ async def serving(
     options: HttpOptions | None = None,
     clock: Clock | None = None,
     make: Callable[[Settings, HttpOptions, Clock | None], HttpApplication] = HttpApplication,
+    port: int = 0,
 ) -> AsyncGenerator[Served]:
     """Serves until the block ends."""
     options = options or HttpOptions()
     application = make(settings, options, clock)
-    with listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", port) as listener:
         server = Server(application, options)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

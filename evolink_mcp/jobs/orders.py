@@ -19,10 +19,12 @@ from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.requests import Requests
 
 if TYPE_CHECKING:
+    from evolink_mcp.jobs.callbacks import Callbacks
     from evolink_mcp.jobs.cost import Cost
     from evolink_mcp.jobs.purse import Purse
     from evolink_mcp.jobs.spending import Billed
 
+PARAMETER = "callback_url"  # what every media model takes (S3, S4)
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -88,7 +90,7 @@ def intent_of(kind: str, body: Mapping[str, object]) -> str:
 
 @dataclass(frozen=True)
 class Records:
-    """Where a new task is written down, and what pays for it."""
+    """Where a new task is written down, what pays for it, and where the gateway says that it has ended."""
 
     ledger: Ledger
     history: History
@@ -96,6 +98,7 @@ class Records:
     requests: Requests = field(default_factory=Requests)
     belongings: Belongings = field(default_factory=LocalBelongings)
     purse: Purse | None = None
+    callbacks: Callbacks | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,20 @@ class MediaOrder:
             return created
 
     async def _post(self, seconds: float, sending: Sending) -> Created:
-        task = await media.create(self.caller, self.kind, self.body, seconds=seconds, depart=sending.depart)
+        callbacks = self.records.callbacks
+        if callbacks is None or PARAMETER in self.body:
+            return await self._create(self.body, seconds, sending)
+        # An address of ours is no part of what was asked for: neither of the intent nor of what is remembered.
+        end = self.records.clock.monotonic() + seconds
+        async with callbacks.expecting(self.caller.owner) as expectation:
+            body = {**self.body, PARAMETER: expectation.address} if expectation is not None else self.body
+            created = await self._create(body, max(end - self.records.clock.monotonic(), 1.0), sending)
+            if expectation is not None:
+                await callbacks.bind(expectation, created.id)
+            return created
+
+    async def _create(self, body: Mapping[str, object], seconds: float, sending: Sending) -> Created:
+        task = await media.create(self.caller, self.kind, body, seconds=seconds, depart=sending.depart)
         return Created(task.id, task)
 
     async def remember(self, created: Created) -> None:

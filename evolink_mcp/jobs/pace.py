@@ -5,6 +5,10 @@ after ``first`` seconds, then one an interval, which grows from ``shortest`` to
 ``longest`` as the task grows old. Where the gateway says how long a task takes,
 nothing is gained by the shorter intervals: polls come at the longest, and one is
 placed right behind the expected end.
+
+Where the gateway will call back, polls are a safety net for the call that does not
+come: the first one so long behind the expected end as the pace alone would have told
+it at the latest, then one or two a minute.
 """
 
 from __future__ import annotations
@@ -54,8 +58,43 @@ class Pace(NamedTuple):
         return max(created + self.first, now + interval)
 
 
+class SafetyNet(NamedTuple):
+    """Seconds between the polls of a task that the gateway will call back for."""
+
+    behind: float  # the expected end
+    ahead: float  # at most to the next poll, however late the task is expected to end
+    shortest: float
+    longest: float
+    full_age: float
+
+    def next_poll(
+        self,
+        created: float,
+        now: float,
+        spread: Callable[[float, float], float] | None = None,
+        *,
+        expected: float | None = None,
+    ) -> float:
+        """The time of the next poll; see :meth:`Pace.next_poll`."""
+        age = max(now - created, 0.0)
+        remaining = 0.0 if expected is None else expected - age
+        if remaining > 0:
+            return now + min(remaining + self.behind, self.ahead)
+        interval = self.shortest + (self.longest - self.shortest) * min(age / self.full_age, 1.0)
+        return now + interval * (spread(0.9, 1.1) if spread is not None else 1.0)
+
+
 IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, full_age=15)
 VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, full_age=60)
+
+
+IMAGE_NET = SafetyNet(behind=5, ahead=60, shortest=30, longest=60, full_age=60)
+VIDEO_NET = SafetyNet(behind=15, ahead=120, shortest=30, longest=60, full_age=120)
+
+
+def net_of(kind: str | None) -> SafetyNet:
+    """The safety net for a kind of task."""
+    return IMAGE_NET if kind == "image" else VIDEO_NET
 
 
 def pace_of(kind: str | None) -> Pace:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import wire
-from evolink_mcp.jobs.pace import expected_age, pace_of
+from evolink_mcp.jobs.pace import expected_age, net_of, pace_of
 from evolink_mcp.jobs.polls import Poll
 
 RETRY_SECONDS = 3.0  # after a failed poll of a task of which nothing is known yet
@@ -28,6 +28,7 @@ class Schedule:
     Attributes:
         born: When the task was created.
         polled: When ``task`` was read.
+        awaits_callback: The gateway will say when it has ended, so polls are rare.
         failures: How many polls have failed since, ``error`` being the last one's.
     """
 
@@ -35,19 +36,22 @@ class Schedule:
     task: wire.Task | None = None
     born: float = 0.0
     polled: float = 0.0
+    awaits_callback: bool = False
     failures: int = 0
     error: GatewayError | None = None
 
     @classmethod
-    def created(cls, task: wire.Task, now: float, spread: Spread) -> Schedule:
+    def created(cls, task: wire.Task, now: float, spread: Spread, *, awaits_callback: bool = False) -> Schedule:
         """The schedule of a task that was created just now."""
-        return cls(_due(task, now, now, spread), task, now, now)
+        due = _due(task, now, now, spread, awaits_callback=awaits_callback)
+        return cls(due, task, now, now, awaits_callback)
 
-    def after_poll(self, poll: Poll, now: float, spread: Spread) -> Schedule:
+    def after_poll(self, poll: Poll, now: float, spread: Spread, *, awaits_callback: bool = False) -> Schedule:
         """The schedule after a poll that succeeded."""
         polled = now - poll.seconds_ago
         born = polled - (poll.task.age or 0.0) if self.task is None else self.born
-        return Schedule(_due(poll.task, born, now, spread), poll.task, born, polled)
+        due = _due(poll.task, born, now, spread, awaits_callback=awaits_callback)
+        return Schedule(due, poll.task, born, polled, awaits_callback)
 
     def after_failure(self, error: GatewayError, now: float, spread: Spread) -> Schedule:
         """The schedule after a poll that failed; the gateway may have said when to come again."""
@@ -81,5 +85,6 @@ class Schedule:
         )
 
 
-def _due(task: wire.Task, born: float, now: float, spread: Spread) -> float:
-    return pace_of(task.kind).next_poll(born, now, spread, expected=expected_age(task, now - born))
+def _due(task: wire.Task, born: float, now: float, spread: Spread, *, awaits_callback: bool) -> float:
+    pace = net_of(task.kind) if awaits_callback else pace_of(task.kind)
+    return pace.next_poll(born, now, spread, expected=expected_age(task, now - born))

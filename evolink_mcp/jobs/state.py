@@ -16,6 +16,7 @@ from evolink_mcp.jobs.polls import LocalPolls, Polls
 from evolink_mcp.jobs.seal import LocalSeal, Seal
 
 if TYPE_CHECKING:
+    from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
     from evolink_mcp.jobs.shared.usage import SharedUsage
     from evolink_mcp.jobs.spending import Spending
 
@@ -30,6 +31,7 @@ class State:
 
     Attributes:
         spending: Makes the sums that a store shares; ``None`` where there is no store.
+        callbacks: What replicas know of callbacks, where there is a store.
         usage: Counts who made what, where there is a store.
         failures: Counts what a shared store did not answer.
         problem: Why it cannot be used now; "" where it can.
@@ -44,6 +46,7 @@ class State:
     seal: Seal = field(default_factory=LocalSeal)
     limits: Callable[[int], Limits] = LocalLimits
     spending: Callable[[], Spending] | None = None
+    callbacks: SharedCallbacks | None = None
     usage: SharedUsage | None = None
     failures: Callable[[], int] = int
     problem: Callable[[], str] = str
@@ -55,6 +58,7 @@ def state_of(url: str | None, clock: Clock) -> State:
     if url is None:
         return State(Alone(), Pauses(clock), LocalPolls(clock.monotonic))
     from evolink_mcp.jobs.shared.belongings import SharedBelongings
+    from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
     from evolink_mcp.jobs.shared.history import SharedHistory
     from evolink_mcp.jobs.shared.ledger import SharedLedger
     from evolink_mcp.jobs.shared.limits import SharedLimits
@@ -68,7 +72,10 @@ def state_of(url: str | None, clock: Clock) -> State:
     store = Store(url)
     ledger, pauses, usage = SharedLedger(store), SharedPauses(store, clock), SharedUsage(store)
 
+    callbacks = SharedCallbacks(store)
+
     async def aclose() -> None:
+        await callbacks.aclose()
         await usage.aclose()
         await ledger.aclose()
         await pauses.aclose()
@@ -83,6 +90,7 @@ def state_of(url: str | None, clock: Clock) -> State:
         seal=SharedSeal(store),
         limits=lambda per_minute: SharedLimits(store, per_minute),
         spending=lambda: SharedSpending(store),
+        callbacks=callbacks,
         usage=usage,
         failures=lambda: store.failures,
         problem=lambda: store.problem,

@@ -16,6 +16,7 @@ from evolink_mcp.errors import GatewayError, Refused
 from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.deadlines import GRACE_SECONDS
+from evolink_mcp.jobs.expectations import Expectations, NoExpectations
 from evolink_mcp.jobs.gathering import Gatherings
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import Ask, LocalPolls, Poll, Polls
@@ -24,7 +25,7 @@ from evolink_mcp.jobs.schedule import Schedule, Spread
 from evolink_mcp.jobs.timetable import Timetable
 from evolink_mcp.jobs.watch import MIN_POLL_SECONDS, PollUnderWay, Wait, Watch, verdict
 
-MAX_LINGERING = 4_000  # tasks whose schedule is kept for the seconds until their next poll is due
+MAX_LINGERING = 10_000  # tasks whose schedule is kept for the seconds until their next poll is due
 LAST_POLL_SECONDS = 2.0  # what a poll under way may still take once the server is being stopped
 POLL = "poll"  # the name of the asyncio task that makes one
 STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
@@ -49,10 +50,12 @@ class Waits:
         *,
         most: int = 0,
         polls: Polls | None = None,
+        expectations: Expectations | None = None,
     ) -> None:
         self.clock = clock
         self.pauses = pauses
         self.polls = polls or LocalPolls()
+        self.expectations = expectations or NoExpectations()
         self.spread = spread
         self.timetable = Timetable(clock)
         self.stopped = False
@@ -104,7 +107,7 @@ class Waits:
 
         Given an id, the first poll comes at once, unless one was made a moment ago and
         the next is due within the wait; given a task just created, when the pace
-        foresees it. A task past its give-up time is polled at once and not waited for.
+        foresees it, or a callback has come. A task past its give-up time is polled at once and not waited for.
         Failed polls are forgiven, two in a row at most, unless they are hopeless.
 
         Raises:
@@ -112,6 +115,7 @@ class Waits:
             GatewayError: The task could not be read.
         """
         task_id = media.check_task_id(task) if isinstance(task, str) else task.id
+        await self.expectations.find(task_id)
         if seconds > 0 and self._most and self._waits_of[caller.owner] >= self._most:
             raise _too_many(self._most, seconds)
         began = self.clock.monotonic()
@@ -121,7 +125,9 @@ class Waits:
         watch = self._join(wait, task_id, seconds)
         try:
             if isinstance(task, wire.Task) and watch.schedule.task is None:
-                watch.schedule = Schedule.created(task, began, self.spread)
+                watch.schedule = self._created(task)
+            if self.expectations.take_news(task_id):
+                watch.wake(began)
             known = await self._follow(wait, watch, progress)
             stopped = (STOPPED,) if self.stopped and not known.final else ()
             return Outcome(known, (*watch.schedule.notes(self.clock.monotonic()), *stopped))
@@ -130,7 +136,11 @@ class Waits:
 
     def foresee(self, caller: Caller, task: wire.Task) -> None:
         """Keeps the schedule of a task just created, so that a wait that follows at once polls when it says so."""
-        self._linger(task.id, caller.owner, Schedule.created(task, self.clock.monotonic(), self.spread))
+        self._linger(task.id, caller.owner, self._created(task))
+
+    def _created(self, task: wire.Task) -> Schedule:
+        expects = self.expectations.expects(task.id)
+        return Schedule.created(task, self.clock.monotonic(), self.spread, awaits_callback=expects)
 
     async def _follow(self, wait: Wait, watch: Watch, progress: Progress) -> wire.Task:
         """The task when it has ended, or when this wait has.
@@ -199,11 +209,16 @@ class Waits:
     async def _poll(self, watches: list[Watch]) -> None:
         # Shorter than the longest wait for it, so that a poll that fails is known to have failed.
         last = max(wait.last for watch in watches for wait in watch.waits) - self.clock.monotonic()
+        for watch in watches:
+            self.expectations.take_news(watch.task_id)
         asked = {(watch.owner, watch.task_id): watch for watch in watches}
 
         def note(ask: Ask, answer: Poll | GatewayError) -> None:
             watch = asked.pop((ask.caller.owner, ask.task_id))
-            watch.take(answer, self.pauses, self.clock.monotonic(), self.spread)
+            if isinstance(answer, Poll) and answer.task.final:
+                self.expectations.end(ask.task_id)
+            expects = self.expectations.expects(ask.task_id)
+            watch.take(answer, self.pauses, self.clock.monotonic(), self.spread, awaits_callback=expects)
             watch.notify()
             self._place(watch)
 
@@ -239,7 +254,8 @@ class Waits:
         self._lingers -= 1
         if not kept:
             del self._lingering[task_id]
-        return schedule if now < schedule.due <= now + seconds else Schedule()
+        soon = seconds > 0 and (schedule.awaits_callback or schedule.due <= now + seconds)
+        return schedule if soon and now < schedule.due else Schedule()
 
 
 def _too_many(most: int, seconds: float) -> Refused:

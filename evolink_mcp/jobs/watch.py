@@ -147,11 +147,19 @@ class Watch:
         woken, self.woken = self.woken, False
         return Ask(self.caller, self.task_id, first=self.schedule.task is None, woken=woken)
 
-    def take(self, answer: Poll | GatewayError, pauses: Pauses, now: float, spread: Spread) -> None:
+    def take(
+        self,
+        answer: Poll | GatewayError,
+        pauses: Pauses,
+        now: float,
+        spread: Spread,
+        *,
+        awaits_callback: bool = False,
+    ) -> None:
         """Notes what a poll showed."""
         schedule = self.schedule
         if isinstance(answer, Poll):
-            self.schedule = schedule.after_poll(answer, now, spread)
+            self.schedule = schedule.after_poll(answer, now, spread, awaits_callback=awaits_callback)
         else:
             if answer.status == TOO_MANY_REQUESTS and schedule.task is not None and self.waits:
                 pauses.pause(self.account, schedule.task.model, answer.retry_after)

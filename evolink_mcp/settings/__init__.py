@@ -88,6 +88,7 @@ class Settings:
     result_links: bool = False
     fake_ip: bool = False
     sandbox: bool = False
+    callback_url: str | None = None
     state_url: str | None = field(default=None, repr=False)  # may hold a password
     state_strict: bool = False
     max_credits_per_call: float | None = None

@@ -84,6 +84,16 @@ REMOTE = (
         remote_only=True,
     ),
     Variable(
+        "EVOLINK_CALLBACK_URL",
+        "callback_url",
+        readers.read_text,
+        "how the gateway reaches this server's `/callbacks`: results are then told at once; same as `http "
+        "--callback-url` ([docs/remote.md](docs/remote.md))",
+        otherwise="tasks are polled",
+        guards=True,
+        remote_only=True,
+    ),
+    Variable(
         "EVOLINK_STATE_URL",
         "state_url",
         readers.read_state_url,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from evolink_mcp.guard.names import Resolver
     from evolink_mcp.guard.urls import UrlGuard
     from evolink_mcp.jobs.beats import Beats
+    from evolink_mcp.jobs.callbacks import Callbacks
     from evolink_mcp.jobs.cost import Costs
     from evolink_mcp.jobs.ledger import Ledger
     from evolink_mcp.jobs.limits import CreditLimits, Limits
@@ -71,6 +72,7 @@ class App:
         local_files: The caller is on this machine; only then are files read and saved here.
         calls_per_minute: For each caller; 0 for no limit.
         waits_per_caller: At the same time; 0 for no limit.
+        callbacks: Has the gateway call back; ``None`` where it cannot.
         addresses: Hands out addresses to which a caller elsewhere sends a file.
         copies: Keeps results for callers elsewhere, where the operator wants it.
         history: Remembers tasks beyond this process; by default nothing does.
@@ -88,6 +90,7 @@ class App:
     local_files: bool = True
     calls_per_minute: int = 0
     waits_per_caller: int = 0
+    callbacks: Callbacks | None = None
     addresses: Addresses | None = None
     copies: Copies | None = None
     audit: Audit | None = None
@@ -199,13 +202,9 @@ class App:
         """Where purchases and tasks are written down."""
         from evolink_mcp.jobs.orders import Records
 
-        return Records(
-            self.ledger or self.state.ledger,
-            self.history,
-            self.clock,
-            belongings=self.state.belongings,
-            purse=self.purse,
-        )
+        ledger, belongings = self.ledger or self.state.ledger, self.state.belongings
+        purse, callbacks = self.purse, self.callbacks
+        return Records(ledger, self.history, self.clock, belongings=belongings, purse=purse, callbacks=callbacks)
 
     @cached_property
     def limits_of_credits(self) -> CreditLimits:
@@ -259,7 +258,8 @@ class App:
     def waits(self) -> Waits:
         from evolink_mcp.jobs.waits import Waits
 
-        waits = Waits(self.clock, self.pauses, most=self.waits_per_caller, polls=self.state.polls)
+        polls, most = self.state.polls, self.waits_per_caller
+        waits = Waits(self.clock, self.pauses, most=most, polls=polls, expectations=self.callbacks)
         if self.stopping:
             waits.stop()
         return waits

@@ -254,7 +254,8 @@ def test_what_each_variable_is_for_is_marked() -> None:
     assert marked("secret") == {"API_KEY", "MCP_TOKENS", "OAUTH_CLIENT", "STATE_URL"}
     sign_in = {"OAUTH_ISSUER", "OAUTH_AUDIENCE", "OAUTH_SCOPES", "OAUTH_ALLOW", "OAUTH_CLIENT", "OAUTH_NAME"}
     keep = {"KEEP_DIR", "KEEP_DAYS", "KEEP_GB", "KEEP_GB_EACH"}
-    assert marked("remote_only") == {"MCP_TOKENS", "KEYS_FILE", "STATE_URL", "STATE_STRICT", *sign_in, *keep}
+    others = {"MCP_TOKENS", "KEYS_FILE", "STATE_URL", "STATE_STRICT", "CALLBACK_URL"}
+    assert marked("remote_only") == {*sign_in, *keep, *others}
     assert marked("is_file") == {"OUTPUT_DIR", "MODELS_FILE", "KEYS_FILE", "KEEP_DIR"}
     assert marked("guards") >= {"BASE_URL", "FILES_URL", "TEXT_URL", "SANDBOX", "MCP_TOKENS", "STATE_URL"} | sign_in - {
         "OAUTH_NAME"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from evolink_mcp.jobs.ledger import Away
@@ -18,6 +19,7 @@ WHOLE_SECONDS = 0.5  # one command, connecting included
 REST_SECONDS = 5.0  # after a failure the store is left alone for so long
 LOG_SECONDS = 60.0
 CONNECTIONS = 16
+LISTEN_SECONDS = 15.0  # without a word, after which a listener asks whether the store is still there
 
 logger = logging.getLogger(__name__)
 
@@ -38,19 +40,24 @@ class Store:
         self.problem = ""
         self._errors = (RedisError, OSError, TimeoutError, UnicodeError)
         pool: Any = BlockingConnectionPool
-        self._client: Any = Redis.from_pool(
-            pool.from_url(
-                url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
-                max_connections=CONNECTIONS,
-                timeout=CONNECT_SECONDS,
-                socket_connect_timeout=CONNECT_SECONDS,
-                socket_timeout=READ_SECONDS,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=True,
-                protocol=2,
-                client_name="evolink-mcp",
+
+        def connect(connections: int, **more: Any) -> Any:
+            return Redis.from_pool(
+                pool.from_url(
+                    url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
+                    max_connections=connections,
+                    timeout=CONNECT_SECONDS,
+                    socket_connect_timeout=CONNECT_SECONDS,
+                    retry=Retry(NoBackoff(), 0),
+                    decode_responses=True,
+                    protocol=2,
+                    client_name="evolink-mcp",
+                    **more,
+                )
             )
-        )
+
+        self._client: Any = connect(CONNECTIONS, socket_timeout=READ_SECONDS)
+        self._connect = connect
         self._rests_until = 0.0
         self._logged = -LOG_SECONDS
 
@@ -80,6 +87,32 @@ class Store:
             logger.info("The shared state answers again")
             self._rests_until = 0.0
         return answer
+
+    async def listen(self, channel: str, hear: Callable[[str], None]) -> None:
+        """Hears what is published, until it is cancelled. What is published while the store is away is lost."""
+        while True:
+            client = self._connect(1)
+            try:
+                await self._hear(client, channel, hear)
+            except self._errors as error:
+                logger.debug("Listening to the shared state ended: %s", type(error).__name__)
+            finally:
+                await client.aclose()
+            await asyncio.sleep(REST_SECONDS)
+
+    async def _hear(self, client: Any, channel: str, hear: Callable[[str], None]) -> None:
+        async with client.pubsub() as words:
+            await words.subscribe(channel)
+            silent = False
+            while True:
+                message = await words.get_message(timeout=LISTEN_SECONDS)
+                if message is None and silent:
+                    return
+                silent = message is None
+                if message is None:
+                    await words.ping()
+                elif message["type"] == "message":
+                    hear(message["data"])
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.paths import PROBES, endpoint_of
+from evolink_mcp.transports.http.paths import CALLBACKS, PROBES, endpoint_of
 from evolink_mcp.transports.http.refusals import refusal
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -40,7 +40,10 @@ class AllowLists:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        answer = self._host_refusal(headers, by_address=endpoint_of(scope) in PROBES) or self._origin_refusal(headers)
+        path = endpoint_of(scope)
+        # A callback may come under a name of its own: its path is all that counts.
+        host = None if path.startswith(f"{CALLBACKS}/") else self._host_refusal(headers, by_address=path in PROBES)
+        answer = host or self._origin_refusal(headers)
         await (answer or self._cors)(scope, receive, send)
 
     def _host_refusal(self, headers: Headers, *, by_address: bool) -> Response | None:

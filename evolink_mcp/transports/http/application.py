@@ -35,13 +35,22 @@ from evolink_mcp.transports.http.allowlists import AllowLists
 from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, authenticator, no_oauth
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
+from evolink_mcp.transports.http.callbacks import callback_route
 from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.logs import SCOPE, log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.paths import COPIES, MCP, PROBES, ForwardedHeaders, endpoint_of, under_prefix
+from evolink_mcp.transports.http.paths import (
+    CALLBACKS,
+    COPIES,
+    MCP,
+    PROBES,
+    ForwardedHeaders,
+    endpoint_of,
+    under_prefix,
+)
 from evolink_mcp.transports.http.refusals import closing, in_json, refusal
 from evolink_mcp.transports.http.sse import Sse, as_user
 from evolink_mcp.transports.http.stopping import Stopping
@@ -68,6 +77,7 @@ class HttpApplication:
     """
 
     def __init__(self, settings: Settings, options: HttpOptions, clock: Clock | None = None) -> None:
+        options = options.complete(settings)
         options.check(settings)
         self._options = options
         self.app = _app(settings, options, clock, self)
@@ -75,6 +85,7 @@ class HttpApplication:
         self.resource = _resource(settings, options, keys, self.app.clock) if options.auth == "oauth" else None
         self.uploads = self.app.addresses = Uploads(self.app, options.public_url)
         self.copies = self.app.copies = _copies(self.app, options)
+        self._callbacks = callback_route(self.app, options.callback_url)
         self._authenticate = authenticator(options.auth, settings, keys, self.resource)
         self.metrics = Metrics(self.app)
         self.stopping = Stopping(self.app, options.stop_seconds)
@@ -144,6 +155,9 @@ class HttpApplication:
         elif path.startswith(f"{COPIES}/") and self.copies is not None:
             with self.stopping.request():
                 await self.copies.serve(scope, receive, in_json(scope, receive, send))
+            return
+        elif path.startswith(f"{CALLBACKS}/") and self._callbacks is not None:
+            await self._callbacks.serve(scope, receive, send)
             return
         elif published is not None:
             answer = published

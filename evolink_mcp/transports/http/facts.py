@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,28 @@ def add_facts(registry: CollectorRegistry, app: App) -> None:
     unclaimed = Gauge("evolink_mcp_unclaimed_answers", "Paid answers that nobody has heard.", registry=registry)
     unclaimed.set_function(lambda: app.purchases.unclaimed)
     registry.register(_Failures(app))
+    registry.register(_Callbacks(app))
+
+
+class _Callbacks(Collector):
+    """What the gateway called, so far, and what it did not."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "evolink_mcp_callbacks",
+            "Callbacks received: used, unknown (404) or refused; and absent: tasks that ended without one.",
+            labels=["event"],
+        )
+        counts = self._app.callbacks.counts if self._app.callbacks is not None else Counter[str]()
+        for event in ("used", "unknown", "refused", "absent"):
+            family.add_metric([event], counts[event])
+        yield family
 
 
 class Credits:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from evolink_mcp.errors import SettingsError
+from evolink_mcp.errors import Refused, SettingsError
 from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.settings import Settings, is_loopback
-from evolink_mcp.transports.http.paths import prefix_of
+from evolink_mcp.transports.http.paths import CALLBACKS, prefix_of
 
 Auth = Literal["passthrough", "token", "oauth", "none"]
 AUTHS: tuple[Auth, ...] = get_args(Auth)
 
+MAX_CALLBACK_CHARACTERS = 1900  # the gateway takes 2048 (S4), a name of ours included
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:\d{1,5})?")
 _WEB_ORIGIN = re.compile(r"(?i)https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?/?")
 # Of an extension or a desktop app: chrome-extension://id, vscode-webview://*, tauri://localhost, app://-, file://
@@ -40,7 +41,8 @@ class HttpOptions:
     prefix that a proxy in front serves this under. Limits of 0 are none;
     credits are limited for each caller, and for all callers together.
     ``public_url`` is how clients write this server's address, without an endpoint: its
-    name is an allowed host, its path the prefix. ``open_lists``: what costs nothing is
+    name is an allowed host, its path the prefix. ``callback_url`` is how the gateway reaches
+    ``/callbacks``, or "" where it cannot. ``open_lists``: what costs nothing is
     answered before signing in. ``workers``: how many processes serve; the limits of
     connections hold for each. ``keep_dir``: where results are kept, in place of the
     environment's folder. ``json_lines``: how logs are written.
@@ -55,6 +57,7 @@ class HttpOptions:
     forwarded_allow_ips: str = "127.0.0.1"
     root_path: str = ""
     public_url: str = ""
+    callback_url: str = ""
     open_lists: bool = False
     keep_dir: Path | None = None
     calls_per_minute: int = 120
@@ -89,6 +92,10 @@ class HttpOptions:
         """The path below which a proxy serves this."""
         return prefix_of(self.root_path) or prefix_of(urlsplit(self.public_url).path)
 
+    def complete(self, settings: Settings) -> HttpOptions:
+        """These options, with the environment's where nothing was said."""
+        return replace(self, callback_url=(self.callback_url or settings.callback_url or "").rstrip("/"))
+
     def credit_limits(self, settings: Settings) -> CreditLimits:
         """What each caller may spend, by these options or else by the environment, and all of them together."""
         per_call = self.max_credits_per_call or settings.max_credits_per_call
@@ -102,6 +109,7 @@ class HttpOptions:
             SettingsError: With everything that is wrong.
         """
         problems = self._sign_in_problems(settings)
+        problems += self._callback_problems(settings)
         if self.workers > 1 and settings.state_url is None:
             problems.append(
                 f"--workers {self.workers} needs EVOLINK_STATE_URL: processes that share no memory could pay for one "
@@ -170,6 +178,25 @@ class HttpOptions:
         if self.auth != "oauth" and settings.oauth_issuer is not None:
             doubts.append(f"EVOLINK_OAUTH_ISSUER has no effect with --auth {self.auth}.")
         return doubts
+
+    def _callback_problems(self, settings: Settings) -> list[str]:
+        """The gateway calls https addresses of public hosts, of at most 2048 characters (S3, S4); the sandbox this
+        machine too."""
+        if not self.callback_url:
+            return []
+        from evolink_mcp.guard.urls import UrlGuard
+
+        parts, problem = urlsplit(self.callback_url), ""
+        try:
+            UrlGuard(settings.allow_loopback).check_spelling(self.callback_url, name="--callback-url")
+        except Refused as refused:
+            problem = refused.what
+        if not problem and (not parts.path.endswith(CALLBACKS) or parts.query or parts.fragment):
+            problem = f"--callback-url: it has to end in {CALLBACKS}."
+        if not problem and len(self.callback_url) > MAX_CALLBACK_CHARACTERS:
+            problem = f"--callback-url: it may have {MAX_CALLBACK_CHARACTERS} characters."
+        example = "Give the public address of this server's /callbacks, as in https://mcp.example.com/callbacks"
+        return [f"{problem} {example}"] if problem else []
 
     def _sign_in_problems(self, settings: Settings) -> list[str]:
         problems: list[str] = []

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PROBES = ("/health", "/ready", "/metrics")
 MCP = {"/mcp": ("POST",), "/sse": ("GET",), "/messages": ("POST",)}
 COPIES = "/kept"
+CALLBACKS = "/callbacks"
 MAX_PREFIX = 200  # characters
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._~@:+-]+")

@@ -42,6 +42,7 @@ async def run_workers(settings: Settings, options: HttpOptions, on_ready: Callab
         SettingsError: It cannot be served safely as asked for.
         OSError: The address cannot be bound.
     """
+    options = options.complete(settings)
     options.check(settings)
     if options.sse:
         logger.warning("With workers, /sse is off: its messages could meet another worker than its stream.")
