@@ -75,7 +75,7 @@ interop: $(DEV) ## Use all of it with software nobody here wrote (needs npm and 
 interop-frameworks: $(DEV) ## Run the agent frameworks, the heavy ones too
 	$(BIN)/python -m pytest -n 2 --durations=5 tests/interop/frameworks
 
-rolling: $(DEV) ## Restart replicas under load behind nginx: nothing refused, lost or paid twice
+rolling: $(DEV) ## Restart replicas under load behind nginx: nothing refused, lost or paid twice; workers with sign-in and copies
 	$(BIN)/python -m pytest -v -m slow tests/e2e
 
 bench: $(DEV) ## Measure speed and footprint beside the SDK floor and other servers, and write docs/performance.md

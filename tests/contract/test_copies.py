@@ -25,6 +25,7 @@ OTHER = "sk-other-0123456789"
 
 @pytest.fixture
 def keeping(sandbox: Sandbox, tmp_path: Path) -> Settings:
+    sandbox.fault("images", "other_result", size="64x64", times=0)  # small ones are drawn sooner
     return on(sandbox, keep_dir=tmp_path / "kept", toolsets=("media", "account"))
 
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 
+from tests.contract.asking import call
 from tests.e2e.fleet import agent
 from tests.e2e.raw import environment
 from tests.programs import RedisServer, end, free_port
-from tests.support import Sandbox
+from tests.provider import running_provider
+from tests.support import KEY, Sandbox, png
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="refused there")
 
@@ -26,11 +29,12 @@ CALL = {"prompt": "a red kite", "model": "gpt-image-2"}
 class Server:
     """``evolink-mcp http --workers 2``, and what it wrote to stderr."""
 
-    def __init__(self, folder: Path, **env: str) -> None:
+    def __init__(self, folder: Path, *options: str, **env: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "log"
-        command = [sys.executable, "-m", "evolink_mcp", "http", "--port", str(port), "--workers", "2"]
+        options = (*options, "--public-url", self.url)
+        command = [sys.executable, "-m", "evolink_mcp", "http", "--port", str(port), "--workers", "2", *options]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environment(env), stdout=subprocess.PIPE, stderr=log)
 
@@ -63,12 +67,11 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def running(folder: Path, sandbox: Sandbox) -> Generator[Server]:
+def running(folder: Path, sandbox: Sandbox, *options: str, **env: str) -> Generator[Server]:
     with RedisServer(folder) as redis:
-        url = sandbox.url
-        server = Server(
-            folder, EVOLINK_BASE_URL=url, EVOLINK_FILES_URL=url, EVOLINK_TEXT_URL=url, EVOLINK_STATE_URL=redis.url
-        )
+        for name in ("BASE", "FILES", "TEXT"):
+            env[f"EVOLINK_{name}_URL"] = sandbox.url
+        server = Server(folder, *options, EVOLINK_STATE_URL=redis.url, **env)
         try:
             server.wait()
             yield server
@@ -113,6 +116,34 @@ async def test_a_paid_call_is_answered_by_workers_that_are_being_stopped(sandbox
             server.process.send_signal(signal.SIGTERM)
         assert answers
         assert server.process.wait(30) == 0
+
+
+@pytest.mark.slow
+async def test_any_worker_takes_the_file_and_serves_the_copy_that_another_made_room_for(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copies"
+    each_anew = httpx2.Limits(max_keepalive_connections=0)  # so that requests meet both workers
+    options = ("--auth", "oauth", "--keep", str(folder))
+    with (
+        running_provider() as provider,
+        running(tmp_path, sandbox, *options, EVOLINK_OAUTH_ISSUER=provider.issuer, EVOLINK_API_KEY=KEY) as server,
+    ):
+        token = provider.token(aud=f"{server.url}/mcp")
+        async with httpx2.AsyncClient(trust_env=False, timeout=60, limits=each_anew) as http:
+            made = await call(http, server.url, "generate_image", token, prompt="a red kite", wait_seconds=30)
+            task_id = made["structuredContent"]["task_id"]
+            for number in range(4):
+                room = await call(http, server.url, "upload_file", token, file_name=f"kite-{number}.png")
+                address = room["structuredContent"]["upload_url"]
+                assert (await http.put(address, content=png())).status_code == 200
+                assert (await http.put(address, content=png())).status_code == 410
+                seen = await call(http, server.url, "check_task", token, task_id=task_id, wait_seconds=0)
+                copy = await http.get(seen["structuredContent"]["results"][0]["copy_url"])
+                assert (copy.status_code, copy.headers["content-type"]) == (200, "image/png")
+    assert len(list(folder.glob("*/*"))) == 1
+    assert server.text.count("Kept ") == 1
+    assert "Traceback" not in server.text
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_the_store_keeps_its_log_on_a_volume() -> None:
     (valkey,) = store["spec"]["template"]["spec"]["containers"]
     for command in (state["command"], valkey["args"]):
         assert command[command.index("--appendonly") + 1] == "yes"
-        assert command[command.index("--maxmemory-policy") + 1] == "volatile-ttl"
+        assert command[command.index("--maxmemory-policy") + 1] == "noeviction"
     assert state["image"] == valkey["image"]
     assert state["volumes"] == ["state:/data"]
     assert "state" in compose["volumes"]
