@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,11 @@ _PATTERNS = (
 )
 _CREDENTIAL_WORDS = r"key|token|bearer|authorization|secret|password|credential"
 _ESCAPES = re.compile(r"[\\%&]")
+_ESCAPED = re.compile(
+    r"(?i)(?P<bytes>(?:%[0-9a-f]{2})+)|\\+u(?P<wide>000[0-9a-f]{5})|(?P<units>(?:\\+u(?!000[0-9a-f]{5})[0-9a-f]{4})+)"
+    r"|\\+x(?P<byte>[0-9a-f]{2})|&#(?P<number>[0-9]{1,9});|&#x(?P<hex>[0-9a-f]{1,8});|(?P<entity>&(?:amp|lt|gt|quot);)"
+)
+_MAX_KEYS = 64  # whose patterns are kept; those of a busy server's callers are cheap to make again
 _ODD = re.compile(rf"[\\%&{SUSPECTS}]")
 
 # What must not be shown while a request is handled: its caller's own key or token, and the operator's.
@@ -101,13 +107,13 @@ def _clean(value: object, text: Callable[[str], str], depth: int) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_MAX_KEYS)
 def _spellings(secret: str) -> tuple[str, ...]:
     """How a secret may be written where nothing is escaped, the longest first."""
     return tuple(sorted({secret, clean_text(secret)} - {""}, key=len, reverse=True))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_MAX_KEYS)
 def _hider(secret: str) -> Callable[[str], str]:
     """Removes one secret from texts."""
     if len(secret) < MIN_SECRET_CHARACTERS:
@@ -117,14 +123,53 @@ def _hider(secret: str) -> Callable[[str], str]:
         )
         return lambda text: short.sub(rf"\1\2{HIDDEN}", text)
     spellings = _spellings(secret)
-    escaped = re.compile("".join(map(_any_spelling, secret)))
+    bare = secret.replace("\\", "")
+    signs = {bare, _unescape(secret)}
 
     def hide_long(text: str) -> str:
         for spelling in spellings:
             text = text.replace(spelling, HIDDEN)
-        return escaped.sub(HIDDEN, text) if _ESCAPES.search(text) else text
+        if not _ESCAPES.search(text):
+            return text
+        # The pattern of a long token takes a tenth of a second to make: only where it will find something.
+        plain = _unescape(text)
+        if bare in text.replace("\\", "") or any(sign in plain for sign in signs):
+            return _pattern(secret).sub(HIDDEN, text)
+        return text
 
     return hide_long
+
+
+@lru_cache(maxsize=_MAX_KEYS)
+def _pattern(secret: str) -> re.Pattern[str]:
+    """One secret, each character escaped in any way."""
+    return re.compile("".join(map(_any_spelling, secret)))
+
+
+def _unescape(text: str) -> str:
+    """``text`` with each escape that :func:`_any_spelling` knows resolved once, and without backslashes."""
+    return _ESCAPED.sub(_resolve, text).replace("\\", "")
+
+
+def _resolve(match: re.Match[str]) -> str:
+    kind = match.lastgroup or ""
+    value = match[kind]
+    match kind:
+        case "bytes":
+            return bytes.fromhex(value.replace("%", "")).decode(errors="replace")
+        case "units":
+            digits = re.sub(r"(?i)\\+u", "", value)
+            return bytes.fromhex(digits).decode("utf-16-be", "replace")
+        case "wide" | "byte" | "hex":
+            return _character(int(value, 16))
+        case "number":
+            return _character(int(value))
+        case _:
+            return html.unescape(value.lower())
+
+
+def _character(number: int) -> str:
+    return chr(number) if number <= sys.maxunicode else "\N{REPLACEMENT CHARACTER}"
 
 
 def _any_spelling(character: str) -> str:

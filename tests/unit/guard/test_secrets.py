@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import time
 from urllib.parse import quote
 
 import pytest
@@ -48,6 +49,43 @@ def test_secrets_and_what_looks_like_one_are_hidden(text: str) -> None:
 def test_a_key_of_odd_characters_is_hidden_in_every_spelling(spelling: str) -> None:
     text = f"the gateway says: {SPELLINGS[spelling]}, and goes on"
     assert redact(text, ODD) == "the gateway says: ***, and goes on"
+
+
+def spelled(character: str, way: int) -> str:
+    """One character, escaped in one of many ways."""
+    units = character.encode("utf-16-be").hex()
+    ways = (
+        character,
+        f"\\{character}",
+        quote(character, safe=""),
+        "".join(f"%{byte:02X}" for byte in character.encode()),
+        "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4)),
+        "".join(f"\\\\u{units[at : at + 4].upper()}" for at in range(0, len(units), 4)),
+        f"\\U{ord(character):08x}",
+        f"\\x{ord(character):02x}" if ord(character) < 256 else character,
+        f"&#{ord(character)};",
+        f"&#x00{ord(character):X};",
+        html.escape(character),
+    )
+    return ways[way % len(ways)]
+
+
+PRINTABLE = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=MIN_SECRET_CHARACTERS, max_size=20)
+
+
+@given(PRINTABLE.filter(lambda key: not set(key) & set("\\%&")), st.lists(st.integers(0, 10), min_size=20))
+def test_a_key_is_hidden_however_each_of_its_characters_is_escaped(key: str, ways: list[int]) -> None:
+    text = "".join(map(spelled, key, ways))
+    assert redact(f"<{text}>", key).strip("\\") == "<***>"
+
+
+@pytest.mark.parametrize("length", [64, 512, 4_000])
+def test_a_long_credential_takes_no_long_look(length: int) -> None:
+    """Made-up ones cost nothing, and the event loop stands still meanwhile."""
+    key = "".join(map(chr, range(48, 123)))[::-1] * 60
+    start = time.thread_time()
+    clean({"links": ["https://a.test/?a=1&b=%41"] * 20, "text": "a\\nb"}, key[:length])
+    assert time.thread_time() - start < 0.04
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=MIN_SECRET_CHARACTERS, max_size=40), st.text())
