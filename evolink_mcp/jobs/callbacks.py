@@ -134,14 +134,14 @@ class Callbacks:
             if expectation.has_ended:
                 await self._close(expectation)
         elif shared:
-            self.hear(shared)
+            self.note(shared)
         return self._count("used", used=True)
 
     def refuse(self) -> None:
         """Counts a call that was too large, too slow or one too many at once."""
         self._count("refused", used=False)
 
-    def hear(self, task_id: str) -> None:
+    def note(self, task_id: str) -> None:
         """A call came in for a task, here or at another replica."""
         if (expectation := self._by_task.get(task_id)) is not None:
             self._arrive()
@@ -154,7 +154,7 @@ class Callbacks:
         self._expire()
         if self.shared is None or task_id in self._by_task:
             return
-        self.shared.listen(self.hear)
+        self.shared.listen(self.note)
         match await self.shared.find(task_id):
             case (path, calls):
                 expectation = Expectation("", path, self._end(), task_id=task_id, calls=calls)
@@ -211,7 +211,7 @@ class Callbacks:
         expectation = Expectation(owner, _path(name), self._end(), f"{self.url}/{name}")
         self._add(expectation)
         if self.shared is not None:
-            self.shared.listen(self.hear)
+            self.shared.listen(self.note)
             await self.shared.open(expectation.path)
         return expectation
 

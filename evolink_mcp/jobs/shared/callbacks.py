@@ -87,14 +87,14 @@ class SharedCallbacks:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def listen(self, hear: Callable[[str], None]) -> None:
+    def listen(self, act: Callable[[str], None]) -> None:
         """Hears from now on which tasks were called for, at this replica or another."""
         if self._listening is not None:
             return
 
         def take(message: str) -> None:
             if is_task_id(message):
-                hear(message)
+                act(message)
 
         self._listening = asyncio.create_task(self._store.listen(CHANNEL, take))
 

@@ -88,19 +88,19 @@ class Store:
             self._rests_until = 0.0
         return answer
 
-    async def listen(self, channel: str, hear: Callable[[str], None]) -> None:
+    async def listen(self, channel: str, act: Callable[[str], None]) -> None:
         """Hears what is published, until it is cancelled. What is published while the store is away is lost."""
         while True:
             client = self._connect(1)
             try:
-                await self._hear(client, channel, hear)
+                await self._hear(client, channel, act)
             except self._errors as error:
                 logger.debug("Listening to the shared state ended: %s", type(error).__name__)
             finally:
                 await client.aclose()
             await asyncio.sleep(REST_SECONDS)
 
-    async def _hear(self, client: Any, channel: str, hear: Callable[[str], None]) -> None:
+    async def _hear(self, client: Any, channel: str, act: Callable[[str], None]) -> None:
         async with client.pubsub() as words:
             await words.subscribe(channel)
             silent = False
@@ -112,7 +112,7 @@ class Store:
                 if message is None:
                     await words.ping()
                 elif message["type"] == "message":
-                    hear(message["data"])
+                    act(message["data"])
 
     async def aclose(self) -> None:
         """Closes the connections."""

@@ -1,0 +1,213 @@
+"""Addresses for callbacks: how many there may be, what replicas know of them, and what holds where no call comes."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from itertools import pairwise
+
+import anyio
+import pytest
+
+from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown, SettingsError
+from evolink_mcp.gateway import Caller
+from evolink_mcp.jobs import callbacks as module
+from evolink_mcp.jobs.callbacks import KEEP_SECONDS, MAX_ABSENT, Callbacks
+from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
+from evolink_mcp.jobs.shared.store import Store
+from evolink_mcp.jobs.waits import Waits
+from evolink_mcp.settings import Settings
+from evolink_mcp.transports.http.options import HttpOptions
+from tests.programs import RedisServer
+from tests.support import FakeClock, Sandbox
+from tests.unit.waiting import Told, reads, started
+
+URL, OWNER, TASK = "https://mcp.example.com/callbacks", "an owner", "task-unified-1-abc"
+BOUND = 15.0
+
+
+def callbacks_of(clock: FakeClock, store: Store | None = None) -> tuple[Callbacks, list[str]]:
+    """Callbacks of a process, and the tasks they wake."""
+    wakes: list[str] = []
+    return Callbacks(URL, clock, wakes.append, SharedCallbacks(store) if store is not None else None), wakes
+
+
+async def bound(callbacks: Callbacks, task_id: str = TASK) -> str:
+    """The name at the end of the address for a task."""
+    async with callbacks.expecting(OWNER) as expectation:
+        assert expectation is not None
+        await callbacks.bind(expectation, task_id)
+        return expectation.address.removeprefix(f"{URL}/")
+
+
+async def waited_in_vain(caller: Caller, sandbox: Sandbox, callbacks: Callbacks, clock: FakeClock) -> list[float]:
+    """Waits for an image of ten seconds that nobody calls back for; when it was read, and when it was told at last."""
+    waits = Waits(clock, Pauses(clock), expectations=callbacks)
+    task = await started(caller, sandbox, "image", 10)
+    await bound(callbacks, task.id)
+    before, began = len(reads(sandbox, 0)), clock.now()
+    outcome = await waits.wait_for(caller, task, seconds=45, progress=Progress(Told(clock)))
+    assert outcome.task.status == "completed"
+    return [*(at - began for at in reads(sandbox, 0)[before:]), clock.now() - began]
+
+
+async def test_a_call_that_never_comes_is_told_as_late_as_the_pace_does_at_worst(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    callbacks, _ = callbacks_of(clock)
+    *seen, told = await waited_in_vain(caller, sandbox, callbacks, clock)
+    assert len(seen) == 1
+    assert 10 <= told <= 10 + 5 + 0.5
+
+
+async def test_after_some_calls_that_did_not_come_the_pace_is_back_until_one_comes(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    callbacks, _ = callbacks_of(clock)
+    for number in range(MAX_ABSENT):
+        late = await bound(callbacks, f"task-{number}")
+        callbacks.end(f"task-{number}")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert late not in caplog.text
+    *seen, told = await waited_in_vain(caller, sandbox, callbacks, clock)
+    assert len(seen) > 1
+    assert told <= 10 + 5 + 0.5
+    assert len(caplog.records) == 1
+    assert await callbacks.call(late)  # late, and yet: calls do come
+    await bound(callbacks)
+    assert callbacks.expects(TASK)
+    assert not await callbacks.call(late)
+
+
+async def test_polls_are_one_or_two_a_minute_where_a_call_is_expected(
+    caller: Caller, sandbox: Sandbox, clock: FakeClock
+) -> None:
+    callbacks, _ = callbacks_of(clock)
+    waits = Waits(clock, Pauses(clock), expectations=callbacks)
+    task = await started(caller, sandbox, "video", 170)
+    await bound(callbacks, task.id)
+    waits.foresee(caller, task)
+    began = reads(sandbox, 0)
+    for _ in range(4):
+        await waits.wait_for(caller, task.id, seconds=45, progress=Progress(Told(clock)))
+    seen = reads(sandbox, 0)[len(began) :]
+    assert len(seen) <= 2
+    assert all(later - earlier >= 30 for earlier, later in pairwise(seen))
+
+
+async def test_addresses_are_bounded_for_each_and_for_all_and_end_by_themselves(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_OF_OWNER", 2)
+    monkeypatch.setattr(module, "MAX_IN_ALL", 3)
+    callbacks, wakes = callbacks_of(clock)
+    names = [await bound(callbacks, f"task-{number}") for number in range(2)]
+    async with callbacks.expecting(OWNER) as third, callbacks.expecting("another") as fourth:
+        assert third is None
+        assert fourth is not None
+    async with callbacks.expecting("yet another") as fifth:
+        assert fifth is None
+    assert await callbacks.call(names[0])
+    await clock.sleep(KEEP_SECONDS)
+    assert not await callbacks.call(names[1])
+    assert wakes == ["task-0"]
+    assert not callbacks.expects("task-1")
+    await bound(callbacks)
+
+
+async def test_an_address_lives_on_only_where_its_request_may_have_made_a_task(clock: FakeClock) -> None:
+    callbacks, wakes = callbacks_of(clock)
+    names: list[str] = []
+    for error in (GatewayRefused("no", status=400), OutcomeUnknown("perhaps")):
+        with suppress(GatewayError):
+            async with callbacks.expecting(OWNER) as expectation:
+                assert expectation is not None
+                names.append(expectation.address.removeprefix(f"{URL}/"))
+                raise error
+    assert [await callbacks.call(name) for name in names] == [False, True]
+    assert not wakes
+
+
+async def test_a_call_that_reaches_another_replica_wakes_the_one_that_waits(stores: list[Store]) -> None:
+    clock = FakeClock()
+    (submitting, _), (waiting, wakes), (reached, others) = (callbacks_of(clock, store) for store in stores)
+    name = await bound(submitting)
+    await waiting.find(TASK)
+    assert waiting.expects(TASK)
+    with anyio.fail_after(BOUND):
+        while not (await stores[0].ask("PUBSUB", "NUMSUB", "evolink:calls"))[1] >= 2:
+            await anyio.sleep(0.01)
+        assert await reached.call(name)
+        while not wakes:
+            await anyio.sleep(0.01)
+    assert wakes == [TASK]
+    assert others == [TASK]  # whoever waits there, for it may be known by now
+    assert waiting.take_news(TASK)
+    waiting.end(TASK)
+    for shared in (waiting.shared, submitting.shared):
+        assert shared is not None
+        await shared.aclose()
+    assert not await reached.call(name)
+
+
+async def test_a_call_to_another_replica_before_the_answer_is_not_lost(stores: list[Store]) -> None:
+    clock = FakeClock()
+    (submitting, wakes), (reached, _) = (callbacks_of(clock, store) for store in stores[:2])
+    async with submitting.expecting(OWNER) as expectation:
+        assert expectation is not None
+        assert await reached.call(expectation.address.removeprefix(f"{URL}/"))
+        await submitting.bind(expectation, TASK)
+    assert wakes == [TASK]
+    assert submitting.take_news(TASK)
+    for name in await stores[0].ask("KEYS", "*"):
+        assert 0 < await stores[0].ask("PTTL", name) <= KEEP_SECONDS * 1000
+    assert submitting.shared is not None
+    await submitting.shared.aclose()
+
+
+async def test_without_its_store_a_replica_goes_on_with_its_own_addresses(
+    stores: list[Store], redis: RedisServer
+) -> None:
+    clock = FakeClock()
+    (callbacks, wakes), (other, _) = (callbacks_of(clock, store) for store in stores[:2])
+    redis.stop()
+    name = await bound(callbacks)
+    await other.find(TASK)
+    assert not other.expects(TASK)
+    assert not await other.call(name)
+    assert await callbacks.call(name)
+    assert wakes == [TASK]
+    assert callbacks.shared is not None
+    await callbacks.shared.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mcp.example.com/callbacks",
+        "https://10.0.0.1/callbacks",
+        "https://mcp.internal/callbacks",
+        "https://127.0.0.1/callbacks",
+        "http://127.0.0.1:8000/callbacks",
+        "https://user:secret@mcp.example.com/callbacks",
+        "https://mcp.example.com",
+        "https://mcp.example.com/callbacks?x=1",
+        "https://mcp.example.com/" + "x" * 2000 + "/callbacks",
+        "mcp.example.com/callbacks",
+    ],
+)
+def test_an_address_that_the_gateway_does_not_call_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        HttpOptions(callback_url=url).check(Settings())
+    assert "--callback-url" in caught.value.what
+    assert "https://mcp.example.com/callbacks" in caught.value.what
+
+
+def test_the_address_may_come_from_the_environment_and_be_on_this_machine_beside_a_sandbox() -> None:
+    HttpOptions(callback_url=URL).check(Settings())
+    HttpOptions(callback_url="http://127.0.0.1:8000/callbacks").check(Settings(base_url="http://127.0.0.1:9"))
+    assert HttpOptions().complete(Settings(callback_url=f"{URL}/")).callback_url == URL
+    assert HttpOptions(callback_url=URL).complete(Settings(callback_url="https://other/")).callback_url == URL
