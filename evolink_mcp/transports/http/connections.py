@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.transports.http.hang_up import HangUp
 
 HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to the end of its headers
 READ_SECONDS = 30.0  # for a client to make room for more of an answer
@@ -94,6 +95,26 @@ class Connection(H11Protocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
         self._settling: list[Listener] = []
+        self._lost = False
+        self._hang_ups: list[HangUp] = []
+
+    def watch_end(self, hang_up: HangUp) -> None:
+        """Tells ``hang_up`` when the connection ends, until :meth:`forget`; reads on, so that the end is seen."""
+        if self._lost:
+            hang_up.report()
+            return
+        self._hang_ups.append(hang_up)
+        self.flow.resume_reading()
+
+    def forget(self, hang_up: HangUp) -> None:
+        """Undoes :meth:`watch_end`."""
+        if hang_up in self._hang_ups:
+            self._hang_ups.remove(hang_up)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether what is sent now is written at once: the client reads what it is sent."""
+        return not self.flow.write_paused
 
     @property
     def closed(self) -> bool:
@@ -130,6 +151,10 @@ class Connection(H11Protocol):
         for listener in self._settling:
             listener.disconnect()
         super().connection_lost(exc)
+        self._lost = True
+        hang_ups, self._hang_ups = self._hang_ups, []
+        for hang_up in hang_ups:
+            hang_up.report()
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

@@ -6,15 +6,15 @@ import asyncio
 import json
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
 from evolink_mcp.sdk.listeners import Listeners, answer_id
 from evolink_mcp.sdk.numbers import number_of, twin_of
+from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp, Watch, connection_of
 from evolink_mcp.transports.http.logs import log_loss
 
 if TYPE_CHECKING:
@@ -81,18 +81,14 @@ async def _serve(
 ) -> None:
     receive, send = channels
     connection = connection_of(scope)
-    end = asyncio.Event()
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        listener.abandon()
-        end.set()
+    hang_up = HangUp()
+    hang_up.watch(listener.abandon)
+    scope[HANG_UP] = hang_up
 
     async def from_client() -> Message:
         if messages:
             return messages.pop()
-        await end.wait()
+        await hang_up.wait()
         return {"type": "http.disconnect"}
 
     async def to_client(message: Message) -> None:
@@ -102,13 +98,11 @@ async def _serve(
         else:
             await send(message)
 
-    watching = asyncio.create_task(watch())
+    watch = Watch(scope, receive, hang_up)
     try:
         await app(scope, from_client, to_client)
     finally:
-        watching.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([watching])
+        await watch.end()
 
 
 def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
@@ -130,11 +124,6 @@ def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Sen
             await send(message)
 
     return from_client, to_client
-
-
-def connection_of(scope: Scope) -> Connection | None:
-    """The connection that a request came over, where the server tells."""
-    return cast("dict[str, Any]", scope.get("state", {})).get("connection")
 
 
 async def _hand_over(

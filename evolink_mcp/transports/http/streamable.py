@@ -1,72 +1,95 @@
-"""Streamable HTTP, every protocol revision: the SDK's own applications, whole.
+"""Streamable HTTP, every protocol revision.
 
 Stateless, so that any replica can answer. Answers are event streams, so that
-progress arrives; a client that takes JSON only gets JSON.
+progress arrives; a client that takes JSON only gets JSON. Tool calls, which
+may wait, are served in the task of their request and answered by a
+:class:`Stream`; all else by the SDK's own applications, whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
+from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.applications import Starlette
+from mcp_types import JSONRPCRequest
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
+from evolink_mcp.sdk.exchange import SINK, read_call, serve_call, version_of
 from evolink_mcp.transports.http.bodies import MAX_BODY
+from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp
+from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream
 
 # Host and Origin are checked once, for all paths, before any of this.
 NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
-JSON, EVENTS = "application/json", "text/event-stream"
+JSON = "application/json"
 
 
 class Streamable:
-    """The ASGI application at ``/mcp``."""
+    """The ASGI application at ``/mcp``. The scope has the ``HangUp`` of the request."""
 
     def __init__(self, server: MCPServer) -> None:
-        self._events = _application(server, as_json=False)
-        self._json = _application(server, as_json=True)
+        self._server: Server[Any] = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
+        self._state: object = None
+        self._events, self._json = (_manager(self._server, as_json=as_json) for as_json in (False, True))
+        self._pings = Pings()
 
     @asynccontextmanager
     async def run(self) -> AsyncGenerator[None]:
         """Serves within the block."""
-        async with self._events.router.lifespan_context(self._events), self._json.router.lifespan_context(self._json):
+        async with (
+            self._server.lifespan(self._server) as self._state,
+            self._events.run(),
+            self._json.run(),
+            self._pings.run(),
+        ):
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        accepted = accepted_types(Headers(scope=scope).getlist("accept"))
-        application = _cancelled_by_hang_up(self._json) if accepted == {JSON} else self._events
+        headers = Headers(scope=scope)
+        accepted = accepted_types(headers.getlist("accept"))
         if accepted:  # the SDK asks for both types by name, whatever it is going to send
             scope = {**scope, "headers": list(scope["headers"])}
             MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
-        await application({**scope, "path": f"{scope.get('root_path', '')}/mcp"}, receive, send)
+        scope["path"] = f"{scope.get('root_path', '')}/mcp"
+        messages = [await receive()]
+        call = read_call(messages[0].get("body", b"")) if accepted and _is_json(headers) else None
+        stream = Stream(scope, send, self._pings)
+        with anyio.CancelScope() as until_hang_up:
+            _hang_up_of(scope).watch(until_hang_up.cancel)
+            if call is None:
+                manager = self._json if accepted == {JSON} else self._events
+                await manager.handle_request(scope, _channel(messages, receive), send)
+                return
+            if EVENTS in accepted:
+                scope[SINK] = stream
+                self._pings.add(stream)
+            try:
+                version = version_of(headers.getlist("mcp-protocol-version"))
+                if version is None:
+                    await self._json.handle_request(scope, _channel(messages, receive), stream.pass_on)
+                else:
+                    messages.clear()
+                    await self._serve(scope, call, version, stream, send)
+            finally:
+                self._pings.remove(stream)
 
-
-def _cancelled_by_hang_up(app: ASGIApp) -> ASGIApp:
-    """Cancels a request whose client hangs up, as the SDK does itself where it answers with events."""
-
-    async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        body = [await receive()]  # whole: it has been read before
-
-        async def replay() -> Message:
-            if not body:
-                await anyio.sleep_forever()
-            return body.pop()
-
-        async def watch(request: anyio.CancelScope) -> None:
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            request.cancel()
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(watch, group.cancel_scope)
-            await app(scope, replay, send)
-            group.cancel_scope.cancel()
-
-    return run
+    async def _serve(self, scope: Scope, call: JSONRPCRequest, version: str, stream: Stream, send: Send) -> None:
+        """Serves a call of the 2025 revisions."""
+        streams = SINK in scope
+        if streams:
+            await stream.open()
+        answer = await serve_call(self._server, self._state, Request(scope), call, version, streams=streams)
+        if not streams:
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", JSON.encode())]})
+        await stream.answer(answer)
 
 
 def accepted_types(headers: list[str]) -> set[str]:
@@ -77,10 +100,30 @@ def accepted_types(headers: list[str]) -> set[str]:
     return {name for name in (JSON, EVENTS) if ranges & {name, f"{name.partition('/')[0]}/*", "*/*", "*"}}
 
 
-def _application(server: MCPServer, *, as_json: bool) -> Starlette:
-    return server.streamable_http_app(
-        stateless_http=True,
+def _is_json(headers: Headers) -> bool:
+    """Whether a body says that it is JSON, as the SDK reads it."""
+    kinds = headers.get("content-type", "").partition(";")[0].split(",")
+    return JSON in (kind.strip() for kind in kinds)
+
+
+def _hang_up_of(scope: Scope) -> HangUp:
+    return scope.get(HANG_UP) or HangUp()
+
+
+def _channel(messages: list[Message], receive: Receive) -> Receive:
+    """A body that has been read, and then what ``receive`` brings."""
+
+    async def replay() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return replay
+
+
+def _manager(server: Server[Any], *, as_json: bool) -> StreamableHTTPSessionManager:
+    return StreamableHTTPSessionManager(
+        server,
+        stateless=True,
         json_response=as_json,
-        transport_security=NO_SECOND_CHECK,
+        security_settings=NO_SECOND_CHECK,
         max_request_body_size=MAX_BODY,
     )
