@@ -17,7 +17,7 @@ from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import find_copies
+from evolink_mcp.tools.copies import copy_of
 
 MAX_BYTES = 32 * 1024 * 1024  # of one answer; in base64 a third more, held in memory until it is sent
 SAVE_SECONDS = 60.0
@@ -41,8 +41,7 @@ async def read_result(app: App, context: Context[Any, Any], task_id: str, number
             saved = (await app.saver.save(task, seconds=SAVE_SECONDS))[index]
             if isinstance(saved, Path):
                 return await anyio.to_thread.run_sync(_saved, saved)
-        copies = (await find_copies(call, [task_id])).get(task_id, [])
-        if path := next((each.path for each in copies if each.number == index + 1), None):
+        if path := await copy_of(call, task_id, index + 1):
             return await anyio.to_thread.run_sync(_saved, path)
         return await _fetched(app, task.results[index].url)
     except NotFetched as reason:

@@ -64,6 +64,12 @@ async def find_copies(call: Call, task_ids: Sequence[str]) -> Mapping[str, Seque
     return await call.app.copies.find(call.request, call.caller.owner, task_ids)
 
 
+async def copy_of(call: Call, task_id: str, number: int) -> Path | None:
+    """Where the copy of a result of the caller's lies on this machine; ``None`` where there is none."""
+    copies = (await find_copies(call, [task_id])).get(task_id, [])
+    return next((each.path for each in copies if each.number == number), None)
+
+
 def places_of(copies: Sequence[ResultCopy | NotSaved]) -> list[SaveOutcome]:
     """Where the results can be read on this machine."""
     return [each.path if isinstance(each, ResultCopy) else each for each in copies]

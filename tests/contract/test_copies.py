@@ -101,6 +101,9 @@ async def test_a_result_outlives_its_link_and_its_address(
     listed = await call(http, served.url, "list_tasks", ids=[task_id])
     (copy_url,) = listed["structuredContent"]["tasks"][0]["copy_urls"]
     assert (await http.get(copy_url)).content == content
+    shown = await call(http, served.url, "show_task", task_id=task_id, picture=1)
+    assert shown["structuredContent"]["links"] == [shown["structuredContent"]["task"]["results"][0]["copy_url"]]
+    assert [block["type"] for block in shown["content"]] == ["text", "image"]
     clock.time += 31 * DAY
     assert (await http.get(copy_url)).status_code == 410
     assert "copy_url" not in result_of(await check(http, served.url, task_id))
