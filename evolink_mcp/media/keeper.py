@@ -26,8 +26,9 @@ from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
 MAX_DOWNLOADS = 4
 MAX_DOWNLOADS_OF_OWNER = 2
 MAX_WAITING = 200  # results, of all callers
-CLAIM_SECONDS = 300.0  # a replica that has not kept a result in this time may have died
-_AGAIN = "call check_task again later"
+MAX_FETCH_SECONDS = 900.0  # of one result: others wait for its place
+CLAIM_SECONDS = MAX_FETCH_SECONDS + 60.0  # a replica that has not kept a result by then has died
+_UNDER_WAY = "it is being fetched; call check_task again later"
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class Keeper:
             await asyncio.wait(works.values(), timeout=seconds)
         for number, work in works.items():
             outcomes[number] = _outcome(work)
-        full = NotSaved(f"too many results are being kept now; {_AGAIN}", in_progress=True)
+        full = NotSaved("too many others are being fetched; call check_task again later", in_progress=True)
         return [outcomes.get(number, full) for number in range(1, len(task.results) + 1)]
 
     async def find(self, owner: str, task_ids: Sequence[str]) -> dict[str, list[Copy]]:
@@ -121,7 +122,7 @@ class Keeper:
         try:
             async with self._of_owner(source.owner), self._free:
                 if not await self._claims.claim(name, CLAIM_SECONDS):
-                    return NotSaved(f"it is being kept; {_AGAIN}", in_progress=True)
+                    return NotSaved(_UNDER_WAY, in_progress=True)
                 try:
                     files = await anyio.to_thread.run_sync(self.shelf.find, source.owner, [source.task_id])
                     there = (file for file in files.get(source.task_id, []) if file.number == source.number)
@@ -140,7 +141,11 @@ class Keeper:
 
     async def _fetch(self, source: _Source) -> Copy:
         with self.shelf.of_owner(source.owner) as folder, folder.partial(source.stem) as (part, file):
-            await self._fetcher.fetch(source.url, file.write, max_bytes=MAX_RESULT_BYTES)
+            try:
+                async with asyncio.timeout(MAX_FETCH_SECONDS):
+                    await self._fetcher.fetch(source.url, file.write, max_bytes=MAX_RESULT_BYTES)
+            except TimeoutError:
+                raise NotFetched(f"it took longer than {MAX_FETCH_SECONDS:.0f} s to fetch") from None
             final = await anyio.to_thread.run_sync(partial(self._place, folder, part, file, source))
         kept, opened = self.shelf.open(source.owner, final)
         opened.close()
@@ -172,7 +177,7 @@ class Keeper:
 
 def _outcome(work: asyncio.Task[KeepOutcome]) -> KeepOutcome:
     if not work.done():
-        return NotSaved(f"it is being kept; {_AGAIN}", in_progress=True)
+        return NotSaved(_UNDER_WAY, in_progress=True)
     return NotSaved("this server is stopping") if work.cancelled() else work.result()
 
 

@@ -81,7 +81,7 @@ def show_copies(view: TaskView, copies: Sequence[ResultCopy | NotSaved], now: fl
     results = view.results or []
     for number, (result, each) in enumerate(zip(results, copies, strict=False), 1):
         if isinstance(each, NotSaved):
-            notes.append(f"Result {number} is not kept{' yet' * each.in_progress}: {each}.")
+            notes.append(f"Result {number} has no copy{' yet' * each.in_progress}: {each}.")
             continue
         result.copy_url, result.copy_until = each.address, iso(each.until)
         if view.links_end <= now:

@@ -13,6 +13,7 @@ import pytest
 from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.media.shelf import SECRET
 from evolink_mcp.settings import Settings
+from evolink_mcp.transports.http import copies
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.contract.asking import call
 from tests.serving import Served, bearer, on, serving
@@ -195,10 +196,24 @@ async def test_a_result_that_cannot_be_kept_is_told_beside_its_link(
     assert not made.get("isError")
     assert (await http.get(result_of(made)["url"])).status_code == 200
     assert "copy_url" not in result_of(made)
-    (note,) = [each for each in made["structuredContent"]["notes"] if "not kept" in each]
+    (note,) = [each for each in made["structuredContent"]["notes"] if "has no copy" in each]
     assert str(keeping.keep_dir) not in note
     (keeping.keep_dir / owner_of(KEY)).unlink()
     assert "copy_url" in result_of(await check(http, served.url, made["structuredContent"]["task_id"]))
+
+
+async def test_so_many_are_sent_at_once_and_others_are_told_to_come_again(
+    served: Served, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = result_of(await make(http, served.url))["copy_url"]
+    for name in ("MAX_SERVED", "MAX_SERVED_OF_OWNER"):
+        with monkeypatch.context() as patch:
+            patch.setattr(copies, name, 0)
+            busy = await http.get(address)
+            assert (busy.status_code, reason(busy)) == (503, "too_much_at_once")
+            assert busy.headers["retry-after"]
+    for _ in range(2):
+        assert (await http.get(address)).status_code == 200
 
 
 async def test_an_address_is_that_by_which_clients_know_the_server(keeping: Settings, http: httpx2.AsyncClient) -> None:

@@ -97,6 +97,14 @@ async def test_only_whole_media_are_kept(tmp_path: Path, answers: bytes, reason:
     assert names(tmp_path) == []
 
 
+async def test_a_host_that_is_too_slow_loses_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "MAX_FETCH_SECONDS", 0.05)
+    async with serving(Gate()) as host:
+        outcome = await keep(new_keeper(tmp_path), host.url())
+    assert "longer than" in str(outcome)
+    assert names(tmp_path) == []
+
+
 async def test_a_full_disk_is_told_and_the_next_check_tries_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +190,7 @@ async def test_links_in_the_folder_are_never_followed(tmp_path: Path) -> None:
         new_keeper(linked)
 
 
-@pytest.mark.parametrize("name", ["../kept.key", SECRET, "task-1-1.exe", "/etc/passwd", "task-1.png/../x", ""])
+@pytest.mark.parametrize("name", [f"../{SECRET}", SECRET, "task-1-1.exe", "/etc/passwd", "task-1.png/../x", ""])
 def test_only_names_made_here_are_opened(tmp_path: Path, name: str) -> None:
     keeper = new_keeper(tmp_path)
     (tmp_path / ALICE).mkdir()

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import logging
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LIFE_SECONDS = 24 * 3600
 TIDY_SECONDS = 3600.0
 MAX_SERVED = 64  # at once; each holds two of this process's open files
+MAX_SERVED_OF_OWNER = 16
 METHODS = ("GET", "HEAD")
 _DESCRIPTORS = Path("/dev/fd")
 _HEADERS = {
@@ -64,7 +66,7 @@ class HttpCopies:
             problem = f"--keep: {self._keeper.shelf.folder} cannot be used ({error.strerror or error})."
             raise SettingsError([problem]) from None
         self._public = public_url
-        self._served = 0
+        self._served: Counter[str] = Counter()
 
     async def keep(
         self, request: Request, owner: str, task: wire.Task, *, seconds: float
@@ -102,21 +104,22 @@ class HttpCopies:
             answer = refusal(405, "method_not_allowed", message, headers={"allow": ", ".join(METHODS)})
             await answer(scope, receive, send)
             return
-        if self._served >= MAX_SERVED:
-            answer = refusal(503, "too_much_at_once", "Too many results are being sent.", retry_after=5)
+        answer = await self._open(scope["path"].rpartition("/")[2])
+        if isinstance(answer, Response):
             await answer(scope, receive, send)
             return
-        self._served += 1
-        try:
-            answer = await self._open(scope["path"].rpartition("/")[2])
-            if isinstance(answer, Response):
-                await answer(scope, receive, send)
+        file, opened = answer
+        with opened:
+            if self._served.total() >= MAX_SERVED or self._served[file.owner] >= MAX_SERVED_OF_OWNER:
+                busy = refusal(503, "too_much_at_once", "Too many results are being sent.", retry_after=5)
+                await busy(scope, receive, send)
                 return
-            file, opened = answer
-            with opened:
+            self._served[file.owner] += 1
+            try:
                 await _response(file, opened)(scope, receive, send)
-        finally:
-            self._served -= 1
+            finally:
+                self._served[file.owner] -= 1
+                self._served += Counter()  # without those of whom there is none
 
     async def _open(self, name: str) -> tuple[Copy, BinaryIO] | Response:
         """The file of an address; or the answer where there is none."""
