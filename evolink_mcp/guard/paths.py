@@ -64,8 +64,8 @@ def open_allowed(
     nothing on the way can be swapped; kind and size are read off the open file.
 
     Args:
-        path: A path or a ``file:`` link; ``~``, ``$HOME`` and quotes around it are read. Where nothing has its name,
-            one that looks the same counts.
+        path: A path or a ``file:`` link; ``~``, ``$HOME`` and quotes around it are read. A relative one starts at the
+            working directory, else at one of the folders. Where nothing has its name, one that looks the same counts.
         name: The parameter the path came in, for the error.
 
     Raises:
@@ -83,6 +83,9 @@ def open_allowed(
         real = written.resolve()
         roots = [folder.resolve() for folder in folders]
         nearest = ""
+        if not written.is_absolute() and not _inside(real, roots):
+            below = (root / written for root in roots)
+            real = next((each.resolve() for each in below if _inside(each.resolve(), roots)), real)
         if not real.exists():
             from evolink_mcp.guard.nearby import find_nearby  # seldom needed, and slow to load
 
@@ -149,6 +152,10 @@ def _written(text: str) -> Path:
 
         return Path(fill_in(text.strip().strip(QUOTES), os.environ, home_folder())).expanduser()
     return path
+
+
+def _inside(real: Path, roots: Sequence[Path]) -> bool:
+    return real.exists() and any(real.is_relative_to(root) for root in roots)
 
 
 def _missing(what: str, path: Path, nearest: str) -> str:

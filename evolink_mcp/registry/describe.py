@@ -9,6 +9,8 @@ from evolink_mcp.registry.sizes import between, grammar
 from evolink_mcp.registry.spec import Condition, Model, Parameter, Rule, Span, Test
 from evolink_mcp.registry.text import words
 
+WARNED = "~"
+"""Marks for agents what is warned of and not refused."""
 _EXTENTS = ("length", "bytes", "count")
 
 
@@ -157,12 +159,14 @@ def _lines(model: Model, *, sources: bool) -> Iterator[str]:
     shown = [parameter for parameter in model.parameters.values() if sources or not parameter.callback]
     marks = [_mark(parameter, sources=sources) for parameter in shown]
     usual = max(marks, key=marks.count)
-    legend = "a broken limit is refused, or [warned of]"
+    lines = [line for each in shown for line in _parameter_lines(each, usual, "  ", sources=sources)]
+    legend = (
+        f"; {WARNED} may be exceeded" if any(line.endswith(WARNED) or f"{WARNED};" in line for line in lines) else ""
+    )
     if sources:
-        legend = f"[source, breaking it is …]: {usual} unless another is named"
-    yield f"Parameters (* required; {legend}):"
-    for parameter in shown:
-        yield from _parameter_lines(parameter, usual, "  ", sources=sources)
+        legend = f"; [source, breaking it is …]: {usual} unless another is named"
+    yield f"Parameters (* required{legend}):"
+    yield from lines
     if model.rules:
         yield "Rules:"
         yield from (f"  {_rule_text(rule, sources=sources)}" for rule in model.rules)
@@ -178,11 +182,12 @@ def _mark(held: Parameter | Rule, *, sources: bool) -> str:
     """How hard a limit is held, and for people where it stands; "" where there is nothing to say."""
     if sources:
         return f"[{held.source}, {'refused' if held.hold == 'refuse' else 'warned of'}]"
-    return "[warned of]" if held.hold == "warn" else ""
+    return WARNED if held.hold == "warn" else ""
 
 
 def _rule_text(rule: Rule, *, sources: bool = False) -> str:
-    return f"{rule.message} {_mark(rule, sources=sources)}".rstrip()
+    mark = _mark(rule, sources=sources)
+    return f"{rule.message} {'(advice)' if mark == WARNED else mark}".rstrip()
 
 
 def advice(parameter: Parameter) -> str:
@@ -205,9 +210,8 @@ def _parameter_lines(parameter: Parameter, usual: str, indent: str, *, sources: 
     for extent, unit in (("length", parameter.unit or "characters"), ("bytes", "bytes"), ("count", "items")):
         span: Span | None = getattr(parameter, extent)
         if span:
-            source = f", {parameter.soft.get(extent)}" if sources else ""
-            soft = f" (warned of{source})" if extent in parameter.soft else ""
-            parts.append(f"{between(span)} {unit}{soft}")
+            soft = f" (warned of, {parameter.soft.get(extent)})" if sources else f" {WARNED}"
+            parts.append(f"{between(span)} {unit}{soft if extent in parameter.soft else ''}")
     if parameter.tolerate and parameter.tolerate.allowed:
         more = [one for one in parameter.tolerate.allowed if one not in parameter.allowed]
         source = f" ({parameter.tolerate.source})" if sources else ""

@@ -191,7 +191,8 @@ class Finder:
         name, small = traits.model.id, traits.model.id in self._judged["small"]
         if wish == "cheap":
             if prices:
-                return 10 / (1 + prices[name][0]) if name in prices else 0.0  # the lower, the more
+                # The lower, the more; of equal ones a small model stands for what others charge more for elsewhere.
+                return 10 / (1 + prices[name][0]) + small / 10 if name in prices else 0.0
             return 2.0 * small + self._quick(traits)
         if wish == "quick":
             return 2.0 * self._quick(traits)

@@ -210,6 +210,8 @@ async def _follow(call: Call, task: wire.Task, notes: tuple[str, ...], manner: M
         with call.waiting(task.id, manner.wait_seconds) as allowance:
             if allowance.seconds:
                 task, more = await wait(call, task, allowance)
+                if task.status == "completed":  # what came out is measured
+                    notes = tuple(note for note in notes if not note.startswith(outcome.BY_DEFAULT))
                 notes = (*notes, *more)
             elif not task.final:
                 call.app.waits.foresee(call.caller, task)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 3.0  # for the list, where an order rests on it; otherwise it is there the next time
 DEFAULT_SECONDS = 5.0  # of a film whose model does not say how long it is
+EQUAL = "All of these cost the same, as far as is known: choose by what they do."
 ORDER = "Cheapest first, by {basis} for one call with defaults; models without a known price come last."
 
 
@@ -69,7 +70,8 @@ async def with_prices(call: Call, view: ModelsView, *, cheap: bool) -> ModelsVie
     if cheap:
         lines.sort(key=lambda line: prices[line.id].low if line.id in prices else float("inf"))
         basis = "what you were charged and the public list" if known.charged else "the public list"
-        notes.append(ORDER.format(basis=basis))
+        equal = len(prices) == len(lines) > 1 and len({price.low for price in prices.values()}) == 1
+        notes.append(EQUAL if equal else ORDER.format(basis=basis))
     if not prices and not cheap:
         return view
     return view.model_copy(update={"models": lines, "notes": notes or None})

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MEASURE_SECONDS = 8.0  # of a call's time
 INPUT_SECONDS = 3.0  # of a call's time before it is paid for
+BY_DEFAULT = "Not set, so by default:"
 ASK_FIRST = "Tell the user what differs. Another try is charged again: ask before it."
 
 
@@ -32,8 +33,9 @@ def foresee(call: Call, checked: Checked, files: Mapping[str, FileFacts], *, is_
     if model is None:
         return []
     outcomes = call.app.registry.outcomes
-    decided = [*([f"model {model.id}"] if is_default else []), *outcomes.defaults(model, checked.params)]
-    notes = [f"Not set, so by default: {', '.join(decided)}."] if decided else []
+    decided = outcomes.defaults(model, checked.params)
+    named = [f"model {model.id}"] if is_default else []  # alone it is not worth a note: the first line names it
+    notes = [f"{BY_DEFAULT} {', '.join([*named, *decided])}."] if decided else []
     return [*notes, *outcomes.notes(model, checked.params, files)]
 
 

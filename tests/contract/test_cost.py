@@ -148,6 +148,13 @@ async def test_cheap_models_come_first_and_the_answer_says_what_the_order_rests_
     assert "Price: 2.5 credits per image (list)" in text_of(one)
 
 
+async def test_of_models_that_cost_the_same_none_is_called_the_cheapest(client: Client) -> None:
+    listed = await ok(client, "list_models", query="cheapest four pictures at once")
+    assert len({model["price"] for model in listed["models"]}) == 1
+    assert "All of these cost the same, as far as is known: choose by what they do." in listed["notes"]
+    assert not any("Cheapest first" in note for note in listed["notes"])
+
+
 async def test_the_balance_and_the_list_say_what_was_spent(client: Client) -> None:
     await ok(client, "generate_image", **PICTURE, wait_seconds=45)
     spent = (await ok(client, "check_balance"))["spent"]

@@ -26,6 +26,9 @@ def image(folder: Path, name: str, size: tuple[int, int], colour: object = "whit
 async def test_a_submit_names_what_the_defaults_decide(client: Client) -> None:
     task = await ok(client, "generate_video", prompt="x", duration=4)
     assert "Not set, so by default: model seedance-1.5-pro, 720p, 16:9, with sound (costs extra)." in task["notes"]
+    made = await ok(client, "generate_image", prompt="x", model="gpt-image-2.5-flare", wait_seconds=20)
+    assert made["status"] == "completed"
+    assert not [note for note in made.get("notes", []) if "by default" in note]  # it is measured
     task = await ok(
         client, "generate_video", prompt="x", model="seedance-1.5-pro", duration=4, quality="480p", aspect_ratio="1:1",
         generate_audio=False,

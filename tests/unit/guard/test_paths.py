@@ -12,6 +12,9 @@ from evolink_mcp.guard import paths
 from tests.unit.guard.opening import handles, opened
 
 GOOD = {
+    "a.png": "a.png",  # relative to a folder that is open, for want of one in the working directory
+    "deep/b.png": "deep/b.png",
+    "deep/../a.png": "a.png",
     "{open}/a.png": "a.png",
     "{open}//a.png": "a.png",
     "{open}/./a.png": "a.png",
@@ -52,7 +55,10 @@ HOSTILE = [
     "..",
     "/",
     "//",
-    "a.png",
+    "private.txt",
+    "deep/../../private.txt",
+    "link.png",
+    "up/private.txt",
     "{open}",
     "{open}/",
     "{open}/.",

@@ -122,6 +122,7 @@ def test_what_agents_read_of_a_model_has_no_sources_and_no_callback(name: str) -
 
 def test_what_is_warned_of_is_marked_for_agents_too() -> None:
     text = describe_text(model("gpt-image-2"))
-    assert "a broken limit is refused, or [warned of]" in text
-    assert "1–60,000 bytes (warned of)" in text
+    assert "Parameters (* required; ~ may be exceeded):" in text
+    assert "1–60,000 bytes ~" in text
+    assert "~" not in describe_text(model("mj-v7-pan"))
     assert cast(dict[str, Any], describe_call(model("gpt-image-1.5")))["parameters"]["prompt"]["warned"] == ["length"]
