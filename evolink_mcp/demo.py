@@ -121,7 +121,13 @@ async def _job(console: Console, client: Client, out: Path) -> list[Path]:
     _say(console, "upload_file", f"{stored['file_id']}, {stored['file_size']:,} bytes, until {stored['expires_at']}")
 
     submitted = await _call(
-        client, "generate_video", prompt=MOTION, image_urls=[stored["file_url"]], duration=5, quality="720p"
+        client,
+        "generate_video",
+        prompt=MOTION,
+        image_urls=[stored["file_url"]],
+        duration=5,
+        quality="720p",
+        aspect_ratio="adaptive",
     )
     _say(console, "generate_video", f"“{MOTION}”, from that picture\n{submitted['task_id']}")
     video = await _finished(console, client, submitted["task_id"])

@@ -9,9 +9,9 @@ import os
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from evolink_mcp.media.animations import times
 from evolink_mcp.media.pictures import MAX_PICTURE_BYTES, MAX_PIXELS, open_picture
 
-MAX_GIF_BLOCKS = 250_000
 DARK, LIGHT = 55, 200  # of 255: what counts as black and as white in a mask
 _OPAQUE = 255
 
@@ -31,9 +31,8 @@ def probe(file: BinaryIO, kind: str, *, whole: bool) -> dict[str, object]:
         file.seek(0)
         facts = _streams(file)
         facts.pop("has_audio", None)
-    if kind == "image/gif" and whole and os.fstat(file.fileno()).st_size <= MAX_PICTURE_BYTES:
-        file.seek(0)
-        facts |= _gif_times(file)
+    if whole and os.fstat(file.fileno()).st_size <= MAX_PICTURE_BYTES:
+        facts |= times(file, kind)
     return facts
 
 
@@ -88,42 +87,3 @@ def _streams(file: BinaryIO) -> dict[str, object]:
             if (milliseconds := float(track.duration)) > 0:
                 facts.setdefault("seconds", round(milliseconds / 1000, 3))
     return facts
-
-
-def _gif_times(file: BinaryIO) -> dict[str, object]:
-    """How long a GIF moves, by its blocks; nothing of one that does not."""
-    head = file.read(13)
-    file.seek(_table(head[10]) if len(head) == 13 else 0, 1)
-    frames, hundredths, delay = 0, 0, 0
-    for _ in range(MAX_GIF_BLOCKS):
-        match file.read(1):
-            case b"!":
-                label, data = file.read(1), _blocks(file)
-                if label == b"\xf9" and len(data) >= 4:
-                    delay = int.from_bytes(data[1:3], "little")
-            case b",":
-                place = file.read(9)
-                if len(place) < 9:
-                    break
-                file.seek(_table(place[8]) + 1, 1)
-                _blocks(file)
-                frames, hundredths, delay = frames + 1, hundredths + delay, 0
-            case _:
-                break
-    if frames < 2 or not hundredths:
-        return {}
-    return {"seconds": hundredths / 100, "frame_rate": round(frames * 100 / hundredths, 3)}
-
-
-def _table(flags: int) -> int:
-    """The bytes of a colour table that follows these flags."""
-    return 3 * 2 ** ((flags & 7) + 1) if flags & 0x80 else 0
-
-
-def _blocks(file: BinaryIO) -> bytes:
-    """Passes a row of blocks; returns the first."""
-    first: bytes | None = None
-    while (size := file.read(1)) not in (b"", b"\0"):
-        block = file.read(size[0])
-        first = block if first is None else first
-    return first or b""

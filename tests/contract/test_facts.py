@@ -153,11 +153,15 @@ async def test_sounds_say_their_seconds(tmp_path: Path, kind: str) -> None:
     assert (await of_link(content))[0] == found
 
 
-async def test_a_gif_that_moves_says_for_how_long(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["gif", "webp", "png"])
+async def test_a_picture_that_moves_says_for_how_long(tmp_path: Path, ending: str) -> None:
     frames = [Image.new("RGB", (40, 30), (60 * step, 0, 0)) for step in range(4)]
-    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=250)
-    found = await of_file(tmp_path / "a.gif", (tmp_path / "a.gif").read_bytes())
+    path = tmp_path / f"a.{ending}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 300, 500, 100])
+    found = await of_file(path, path.read_bytes())
     assert (found.width, found.height, found.duration_seconds, found.frame_rate) == (40, 30, 1.0, 4.0)
+    frames[0].save(path)
+    assert (await of_file(path, path.read_bytes())).duration_seconds is None
 
 
 async def test_of_a_large_link_only_the_parts_that_tell_are_fetched(
@@ -239,6 +243,8 @@ HOSTILE: dict[str, Callable[[Path], bytes]] = {
     "avif": lambda _: hostile.avif(2_000_000_000, 2_000_000_000),
     "gif": lambda _: hostile.gif(8, 8, frames=20_000),
     "gif-endless": lambda _: b"GIF89a" + b"\x01\0\x01\0\0\0\0" + b"!\xf9\x04\0\0\0\0\0" * 100_000,
+    "png-frames": lambda _: hostile.png(8, 8)[:33] + b"\0\0\0\0fcTL\0\0\0\0" * 300_000,
+    "webp-frames": lambda _: b"RIFF\0\0\0\0WEBP" + b"ANMF\xff\xff\xff\xff" + b"ANMF\0\0\0\0" * 300_000,
     "boxes": lambda _: b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + b"\0\0\0\x08moov" * 100_000,
     "box-of-2-64": lambda _: b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41\0\0\0\x01mdat" + b"\xff" * 100,
     "matroska": lambda _: b"\x1a\x45\xdf\xa3\x80" + b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" * 50_000,

@@ -27,6 +27,7 @@ async def test_only_a_draft_is_said_to_be_finished_and_only_a_draft_is(
         return App(settings, clock=clock, history=history)
 
     async with connect(app()) as client:
+        sandbox.fault("videos", "other_result", size="854x480", seconds=1)
         task = await ok(client, "generate_video", **FILM, options={"draft": True} if draft else {})
         sandbox.settle()
         done = await ok(client, "check_task", task_id=task["task_id"])
@@ -34,8 +35,8 @@ async def test_only_a_draft_is_said_to_be_finished_and_only_a_draft_is(
     call = {"model": FINISH, "options": {"source_task_id": task["task_id"]}}
     async with connect(app()) as other:  # by the history
         if draft:
-            finished = await ok(other, "generate_video", **call)
-            assert not any("not known" in note for note in finished.get("notes", []))
+            quote = await ok(other, "generate_video", **call, dry_run=True)
+            assert not any("not known" in note for note in quote.get("notes", []))
             return
         for more in ({}, {"dry_run": True}):
             text = await refused(other, "generate_video", **call, **more)
@@ -60,10 +61,11 @@ async def test_a_finished_draft_without_the_sound_of_the_draft_is_told(
 
 
 async def _finish(client: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("videos", "other_result", size="170x96", seconds=2)
     task = await ok(client, "generate_video", **FILM, options={"draft": True})
     sandbox.settle()
     await ok(client, "check_task", task_id=task["task_id"])
-    sandbox.fault("videos", "other_result", sound=False)
+    sandbox.fault("videos", "other_result", size="170x96", seconds=2, sound=False)
     finished = await ok(client, "generate_video", model=FINISH, options={"source_task_id": task["task_id"]})
     sandbox.settle()
     done = await ok(client, "check_task", task_id=finished["task_id"])
