@@ -1,10 +1,8 @@
 """Money is spent once, on purpose: one POST, an honest word about it, and no answer lost.
 
-A purchase runs in a task of its own, so that a client that cancels or goes away
-does not tear it down half-way. It is over when its answer was *delivered*; one
-whose caller has gone before is *abandoned*, and the next identical request of
-the same owner gets it. While a purchase is in flight, or its caller might have
-gone, no identical request is sent past it:
+A purchase runs in a task of its own, so that a client that cancels or goes away does not tear it down half-way. It is
+over when its answer was *delivered*; one whose caller has gone before is *abandoned*, and the next identical request of
+the same owner gets it. While a purchase is in flight, or its caller might have gone, no identical request passes it:
 
 * in flight: an identical request waits for the outcome, or takes over if the caller goes;
 * with an outcome, its caller still there: the next one is sent as soon as it is known

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
+from evolink_mcp.jobs.orders import Sending
+from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
@@ -32,10 +35,10 @@ def caller(number: str = "1", seconds: float = PROXY_SECONDS) -> Listener:
     return Listener(number, settle_seconds=seconds)
 
 
-async def told(process: Process, shop: Shop, who: Listener) -> Bought[str]:
+async def told(process: Process, shop: Shop, who: Listener, order: ShopOrder | None = None) -> Bought[str]:
     """A call whose answer is written to a connection that may yet end."""
     with listening(who):
-        async with process.purchases.buy(ShopOrder(shop)) as bought:
+        async with process.purchases.buy(order or ShopOrder(shop)) as bought:
             pass
     who.deliver(settles=True)
     return bought
@@ -77,13 +80,41 @@ async def test_of_two_repeats_on_two_replicas_one_gets_it(replicas: list[Process
 
 
 @pytest.mark.parametrize("ended", [True, False])
-async def test_another_message_on_another_replica_is_sent_at_once(ended: bool, replicas: list[Process]) -> None:
-    shop, first = Shop(), caller(seconds=60)
+async def test_another_message_on_another_replica_is_sent_at_once(
+    ended: bool, replicas: list[Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossing, "PROXY_SECONDS", 40.0)  # what it would wait where nobody knew that it is another
+    shop, first = Shop(), caller(seconds=20)
     await told(replicas[0], shop, first)
     if ended:
         first.disconnect()
     assert (await told(replicas[1], shop, caller("2"))).product == "task-2"
     assert first.settling
+
+
+async def test_another_message_that_has_to_wait_for_a_third_gets_no_answer_of_the_first(
+    replicas: list[Process],
+) -> None:
+    shop, first = Shop(), caller(seconds=60)
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    open_door = asyncio.Event()
+
+    class Slow(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            await open_door.wait()
+            return await super().send(seconds, sending)
+
+    third = asyncio.create_task(told(replicas[0], shop, caller("3"), Slow(shop)))
+    while len((await replicas[0].ledger.peek(KEY)).marks) < 2:
+        await asyncio.sleep(0.01)
+    second = asyncio.create_task(told(replicas[1], shop, caller("2")))
+    done, _ = await asyncio.wait([second], timeout=0.5)
+    assert not done
+    open_door.set()
+    answers = await asyncio.gather(third, second)
+    assert [each.is_earlier for each in answers] == [False, False]
+    assert len(shop.paid) == 3
 
 
 async def test_a_message_that_came_before_the_answer_is_another_on_every_replica(replicas: list[Process]) -> None:

@@ -16,6 +16,7 @@ from evolink_mcp.jobs import bookkeeping, crossing
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
+from evolink_mcp.jobs.ledger import Alone
 from tests.unit.shop import CALLER, Process, Shop, ShopOrder, await_points, turns
 
 AWAIT_POINTS = 11  # of a call and of its purchase, at which the client leaves
@@ -178,6 +179,30 @@ async def test_a_request_whose_caller_left_during_a_pause_is_not_begun() -> None
     await call.over()
     await process.end()
     assert shop.begun == 0
+
+
+async def test_a_beat_vouches_for_the_hang_ups_that_came_before_it() -> None:
+    """Other processes go on as soon as they hear one, however late this process is."""
+    listener, vouched = Listener(), list[bool]()
+
+    class Beating(Alone):
+        always_beat = True
+
+        async def beat(self, *, announced: bool) -> bool:
+            vouched.append(listener.abandoned)
+            return True
+
+    async def hang_up() -> None:
+        await turns(TURNS - 1)
+        listener.abandon()
+
+    process = Process(Beating())
+    process.purchases.start()
+    await hang_up()
+    while not vouched:
+        await asyncio.sleep(0)
+    assert vouched[0]
+    await process.end()
 
 
 async def test_an_answer_that_was_written_while_the_tool_still_ran_was_another() -> None:
