@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -16,10 +18,12 @@ import pytest
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.http.serve import Server, listen, stop
 from evolink_mcp.transports.http.stopping import DRAIN_SECONDS
 from tests.e2e.raw import environment
-from tests.serving import bearer, connected, on, serving
+from tests.serving import ACCEPT, bearer, call_body, connected, on, serving
 from tests.support import Sandbox, ok, refused, text_of
 
 KEY = "sk-http-0123456789"
@@ -158,6 +162,48 @@ async def test_a_paid_request_that_does_not_end_in_time_is_called_unknown(sandbo
     assert "[stopped]" in text
     assert "dashboard" in text
     sandbox.clear_faults()
+
+
+async def test_who_connected_just_before_the_signal_is_served(sandbox: Sandbox) -> None:
+    """The system accepts a connection, asyncio some turns later, and the signal may come between any two of them."""
+    answers: list[bytes] = []
+
+    async def one(turns: int) -> None:
+        options = HttpOptions()
+        application = HttpApplication(on(sandbox), options)
+        server = Server(application, options)
+        with listen("127.0.0.1", 0) as listener:
+            async with anyio.create_task_group() as group:
+                group.start_soon(server.serve, [listener])
+                while not server.started:
+                    await anyio.sleep(0.01)
+                with socket.create_connection(listener.getsockname()) as client:
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    group.start_soon(stop, server, application, listener)
+                    answers.append(await ask(client, f"{turns} turns"))
+        await application.app.aclose(0)
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for turns in range(6):
+                group.start_soon(one, turns)
+    assert [answer for answer in answers if b"task_id" not in answer] == []
+    assert sandbox.paid() == 6
+
+
+async def ask(client: socket.socket, prompt: str) -> bytes:
+    """What comes back over a connection on which a picture is asked for, until the answer or the end."""
+    client.setblocking(False)
+    body = json.dumps(call_body("generate_image", prompt=prompt)).encode()
+    head = {"host": "127.0.0.1", "content-length": str(len(body)), **ACCEPT, **bearer(KEY)}
+    head |= {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "generate_image"}
+    lines = [f"{name}: {value}" for name, value in head.items()]
+    loop, answer = asyncio.get_running_loop(), b""
+    await loop.sock_sendall(client, "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode() + body)
+    while b'"result"' not in answer and (more := await loop.sock_recv(client, 65536)):
+        answer += more
+    return answer
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import anyio
 import uvicorn
 
 from evolink_mcp.errors import SettingsError
+from evolink_mcp.jobs.delivery import take_turns
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
@@ -57,17 +58,21 @@ class Server(uvicorn.Server):
         """Takes no connection any more; those that are open stay.
 
         Who has connected already may have sent a request. The system would reset
-        such connections with the listener, so they are accepted first.
+        such connections with the listener, so they are accepted first; and asyncio
+        drops those that it has accepted and not yet made a connection of.
         """
         if not self.started:
             return
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError):  # Windows
+            loop.remove_reader(listener)
+        await take_turns()
         clients: list[socket.socket] = []
         with contextlib.suppress(OSError):  # none is left
             while True:
                 clients.append(listener.accept()[0])
         for server in self.servers:
             server.close()
-        loop = asyncio.get_running_loop()
         for client in clients:
             client.setblocking(False)
             await loop.connect_accepted_socket(self._connection, client)
@@ -140,12 +145,12 @@ async def _stop_on_signal(
     """At the first signal ends in order, at a second at once."""
     async with anyio.create_task_group() as group:
         await signals.get()
-        group.start_soon(_stop, server, application, listener)
+        group.start_soon(stop, server, application, listener)
         await signals.get()
         server.should_exit = server.force_exit = True
 
 
-async def _stop(server: Server, application: HttpApplication, listener: socket.socket) -> None:
+async def stop(server: Server, application: HttpApplication, listener: socket.socket) -> None:
     """Closes the listener at once, so that balancers go elsewhere, and finishes what there is."""
     logger.info("Stopping: no new connections, %d calls under way", len(application.app.running))
     await server.stop_listening(listener)
