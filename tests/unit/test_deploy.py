@@ -16,14 +16,16 @@ import evolink_mcp
 from evolink_mcp.arguments import parser
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import VARIABLES
+from evolink_mcp.transports.http.oauth.resource import METADATA
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.paths import MCP, PROBES
+from evolink_mcp.transports.http.paths import CALLBACKS, COPIES, MCP, PROBES
+from evolink_mcp.transports.http.uploads import UPLOAD
 from tests.e2e.fleet import SITE, nginx_configuration, site_for
 from tests.programs import free_port, program
 
 REPOSITORY = Path(evolink_mcp.__file__).parents[1]
 DEPLOY = REPOSITORY / "manifests" / "deploy"
-BESIDE = ("/upload/", "/.well-known/oauth-protected-resource")
+BESIDE = (f"{UPLOAD}/", f"{COPIES}/", f"{CALLBACKS}/", METADATA)
 IMAGE = f"evolink-mcp:{evolink_mcp.__version__}"
 
 
