@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from evolink_mcp.errors import Refused
 from evolink_mcp.jobs import bookkeeping, crossing
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Alone
-from tests.unit.shop import CALLER, Process, Shop, ShopOrder, await_points, turns
+from evolink_mcp.jobs.orders import Sending
+from evolink_mcp.jobs.outcomes import Created
+from tests.unit.shop import CALLER, STEPS, Process, Shop, ShopOrder, await_points, turns
 
 AWAIT_POINTS = 11  # of a call and of its purchase, at which the client leaves
 DELAYS = (0, 1, 2, 3, 5, 8, 13, 21)
@@ -179,6 +182,36 @@ async def test_a_request_whose_caller_left_during_a_pause_is_not_begun() -> None
     await call.over()
     await process.end()
     assert shop.begun == 0
+
+
+async def test_a_repeat_never_hears_that_the_request_before_it_was_cancelled() -> None:
+    """An order that is stopped may have something to put away first; a repeat can join it meanwhile."""
+
+    class Tidy(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            await turns(STEPS)
+            try:
+                sending.depart()
+            except Refused:
+                await turns(STEPS)
+                raise
+            return await super().send(seconds, sending)
+
+    async def buy(process: Process, shop: Shop, listener: Listener) -> str:
+        with listening(listener):
+            async with process.purchases.buy(Tidy(shop)) as bought:
+                return bought.product
+
+    for leave_at in range(STEPS + 3):
+        for delay in range(2 * STEPS):
+            process, shop, listener = Process(), Shop(), Listener()
+            first = asyncio.create_task(buy(process, shop, listener))
+            await turns(leave_at)
+            listener.abandon()
+            await turns(delay)
+            assert await buy(process, shop, Listener()) == "task-1"
+            await asyncio.gather(first, return_exceptions=True)
+            await process.end()
 
 
 async def test_a_beat_vouches_for_the_hang_ups_that_came_before_it() -> None:
