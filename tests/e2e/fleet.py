@@ -107,16 +107,18 @@ def nginx_configuration(folder: Path, site: str) -> Path:
 
 
 @contextmanager
-def running_fleet(sandbox: Sandbox, folder: Path, *options: str) -> Generator[Fleet]:
-    """All of it, the replicas with more options, ended by process id."""
+def running_fleet(sandbox: Sandbox, folder: Path, *options: str, callbacks: bool = False) -> Generator[Fleet]:
+    """All of it, the replicas with more options, ended by process id. With ``callbacks`` nginx passes those on."""
     nginx = program("nginx")
     processes: list[subprocess.Popen[bytes]] = []
     with RedisServer(folder) as redis:
         env = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_STATE_URL": redis.url}
+        port = free_port()
+        if callbacks:
+            env["EVOLINK_CALLBACK_URL"] = f"http://127.0.0.1:{port}/callbacks"
         try:
             replicas = (Replica(env, *options), Replica(env, *options))
             processes += [replica.process for replica in replicas]
-            port = free_port()
             configuration = nginx_configuration(folder, site_for((replicas[0].port, replicas[1].port), port))
             processes.append(subprocess.Popen([nginx, "-e", "stderr", "-p", str(folder), "-c", str(configuration)]))
             for replica in replicas:

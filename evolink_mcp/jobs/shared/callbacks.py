@@ -45,10 +45,14 @@ logger = logging.getLogger(__name__)
 
 
 class SharedCallbacks:
-    """Addresses in the store. Nothing here raises, or waits for a store that is away."""
+    """Addresses in the store. Nothing here raises, or waits for a store that is away.
+
+    ``hears``: calls that reach other replicas are heard of here.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.hears = False
         self._closing: set[asyncio.Task[None]] = set()
         self._listening: asyncio.Task[None] | None = None
 
@@ -96,7 +100,10 @@ class SharedCallbacks:
             if is_task_id(message):
                 act(message)
 
-        self._listening = asyncio.create_task(self._store.listen(CHANNEL, take))
+        def change(hears: bool) -> None:
+            self.hears = hears
+
+        self._listening = asyncio.create_task(self._store.listen(CHANNEL, take, change))
 
     async def aclose(self) -> None:
         """Hears no more."""

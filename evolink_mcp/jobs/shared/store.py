@@ -19,6 +19,7 @@ WHOLE_SECONDS = 0.5  # one command, connecting included
 REST_SECONDS = 5.0  # after a failure the store is left alone for so long
 LOG_SECONDS = 60.0
 CONNECTIONS = 16
+RECONNECT_SECONDS = 1.0  # between two attempts to listen, which hold nobody up
 LISTEN_SECONDS = 15.0  # without a word, after which a listener asks whether the store is still there
 
 logger = logging.getLogger(__name__)
@@ -41,13 +42,13 @@ class Store:
         self._errors = (RedisError, OSError, TimeoutError, UnicodeError)
         pool: Any = BlockingConnectionPool
 
-        def connect(connections: int, **more: Any) -> Any:
+        def connect(connections: int, connect_seconds: float, **more: Any) -> Any:
             return Redis.from_pool(
                 pool.from_url(
                     url.replace("valkey", "redis", 1) if url.startswith("valkey") else url,
                     max_connections=connections,
                     timeout=CONNECT_SECONDS,
-                    socket_connect_timeout=CONNECT_SECONDS,
+                    socket_connect_timeout=connect_seconds,
                     retry=Retry(NoBackoff(), 0),
                     decode_responses=True,
                     protocol=2,
@@ -56,7 +57,7 @@ class Store:
                 )
             )
 
-        self._client: Any = connect(CONNECTIONS, socket_timeout=READ_SECONDS)
+        self._client: Any = connect(CONNECTIONS, CONNECT_SECONDS, socket_timeout=READ_SECONDS)
         self._connect = connect
         self._rests_until = 0.0
         self._logged = -LOG_SECONDS
@@ -88,19 +89,26 @@ class Store:
             self._rests_until = 0.0
         return answer
 
-    async def listen(self, channel: str, act: Callable[[str], None]) -> None:
-        """Hears what is published, until it is cancelled. What is published while the store is away is lost."""
+    async def listen(self, channel: str, act: Callable[[str], None], change: Callable[[bool], None]) -> None:
+        """Hears what is published, until it is cancelled. What is published while the store is away is lost.
+
+        Args:
+            change: Is told whether it hears.
+        """
         while True:
-            client = self._connect(1)
+            client = self._connect(1, LISTEN_SECONDS)
             try:
-                await self._hear(client, channel, act)
+                await self._hear(client, channel, act, change)
             except self._errors as error:
                 logger.debug("Listening to the shared state ended: %s", type(error).__name__)
             finally:
+                change(False)
                 await client.aclose()
-            await asyncio.sleep(REST_SECONDS)
+            await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _hear(self, client: Any, channel: str, act: Callable[[str], None]) -> None:
+    async def _hear(
+        self, client: Any, channel: str, act: Callable[[str], None], change: Callable[[bool], None]
+    ) -> None:
         async with client.pubsub() as words:
             await words.subscribe(channel)
             silent = False
@@ -111,6 +119,8 @@ class Store:
                 silent = message is None
                 if message is None:
                     await words.ping()
+                elif message["type"] == "subscribe":
+                    change(True)
                 elif message["type"] == "message":
                     act(message["data"])
 
