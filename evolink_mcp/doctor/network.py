@@ -94,7 +94,7 @@ async def _reach(transport: Transport, url: str, variable: str) -> Check:
     reason = f"no answer within {QUESTION_SECONDS:.0f} s"
     try:
         with anyio.fail_after(QUESTION_SECONDS):
-            async with transport.client.stream("GET", url):
+            async with transport.lend() as client, client.stream("GET", url):
                 pass
     except TimeoutError:
         pass

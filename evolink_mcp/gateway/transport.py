@@ -1,4 +1,4 @@
-"""One HTTP client and one connection pool to the gateway's hosts.
+"""One way to the gateway's hosts for all of a process.
 
 A request either comes back as a :class:`Reply`, whatever its status, or raises
 one of two errors that a payer must tell apart: :class:`Unreachable` (it never
@@ -8,8 +8,10 @@ arrived) and :class:`OutcomeUnknown` (it may have).
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ from evolink_mcp import __version__
 from evolink_mcp.errors import EvolinkError, GatewayError, OutcomeUnknown, Unreachable
 from evolink_mcp.gateway import certificates
 from evolink_mcp.gateway.bodies import pieces
+from evolink_mcp.gateway.pools import LIMITS, POOLS, Pools
 from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.gateway.wire import Task
@@ -33,8 +36,6 @@ CONNECT_SECONDS = 10.0
 MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
 MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope many times its size
 EVENTS = "text/event-stream"
-# As many are kept as may be open: a burst that leaves more than are kept pays a new handshake for each of the rest.
-POOL = httpx2.Limits(max_connections=100, max_keepalive_connections=100, keepalive_expiry=15.0)
 NEVER_ARRIVED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -49,7 +50,7 @@ TRACE_CONTEXT = TraceContextTextMapPropagator()
 
 
 class Transport:
-    """The pool. Made once a process; opens nothing before the first request.
+    """The connections. Made once a process; opens nothing before the first request.
 
     ``over`` replaces the network, as an httpx transport does.
     """
@@ -61,39 +62,41 @@ class Transport:
         self.files_url = files_url
         self.text_url = text_url or api_url
         self.over = over
-        self._client: httpx2.AsyncClient | None = None
+        self._pools: Pools | None = None
+        self._verify: ssl.SSLContext | None = None
 
-    @property
-    def client(self) -> httpx2.AsyncClient:
-        """The HTTP client, made at the first use. It carries no credentials of its own.
+    def lend(self) -> AbstractAsyncContextManager[httpx2.AsyncClient]:
+        """An HTTP client for one request. It carries no credentials of its own.
 
         Raises:
             Unreachable: The certificates or the proxy that the environment names cannot be used.
         """
-        if self._client is None:
+        if self._pools is None:
             if problem := certificates.certificate_problem():
                 step = f"Ask the user to correct {problem.split()[0]} in this server's environment, or to unset it."
                 raise Unreachable(problem, code="bad_certificates", next_step=step)
-            try:
-                self._client = self._connect()
-            except (OSError, ValueError, httpx2.InvalidURL) as error:
-                raise bad_proxy() from error
-        return self._client
+            self._pools = Pools(self._connect, most=POOLS if self.over is None else 1)
+        return self._pools.lend()
 
     def _connect(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
-            limits=POOL,
-            verify=certificates.trusted(),
-            transport=self.over,
-            mounts=None if self.over else self._direct(),
-            follow_redirects=False,
-            headers={
-                "user-agent": f"evolink-mcp/{__version__}",
-                "accept": "application/json",
-                "accept-encoding": "identity",
-            },
-        )
+        try:
+            if self._verify is None:  # read from disk once, not for every pool
+                self._verify = httpx2.create_ssl_context(certificates.trusted())
+            return httpx2.AsyncClient(
+                timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
+                limits=LIMITS,
+                verify=self._verify,
+                transport=self.over,
+                mounts=None if self.over else self._direct(),
+                follow_redirects=False,
+                headers={
+                    "user-agent": f"evolink-mcp/{__version__}",
+                    "accept": "application/json",
+                    "accept-encoding": "identity",
+                },
+            )
+        except (OSError, ValueError, httpx2.InvalidURL) as error:
+            raise bad_proxy() from error
 
     def _direct(self) -> dict[str, None]:
         """The hosts on this machine: no request to one goes through a proxy, whatever the environment says."""
@@ -101,10 +104,10 @@ class Transport:
         return {f"all://[{host}]" if ":" in host else f"all://{host}": None for host in hosts if is_loopback(host)}
 
     async def aclose(self) -> None:
-        """Closes the pool."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        """Closes all connections."""
+        pools, self._pools = self._pools, None
+        if pools is not None:
+            await pools.aclose()
 
 
 @dataclass(frozen=True)
@@ -175,9 +178,9 @@ class Caller:
         departure = Departure(depart, unseen=self.transport.over is not None)
         content["extensions"] = {"trace": departure.trace}
         try:
-            client = self.transport.client
+            lending = self.transport.lend()  # the first one takes a moment of its own
             with anyio.fail_after(seconds):
-                reply = await self._send(client, method, url, feed, content)
+                reply = await self._send(lending, method, url, feed, content)
                 return reply
         except EvolinkError:
             raise
@@ -197,7 +200,7 @@ class Caller:
 
     async def _send(
         self,
-        client: httpx2.AsyncClient,
+        lending: AbstractAsyncContextManager[httpx2.AsyncClient],
         method: str,
         url: str,
         feed: Callable[[bytes], bool] | None,
@@ -209,7 +212,10 @@ class Caller:
         if feed is not None:
             headers["accept"] = f"{EVENTS}, application/json"
         TRACE_CONTEXT.inject(headers)  # where a caller sent it, or OpenTelemetry is configured
-        async with client.stream(method, url, headers=headers, **content) as response:
+        async with (
+            lending as client,
+            client.stream(method, url, headers=headers, **content) as response,
+        ):
             streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
             fed = feed if streams else None
             raw, size = bytearray(), 0

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller, Transport, account, files, media, problems, replies, transport, values
+from evolink_mcp.gateway import Caller, Transport, account, files, media, pools, problems, replies, transport, values
 from tests.support import KEY, Sandbox
 
 BODY = {"model": "gpt-image-2", "prompt": "x"}
@@ -147,7 +147,7 @@ def test_bounds_are_what_they_are_for_a_reason() -> None:
     assert transport.CONNECT_SECONDS == 10
     assert transport.MAX_ANSWER == 8 * 1024**2
     assert transport.MAX_STREAM == 64 * 1024**2
-    assert (transport.POOL.max_connections, transport.POOL.max_keepalive_connections) == (100, 100)
+    assert (pools.LIMITS.max_connections, pools.LIMITS.max_keepalive_connections, pools.POOLS) == (10, 10, 10)
     assert replies.MAX_RETRY_SECONDS == 3600
 
 

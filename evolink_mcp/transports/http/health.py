@@ -56,7 +56,7 @@ class Readiness:
         transport = self._app.transport
         try:
             with anyio.fail_after(CHECK_SECONDS):
-                async with transport.client.stream("GET", f"{transport.api_url}/") as response:
+                async with transport.lend() as client, client.stream("GET", f"{transport.api_url}/") as response:
                     status = response.status_code
         except (
             TimeoutError,
