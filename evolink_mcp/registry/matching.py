@@ -262,7 +262,7 @@ class Finder:
             for what, names in doubts.items()
         ]
 
-    def named(self, name: str) -> tuple[str, ...]:
+    def resolve_nickname(self, name: str) -> tuple[str, ...]:
         """The models that people call so, best first; empty where it is no nickname."""
         needs = self._language.read(name, self._vocabulary).needs
         return next((need.names for need in needs if need.text in self._language.nicknames), ())

@@ -120,7 +120,7 @@ class Registry:
         if known is not None and known.status == "placeholder":
             return list(known.replacements[:count])
         models = [model for model in self.models.values() if search.of_kind(model, kind)]
-        known_as = [each for each in self._finder.named(name) if search.of_kind(self.models[each], kind)]
+        known_as = [each for each in self._finder.resolve_nickname(name) if search.of_kind(self.models[each], kind)]
         alike = search.nearest(models, name, count, self.defaults.values())
         return list(dict.fromkeys([*known_as, *alike]))[:count]
 

@@ -197,8 +197,7 @@ async def test_the_list_of_models_is_short_and_filters_tell_more(client: Client)
     for filters in ({"kind": "video"}, {"query": "fast video"}, {"capability": "image-editing"}, {"query": "suno"}):
         matches = await client.call_tool("list_models", filters)
         assert len(json.dumps(matches.structured_content, separators=(",", ":"))) < 4_800  # about 1,200 tokens
-        models = matches.structured_content["models"]
-        assert len([model["description"] for model in models]) == len(models) <= 10
+        assert len([model["description"] for model in matches.structured_content["models"]]) <= 10
     assert "more match: narrow the search" in text_of(await client.call_tool("list_models", {"kind": "video"}))
     assert "image:" in text_of(everything)
     assert "video:" in text_of(everything)
