@@ -137,12 +137,15 @@ class Outcomes:
             if difference := self._difference(model, wish, role := self.roles.role_of(model, name), value, facts):
                 asked, got = difference
                 yield f"Asked {'for ' if role in ('sound', 'background') else ''}{asked}, got {got}."
+        of_input = _table(wish, INPUT)
         for role, value in _table(wish, DEFAULT).items():
+            if role in of_input:  # told as that
+                continue
             if difference := self._difference(model, wish, role, value, facts):
                 yield "By default {}, got {}.".format(*difference)
         shape = self.roles.parameter(model, "shape")
         tolerance = LISTED_TOLERANCE if shape is not None else PLAIN_TOLERANCE
-        yield from input_differences(_table(wish, INPUT), facts, tolerance)
+        yield from input_differences(of_input, facts, tolerance)
 
     def _difference(self, model: Model, wish: Wish, role: str, value: object, facts: FileFacts) -> Difference | None:
         if role != "tier":

@@ -31,14 +31,7 @@ def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
         Stopped: As soon as ``going_on`` says no.
         BadReference: The reference image or the clip cannot be read.
     """
-    if work.clip is not None:
-        length, size, has_sound = clip_facts(work.clip)
-        edge = work.short_edge or min(round(min(size) * work.scale), MAX_EDGE)
-        whole = max(round(length), 1)
-        lengths = {"clip": whole, "added": whole + work.seconds, "total": max(whole + 1, work.seconds)}
-        seconds = lengths.get(work.length, work.seconds)
-        sound = work.sound or (work.keeps_sound and has_sound)
-        work = replace(work, seconds=seconds, shape=work.shape or size, short_edge=edge, sound=sound)
+    work = complete(work)
     still = _still(work)
     samples = second_of(work.prompt) if work.sound else None
     drawn = DRAWN if work.short_edge <= 1080 else DRAWN_LARGE
@@ -50,6 +43,23 @@ def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
             encoder.picture(_moved(still, number / pictures), FPS // drawn)
             if samples is not None and number % drawn == 0:
                 encoder.second(samples)
+
+
+def complete(work: Film) -> Film:
+    """The work with what its clip decides of it.
+
+    Raises:
+        BadReference: The clip cannot be read.
+    """
+    if work.clip is None:
+        return work
+    length, size, has_sound = clip_facts(work.clip)
+    edge = work.short_edge or min(round(min(size) * work.scale), MAX_EDGE)
+    whole = max(round(length), 1)
+    lengths = {"clip": whole, "added": whole + work.seconds, "total": max(whole + 1, work.seconds)}
+    seconds = lengths.get(work.length, work.seconds)
+    sound = work.sound or (work.keeps_sound and has_sound)
+    return replace(work, seconds=seconds, shape=work.shape or size, short_edge=edge, sound=sound)
 
 
 def _still(work: Film) -> Image.Image:

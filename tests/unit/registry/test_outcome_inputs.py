@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from evolink_mcp.registry import FileFacts, Model
 from evolink_mcp.registry.wish import defaults_of
 from evolink_mcp.sandbox.catalog import models as sandbox_models
+from evolink_mcp.sandbox.film import complete, shoot
 from evolink_mcp.sandbox.plans import deviate, plan
+from evolink_mcp.sandbox.work import Film
 from tests.unit.registry.support import callable_models, model, registry
 from tests.unit.registry.test_outcome import OUTCOMES, facts_of
 
@@ -92,6 +97,27 @@ def test_a_clip_that_was_to_be_enlarged_and_was_not_is_told() -> None:
     assert told(name, call, width=1440, height=2560) == [
         "The shorter edge should have 2880 pixels, the result is 1440×2560."
     ]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of few pixels, upright, two seconds long, with sound."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    shoot(Film("x", "x", 96, (9, 16), 2, sound=True), path, lambda: True)
+    return path
+
+
+@pytest.mark.parametrize("name", keeping("sound"))
+def test_what_the_sandbox_makes_of_a_clip_has_of_it_what_the_page_says(name: str, clip: Path) -> None:
+    call = on(model(name), clip=True)
+    (work,) = plan(sandbox_models()[name], {"model": name, **call}, lambda _: clip)
+    assert isinstance(work, Film)
+    film = complete(work)
+    facts = replace(CLIP, width=96, height=170, seconds=2.0)
+    assert OUTCOMES.differences(model(name), _wish(model(name), call, facts), [facts_of(film)]) == []
+    (silent,) = deviate((work,), {"sound": False})
+    differences = OUTCOMES.differences(model(name), _wish(model(name), call, facts), [facts_of(complete(silent))])  # pyright: ignore[reportArgumentType]
+    assert differences == ["The input has sound, the result none."]
 
 
 def films_of_pictures() -> list[str]:
