@@ -52,7 +52,7 @@ class Copies(Protocol):
 
 async def keep_copies(call: Call, task: wire.Task, *, seconds: float) -> Sequence[ResultCopy | NotSaved]:
     """Keeps the results of a finished task, where this server keeps any."""
-    if call.app.copies is None:
+    if call.app.copies is None or not task.results:
         return []
     return await call.app.copies.keep(call.request, call.caller.owner, task, seconds=min(seconds, KEEP_SECONDS))
 

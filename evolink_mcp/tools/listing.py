@@ -13,7 +13,7 @@ from evolink_mcp.gateway import account, wire
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.account_view import LINK_SECONDS, TasksView, list_task
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import find_copies
+from evolink_mcp.tools.copies import find_copies, keep_copies
 from evolink_mcp.tools.recall import first_words
 
 LIST_SECONDS = 20.0
@@ -112,6 +112,9 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     notes = [*listing.notes, *([HISTORY_DOWN] if history.problem else [])]
     now = call.app.clock.now()
     copies = await find_copies(call, [task.id for task in listing.tasks])
+    for task in listing.tasks:
+        if task.status == "completed" and task.id not in copies and (task.age_at(now) or 0.0) < LINK_SECONDS:
+            await keep_copies(call, task, seconds=0)
     addresses = {task_id: [each.address for each in results] for task_id, results in copies.items()}
     lines = [
         list_task(task, memory.get(task.id), saved.get(task.id, []), addresses.get(task.id, []), now=now)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -108,6 +109,21 @@ async def test_a_result_outlives_its_link_and_its_address(
     clock.time += 31 * DAY
     assert (await http.get(copy_url)).status_code == 410
     assert "copy_url" not in result_of(await check(http, served.url, task_id))
+
+
+async def test_a_list_with_links_has_what_it_shows_kept_too(
+    served: Served, http: httpx2.AsyncClient, sandbox: Sandbox
+) -> None:
+    made = await call(http, served.url, "generate_image", prompt="a red kite")
+    task_id = made["structuredContent"]["task_id"]
+    sandbox.settle()
+    with anyio.fail_after(20):
+        while True:
+            listed = await call(http, served.url, "list_tasks", ids=[task_id])
+            if urls := listed["structuredContent"]["tasks"][0].get("copy_urls"):
+                break
+            await anyio.sleep(0.2)
+    assert (await http.get(urls[0])).status_code == 200
 
 
 async def test_a_task_that_the_gateway_has_forgotten_is_answered_with_what_is_kept(

@@ -65,6 +65,31 @@ async def test_replicas_that_share_a_shelf_fetch_a_result_once(tmp_path: Path) -
     assert (tmp_path / ALICE / "task-1-1.png").read_bytes() == PNG
 
 
+async def test_a_replica_whose_turn_comes_late_finds_what_another_has_kept_meanwhile(tmp_path: Path) -> None:
+    class Late(LocalSeal):
+        """Claims once it is told."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.asked, self.told = anyio.Event(), anyio.Event()
+
+        async def claim(self, name: str, seconds: float) -> bool:
+            self.asked.set()
+            await self.told.wait()
+            return await super().claim(name, seconds)
+
+    late = Late()
+    one, two = new_keeper(tmp_path), new_keeper(tmp_path, claims=late)
+    async with serving() as host:
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep, two, host.url())
+            await late.asked.wait()
+            await keep(one, host.url())
+            late.told.set()
+        assert await keep(two, host.url()) == await keep(one, host.url())
+        assert host.connected == 1
+
+
 async def test_what_takes_long_goes_on_behind_the_call_and_leaves_nothing_half_done(tmp_path: Path) -> None:
     gate, keeper = Gate(), new_keeper(tmp_path)
     async with serving(gate) as host:
