@@ -57,7 +57,7 @@ class Replica:
     async def restart(self) -> None:
         """As docs/deploy.md describes it: a signal, the end of the process, a new one, and work from the balancer."""
         self.process.send_signal(signal.SIGTERM)
-        assert await anyio.to_thread.run_sync(self.process.wait, 12) == 0
+        assert await anyio.to_thread.run_sync(self.process.wait, 60) == 0
         self.start()
         await anyio.to_thread.run_sync(self.wait)
 

@@ -192,12 +192,41 @@ async def test_who_connected_just_before_the_signal_is_served(sandbox: Sandbox) 
     assert sandbox.paid() == 6
 
 
-async def ask(client: socket.socket, prompt: str) -> bytes:
+async def test_the_connection_of_a_proxy_ends_with_the_answer_that_was_under_way(sandbox: Sandbox) -> None:
+    """The proxy would send another request over it, after this server has gone."""
+    sandbox.fault("images", "slow", delay=0.5)
+    options, ends = HttpOptions(), list[bytes]()
+    application = HttpApplication(on(sandbox), options)
+    server = Server(application, options)
+    with listen("127.0.0.1", 0) as listener, anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            while not server.started:
+                await anyio.sleep(0.01)
+
+            async def call() -> None:
+                with socket.create_connection(listener.getsockname()) as client:
+                    assert b"task_id" in await ask(client, "x", {"x-forwarded-for": "192.0.2.1"})
+                    while more := await asyncio.get_running_loop().sock_recv(client, 65536):
+                        ends.append(more)
+                ends.append(b"")
+                assert not server.should_exit, "the connection ended with its answer, not with the server"
+
+            group.start_soon(call)
+            while not sandbox.requests("/v1/images/generations"):
+                await anyio.sleep(0.01)
+            await stop(server, application, listener)
+    assert ends[-1:] == [b""]
+    await application.app.aclose(0)
+
+
+async def ask(client: socket.socket, prompt: str, more_headers: dict[str, str] | None = None) -> bytes:
     """What comes back over a connection on which a picture is asked for, until the answer or the end."""
     client.setblocking(False)
     body = json.dumps(call_body("generate_image", prompt=prompt)).encode()
     head = {"host": "127.0.0.1", "content-length": str(len(body)), **ACCEPT, **bearer(KEY)}
     head |= {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "generate_image"}
+    head |= more_headers or {}
     lines = [f"{name}: {value}" for name, value in head.items()]
     loop, answer = asyncio.get_running_loop(), b""
     await loop.sock_sendall(client, "\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode() + body)

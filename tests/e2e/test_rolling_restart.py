@@ -12,7 +12,7 @@ from tests.e2e.fleet import running_fleet, working_agents
 from tests.support import Sandbox
 
 AGENTS = 30
-PAUSE_SECONDS = 1.0  # of an agent between two calls; without one, thirty leave no core for a replica to start on
+PAUSE_SECONDS = 3.0  # of an agent between two calls; without one, thirty leave no core for a replica to start on
 ROUNDS = 3
 
 pytestmark = [

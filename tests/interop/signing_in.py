@@ -40,14 +40,15 @@ MAX_PAGES = 12
 
 @contextmanager
 def running_provider(
-    *, seconds: int = 300, form: str = "jwt", port: int = 0, authority: Path | None = None
+    *, seconds: int = 300, form: str = "jwt", port: int = 0, authority: Path | None = None, documents: bool = True
 ) -> Generator[str]:
     """The issuer of a provider whose access tokens live so long: JSON Web Tokens (``jwt``) or ``opaque`` ones.
 
-    ``authority``: whose certificates it believes beside those of this machine.
+    ``authority``: whose certificates it believes beside those of this machine. ``documents``: it reads the metadata
+    documents of clients; those that register themselves else stand on the network.
     """
     port = port or free_port()
-    options = {"port": port, "seconds": seconds, "format": form, "client": RESOURCE_SERVER}
+    options = {"port": port, "seconds": seconds, "format": form, "client": RESOURCE_SERVER, "documents": documents}
     script = beside(software.package("oidc-provider"), "provider.mjs")
     command = [str(software.node()), str(script), json.dumps(options)]
     env = {**os.environ, **({"NODE_EXTRA_CA_CERTS": str(authority)} if authority else {})}

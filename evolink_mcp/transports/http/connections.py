@@ -66,6 +66,12 @@ class Connections:
             if connection.proxied:
                 connection.shutdown()
 
+    def close_after_answers(self) -> None:
+        """Has those that carry a request of a proxy close with its answer: the proxy would use them again."""
+        for connection in self.open:
+            if connection.proxied:
+                connection.close_after_answer()
+
     def remove(self, connection: Connection) -> None:
         self.open.discard(connection)
         self._spare.pop(connection, None)
@@ -134,6 +140,12 @@ class Connection(H11Protocol):
         """Whether its last request came through a proxy."""
         headers = cast("list[tuple[bytes, bytes]] | None", self.headers)  # none before the first request
         return any(name == b"x-forwarded-for" for name, _ in headers or ())
+
+    def close_after_answer(self) -> None:
+        """Ends with the answer to the request under way, whose head may be out already."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)

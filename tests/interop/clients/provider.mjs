@@ -2,7 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import Provider from 'oidc-provider';
 
-const { port, seconds, format, client } = JSON.parse(process.argv[2]);
+const { port, seconds, format, client, documents } = JSON.parse(process.argv[2]);
 const key = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
 const issuer = `http://127.0.0.1:${port}`;
 
@@ -22,7 +22,7 @@ const provider = new Provider(issuer, {
     registration: { enabled: true },
     revocation: { enabled: true, allowedPolicy: async () => true },
     introspection: { enabled: true, allowedPolicy: async () => true },
-    clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
+    clientIdMetadataDocument: { enabled: documents, ack: 'draft-02' },
     resourceIndicators: {
       enabled: true,
       useGrantedResource: async () => true,
