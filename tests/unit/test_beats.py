@@ -101,6 +101,7 @@ async def test_a_client_that_takes_nothing_holds_up_nobody_else_and_its_beats_en
         (SimpleNamespace(_progress_token=0), True),
         (SimpleNamespace(progress_token="a"), True),
         (SimpleNamespace(_on_progress=None), False),
+        (SimpleNamespace(_inner=SimpleNamespace(_progress_token=None)), False),
         (SimpleNamespace(), True),
         (None, True),
     ],

@@ -13,6 +13,7 @@ from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.history import KEEP_SECONDS as HISTORY_SECONDS
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.jobs.ledger import owner_of
+from evolink_mcp.jobs.polls import Ask, Poll
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.history import SharedHistory
 from evolink_mcp.jobs.shared.polls import SharedPolls
@@ -44,6 +45,30 @@ async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
         assert {each.task.created for each in seen} == {task.created}
         assert reads(sandbox) == round_ + 1
         await anyio.sleep(0.6)
+
+
+async def test_replicas_share_the_batches_of_a_key_too(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:
+    sandbox.configure(image_seconds=1000)
+    sandbox.fault("batch", "slow", delay=0.2, times=0)
+    asks = [Ask(caller, (await media.create(caller, "image", IMAGE, seconds=10)).id) for _ in range(3)]
+    known: list[list[str]] = []
+
+    async def look(store: Store, asks: list[Ask]) -> None:
+        told: list[str] = []
+
+        def note(ask: Ask, answer: Poll | GatewayError) -> None:
+            assert isinstance(answer, Poll)
+            told.append(ask.task_id)
+
+        await SharedPolls(store, SystemClock()).poll(asks, seconds=9, note=note)
+        known.append(sorted(told))
+
+    await asyncio.gather(look(stores[0], asks), look(stores[1], asks), look(stores[2], asks))
+    assert known == [sorted(ask.task_id for ask in asks)] * 3
+    assert len(sandbox.requests("/v1/tasks/batch")) == 1
+    await look(stores[1], [ask._replace(woken=True) for ask in asks])
+    assert len(sandbox.requests("/v1/tasks/batch")) == 2
+    assert await stores[0].ask("KEYS", "*polling*") == []
 
 
 async def test_nobody_is_shown_what_another_key_read(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:

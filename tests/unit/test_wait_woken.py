@@ -64,3 +64,55 @@ async def test_a_wake_for_a_task_nobody_waits_for_reads_nothing(waits: Waits, ca
     waits.wake(task.id)
     assert waits.tasks == 0
     assert sandbox.requests("/v1/tasks/") == []
+
+
+async def test_a_wake_while_a_poll_is_under_way_is_heard_after_it(
+    waits: Waits, caller: Caller, sandbox: Sandbox
+) -> None:
+    """What that poll shows may be older than the wake."""
+    task = await started(caller, sandbox, "video", 1000)
+    sandbox.fault("task", "slow", delay=0.5, times=1)
+    known: list[wire.Task] = []
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, waits, caller, task, known)
+            await anyio.wait_all_tasks_blocked()
+            waits.wake(task.id)
+            while not sandbox.requests("/v1/tasks/"):
+                await anyio.wait_all_tasks_blocked()
+            waits.wake(task.id)
+            while len(sandbox.requests("/v1/tasks/")) < 2:
+                await anyio.wait_all_tasks_blocked()
+            waits.stop()
+    assert len(sandbox.requests("/v1/tasks/")) == 2
+
+
+async def test_a_wake_between_two_waits_has_the_next_one_begin_with_a_poll(
+    waits: Waits, caller: Caller, sandbox: Sandbox
+) -> None:
+    task = await started(caller, sandbox, "video", 1)
+    sandbox.settle()
+    waits.foresee(caller, task)
+    waits.wake(task.id)
+    with anyio.fail_after(10):
+        outcome = await waits.wait_for(caller, task.id, seconds=60, progress=Progress(None))
+    assert outcome.task.status == "completed"
+    assert len(sandbox.requests("/v1/tasks/")) == 1
+
+
+async def test_six_woken_tasks_of_one_key_are_read_together_at_once(caller: Caller, sandbox: Sandbox) -> None:
+    clock = SystemClock()
+    waits = Waits(clock, Pauses(clock))
+    tasks = [await started(caller, sandbox, "image", 2) for _ in range(6)]
+    sandbox.settle()
+    known: list[wire.Task] = []
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as group:
+            for task in tasks:
+                group.start_soon(wait, waits, caller, task, known)
+            await anyio.wait_all_tasks_blocked()
+            for task in tasks:
+                waits.wake(task.id)
+    assert [each.status for each in known] == ["completed"] * 6
+    assert len(sandbox.requests("/v1/tasks/batch")) == 1
+    assert len(sandbox.requests("/v1/tasks/task-")) == 0
