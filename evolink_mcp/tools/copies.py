@@ -87,6 +87,8 @@ def show_copies(view: TaskView, copies: Sequence[ResultCopy | NotSaved], now: fl
         if view.links_end <= now:
             result.url, result.expires_at = each.address, iso(each.address_end)
     view.notes = [*(view.notes or []), *notes] or None
+    if ends := [each.until for each in copies if isinstance(each, ResultCopy)]:
+        view.set_copies_end(min(ends), now)
     if results and all(result.copy_url for result in results):
         link = "" if view.links_end <= now else " As an input, pass the link of the result."
         view.next_step = f"Give the user the copy's link. It works for 24 h; later, check_task gives a new one.{link}"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, PrivateAttr
 from evolink_mcp.gateway.statuses import FINAL, Status
 from evolink_mcp.guard.text import clean_text
 from evolink_mcp.tools.money import money_line
-from evolink_mcp.tools.times import dying, iso
+from evolink_mcp.tools.times import dying, iso, with_distance
 
 # How our own lines begin. Foreign text of several lines must not hold one that begins so.
 _LABELS = re.compile(r"(?im)^(?=\s*(?:charged|held|next|note|saved|copy|error|request id|result \d+)\s*:)")
@@ -101,9 +101,8 @@ class ResultView(BaseModel):
     def as_text(self, number: int) -> str:
         facts = ", ".join(self._facts())
         line = f"Result {number}: {self.url}" + (f" ({facts})" if facts else "")
-        if self.copy_url:
-            address = "" if self.copy_url == self.url else f"{self.copy_url} "
-            line += f"\nCopy: {address}until {self.copy_until}"
+        if self.copy_url and self.copy_url != self.url:
+            line += f"\nCopy: {self.copy_url}"
         return f"{line}\nSaved: {self.saved_path}" if self.saved_path else line
 
     def _facts(self) -> Iterator[str]:
@@ -168,6 +167,7 @@ class TaskView(View):
 
     _links_end: float = PrivateAttr(default=math.inf)
     _dying: str = PrivateAttr(default="")
+    _copies_end: str = PrivateAttr(default="")
     _previews: list[ImageContent] = PrivateAttr(default_factory=list[ImageContent])
     _preview_problems: list[str] = PrivateAttr(default_factory=list[str])
 
@@ -187,6 +187,10 @@ class TaskView(View):
             result.expires_at = iso(moment)
         self._links_end, self._dying = moment, dying(moment, now)
 
+    def set_copies_end(self, moment: float, now: float) -> None:
+        """Until when the copies of its results are kept, seen from ``now``."""
+        self._copies_end = with_distance(iso(moment), now)
+
     @property
     def links_end(self) -> float:
         """When the gateway's links die, in seconds since 1970."""
@@ -205,6 +209,7 @@ class TaskView(View):
         lines += [result.as_text(number) for number, result in enumerate(self.results or [], 1)]
         if self._dying and any(result.url != result.copy_url for result in self.results or []):
             lines.append(f"Links {self._dying}.")
+        lines += [f"Copies are kept until {self._copies_end}."] if self._copies_end else []
         if self.error:
             again = "may be retried" if self.error.retryable else "do not retry unchanged"
             lines.append(f"Error: {self.error.message} [{self.error.code}] ({again})")

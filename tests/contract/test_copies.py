@@ -69,7 +69,7 @@ async def test_a_result_is_kept_and_served_at_an_address_of_this_server(
     result, text = result_of(answer), answer["content"][0]["text"]
     assert result["copy_url"].startswith(f"{served.url}/kept/")
     assert result["copy_url"] in text
-    assert f"until {result['copy_until']}" in text
+    assert f"Copies are kept until {result['copy_until']} (in " in text
     response = await http.get(result["copy_url"])
     assert response.status_code == 200
     assert response.content == (await http.get(result["url"])).content
