@@ -20,7 +20,7 @@ from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Alone
 from evolink_mcp.jobs.orders import Sending
 from evolink_mcp.jobs.outcomes import Created
-from tests.unit.shop import CALLER, STEPS, Process, Shop, ShopOrder, await_points, turns
+from tests.unit.shop import CALLER, KEY, STEPS, Process, Shop, ShopOrder, await_points, turns
 
 AWAIT_POINTS = 11  # of a call and of its purchase, at which the client leaves
 DELAYS = (0, 1, 2, 3, 5, 8, 13, 21)
@@ -251,6 +251,19 @@ async def test_an_answer_that_was_written_while_the_tool_still_ran_was_another()
     await again.over()
     await process.end()
     assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:
+    database = Database(tmp_path / "history.db")
+    process, shop = Process(FileLedger(database, "https://a.test")), Shop()
+    call = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await process.purchases.drain(5)
+    assert [mark.holder for mark in (await process.ledger.peek(KEY)).marks] == [""]
+    call.task.cancel()
+    await call.over()
+    await database.aclose()
 
 
 async def test_a_tool_that_fails_after_the_purchase_leaves_the_task_to_the_repeat() -> None:
