@@ -91,12 +91,13 @@ def beside(folder: Path, script: str) -> Path:
 
 async def browse(address: str, person: str) -> str:
     """What somebody does at the provider's pages: logs in, agrees; the address the browser is sent back to."""
+    redirect = parse_qs(urlsplit(address).query)["redirect_uri"][0]
     async with httpx2.AsyncClient(trust_env=False, timeout=20) as http:
         response = await http.get(address)
         for _ in range(MAX_PAGES):
             if response.is_redirect:
                 address = urljoin(str(response.url), response.headers["location"])
-                if address.startswith(REDIRECT):
+                if address.startswith(redirect):
                     return address
                 response = await http.get(address)
                 continue
