@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown
+from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.jobs.clock import Clock
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Callbacks:
         expectation = await self._open(owner)
         try:
             yield expectation
-        except GatewayError as error:
+        except EvolinkError as error:
             if expectation is not None and not isinstance(error, OutcomeUnknown):
                 await self._close(expectation)
                 if isinstance(error, GatewayRefused) and "callback" in error.what.lower():

@@ -9,7 +9,7 @@ from itertools import pairwise
 import anyio
 import pytest
 
-from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown, SettingsError
+from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused, SettingsError
 from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs import callbacks as module
 from evolink_mcp.jobs.callbacks import KEEP_SECONDS, MAX_ABSENT, Callbacks
@@ -123,13 +123,13 @@ async def test_addresses_are_bounded_for_each_and_for_all_and_end_by_themselves(
 async def test_an_address_lives_on_only_where_its_request_may_have_made_a_task(clock: FakeClock) -> None:
     callbacks, wakes = callbacks_of(clock)
     names: list[str] = []
-    for error in (GatewayRefused("no", status=400), OutcomeUnknown("perhaps")):
-        with suppress(GatewayError):
+    for error in (GatewayRefused("no", status=400), Refused("nobody wants it any more"), OutcomeUnknown("perhaps")):
+        with suppress(EvolinkError):
             async with callbacks.expecting(OWNER) as expectation:
                 assert expectation is not None
                 names.append(expectation.address.removeprefix(f"{URL}/"))
                 raise error
-    assert [await callbacks.call(name) for name in names] == [False, True]
+    assert [await callbacks.call(name) for name in names] == [False, False, True]
     assert not wakes
 
 

@@ -95,12 +95,16 @@ class Store:
         Args:
             change: Is told whether it hears.
         """
+        level = logging.WARNING  # the first time
         while True:
             client = self._connect(1, LISTEN_SECONDS)
             try:
                 await self._hear(client, channel, act, change)
             except self._errors as error:
-                logger.debug("Listening to the shared state ended: %s", type(error).__name__)
+                logger.log(
+                    level, "What other replicas say is not heard here (%s); tasks are polled", type(error).__name__
+                )
+                level = logging.DEBUG
             finally:
                 change(False)
                 await client.aclose()
