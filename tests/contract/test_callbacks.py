@@ -26,6 +26,7 @@ from tests.unit.http.asking import reason
 CALL = {"prompt": "a red kite", "model": "gpt-image-2"}
 LONG = 120  # seconds of a task: whoever is told within ten was called
 BOUND = 15.0
+FIRST_POLL_SECONDS = 14.0  # of a video, by its pace, less one
 
 
 class Agent:
@@ -93,9 +94,10 @@ async def test_a_call_that_comes_before_the_answer_to_the_submit_is_not_lost(
     sandbox: Sandbox, wait_seconds: int
 ) -> None:
     async with called_back(sandbox) as agent:
-        sandbox.fault("images", "callback", how="first")
-        with anyio.fail_after(BOUND):
-            made = (await agent.call("generate_image", **CALL, wait_seconds=wait_seconds))["structuredContent"]
+        sandbox.fault("videos", "no_urls")
+        sandbox.fault("videos", "callback", how="first")
+        with anyio.fail_after(FIRST_POLL_SECONDS):
+            made = (await agent.call("generate_video", prompt="a kite", wait_seconds=wait_seconds))["structuredContent"]
             task = made if wait_seconds else await agent.wait(made["task_id"])
         assert task["status"] == "completed"
         assert agent.reads() == 1
