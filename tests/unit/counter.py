@@ -143,7 +143,7 @@ class ToolCall:
         self.listener = Listener("1")
         self.heard: set[str] = set()
         self._till = till
-        self.is_unknown = False
+        self.is_unknown = self.may_repeat = False
         self._context = SimpleNamespace(
             request_context=SimpleNamespace(request=None),
             session=SimpleNamespace(client_params=None, protocol_version="2025-06-18"),
@@ -163,6 +163,7 @@ class ToolCall:
                 (text,) = (each for each in answer.content if isinstance(each, TextContent))
                 self.heard = set(PAID_ID.findall(text.text))
                 self.is_unknown = "Charged: unknown." in text.text
+                self.may_repeat = "may repeat a request" in text.text
             self.listener.deliver()
 
     async def _progress(self, *_: object) -> None:
