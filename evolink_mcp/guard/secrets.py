@@ -7,8 +7,7 @@ import html
 import math
 import re
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import cast
@@ -41,14 +40,19 @@ def fingerprint(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:16]
 
 
-@contextmanager
-def hiding(secrets: tuple[str, ...]) -> Generator[None]:
+class hiding:
     """Hides ``secrets`` in whatever is cleaned or logged inside the block, and in the tasks it starts."""
-    token = _secrets_of_request.set(secrets)
-    try:
-        yield
-    finally:
-        _secrets_of_request.reset(token)
+
+    __slots__ = ("_secrets", "_token")
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        self._secrets = secrets
+
+    def __enter__(self) -> None:
+        self._token = _secrets_of_request.set(self._secrets)
+
+    def __exit__(self, *_: object) -> None:
+        _secrets_of_request.reset(self._token)
 
 
 def redact(text: str, *keys: str | None) -> str:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -54,6 +53,7 @@ class Listener:
             answer counts as delivered once the tool has returned it.
 
     Attributes:
+        number: As above.
         delivered: The answer was written to the client.
         settling: That was within the last second, over a connection that may yet end.
         disconnected: The connection has ended in that second.
@@ -62,7 +62,7 @@ class Listener:
     def __init__(self, number: str = "", *, settle_seconds: float = 0.0, transport: bool = True) -> None:
         self.transport = transport
         self.abandoned = self.delivered = self.settling = self.disconnected = False
-        self._number = number
+        self.number = number
         self._settle_seconds = settle_seconds
         self._arrived_at = time.monotonic()
         self._delivered_at = math.inf
@@ -71,7 +71,7 @@ class Listener:
     @property
     def delivery(self) -> Delivery:
         """What is known of its answer, which was written."""
-        return Delivery(fingerprint(self._number), self._delivered_at, self.disconnected)
+        return Delivery(fingerprint(self.number), self._delivered_at, self.disconnected)
 
     @property
     def has_watchers(self) -> bool:
@@ -128,7 +128,7 @@ class Listener:
         client that counts its requests has not lost its place.
         """
         since = self._arrived_at - delivery.at
-        return 0.0 <= since <= self._settle_seconds and fingerprint(self._number) == delivery.number
+        return 0.0 <= since <= self._settle_seconds and fingerprint(self.number) == delivery.number
 
     async def settle(self) -> None:
         """Returns once the hang-ups that came before this request have been taken in."""
@@ -151,14 +151,19 @@ async def take_turns() -> None:
         await asyncio.sleep(0)
 
 
-@contextmanager
-def listening(listener: Listener) -> Generator[None]:
+class listening:
     """Makes ``listener`` that of the request served inside."""
-    token = _CURRENT.set(listener)
-    try:
-        yield
-    finally:
-        _CURRENT.reset(token)
+
+    __slots__ = ("_listener", "_token")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def __enter__(self) -> None:
+        self._token = _CURRENT.set(self._listener)
+
+    def __exit__(self, *_: object) -> None:
+        _CURRENT.reset(self._token)
 
 
 def set_listener(listener: Listener) -> None:

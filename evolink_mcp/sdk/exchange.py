@@ -8,10 +8,11 @@ not).
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import anyio
 from mcp.server import _streamable_http_modern as modern
 from mcp.server.connection import Connection
 from mcp.server.context import ServerRequestContext
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
 SINK = "evolink.sink"  # where a scope has what takes the notifications of its request
-logger = logging.getLogger(__name__)
 
 
 class Sink(Protocol):
@@ -55,23 +55,22 @@ def version_of(headers: Sequence[str]) -> str | None:
     return version if version in HANDSHAKE_PROTOCOL_VERSIONS else None
 
 
-async def serve_call(
-    server: Server[Any], state: object, request: Request, call: JSONRPCRequest, version: str, *, streams: bool
-) -> bytes:
+async def serve_call(server: Server[Any], state: object, request: Request, call: JSONRPCRequest, version: str) -> bytes:
     """Serves a call of 2025; its answer, a JSON-RPC message.
 
-    Args:
-        state: What the server's lifespan yielded.
-        streams: Notifications go to the sink of the request's scope. Otherwise they are dropped.
+    Notifications go to the sink of the request's scope; where it has none they are dropped. ``state`` is what the
+    server's lifespan yielded.
     """
     exchange = modern._SingleExchangeDispatchContext(  # pyright: ignore[reportPrivateUsage]
         transport=TransportContext(kind="streamable-http", can_send_request=False),
         request_id=call.id,
         message_metadata=ServerMessageMetadata(request_context=request, can_send_request=False),
         progress_token=progress_token_from_params(call.params),
-        sink=request.scope[SINK] if streams else None,
+        sink=request.scope.get(SINK),
+        cancel_requested=_no_cancel(),
     )
     connection = Connection.from_envelope(version, None, None)
+    connection.initialized = _initialized()
     answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id}
     try:
         answer["result"] = await serve_one(
@@ -80,6 +79,20 @@ async def serve_call(
     except Exception as error:  # the boundary of a request: whatever is wrong is an answer
         answer["error"] = modern_error_data(error).model_dump(mode="json", by_alias=True, exclude_none=True)
     return to_json(answer)
+
+
+@cache
+def _no_cancel() -> anyio.Event:
+    """Of all calls: one that is cancelled ends with its connection. An event each would weigh a kilobyte."""
+    return anyio.Event()
+
+
+@cache
+def _initialized() -> anyio.Event:
+    """Of all calls: none begins with a handshake."""
+    event = anyio.Event()
+    event.set()
+    return event
 
 
 def open_sink(ctx: ServerRequestContext[Any, Any]) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.paths import CALLBACKS, PROBES, endpoint_of
@@ -29,6 +29,7 @@ class AllowLists:
 
     def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
         self._hosts = {*LOOPBACK, *(host.lower() for host in options.hosts)}
+        self._app = app
         self._cors = CORSMiddleware(
             app,
             allow_origin_regex=_origin_pattern(options),
@@ -44,6 +45,9 @@ class AllowLists:
         # A callback may come under a name of its own: its path is all that counts.
         host = None if path.startswith(f"{CALLBACKS}/") else self._host_refusal(headers, by_address=path in PROBES)
         answer = host or self._origin_refusal(headers)
+        if answer is None and "origin" not in headers:  # no page asks: caches must know, and that is all
+            await self._app(scope, receive, _vary(send))
+            return
         await (answer or self._cors)(scope, receive, send)
 
     def _host_refusal(self, headers: Headers, *, by_address: bool) -> Response | None:
@@ -74,6 +78,17 @@ class AllowLists:
             f"Pages of {origins[0][:100]!r} may not use this server.",
             next_step="The server's operator can let them in: --allow-origin ORIGIN.",
         )
+
+
+def _vary(send: Send) -> Send:
+    """Says in an answer that it may be another for a page of another origin."""
+
+    async def vary(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).add_vary_header("Origin")
+        await send(message)
+
+    return vary
 
 
 def _origin_pattern(options: HttpOptions) -> str:

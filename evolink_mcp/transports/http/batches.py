@@ -26,12 +26,12 @@ def serve_batches(app: ASGIApp) -> ASGIApp:
     """ASGI middleware for whole bodies: hands the messages of a batch to ``app`` one by one, and all else as it is."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        first = await receive()
-        if first.get("body", b"").lstrip()[:1] != b"[":
-            await app(scope, _channel(first, receive), send)
+        body = _Channel(await receive(), receive)
+        if not body.is_array:
+            await app(scope, body, send)
             return
         try:
-            messages: list[Any] = json.loads(first["body"])
+            messages: list[Any] = json.loads((await body())["body"])
         except (ValueError, RecursionError):
             messages = []  # refused below
         if answer := _refusal(Headers(scope=scope), messages):
@@ -109,16 +109,24 @@ class _Request:
 
         first: Message = {"type": "http.request", "body": self._body, "more_body": False}
         try:
-            await app(self._scope, _channel(first, receive), send)
+            await app(self._scope, _Channel(first, receive), send)
         finally:
             self.answered.set()
 
 
-def _channel(first: Message, receive: Receive) -> Receive:
-    """``first``, and then what ``receive`` brings."""
-    messages = [first]
+class _Channel:
+    """``first``, and then what ``receive`` brings. It keeps nothing of what it has passed on."""
 
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
+    __slots__ = ("_messages", "_receive")
 
-    return replay
+    def __init__(self, first: Message, receive: Receive) -> None:
+        self._messages = [first]
+        self._receive = receive
+
+    @property
+    def is_array(self) -> bool:
+        """Whether the body is a JSON array."""
+        return self._messages[0].get("body", b"").lstrip()[:1] == b"["
+
+    async def __call__(self) -> Message:
+        return self._messages.pop() if self._messages else await self._receive()

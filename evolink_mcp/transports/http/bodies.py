@@ -7,8 +7,6 @@ there is a bound for all callers together beside the bound of each.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 
 import anyio
 from starlette.datastructures import Headers
@@ -27,6 +25,7 @@ BODY_SECONDS = 30.0  # for a whole body to arrive
 MAX_VALUES = 5_000  # in one JSON body; a tool call has a few dozen
 MAX_DEPTH = 64
 
+_NOTHING = bytearray()
 _NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
 
 
@@ -41,15 +40,18 @@ class Bodies:
         """Bytes held."""
         return sum(body.charge for body in self._held)
 
-    @asynccontextmanager
-    async def read(self, receive: Receive, owner: str) -> AsyncGenerator[Receive | Response]:
-        """Reads a body, and holds it for the length of the block; yields it as a channel, or the answer to give."""
-        body = _Body(owner)
+    def read(self, receive: Receive, owner: str) -> _Reading:
+        """Reads a body, and holds it for the length of the block; gives it as a channel, or the answer to give."""
+        return _Reading(self, receive, _Body(owner))
+
+    async def arrival(self, body: _Body, receive: Receive) -> Receive | Response:
+        """A body, from its first byte on."""
         self._held[body] = None
-        try:
-            yield self._over_share(body) or await self._arrival(body, receive)
-        finally:
-            del self._held[body]
+        return self._over_share(body) or await self._arrival(body, receive)
+
+    def remove(self, body: _Body) -> None:
+        """A body is held no more."""
+        self._held.pop(body, None)
 
     async def _arrival(self, body: _Body, receive: Receive) -> Receive | Response:
         with anyio.move_on_after(BODY_SECONDS) as body.arrival:
@@ -64,8 +66,8 @@ class Bodies:
                     return answer
         if not body.complete:
             return body.refusal or _too_slow()
-        content = bytes(body.content)
-        body.content.clear()
+        body.arrival, content = None, bytes(body.content)
+        body.content = _NOTHING
         if answer := too_complex(content):
             return answer
         return _channel(content, receive)
@@ -83,8 +85,29 @@ class Bodies:
         return None
 
 
+class _Reading:
+    """A body, held for the length of a block. Every waiting request holds one, so it is a lean one."""
+
+    __slots__ = ("_bodies", "_body", "_receive")
+
+    def __init__(self, bodies: Bodies, receive: Receive, body: _Body) -> None:
+        self._bodies, self._receive, self._body = bodies, receive, body
+
+    async def __aenter__(self) -> Receive | Response:
+        try:
+            return await self._bodies.arrival(self._body, self._receive)
+        except BaseException:
+            self._bodies.remove(self._body)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._bodies.remove(self._body)
+
+
 class _Body:
     """One body: what has arrived of it, and what it counts for."""
+
+    __slots__ = ("arrival", "complete", "content", "owner", "refusal", "size", "started")
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
@@ -92,7 +115,7 @@ class _Body:
         self.complete = False
         self.size = 0
         self.started = time.monotonic()
-        self.arrival = anyio.CancelScope()
+        self.arrival: anyio.CancelScope | None = None  # while it arrives
         self.refusal: Response | None = None
 
     @property
@@ -117,7 +140,8 @@ class _Body:
     def give_up(self, answer: Response) -> None:
         """Ends its arrival with ``answer``."""
         self.refusal, self.size = answer, 0
-        self.arrival.cancel()
+        if self.arrival is not None:
+            self.arrival.cancel()
 
 
 def declared_too_large(headers: Headers) -> Response | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,9 +29,8 @@ class OpenCalls:
     def __init__(self) -> None:
         self._listeners: dict[tuple[str, str, str], set[Listener]] = {}
 
-    @contextmanager
-    def call(self, caller: tuple[str, str], body: bytes) -> Generator[Listener]:
-        """The listener of a POST within the block; those that the POST cancels are abandoned."""
+    def add(self, caller: tuple[str, str], body: bytes) -> Listener:
+        """The listener of a POST, until :meth:`remove`; those that the POST cancels are abandoned."""
         method, request_id, cancelled_id = _read(body)
         listener = Listener(request_id, settle_seconds=PROXY_SECONDS)
         if method == "notifications/cancelled":
@@ -41,15 +38,16 @@ class OpenCalls:
             number = next((each for each in numbers if (*caller, each) in self._listeners), "")
             for each in self._listeners.get((*caller, number), ()):
                 each.abandon()
-        open_calls = self._listeners.setdefault((*caller, request_id), set())
-        open_calls.add(listener)
-        try:
-            yield listener
-        finally:
-            listener.abandon()
-            open_calls.discard(listener)
-            if not open_calls:
-                self._listeners.pop((*caller, request_id), None)
+        self._listeners.setdefault((*caller, request_id), set()).add(listener)
+        return listener
+
+    def remove(self, caller: tuple[str, str], listener: Listener) -> None:
+        """A POST is over."""
+        listener.abandon()
+        open_calls = self._listeners.get((*caller, listener.number), set())
+        open_calls.discard(listener)
+        if not open_calls:
+            self._listeners.pop((*caller, listener.number), None)
 
 
 def _read(body: bytes) -> tuple[str, str, str]:
@@ -70,18 +68,8 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     """
     messages = [await receive()]
     caller = (scope["user"].access_token.client_id, (scope.get("client") or ("",))[0])
-    with calls.call(caller, messages[0].get("body", b"")) as listener, listening(listener):
-        await _serve(app, scope, (receive, send), messages, listener)
-    if not listener.delivered:
-        log_loss(scope)
-
-
-async def _serve(
-    app: ASGIApp, scope: Scope, channels: tuple[Receive, Send], messages: list[Message], listener: Listener
-) -> None:
-    receive, send = channels
-    connection = connection_of(scope)
-    hang_up = HangUp()
+    connection, hang_up = connection_of(scope), HangUp()
+    listener = calls.add(caller, messages[0].get("body", b""))
     hang_up.watch(listener.abandon)
     scope[HANG_UP] = hang_up
 
@@ -100,9 +88,15 @@ async def _serve(
 
     watch = Watch(scope, receive, hang_up)
     try:
-        await app(scope, from_client, to_client)
+        with listening(listener):
+            await app(scope, from_client, to_client)
     finally:
-        await watch.end()
+        try:
+            await watch.end()
+        finally:
+            calls.remove(caller, listener)
+    if not listener.delivered:
+        log_loss(scope)
 
 
 def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:

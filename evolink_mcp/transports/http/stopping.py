@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import anyio
 
@@ -45,15 +43,15 @@ class Stopping:
         while time.monotonic() < min(self._last_request + DRAIN_SECONDS, self._begin + MAX_DRAIN_SECONDS):
             await anyio.sleep(0.05)
 
-    @contextmanager
-    def request(self) -> Generator[None]:
-        """A request under way, until its answer is out."""
-        self._last_request = time.monotonic()
-        self._open += 1
-        try:
-            yield
-        finally:
-            self._open -= 1
+    def request(self) -> _Request:
+        """A request under way, until its answer is out: a context manager."""
+        return _Request(self)
+
+    def count(self, change: int) -> None:
+        """A request has begun (1), or is over (-1)."""
+        if change > 0:
+            self._last_request = time.monotonic()
+        self._open += change
 
     async def run(self) -> None:
         """Returns when all calls have ended, or time is up."""
@@ -72,3 +70,18 @@ class Stopping:
         """Waits until no call is under way and every answer is out, or until ``end``."""
         while (self._app.running or self._open) and time.monotonic() < end:
             await anyio.sleep(0.02)
+
+
+class _Request:
+    """A request under way. Every waiting one holds one, so it is a lean one."""
+
+    __slots__ = ("_stopping",)
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping = stopping
+
+    def __enter__(self) -> None:
+        self._stopping.count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.count(-1)

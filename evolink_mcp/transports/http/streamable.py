@@ -17,7 +17,6 @@ from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from mcp_types import JSONRPCRequest
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
@@ -30,6 +29,7 @@ from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream
 # Host and Origin are checked once, for all paths, before any of this.
 NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 JSON = "application/json"
+_JSON_START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", JSON.encode())]}
 
 
 class Streamable:
@@ -77,19 +77,14 @@ class Streamable:
                     await self._json.handle_request(scope, _channel(messages, receive), stream.pass_on)
                 else:
                     messages.clear()
-                    await self._serve(scope, call, version, stream, send)
+                    if SINK in scope:
+                        await stream.open()
+                    answer = await serve_call(self._server, self._state, Request(scope), call, version)
+                    if SINK not in scope:
+                        await send(_JSON_START)
+                    await stream.answer(answer)
             finally:
                 self._pings.remove(stream)
-
-    async def _serve(self, scope: Scope, call: JSONRPCRequest, version: str, stream: Stream, send: Send) -> None:
-        """Serves a call of the 2025 revisions."""
-        streams = SINK in scope
-        if streams:
-            await stream.open()
-        answer = await serve_call(self._server, self._state, Request(scope), call, version, streams=streams)
-        if not streams:
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", JSON.encode())]})
-        await stream.answer(answer)
 
 
 def accepted_types(headers: list[str]) -> set[str]:
