@@ -22,7 +22,7 @@ from benchmarks.deadline_gateway import prompt, task_id
 from benchmarks.raw_http import ENVELOPE, MODERN
 
 WAIT_SECONDS = 45  # the longest that one call waits
-SETTLE_SECONDS = 3.0  # until every call that was sent waits
+SETTLE_SECONDS = 2.0  # until every call that was sent waits
 SPREAD = 0.25  # by how much of it tasks take longer or shorter
 SUBMITTERS = 20
 SUBMITS_PER_SECOND = 150  # a cautious guess: tasks must not end before they are waited for

@@ -35,7 +35,22 @@ BUDGETS = (
     Budget("calls.ratio", "calls in process, × SDK floor", 0.70, least=True),
     Budget("turns.picture_bytes", "one finished picture, text and structured content, bytes", 3_600),
     Budget("growth.mb", "growth over 10,000 calls, MB", 2),
+    Budget("waits.growth", "processor time of a wait among 400, × that among 50", 1.3),
+    Budget("waits.kb", "memory of a waiting call over HTTP, kB", 40),
+    Budget("waits.share", "waits that heard of the end of their task", 1, least=True),
 )
+
+
+SPARE = 0.03  # of a limit, by which a figure holds clearly
+
+
+def clear(figures: Mapping[str, float], budgets: tuple[Budget, ...] = BUDGETS) -> bool:
+    """Whether every budget of these figures holds with something to spare: more rounds would change nothing."""
+    return all(
+        each.holds(figures[each.figure] * (1 - SPARE if each.least else 1 + SPARE))
+        for each in budgets
+        if each.figure in figures
+    )
 
 
 def broken(figures: Mapping[str, float], budgets: tuple[Budget, ...] = BUDGETS) -> list[Budget]:

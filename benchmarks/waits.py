@@ -156,6 +156,21 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
+FEW, MORE, SHORT_SECONDS = 50, 400, 4.0  # of the check
+
+
+def checked() -> dict[str, dict[str, float]]:
+    """What the budgets need: that a wait among many costs no more than one among few, and what it weighs."""
+    few, many = (measure(Case("looks", agents), SHORT_SECONDS) for agents in (FEW, MORE))
+    return {
+        "waits": {
+            "growth": many.processor / few.processor,
+            "kb": many.memory / 1000,
+            "share": len(few.late + many.late) / (FEW + MORE),
+        }
+    }
+
+
 def row(case: Case, outcome: Outcome) -> list[str]:
     """A line of the table."""
     late = f"{median(outcome.late):.1f} / {percentile(outcome.late, 95):.1f}" if outcome.late else "–"
