@@ -158,6 +158,18 @@ async def test_probes_pass_the_balancer_and_metrics_do_not(fleet: Fleet) -> None
         assert (await http.post(f"{fleet.url}/mcp", headers={**HEADERS, "authorization": ""})).status_code == 401
 
 
+async def test_a_body_that_is_too_large_is_refused_in_the_same_words_by_the_balancer(fleet: Fleet) -> None:
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        for path in ("/mcp", "/messages/"):
+            said = [
+                await http.post(f"{url}{path}", content=b" " * (mib << 20), headers=HEADERS)
+                for url, mib in ((fleet.replicas[0].url, 5), (fleet.url, 5), (fleet.url, 9))
+            ]
+            assert {response.status_code for response in said} == {413}
+            assert {response.headers["content-type"] for response in said} == {"application/json"}
+            assert said[0].json() == said[1].json() == said[2].json()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to answer")
 async def test_a_replica_is_restarted_under_load_and_no_call_is_refused_lost_or_paid_twice(
     fleet: Fleet, sandbox: Sandbox

@@ -182,7 +182,7 @@ def test_the_store_of_the_cluster_is_reached_by_the_replicas_alone() -> None:
 def test_the_site_knows_every_endpoint_and_never_repeats_what_was_sent() -> None:
     site = re.sub(r"#.*", "", SITE.read_text(encoding="utf-8"))
     locations = set(re.findall(r"location (?:= )?(\S+) \{", site))
-    assert locations == {*MCP, *BESIDE, "/health", "/ready", "/"}
+    assert locations == {*MCP, *BESIDE, "/health", "/ready", "@too_large", "/"}
     assert "non_idempotent" not in site
     assert "proxy_buffering off;" in site
     assert site.count("hash $http_authorization$http_x_evolink_key consistent;") == 1
