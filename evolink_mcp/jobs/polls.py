@@ -16,6 +16,7 @@ MAX_SINGLE = 1_000  # keys of which that is remembered
 MAX_FAILURES = 2  # batch reads of a key that fail in a row, before its tasks are read one by one
 MIN_READ_SECONDS = 2.0  # are kept for the single reads behind a batch read
 MAX_AT_ONCE = 8  # single reads behind one batch read
+MAX_READS = 64  # under way at once; the other connections are left to what is paid for
 TOO_MANY_REQUESTS = 429
 
 
@@ -60,26 +61,31 @@ class LocalPolls:
     The batch read is known from one public client only. It is used until the first answer that is not as
     described; then this key's tasks are read one by one for an hour. What an answer leaves out is read on its
     own, and the batch read is believed no more if that shows a task.
+
+    On a gateway slower than what falls due, reads queue here. Their time counts from their turn: if it counted
+    in the queue, most would be given up just before they are answered.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
         self._single: dict[tuple[str, str], float] = {}  # until when
         self._failures: dict[tuple[str, str], int] = {}
+        self._turns = asyncio.Semaphore(MAX_READS)
 
     def gathers(self, caller: Caller) -> bool:
         return self._single.get(_key(caller), 0.0) <= self._now()
 
     async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
-        started = self._now()
-        missing = asks
+        missing, remaining = asks, seconds
         if together := len(asks) > 1 and self.gathers(asks[0].caller):
-            missing = await self._read_together(asks, seconds, note)
-        remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
-        turns = asyncio.Semaphore(MAX_AT_ONCE)
+            async with self._turns:
+                started = self._now()
+                missing = await self._read_together(asks, seconds, note)
+            remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
+        few = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def read(ask: Ask) -> None:
-            async with turns:
+            async with few, self._turns:
                 task = await _read(ask, remaining, note)
                 if together and task is not None and _is_whole(task):
                     self._distrust(ask.caller)

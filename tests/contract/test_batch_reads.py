@@ -218,3 +218,30 @@ async def test_what_is_remembered_of_gateways_is_bounded(monkeypatch: pytest.Mon
     for caller in callers:
         await answers_of(polls, [Ask(caller, "a"), Ask(caller, "b")])
     assert [polls.gathers(each) for each in callers] == [True] * 2 + [False] * 3
+
+
+async def test_reads_beyond_a_bound_queue_for_their_turn() -> None:
+    """The connections beyond it are left to what is paid for."""
+    under_way, most = 0, 0
+
+    async def slow(request: httpx2.Request) -> httpx2.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await anyio.sleep(0.25)
+        under_way -= 1
+        return httpx2.Response(200, json=whole(request.url.path.rsplit("/", 1)[-1]))
+
+    transport = Transport("https://a.test", "https://f.test", over=httpx2.MockTransport(slow))
+    polls, answers = LocalPolls(), list[Poll | GatewayError]()
+
+    async def read(number: int) -> None:
+        ask = Ask(Caller(transport, f"sk-{number}"), f"task-{number}")
+        await polls.poll([ask], seconds=4, note=lambda _, answer: answers.append(answer))
+
+    async with anyio.create_task_group() as group:
+        for number in range(4 * module.MAX_READS):
+            group.start_soon(read, number)
+    assert most == module.MAX_READS
+    assert [each for each in answers if not isinstance(each, Poll)] == []
+    assert len(answers) == 4 * module.MAX_READS
