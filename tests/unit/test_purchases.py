@@ -1,0 +1,145 @@
+"""What a purchase does where its caller, its tool or its process ends: each mend by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.jobs.delivery import TURNS, Listener, listening
+from evolink_mcp.jobs.file.database import Database
+from evolink_mcp.jobs.file.ledger import FileLedger
+from evolink_mcp.jobs.ledger import Alone, Mark
+from evolink_mcp.jobs.orders import Sending
+from evolink_mcp.jobs.outcomes import Created
+from tests.unit.shop import CALLER, KEY, STEPS, Process, Shop, ShopOrder, turns
+
+
+async def test_a_request_whose_caller_left_during_a_pause_is_not_begun() -> None:
+    process, shop = Process(), Shop()
+    process.pauses.pause(CALLER.account, "m", 0.05)
+    call = process.call(shop)
+    await turns(3)
+    await call.leave(0, 0)
+    await call.over()
+    await process.end()
+    assert shop.begun == 0
+
+
+async def test_a_repeat_never_hears_that_the_request_before_it_was_cancelled() -> None:
+    """An order that is stopped may have something to put away first; a repeat can join it meanwhile."""
+
+    class Tidy(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            await turns(STEPS)
+            try:
+                sending.depart()
+            except Refused:
+                await turns(STEPS)
+                raise
+            return await super().send(seconds, sending)
+
+    async def buy(process: Process, shop: Shop, listener: Listener) -> str:
+        with listening(listener):
+            async with process.purchases.buy(Tidy(shop)) as bought:
+                return bought.product
+
+    for leave_at in range(STEPS + 3):
+        for delay in range(2 * STEPS):
+            process, shop, listener = Process(), Shop(), Listener()
+            first = asyncio.create_task(buy(process, shop, listener))
+            await turns(leave_at)
+            listener.abandon()
+            await turns(delay)
+            assert await buy(process, shop, Listener()) == "task-1"
+            await asyncio.gather(first, return_exceptions=True)
+            await process.end()
+
+
+async def test_a_beat_vouches_for_the_hang_ups_that_came_before_it() -> None:
+    """Other processes go on as soon as they hear one, however late this process is."""
+    listener, vouched = Listener(), list[bool]()
+
+    class Beating(Alone):
+        always_beat = True
+
+        async def beat(self, *, announced: bool) -> bool:
+            vouched.append(listener.abandoned)
+            return True
+
+    async def hang_up() -> None:
+        await turns(TURNS - 1)
+        listener.abandon()
+
+    process = Process(Beating())
+    process.purchases.start()
+    await hang_up()
+    while not vouched:
+        await asyncio.sleep(0)
+    assert vouched[0]
+    await process.end()
+
+
+async def test_an_answer_that_was_written_while_the_tool_still_ran_was_another() -> None:
+    """A transport that fails answers by itself; the client has heard nothing of the task."""
+    process, shop = Process(), Shop()
+    first = process.call(shop)
+    while not shop.paid:
+        await asyncio.sleep(0)
+    first.listener.deliver()
+    first.task.cancel()
+    await first.over()
+    again = process.call(shop)
+    await again.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_a_claim_is_finished_though_its_call_is_cancelled() -> None:
+    """Cut off half-way, nobody would know who holds the answer."""
+    claims: list[str] = []
+
+    class Slow(Alone):
+        async def claim(self, mark: Mark) -> bool:
+            claims.append("begun")
+            await turns(STEPS)
+            claims.append("done")
+            return True
+
+    process, shop = Process(Slow()), Shop()
+    first = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await first.leave(0, 0)
+    again = process.call(shop)
+    while not claims:
+        await asyncio.sleep(0)
+    await again.leave(0, 0)
+    await process.end()
+    assert claims == ["begun", "done"]
+
+
+async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:
+    database = Database(tmp_path / "history.db")
+    process, shop = Process(FileLedger(database, "https://a.test")), Shop()
+    call = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await process.purchases.drain(5)
+    assert [mark.holder for mark in (await process.ledger.peek(KEY)).marks] == [""]
+    call.task.cancel()
+    await call.over()
+    await database.aclose()
+
+
+async def test_a_tool_that_fails_after_the_purchase_leaves_the_task_to_the_repeat() -> None:
+    process, shop = Process(), Shop()
+    with pytest.raises(ZeroDivisionError), listening(Listener()) as _:
+        async with process.purchases.buy(ShopOrder(shop)):
+            raise ZeroDivisionError
+    again = process.call(shop)
+    await again.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
