@@ -162,14 +162,6 @@ class Purse:
         except Away:
             return None
 
-    async def today(self) -> float | None:
-        """Credits that all callers spent today, held or charged, as written so far; ``None`` where nobody can tell."""
-        try:
-            sums = await self.spending.sums("", [day_of(self._clock.now())])
-        except Away:
-            return None
-        return sums.held + sums.charged
-
     def check_text(self) -> None:
         """Refuses a text while a day is limited: no answer tells what a text cost.
 

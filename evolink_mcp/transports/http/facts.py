@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -13,6 +14,8 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from evolink_mcp import __version__
+from evolink_mcp.jobs.ledger import Away
+from evolink_mcp.jobs.spending import day_of
 
 if TYPE_CHECKING:
     from evolink_mcp.tools.app import App
@@ -83,8 +86,9 @@ class Credits:
     async def refresh(self) -> None:
         """Reads the sums, for whoever asks for the numbers."""
         credits: float | None = None
-        with anyio.move_on_after(SUMS_SECONDS):
-            credits = await self._app.purse.today()
+        with anyio.move_on_after(SUMS_SECONDS), suppress(Away):
+            sums = await self._app.purse.spending.sums("", [day_of(self._app.clock.now())])
+            credits = sums.held + sums.charged
         self._today.set(math.nan if credits is None else credits)
 
 
