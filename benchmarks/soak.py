@@ -32,7 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from benchmarks.soak_report import TWICE, TWICE_TOLD, TWICE_UNKNOWN, report
+from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, report
 from benchmarks.till import Till, open_till
 
 MAY_REPEAT = "may repeat a request that another replica paid for"
@@ -81,7 +81,7 @@ class Soak:
         self.counts["answers: may repeat one paid elsewhere"] += told
         self.counts["answers: outcome unknown"] += unknown
         if len(paid) > intents:
-            self.counts[TWICE_TOLD if told else TWICE_UNKNOWN if unknown else TWICE] += 1
+            self.counts[TWICE_WITH_NOTE if told else TWICE_UNKNOWN if unknown else TWICE] += 1
             wrong = not (told or unknown)
         else:
             wrong = bool(set(paid) - set[str]().union(*heard)) and not unknown

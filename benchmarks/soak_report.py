@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 TWICE = "paid twice, told nothing"
-TWICE_TOLD = "paid twice, told that it may be"
+TWICE_WITH_NOTE = "paid twice, told that it may be"
 TWICE_UNKNOWN = "paid twice, told that the outcome is unknown"
 
 
@@ -31,8 +31,8 @@ def report(
     second = median(size for at, size in memory if minute <= at < 2 * minute)
     last = median(size for at, size in memory if at >= seconds - minute)
     growth = round((last / second - 1) * 100, 2)
-    every = {TWICE: 0, TWICE_TOLD: 0, TWICE_UNKNOWN: 0, "ids lost": 0, **counts}
-    twice = every[TWICE] + every[TWICE_TOLD] + every[TWICE_UNKNOWN]
+    every = {TWICE: 0, TWICE_WITH_NOTE: 0, TWICE_UNKNOWN: 0, "ids lost": 0, **counts}
+    twice = every[TWICE] + every[TWICE_WITH_NOTE] + every[TWICE_UNKNOWN]
     longest = [round(delay * 1000) for delay in delays]
     figures = (
         f"{frame['agents']} agents, {seconds:.0f} s, {'strict' if frame['strict'] else 'default mode'}: "

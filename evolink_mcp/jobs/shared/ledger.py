@@ -31,7 +31,7 @@ from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
 AWAY_SECONDS = 3.5  # a purchase tries to reach the store for so long before it goes on without
 RETRY_SECONDS = 0.1
-WRITTEN_SECONDS = 10.0  # after which no repeat of a request can ask for an answer that was written
+REPEAT_SECONDS = 10.0  # after which no repeat of a request can ask for an answer that was written
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 KEEP_MS = str(int(KEEP_SECONDS * 1000))
 REPLICAS, RUN, UNSURE = f"{PREFIX}replicas", f"{PREFIX}run", f"{PREFIX}unsure"
@@ -69,7 +69,7 @@ local fields = redis.call('HGETALL', KEYS[4])
 for i = 1, #fields, 2 do
   local is_mark, mark = pcall(cjson.decode, fields[i + 1])
   local written = is_mark and mark.holder == '' and mark.delivery
-  if written and written.at < now - {WRITTEN_SECONDS} then
+  if written and written.at < now - {REPEAT_SECONDS} then
     redis.call('HDEL', KEYS[4], fields[i])
   elseif not passed[fields[i]] then
     return page(false)
