@@ -111,6 +111,7 @@ def running_fleet(sandbox: Sandbox, folder: Path, *options: str, callbacks: bool
     """All of it, the replicas with more options, ended by process id. With ``callbacks`` nginx passes those on."""
     nginx = program("nginx")
     processes: list[subprocess.Popen[bytes]] = []
+    replicas: tuple[Replica, ...] = ()
     with RedisServer(folder) as redis:
         env = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_STATE_URL": redis.url}
         port = free_port()
@@ -125,9 +126,8 @@ def running_fleet(sandbox: Sandbox, folder: Path, *options: str, callbacks: bool
                 replica.wait()
             wait_for_port(port, processes[-1])
             yield Fleet(f"http://127.0.0.1:{port}", replicas, redis)
-            processes += [replica.process for replica in replicas]
         finally:
-            for process in processes:
+            for process in [*processes, *(replica.process for replica in replicas)]:  # some were started anew
                 end(process)
 
 
