@@ -37,7 +37,9 @@ class Bookkeeping:
         """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
         better than paid twice."""
         mark = purchase.mark(self._ledger.process)
-        return await asyncio.shield(self._write(purchase, lambda: self._ledger.claim(mark)))
+        claim = self._write(purchase, lambda: self._ledger.claim(mark))
+        self._writes.discard(claim)  # no beat has to wait for it: it may wait for one
+        return await asyncio.shield(claim)
 
     def forget(self, purchase: Purchase) -> None:
         """Has the ledger forget a purchase that is over."""
@@ -90,7 +92,11 @@ class Bookkeeping:
                 if self._writes:
                     await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
                 if not await self._ledger.beat(announced=False):
-                    if puts := [self.put(purchase) for purchase in self._lines]:
-                        await asyncio.wait(puts)
+                    await self._announce()
                     await self._ledger.beat(announced=True)
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _announce(self) -> None:
+        """Puts all there is, past what is being written: a claim may wait for just this."""
+        marks = [each.mark(self._ledger.process) for each in self._lines if each.recorded]
+        await asyncio.gather(*(self._ledger.put(mark) for mark in marks))

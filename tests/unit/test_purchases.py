@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,40 @@ async def test_a_claim_is_finished_though_its_call_is_cancelled() -> None:
     await again.leave(0, 0)
     await process.end()
     assert claims == ["begun", "done"]
+
+
+async def test_a_claim_that_waits_for_an_announcement_does_not_hold_it_up() -> None:
+    """In a store that lost its marks, nothing is claimed before every process has spoken, this one included."""
+    announced = asyncio.Event()
+
+    class Flushed(Alone):
+        always_beat = True
+
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None: ...
+
+        async def beat(self, *, announced: bool) -> bool:
+            return announced or not claiming.is_set()
+
+        async def claim(self, mark: Mark) -> bool:
+            claiming.set()
+            await announced.wait()
+            return True
+
+        async def put(self, mark: Mark) -> None:
+            if claiming.is_set():
+                announced.set()
+
+    claiming = asyncio.Event()
+    process, shop = Process(Flushed()), Shop()
+    process.purchases.start()
+    first = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await first.leave(0, 0)
+    again = process.call(shop)
+    await again.over()
+    await process.end()
+    assert shop.heard == ["task-1"]
 
 
 async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:
