@@ -10,13 +10,13 @@ from typing import NamedTuple, Protocol
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, account, media, wire
+from evolink_mcp.jobs.turns import Turns
 
 SINGLE_SECONDS = 3600.0  # tasks of a key are read one by one after a batch read that was not as described
 MAX_SINGLE = 1_000  # keys of which that is remembered
 MAX_FAILURES = 2  # batch reads of a key that fail in a row, before its tasks are read one by one
 MIN_READ_SECONDS = 2.0  # are kept for the single reads behind a batch read
 MAX_AT_ONCE = 8  # single reads behind one batch read
-MAX_READS = 64  # under way at once; the other connections are left to what is paid for
 TOO_MANY_REQUESTS = 429
 
 
@@ -70,7 +70,7 @@ class LocalPolls:
         self._now = now
         self._single: dict[tuple[str, str], float] = {}  # until when
         self._failures: dict[tuple[str, str], int] = {}
-        self._turns = asyncio.Semaphore(MAX_READS)
+        self._turns = Turns()
 
     def gathers(self, caller: Caller) -> bool:
         return self._single.get(_key(caller), 0.0) <= self._now()
@@ -78,14 +78,14 @@ class LocalPolls:
     async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
         missing, remaining = asks, seconds
         if together := len(asks) > 1 and self.gathers(asks[0].caller):
-            async with self._turns:
+            async with self._turns.take(_key(asks[0].caller)):
                 started = self._now()
                 missing = await self._read_together(asks, seconds, note)
             remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
         few = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def read(ask: Ask) -> None:
-            async with few, self._turns:
+            async with few, self._turns.take(_key(ask.caller)):
                 task = await _read(ask, remaining, note)
                 if together and task is not None and _is_whole(task):
                     self._distrust(ask.caller)

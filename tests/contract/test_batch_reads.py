@@ -16,6 +16,7 @@ from evolink_mcp.jobs import polls as module
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import SINGLE_SECONDS, Ask, LocalPolls, Poll
 from evolink_mcp.jobs.progress import Progress
+from evolink_mcp.jobs.turns import MAX_READS
 from evolink_mcp.jobs.waits import Waits
 from tests.support import KEY, FakeClock, Sandbox
 from tests.unit.waiting import IMAGE
@@ -240,8 +241,34 @@ async def test_reads_beyond_a_bound_queue_for_their_turn() -> None:
         await polls.poll([ask], seconds=4, note=lambda _, answer: answers.append(answer))
 
     async with anyio.create_task_group() as group:
-        for number in range(4 * module.MAX_READS):
+        for number in range(4 * MAX_READS):
             group.start_soon(read, number)
-    assert most == module.MAX_READS
+    assert most == MAX_READS
     assert [each for each in answers if not isinstance(each, Poll)] == []
-    assert len(answers) == 4 * module.MAX_READS
+    assert len(answers) == 4 * MAX_READS
+
+
+async def test_a_key_whose_reads_hang_delays_no_other() -> None:
+    held = anyio.Event()
+
+    async def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.headers["authorization"] == "Bearer sk-hung":
+            await held.wait()
+        return httpx2.Response(200, json=whole(request.url.path.rsplit("/", 1)[-1]))
+
+    transport = Transport("https://a.test", "https://f.test", over=httpx2.MockTransport(answer))
+    polls, answers = LocalPolls(), list[Poll | GatewayError]()
+
+    async def read(key: str, number: int) -> None:
+        ask = Ask(Caller(transport, key), f"task-{number}")
+        await polls.poll([ask], seconds=9, note=lambda _, answer: answers.append(answer))
+
+    async with anyio.create_task_group() as group:
+        for number in range(2 * MAX_READS):
+            group.start_soon(read, "sk-hung", number)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(4):
+            await read("sk-well", 0)
+        assert len(answers) == 1
+        held.set()
+    assert len(answers) == 2 * MAX_READS + 1
