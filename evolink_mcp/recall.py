@@ -22,7 +22,7 @@ from evolink_mcp import __version__
 MAX_FILES, MAX_FILE_BYTES = 32, 1_000_000
 MAX_ANSWERS = 24  # of one file
 CLOSE_SECONDS = 0.5
-ROOMS = ("", "tools", "sdk", "registry", "card", "skills")  # whose code makes the answers
+ROOMS = ("", "tools", "sdk", "registry", "registry/data", "card", "skills")  # whose code makes the answers
 LIBRARIES = ("mcp-", "mcp_types-", "pydantic-")
 
 Answer = dict[str, Any]
@@ -92,8 +92,14 @@ def recall_of(words: Sequence[str]) -> Recall | None:
 
 
 def _circumstances(words: Sequence[str]) -> list[object]:
-    """All that answers depend on beside the question: versions, code, settings with the files they name, arguments."""
+    """All that answers depend on beside the question.
+
+    Versions, code, settings with the files they name, arguments, and the folders that the instructions name.
+    """
     package = os.path.dirname(__file__)
+    folders = [os.path.expanduser("~")]
+    with suppress(OSError):
+        folders.append(os.getcwd())
     settings = {name: value for name, value in os.environ.items() if name.startswith("EVOLINK_")}
     rooms = [os.path.join(package, room) for room in ROOMS]
     code = [_stamp(each.path) for room in rooms if os.path.isdir(room) for each in os.scandir(room) if each.is_file()]
@@ -105,7 +111,7 @@ def _circumstances(words: Sequence[str]) -> list[object]:
         if name.startswith(LIBRARIES)
     ]
     files = sorted(_stamp(value) for value in settings.values())
-    return [__version__, sys.version, sorted(code), sorted(libraries), settings, files, list(words)]
+    return [__version__, sys.version, sorted(code), sorted(libraries), settings, files, folders, list(words)]
 
 
 def _stamp(path: str) -> str:

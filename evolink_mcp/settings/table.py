@@ -123,7 +123,7 @@ VARIABLES = (
         "EVOLINK_FAST_START",
         "fast_start",
         one_of(SWITCH, "on", "off"),
-        "`off` neither keeps nor uses the first answers of the last start ([docs/settings.md](docs/settings.md))",
+        "`off` neither keeps nor uses the first answers of the last start ([docs/performance.md](docs/performance.md))",
         default="on",
         choices=("on", "off"),
     ),

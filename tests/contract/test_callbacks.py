@@ -62,7 +62,7 @@ class Agent:
 
     def counts(self) -> dict[str, int]:
         assert self.served.application.app.callbacks is not None
-        return dict(self.served.application.app.callbacks.counts)
+        return {str(event): number for event, number in self.served.application.app.callbacks.counts.items()}
 
 
 @asynccontextmanager

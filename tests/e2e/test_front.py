@@ -144,6 +144,14 @@ def test_other_settings_have_other_answers(machine: Machine, words: tuple[str, .
     assert not is_marked(machine.start(*HELLO, *LISTS, words=words, **settings))
 
 
+def test_another_folder_has_other_answers(machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instructions name the folder that local files may lie in."""
+    monkeypatch.chdir(tmp_path)
+    answers = machine.start(*HELLO, *LISTS)
+    assert not is_marked(answers)
+    assert str(tmp_path) in answers[0]["result"]["instructions"]
+
+
 def test_a_file_that_a_setting_names_counts_with_its_content(tmp_path: Path) -> None:
     models = tmp_path / "models.json"
     models.write_text("{}", encoding="utf-8")

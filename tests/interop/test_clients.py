@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 import tempfile
@@ -56,3 +57,15 @@ def _beside(folder: Path, script: str) -> Path:
 def test_a_client_makes_an_image_and_waits_for_it(cell: Cell, server: Server, sandbox: Sandbox) -> None:
     for _ in starts(cell, sandbox):
         approve(done_by(program(cell.client), cell, server), cell, sandbox)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [cell for cell in grid.cells(grid.PYTHON_2, grid.TYPESCRIPT_2) if cell.transport == "stdio"],
+    ids=str,
+)
+def test_a_client_makes_an_image_of_a_server_that_starts_the_slow_way(
+    cell: Cell, server: Server, sandbox: Sandbox
+) -> None:
+    slow = dataclasses.replace(server, env={**server.env, "EVOLINK_FAST_START": "off"})
+    approve(done_by(program(cell.client), cell, slow), cell, sandbox)
