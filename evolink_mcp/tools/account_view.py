@@ -19,7 +19,7 @@ URGENT_AGE_SECONDS = 18 * 3600  # of the 24 h that a link lives; an unsaved resu
 
 
 class ListedTask(BaseModel):
-    """One task. ``credits_reserved`` is a hold, ``credits_used`` what was charged in the end."""
+    """One task. ``credits_reserved`` and ``credits_used`` are older names, until the next release."""
 
     task_id: str
     kind: str | None = None
@@ -34,6 +34,8 @@ class ListedTask(BaseModel):
     save_now: bool | None = None
     saved_paths: list[str] | None = None
     copy_urls: list[str] | None = None
+    credits_held: float | None = None
+    credits_charged: float | None = None
     credits_reserved: float | None = None
     credits_used: float | None = None
     error: str | None = None
@@ -53,8 +55,8 @@ class ListedTask(BaseModel):
             facts[0] = f"{self.status} {self.progress} %"
         facts.append(f"{self.result_count} results" if self.result_count else None)
         ended = self.status in FINAL
-        if self.credits_reserved is not None or self.credits_used is not None:
-            line = money_line(final=ended, held=self.credits_reserved, charged=self.credits_used)
+        if self.credits_reserved is not None or self.credits_charged is not None:
+            line = money_line(final=ended, held=self.credits_reserved, charged=self.credits_charged)
             facts.append(line[0].lower() + line[1:].rstrip("."))
         lines = [f"- {self.task_id}: {', '.join(fact for fact in facts if fact)}"]
         lines += [f"  Prompt: {self.prompt}"] if self.prompt else []
@@ -189,6 +191,8 @@ def list_task(
         save_now=True if unsaved else None,
         saved_paths=list(saved) or None,
         copy_urls=list(copies) or None,
+        credits_held=None if task.final else task.credits_reserved,
+        credits_charged=task.credits_used if task.final else None,
         credits_reserved=task.credits_reserved,
         credits_used=task.credits_used if task.final else None,
         error=(task.error.message or task.error.code) if task.error else None,

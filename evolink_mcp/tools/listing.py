@@ -139,7 +139,7 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
         total=listing.total,
         page=query.page,
         page_size=query.page_size,
-        credits_charged=round(sum(line.credits_used or 0.0 for line in lines), 4) if lines else None,
+        credits_charged=round(sum(line.credits_charged or 0.0 for line in lines), 4) if lines else None,
         credits_held=round(sum(_held(task) for task in listing.tasks), 4) if lines else None,
         notes=notes or None,
         next_step=" ".join(steps),

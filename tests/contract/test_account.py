@@ -46,7 +46,8 @@ async def test_a_task_is_listed_with_its_prompt_and_saved_files(client: Client, 
     result = await client.call_tool("list_tasks", {})
     (task,) = result.structured_content["tasks"]
     assert (task["status"], task["saved_paths"], task["result_count"]) == ("completed", [saved], 1)
-    assert task["credits_used"] > 0
+    assert task["credits_charged"] == task["credits_used"] > 0
+    assert "credits_held" not in task
     assert result.structured_content["total"] == 1
     text = text_of(result)
     for part in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ async def test_a_task_counts_once_whoever_looks_and_a_failed_one_is_not_ok() -> 
     assert 'evolink_mcp_task_outcomes_total{caller="alice",status="failed"} 1.0' in text
     assert 'evolink_mcp_task_outcomes_total{caller="alice",status="completed"} 1.0' in text
     assert 'status="processing"' not in text
+
+
+async def test_what_a_person_made_and_was_refused_counts_by_name() -> None:
+    app = application()
+    for _ in range(2):
+        app.record_call(replace(task("film", "completed"), kind="video", results=1, duration=8.0))
+    app.record_call(replace(task("four", "completed"), kind="image", results=4))
+    app.record_call(replace(task("none", "failed"), kind="image"))
+    app.record_call(CallRecord("generate_image", True, "refused", 0.1, "owner", "alice"))
+    text = await metrics(app)
+    assert 'evolink_mcp_caller_results_total{caller="alice",what="film_seconds"} 8.0' in text
+    assert 'evolink_mcp_caller_results_total{caller="alice",what="videos"} 1.0' in text
+    assert 'evolink_mcp_caller_results_total{caller="alice",what="images"} 4.0' in text
+    assert 'evolink_mcp_caller_refusals_total{caller="alice"} 1.0' in text
 
 
 async def test_names_of_people_are_bounded() -> None:

@@ -23,6 +23,7 @@ from evolink_mcp.transports.http.facts import Credits, add_facts
 from evolink_mcp.transports.http.logs import log_refusal
 from evolink_mcp.transports.http.paths import MCP, PROBES, endpoint_of
 from evolink_mcp.transports.http.sse_backlog import MAX_BACKLOGS
+from evolink_mcp.transports.http.usage import REFUSED, results_of
 
 if TYPE_CHECKING:
     from evolink_mcp.gateway import Exchange
@@ -60,6 +61,15 @@ class Metrics:
         self._calls = Counter("evolink_mcp_calls", "Tool calls.", ["tool", "outcome"], registry=registry)
         self._callers = Counter(
             "evolink_mcp_caller_calls", "Tool calls by the name of the caller's token.", ["caller"], registry=registry
+        )
+        self._refusals = Counter(
+            "evolink_mcp_caller_refusals", "Refused tool calls, by caller.", ["caller"], registry=registry
+        )
+        self._made = Counter(
+            "evolink_mcp_caller_results",
+            "What ended tasks made, each once, by caller: images, videos, audios, film_seconds.",
+            ["caller", "what"],
+            registry=registry,
         )
         self._seconds = Histogram(
             "evolink_mcp_call_seconds", "Duration of tool calls.", ["tool"], buckets=_SECONDS, registry=registry
@@ -146,9 +156,13 @@ class Metrics:
         name = self._label(record.name)
         if name:
             self._callers.labels(name).inc()
+        if name and record.outcome in REFUSED:
+            self._refusals.labels(name).inc()
         if record.task_status in FINAL and record.task_id not in self._ended:
             self._ended[record.task_id] = None
             self._outcomes.labels(record.task_status, name).inc()
+            for what, number in results_of(record).items() if record.task_status == "completed" else ():
+                self._made.labels(name, what).inc(number)
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)
         if record.paid and record.task_status != "not_sent":

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
 REFUSED = frozenset({"refused", "limited", "gateway_refused"})
 
 
+def results_of(record: CallRecord) -> dict[str, float]:
+    """What a completed task made, by name: ``images``, ``videos``, ``audios``, ``film_seconds``."""
+    results = {f"{record.kind or 'media'}s": float(max(record.results, 1))}
+    if record.kind == "video" and record.duration:
+        results["film_seconds"] = record.duration
+    return results
+
+
 def count_usage(usage: SharedUsage, clock: Clock, record: CallRecord) -> None:
     """Counts a finished call, and the task it saw end."""
     day = day_of(clock.now())
@@ -24,7 +32,4 @@ def count_usage(usage: SharedUsage, clock: Clock, record: CallRecord) -> None:
     if record.task_status == "failed":
         usage.add_task(day, record.owner, record.name, record.task_id, {"failed": 1.0})
     elif record.task_status == "completed":
-        results: dict[str, float] = {f"{record.kind or 'media'}s": float(max(record.results, 1))}
-        if record.kind == "video" and record.duration:
-            results["film_seconds"] = record.duration
-        usage.add_task(day, record.owner, record.name, record.task_id, results)
+        usage.add_task(day, record.owner, record.name, record.task_id, results_of(record))
