@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.transports.http.serve import bind
 from tests.contract.asking import call
 from tests.e2e.fleet import agent
 from tests.e2e.raw import environment
@@ -23,6 +26,7 @@ from tests.support import KEY, Sandbox, png
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="refused there")
 
+CONNECTIONS = 32  # so that chance leaves a worker less than an eighth once in 400,000 times
 CALL = {"prompt": "a red kite", "model": "gpt-image-2"}
 
 
@@ -51,6 +55,10 @@ class Server:
         """The processes that serve, not the one that looks after Python's own resources (Linux: /proc)."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text(encoding="ascii")
         return {pid for pid in map(int, children.split()) if b"spawn_main" in command_of(pid)}
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def command_of(pid: int) -> bytes:
@@ -99,6 +107,22 @@ async def test_two_workers_are_one_server_that_survives_the_death_of_one(sandbox
         assert server.process.wait(30) == 0
         assert not [pid for pid in left if b"spawn_main" in command_of(pid)]
     assert "Traceback" not in server.text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="connections are spread on Linux alone")
+def test_connections_are_spread_among_workers_and_their_address_stays_theirs(sandbox: Sandbox, tmp_path: Path) -> None:
+    with running(tmp_path, sandbox) as server, ExitStack() as stack:
+        workers, url = server.workers(), urlsplit(server.url)
+        before = {pid: open_files(pid) for pid in workers}
+        for _ in range(CONNECTIONS):
+            connection = HTTPConnection(url.hostname or "", url.port, timeout=60)
+            stack.callback(connection.close)
+            connection.request("GET", "/health")
+            assert connection.getresponse().read()
+        served = [open_files(pid) - before[pid] for pid in workers]
+        assert min(served) >= CONNECTIONS // 8, served
+        with pytest.raises(OSError, match="cannot listen"):
+            bind(url.hostname or "", url.port or 0)
 
 
 async def test_a_paid_call_is_answered_by_workers_that_are_being_stopped(sandbox: Sandbox, tmp_path: Path) -> None:

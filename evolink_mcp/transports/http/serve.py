@@ -162,8 +162,26 @@ async def stop(server: Server, application: HttpApplication, listener: socket.so
     server.should_exit = True
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. With the protocol named, asyncio turns Nagle's algorithm off.
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening socket, :func:`bound <bind>`.
+
+    Raises:
+        OSError: With the address.
+    """
+    listener = bind(host, port, shared=shared)
+    try:
+        listener.listen(BACKLOG)
+    except OSError as problem:
+        listener.close()
+        raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem
+    return listener
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A socket with this address. With the protocol named, asyncio turns Nagle's algorithm off.
+
+    Args:
+        shared: Several of one user may listen there, and the system spreads connections among them (Linux).
 
     Raises:
         OSError: With the address.
@@ -172,18 +190,19 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as problem:
         raise OSError(problem.errno, f"cannot listen on {host}: {problem.strerror}") from problem
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6 and host == "::":
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        listener.bind(address)
-        listener.listen(BACKLOG)
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.bind(address)
     except OSError as problem:
-        listener.close()
+        bound.close()
         raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem
-    return listener
+    return bound
 
 
 def url_of(host: str, listener: socket.socket) -> str:

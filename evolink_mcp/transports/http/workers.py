@@ -1,7 +1,11 @@
 """Several processes behind one port (``--workers``): each is a replica, and the store is what they have in common.
 
-The parent binds the port and starts the workers, which accept from the same listener. It serves nothing itself: it
-starts a worker anew that has died, and passes on the signal that ends them all.
+The parent binds the port and starts the workers. It serves nothing itself: it starts a worker anew that has died, and
+passes on the signal that ends them all.
+
+On Linux each worker listens for itself and the system spreads connections among them: from one common listener, the
+worker that wakes first would take all that wait, and one could get nearly every kept connection. The parent's socket
+does not listen; it keeps the port for workers that are started anew. Elsewhere they accept from the parent's listener.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,10 +32,11 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import SIGNALS, Signals, end_signals
 from evolink_mcp.transports.http.logs import limit_repeats
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.serve import listen, run_http, url_of
+from evolink_mcp.transports.http.serve import bind, listen, run_http, url_of
 
 RESTART_SECONDS = 1.0  # so that workers that die at once do not take the machine with them
 READY_SECONDS = 60.0
+SPREADS = sys.platform == "linux"  # elsewhere SO_REUSEPORT gives all connections to one, or is missing
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +53,16 @@ async def run_workers(settings: Settings, options: HttpOptions, on_ready: Callab
     if options.sse:
         logger.warning("With workers, /sse is off: its messages could meet another worker than its stream.")
         options = replace(options, sse=False)
-    with listen(options.host, options.port) as listener, end_signals() as signals:
-        fleet = Workers(partial(_work, settings, options, listener), options.workers)
+    place = bind(options.host, options.port) if SPREADS else listen(options.host, options.port)
+    with place, end_signals() as signals:
+        options = replace(options, port=place.getsockname()[1])
+        fleet = Workers(partial(_work, settings, options, None if SPREADS else place), options.workers)
         async with anyio.create_task_group() as group:
-            group.start_soon(fleet.stop_at, signals, listener)
+            group.start_soon(fleet.stop_at, signals, place)
             for number in range(options.workers):
                 await group.start(fleet.keep, number + 1)
             if on_ready is not None and not fleet.stopping:
-                on_ready(url_of(options.host, listener))
+                on_ready(url_of(options.host, place))
             await fleet.ended.wait()
             group.cancel_scope.cancel()
     logger.info("All workers have stopped")
@@ -97,17 +105,17 @@ class Workers:
         if not self._left:
             self.ended.set()
 
-    async def stop_at(self, signals: Signals, listener: socket.socket) -> None:
+    async def stop_at(self, signals: Signals, place: socket.socket) -> None:
         """At the first signal has all workers end in order, at a second at once."""
         while True:
             await signals.get()
             self.stopping = True
-            listener.close()
+            place.close()
             for process in list(self._running.values()):
                 process.terminate()
 
 
-def _work(settings: Settings, options: HttpOptions, listener: socket.socket, ready: Connection) -> None:
+def _work(settings: Settings, options: HttpOptions, listener: socket.socket | None, ready: Connection) -> None:
     """A worker, from its start to its end: that of its parent included."""
     for each in SIGNALS:
         if each != signal.SIGTERM:  # a terminal tells the whole family, and the parent passes it on
@@ -115,6 +123,11 @@ def _work(settings: Settings, options: HttpOptions, listener: socket.socket, rea
     threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
     set_up_logging(settings.log_level, settings.api_key, json_lines=options.json_lines)
     limit_repeats()
+    try:
+        listener = listener or listen(options.host, options.port, shared=True)
+    except OSError as error:  # of another program, since the last worker ended
+        logger.error("%s", error)
+        return
     try:
         anyio.run(run_http, settings, options, False, ready.send, listener)
     except SettingsError as error:
