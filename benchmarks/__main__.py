@@ -17,6 +17,7 @@ ROWS = {
     "growth": ("growth",),
     "calls": ("calls",),
     "web": ("http", "sse_memory"),
+    "workers": ("workers",),
     "lateness": ("late",),
     "turns": ("turns",),
     "transfer": ("files",),

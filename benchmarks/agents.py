@@ -66,7 +66,7 @@ class Agent(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._got += data
-        if _is_whole(self._got) and self._answer is not None and not self._answer.done():
+        if is_whole(self._got) and self._answer is not None and not self._answer.done():
             self._answer.set_result(bytes(self._got))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -95,7 +95,8 @@ class Agent(asyncio.Protocol):
         return self._answer
 
 
-def _is_whole(got: bytearray) -> bool:
+def is_whole(got: bytearray) -> bool:
+    """Whether an answer, head and all, has come to its end."""
     if got.endswith(b"\r\n0\r\n\r\n"):
         return True
     head, end, body = got.partition(b"\r\n\r\n")

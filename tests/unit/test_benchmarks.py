@@ -11,12 +11,15 @@ import pytest
 from benchmarks import __main__ as runner
 from benchmarks import budgets, page
 from benchmarks.__main__ import CHECKED, LONG, ROWS
+from benchmarks.agents import is_whole
 from benchmarks.budgets import BUDGETS, Budget
 from benchmarks.contenders import OURS
 from benchmarks.figures import percentile, ratio, summary, table
 from benchmarks.lateness import seeds_loop
+from benchmarks.load import NUMBER, Load
 from benchmarks.start import compact, without_output
 from benchmarks.turns import peer
+from benchmarks.workers import Rates
 
 GOOD = {each.figure: each.limit for each in BUDGETS}
 
@@ -85,7 +88,35 @@ def test_the_page_is_made_of_the_figures() -> None:
 def test_every_row_of_the_page_was_measured() -> None:
     results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
     sections = [section for names in ROWS.values() for section in names]
-    assert list(cast("dict[str, object]", results["sections"])) == sections
+    long = {section for names in LONG.values() for section in names}
+    assert [name for name in cast("dict[str, object]", results["sections"]) if name not in long] == sections
+
+
+def test_a_prepared_call_is_whole_with_any_number() -> None:
+    load = Load(8000, "generate_image", {"prompt": f"a red kite, {NUMBER}"}, "task", seconds=1, connections=1)
+    head, _, body = b"000000042".join(load.request()).partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}\r\n".encode() in head
+    assert json.loads(body)["params"]["arguments"] == {"prompt": "a red kite, 000000042"}
+
+
+def test_an_answer_is_whole_with_its_last_chunk_or_all_of_its_length() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+    assert [is_whole(bytearray(head + body)) for body in (b"", b"{", b"{}")] == [False, False, True]
+    chunks = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    assert [is_whole(bytearray(chunks + end)) for end in (b"", b"0\r\n\r\n")] == [False, True]
+
+
+@pytest.mark.parametrize(("beside", "times"), [(0.0, 2.0), (0.25, 1.6)])
+def test_two_workers_can_do_no_more_than_the_processors_beside_load_and_store(
+    monkeypatch: pytest.MonkeyPatch, beside: float, times: float
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    used = {"server": 1.0, "load": beside, "store": 0.0, "gateway": 0.0, "others": 1.0}
+    assert Rates(processors=[used]).possible() == times
+
+
+def test_the_least_busy_worker_is_told_from_the_processes_that_serve_nothing() -> None:
+    assert Rates(processes=[[0.0, 0.01, 0.99, 1.0]]).least(2) == 0.495
 
 
 def test_what_is_written_by_hand_outlives_new_figures() -> None:
