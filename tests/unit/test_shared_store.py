@@ -69,7 +69,7 @@ async def test_a_hung_store_costs_one_call_half_a_second_and_the_others_nothing(
     assert time.monotonic() - began < 0.2
     assert stores[0].failures == 1
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "calls go on without it" in caplog.text
+    assert "replicas do not know of each other" in caplog.text
     redis.thaw()
 
 
@@ -200,3 +200,14 @@ async def test_without_the_store_a_limit_is_one_of_this_replica() -> None:
         await pauses.pass_through(OWNER, "m", seconds=10)
     await pauses.aclose()
     await store.aclose()
+
+
+@pytest.mark.parametrize(("policy", "memory", "warned"), [("allkeys-lru", "50mb", 1), ("noeviction", "50mb", 0)])
+async def test_a_store_that_evicts_is_warned_of_once(
+    stores: list[Store], caplog: pytest.LogCaptureFixture, policy: str, memory: str, warned: int
+) -> None:
+    for name, value in (("maxmemory", memory), ("maxmemory-policy", policy)):
+        await stores[0].ask("CONFIG", "SET", name, value)
+    for _ in range(2):
+        await stores[1].ask("GET", "x")
+    assert caplog.text.count("evicts when it is full") == warned

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.ledger import Away
 
 PREFIX = "evolink:"
@@ -19,6 +20,7 @@ WHOLE_SECONDS = 0.5  # one command, connecting included
 REST_SECONDS = 5.0  # after a failure the store is left alone for so long
 LOG_SECONDS = 60.0
 CONNECTIONS = 16
+KEEPS = "noeviction"  # the policy of a store that forgets nothing before its time
 RECONNECT_SECONDS = 1.0  # between two attempts to listen, which hold nobody up
 LISTEN_SECONDS = 15.0  # without a word, after which a listener asks whether the store is still there
 
@@ -61,6 +63,7 @@ class Store:
         self._connect = connect
         self._rests_until = 0.0
         self._logged = -LOG_SECONDS
+        self._judged = False
 
     async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
         """One command's answer: strings, whole numbers, ``None``, lists and dicts of them.
@@ -87,7 +90,26 @@ class Store:
         if resting:
             logger.info("The shared state answers again")
             self._rests_until = 0.0
+        if not self._judged:
+            self._judged = True
+            await self._judge()
         return answer
+
+    async def _judge(self) -> None:
+        """Warns of a store that may evict what it holds. A store that does not tell is taken as it is."""
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS):
+                facts = as_object(await self._client.execute_command("INFO", "memory"))
+        except self._errors:
+            return
+        policy = str(facts.get("maxmemory_policy", KEEPS))
+        if policy != KEEPS and facts.get("maxmemory"):
+            logger.warning(
+                "The shared state (EVOLINK_STATE_URL) evicts when it is full (maxmemory-policy %s): it may forget "
+                "which paid requests are under way. Set it to %s.",
+                policy,
+                KEEPS,
+            )
 
     async def listen(self, channel: str, act: Callable[[str], None], change: Callable[[bool], None]) -> None:
         """Hears what is published, until it is cancelled. What is published while the store is away is lost.
@@ -140,7 +162,7 @@ class Store:
         if now - self._logged >= LOG_SECONDS:
             self._logged = now
             logger.warning(
-                "The shared state (EVOLINK_STATE_URL) does not answer (%s); calls go on without it. "
+                "The shared state (EVOLINK_STATE_URL) does not answer (%s); replicas do not know of each other. "
                 "Failures since the start: %d",
                 type(error).__name__,
                 self.failures,
