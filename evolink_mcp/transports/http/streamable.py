@@ -24,12 +24,12 @@ from starlette.types import Message, Receive, Scope, Send
 from evolink_mcp.sdk.exchange import SINK, read_call, serve_call, version_of
 from evolink_mcp.transports.http.bodies import MAX_BODY
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp
-from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream
+from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream, start_of
 
 # Host and Origin are checked once, for all paths, before any of this.
 NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 JSON = "application/json"
-_JSON_START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", JSON.encode())]}
+_JSON_HEADERS = ((b"content-type", JSON.encode()),)
 
 
 class Streamable:
@@ -81,7 +81,7 @@ class Streamable:
                         await stream.open()
                     answer = await serve_call(self._server, self._state, Request(scope), call, version)
                     if SINK not in scope:
-                        await send(_JSON_START)
+                        await send(start_of(_JSON_HEADERS))
                     await stream.answer(answer)
             finally:
                 self._pings.remove(stream)

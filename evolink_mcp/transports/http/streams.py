@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -18,12 +18,12 @@ from evolink_mcp.transports.http.hang_up import connection_of
 PING_SECONDS = 15.0  # without a word, as the SDK does
 CHECK_SECONDS = 1.0
 EVENTS = "text/event-stream"
-HEADERS = [
+HEADERS = (
     (b"content-type", EVENTS.encode()),
     (b"cache-control", b"no-cache, no-transform"),
     (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),
-]
+)
 _PING = b": ping\r\n\r\n"
 
 
@@ -42,7 +42,7 @@ class Stream:
         """Begins the event stream."""
         if not self._open:
             self._open = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await self._send(start_of(HEADERS))
 
     async def send(self, event: bytes) -> None:
         """Sends an event, as it goes over the wire. After the answer nothing is sent."""
@@ -113,6 +113,11 @@ class Pings:
         for stream in [stream for stream, last in self._streams.items() if now - last >= PING_SECONDS]:
             self.hold_off(stream)
             stream.ping()
+
+
+def start_of(headers: Iterable[tuple[bytes, bytes]]) -> Message:
+    """The start of one answer. Middleware writes headers into it, so no two answers may share one."""
+    return {"type": "http.response.start", "status": 200, "headers": list(headers)}
 
 
 def event_of(message: bytes) -> bytes:

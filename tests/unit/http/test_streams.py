@@ -124,6 +124,23 @@ async def test_a_quick_call_of_the_present_protocol_is_answered_in_json(sandbox:
         assert b"application/json" in await reader.readuntil(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("accept", [BOTH, "application/json", "text/event-stream"])
+async def test_the_headers_of_one_answer_are_in_no_other(sandbox: Sandbox, accept: str) -> None:
+    """Those of a page, and what each answer adds to them."""
+    page = {"origin": "http://localhost:3000"}
+    async with serving(on(sandbox)) as served, httpx2.AsyncClient(trust_env=False, timeout=30) as http:
+
+        async def heads(**more: str) -> list[tuple[str, str]]:
+            headers = {**bearer(KEY), "accept": accept, "mcp-protocol-version": LEGACY[-1], **more}
+            response = await http.post(f"{served.url}/mcp", json=call_body("check_balance"), headers=headers)
+            assert response.status_code == 200
+            return [(name, value) for name, value in response.headers.multi_items() if name != "date"]
+
+        first = await heads()
+        assert "access-control-allow-origin" in dict(await heads(**page))
+        assert await heads() == first
+
+
 def test_a_stream_is_pinged_only_when_nothing_came_for_long() -> None:
     sent: list[Message] = []
 
