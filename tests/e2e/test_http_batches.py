@@ -10,6 +10,7 @@ import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.transports.http import delivery
 from tests.e2e.callers import ALICE
 from tests.serving import ACCEPT, bearer, on, serving
 from tests.support import Sandbox
@@ -76,6 +77,32 @@ async def test_what_is_no_message_is_answered_within_its_batch(sandbox: Sandbox)
         response = await post(served.url, [PING, 5, {"id": 3}])
     assert response.status_code == 200
     assert "a" in {answer["id"] for answer in response.json()}
+
+
+async def test_what_a_batch_has_bought_is_not_paid_again_while_another_of_its_calls_waits(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second in which an answer settles begins when the batch is written, not when its own call is done."""
+    monkeypatch.setattr(delivery, "PROXY_SECONDS", 0.02)
+    sandbox.configure(image_seconds=60)
+    async with serving(on(sandbox)) as served:
+        app = served.application.app
+        [first] = (await post(served.url, [image(1)])).json()
+        params = {"name": "check_task", "arguments": {"task_id": task_id(first), "wait_seconds": 45}}
+        batch = [image(2), {"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": params}]
+        async with anyio.create_task_group() as group:
+            group.start_soon(post, served.url, batch)
+            with anyio.fail_after(10):
+                while sandbox.paid() < 2 or not (app.waits.tasks == 1 and len(app.running) == 1):
+                    await anyio.sleep(0.02)
+            await anyio.sleep(0.2)  # more than that second
+            group.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            while app.running:
+                await anyio.sleep(0.02)
+        [again] = (await post(served.url, [image(2)])).json()
+    assert sandbox.paid() == 2
+    assert {task_id(first), task_id(again)} == {task["id"] for task in sandbox.ledger()["tasks"]}
 
 
 async def test_a_batch_whose_client_hangs_up_is_not_paid_again(sandbox: Sandbox) -> None:

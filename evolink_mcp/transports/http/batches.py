@@ -100,10 +100,13 @@ class _Request:
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
-            self._content += message.get("body", b"")
-            if message["type"] == "http.response.body" and not message.get("more_body", False):
-                with contextlib.suppress(ValueError):  # nothing comes of a notification
+            if message["type"] != "http.response.body":
+                return
+            if body := message.get("body", b""):
+                self._content += body
+                with contextlib.suppress(ValueError):  # it is whole as soon as it is JSON, even if its end is to come
                     self.answer = json.loads(self._content)
+            if self.answer is not None or not message.get("more_body", False):  # nothing comes of a notification
                 self.answered.set()
                 await release.wait()  # whoever looks after the delivery of answers must not hear of it before
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from evolink_mcp.jobs.delivery import TURNS, Listener, current_listener
+from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
 from tests.unit.shop import turns
 
@@ -43,3 +45,43 @@ async def test_a_hang_up_that_comes_in_while_an_answer_is_ready_is_seen_before_t
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
     await serve_call(application, OpenCalls(), scope, receive, send)
     assert listeners[0].abandoned
+
+
+async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
+    """A call that ends early is answered as late as the last: until then its client may go without a word of it."""
+    batch = json.dumps([{"jsonrpc": "2.0", "id": number, "method": "tools/call"} for number in (1, 2)]).encode()
+    messages: list[Message] = [{"type": "http.request", "body": batch, "more_body": False}]
+    first_is_sent, delivered, wire = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    listeners: list[Listener] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def application(_: Scope, receive: Receive, send: Send) -> None:
+        number = json.loads((await receive())["body"])["id"]
+        listener = current_listener()
+        listener.watch(lambda: delivered.set() if listener.delivered else None)
+        listeners.append(listener)
+        if number == 2:
+            await first_is_sent.wait()
+            await turns(50)
+            assert not delivered.is_set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        content = json.dumps({"jsonrpc": "2.0", "id": number, "result": {}}).encode()
+        first_is_sent.set()
+        await send({"type": "http.response.body", "body": content})
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            assert not delivered.is_set()
+            wire.set()
+
+    user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
+    scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
+    async with asyncio.timeout(10):
+        await serve_batches(partial(serve_call, application, OpenCalls()))(scope, receive, send)
+    assert wire.is_set()
+    assert [each.delivered for each in listeners] == [True, True]
