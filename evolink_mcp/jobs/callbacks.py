@@ -33,6 +33,9 @@ MAX_IN_ALL = 50_000
 WAKE_SECONDS = 1.0  # between two reads that calls for one task cause
 MAX_ABSENT = 5  # tasks in a row that ended without the call
 REST_SECONDS = 600.0  # in which no call is expected then
+MAX_REFUSED = 3  # owners in a row whose requests the gateway refused for our address
+MAX_RESTING = 1_000  # owners whose requests go without one
+REFUSAL_STATUSES = frozenset({400, 422})  # of a request whose content is wrong
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +89,8 @@ class Callbacks:
     _absent: int = 0
     _rest_end: float = float("-inf")
     _refusal_end: float = float("-inf")
+    _refused: set[str] = field(default_factory=set[str])  # owners, since the gateway last took an address
+    _rest_of_owner: OrderedDict[str, float] = field(default_factory=OrderedDict[str, float])  # until when
 
     @asynccontextmanager
     async def expecting(self, owner: str) -> AsyncGenerator[Expectation | None]:
@@ -102,12 +107,13 @@ class Callbacks:
         except EvolinkError as error:
             if expectation is not None and not isinstance(error, OutcomeUnknown):
                 await self._close(expectation)
-                if isinstance(error, GatewayRefused) and "callback" in error.what.lower():
-                    raise self._rest_after(error) from error.__cause__
+                if isinstance(error, GatewayRefused) and _is_about_callbacks(error):
+                    raise self._rest_after(error, owner) from error.__cause__
             raise
 
     async def bind(self, expectation: Expectation, task_id: str) -> None:
         """Tells which task an address is for. A call may have come already."""
+        self._refused.clear()  # the gateway takes the address: whom it refused wrote something else that was wrong
         expectation.task_id = task_id
         self._by_task[task_id] = expectation
         if self.shared is not None:
@@ -207,7 +213,7 @@ class Callbacks:
         self._expire()
         if len(self._by_path) >= MAX_IN_ALL or self._of_owner.get(owner, 0) >= MAX_OF_OWNER:
             return None
-        if self.clock.monotonic() < self._refusal_end:
+        if self.clock.monotonic() < max(self._refusal_end, self._rest_of_owner.get(owner, 0.0)):
             return None
         name = secrets.token_urlsafe(NAME_BYTES)
         expectation = Expectation(owner, _path(name), self._end(), f"{self.url}/{name}")
@@ -239,9 +245,20 @@ class Callbacks:
             self._rest_end = float("-inf")
             logger.info("The gateway calls back again")
 
-    def _rest_after(self, error: GatewayRefused) -> GatewayRefused:
-        self._refusal_end = self.clock.monotonic() + REST_SECONDS
-        logger.warning("The gateway did not take a callback_url of %s; --callback-url rests", self.url)
+    def _rest_after(self, error: GatewayRefused, owner: str) -> GatewayRefused:
+        """The words may be the caller's own, sent back: they count for one owner, and for all only if many say so."""
+        end = self.clock.monotonic() + REST_SECONDS
+        self._rest_of_owner[owner] = end
+        self._rest_of_owner.move_to_end(owner)
+        if len(self._rest_of_owner) > MAX_RESTING:
+            self._rest_of_owner.popitem(last=False)
+        self._refused.add(owner)
+        if len(self._refused) >= MAX_REFUSED:
+            self._refused.clear()
+            self._refusal_end = end
+            logger.warning("The gateway did not take a callback_url of %s; --callback-url rests", self.url)
+        else:
+            logger.info("The gateway did not take a callback_url of %s from one caller", self.url)
         return error.replace(next_step="Call again: this server leaves its own callback_url out for a while.")
 
     def _count(self, event: Event, *, used: bool) -> bool:
@@ -268,6 +285,10 @@ class Callbacks:
 
     def _end(self) -> float:
         return self.clock.monotonic() + KEEP_SECONDS
+
+
+def _is_about_callbacks(error: GatewayRefused) -> bool:
+    return error.status in REFUSAL_STATUSES and "callback" in error.what.lower()
 
 
 def _path(name: str) -> str:

@@ -133,6 +133,70 @@ async def test_an_address_lives_on_only_where_its_request_may_have_made_a_task(c
     assert not wakes
 
 
+async def refused(callbacks: Callbacks, owner: str, what: str = "callback_url: no", status: int = 400) -> str:
+    """What the owner of a request is told to do that the gateway refused although it had an address."""
+    try:
+        async with callbacks.expecting(owner) as expectation:
+            assert expectation is not None
+            raise GatewayRefused(what, status=status, next_step="Correct it.")
+    except GatewayRefused as error:
+        return error.next_step
+
+
+async def has_address(callbacks: Callbacks, owner: str) -> bool:
+    try:
+        async with callbacks.expecting(owner) as expectation:
+            if expectation is not None:
+                raise Refused("only asked")
+    except Refused:
+        return True
+    return False
+
+
+async def test_no_owner_can_have_the_gateway_stop_calling_for_another(clock: FakeClock) -> None:
+    callbacks, _ = callbacks_of(clock)
+    for _ in range(3):
+        assert "Call again" in await refused(callbacks, "mallory", "size: 'callback' is not one of 1:1, 16:9")
+        assert not await has_address(callbacks, "mallory")
+        assert await has_address(callbacks, OWNER)
+        await clock.sleep(module.REST_SECONDS)
+    for number in range(5 * module.MAX_REFUSED):
+        await refused(callbacks, f"mallory {number}")
+        await bound(callbacks, f"task-{number}")  # what the gateway takes from one is no fault of the address
+
+
+async def test_an_address_that_nobody_can_use_rests_for_all(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    callbacks, _ = callbacks_of(clock)
+    for number in range(module.MAX_REFUSED):
+        assert await has_address(callbacks, OWNER)
+        await refused(callbacks, f"owner {number}")
+    assert not await has_address(callbacks, OWNER)
+    assert "--callback-url rests" in caplog.text
+    await clock.sleep(module.REST_SECONDS)
+    assert await has_address(callbacks, OWNER)
+    assert await has_address(callbacks, "owner 0")
+
+
+@pytest.mark.parametrize(("status", "what"), [(401, "callback_url"), (429, "callback_url"), (400, "size: no")])
+async def test_a_refusal_for_another_reason_keeps_its_words_and_the_address(
+    clock: FakeClock, status: int, what: str
+) -> None:
+    callbacks, _ = callbacks_of(clock)
+    assert await refused(callbacks, OWNER, what, status) == "Correct it."
+    assert await has_address(callbacks, OWNER)
+
+
+async def test_owners_who_are_to_go_without_an_address_are_bounded(
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_RESTING", 2)
+    callbacks, _ = callbacks_of(clock)
+    for number in range(3):
+        await refused(callbacks, f"owner {number}")
+        await bound(callbacks, f"task-{number}")
+    assert [await has_address(callbacks, f"owner {number}") for number in range(3)] == [True, False, False]
+
+
 async def test_a_call_that_reaches_another_replica_wakes_the_one_that_waits(stores: list[Store]) -> None:
     clock = FakeClock()
     (submitting, _), (waiting, wakes), (reached, others) = (callbacks_of(clock, store) for store in stores)
