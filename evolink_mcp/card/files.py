@@ -33,6 +33,7 @@ async def read_result(app: App, context: Context[Any, Any], task_id: str, number
     call = Call(app, context)
     try:
         await call.admit()
+        await call.check_own("task", media.check_task_id(task_id))
         task = await media.read(call.caller, task_id)
         index = int(number) - 1 if number.isascii() and number.isdigit() and len(number) < 5 else -1
         if not 0 <= index < len(task.results):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.gateway.values import as_text
+from evolink_mcp.gateway.values import as_text, is_task_id
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.call import Call
 
@@ -28,10 +29,11 @@ async def check_source(call: Call, checked: Checked) -> list[str]:
     """A note where the earlier task that a call goes on from was made by a model of another kind.
 
     Raises:
-        Refused: It has to be a draft and is known to be none.
+        Refused: It is somebody else's, or has to be a draft and is known to be none.
     """
     from evolink_mcp.registry import sources_of
 
+    await call.check_own("task", *dict.fromkeys(_task_ids(checked.params)))
     notes: list[str] = []
     if checked.model is None:
         return notes
@@ -49,6 +51,18 @@ async def check_source(call: Call, checked: Checked) -> list[str]:
         if checked.model.id not in model.follow_ups:
             notes.append(f"{path}: task {task_id} was made by {model.id}, and this model is not known to go on from it")
     return notes
+
+
+def _task_ids(value: object, name: str = "") -> Iterator[str]:
+    """The ids of tasks in a call, by the names that parameters for them have: those of unlisted models too."""
+    if isinstance(value, Mapping):
+        for key, each in cast("Mapping[str, object]", value).items():
+            yield from _task_ids(each, key)
+    elif isinstance(value, list):
+        for each in cast("list[object]", value):
+            yield from _task_ids(each, name)
+    elif isinstance(value, str) and name.lower().replace("_", "").endswith(("taskid", "taskids")) and is_task_id(value):
+        yield value
 
 
 async def _record(call: Call, task_id: str) -> TaskRecord:

@@ -64,6 +64,7 @@ def add_resources(server: MCPServer, app: App) -> None:
         call = Call(app, context)
         try:
             await call.admit()
+            await call.check_own("task", media.check_task_id(id))
             record = await media.read(call.caller, id)
         except EvolinkError as error:
             unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -18,7 +17,7 @@ import pytest
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http import uploads
 from evolink_mcp.transports.http.options import HttpOptions
-from tests.contract.asking import call
+from tests.contract.asking import call, two_people
 from tests.serving import Served, bearer, on, serving
 from tests.support import KEY, Sandbox, png
 from tests.unit.http.asking import reason
@@ -151,15 +150,6 @@ async def test_people_who_share_an_account_do_not_overwrite_each_others_files(sa
         refused = await call(http, url, "delete_file", bob, file_id=stored[alice]["file_id"])
         assert refused["isError"]
         assert "[not_yours]" in refused["content"][0]["text"]
-
-
-@asynccontextmanager
-async def two_people(sandbox: Sandbox) -> AsyncGenerator[tuple[httpx2.AsyncClient, str, str, str]]:
-    alice, bob = "a-token-of-alice-0123", "a-token-of-bob-012345"
-    tokens = tuple(Token(sha256(token.encode()).hexdigest(), name) for token, name in ((alice, "alice"), (bob, "bob")))
-    async with serving(on(sandbox, api_key=KEY, mcp_tokens=tokens), HttpOptions(auth="token")) as served:
-        async with httpx2.AsyncClient(trust_env=False, timeout=60) as http:
-            yield http, served.url, alice, bob
 
 
 async def test_while_the_store_is_away_nobody_is_taken_for_the_owner_of_what_another_replica_made(

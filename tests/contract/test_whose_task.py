@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from mcp.client import Client
+from mcp.shared.exceptions import MCPError
 
 from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.recall import MAX_WORDS_CHARACTERS, first_words
+from tests.contract.asking import two_people
+from tests.serving import bearer, connected
 from tests.support import FakeClock, Sandbox, ok, refused, text_of
 
 Connect = Callable[..., Client]
@@ -71,6 +74,29 @@ async def test_a_task_that_is_probably_the_callers_says_why_and_is_theirs_once_c
         (listed,) = (await ok(client, "list_tasks"))["tasks"]
         assert listed["prompt"] == "a blue teapot"
     assert sandbox.paid() == 1
+
+
+async def test_no_way_leads_to_a_task_of_somebody_else_on_the_account(sandbox: Sandbox) -> None:
+    async with two_people(sandbox, allow_unlisted_models=True) as (_, url, alice, bob):
+        async with connected(url, "modern", bearer(alice)) as client:
+            task_id = (await ok(client, "generate_image", prompt="x", model="mj-v7"))["task_id"]
+            sandbox.settle()
+            places = [f"evolink://tasks/{task_id}", f"evolink://tasks/{task_id}/results/1"]
+            for place in places:
+                assert (await client.read_resource(place)).contents
+        source = {"task_id": task_id, "type": "strong"}
+        going_on = {"prompt": "x", "model": "mj-v7-variation", "options": {"model_params": source}}
+        unlisted = {"prompt": "x", "model": "house-blend", "options": {"model_params": {"from": [source]}}}
+        async with connected(url, "modern", bearer(bob)) as client:
+            for place in places:
+                with pytest.raises(MCPError, match="not_yours"):
+                    await client.read_resource(place)
+            assert "not_yours" in await refused(client, "check_task", task_id=task_id)
+            assert "not_yours" in await refused(client, "show_task", task_id=task_id, picture=1)
+            for call in (going_on, unlisted):
+                assert "not_yours" in await refused(client, "generate_image", **call)
+                assert "not_yours" in await refused(client, "generate_image", **call, dry_run=True)
+        assert sandbox.paid() == 1
 
 
 @pytest.mark.parametrize(
