@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 import httpx2
 
 from evolink_mcp import __version__
@@ -31,6 +32,8 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
 MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downloads may be waiting
 RATE_GRACE_SECONDS = 60.0
+PIECE_BYTES = 1024 * 1024  # written at once,
+PIECE_SECONDS = 1.0  # or what came in this time: whoever waits is told the size so far
 LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
 
 T = TypeVar("T")
@@ -38,6 +41,10 @@ T = TypeVar("T")
 
 class NotFetched(Exception):
     """Why a link could not be fetched, in a sentence."""
+
+
+class Unfit(NotFetched):
+    """The same, where fetching it again would not help."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,7 @@ class Fetcher:
         self._transport: GuardedTransport | None = None
 
     async def fetch(self, url: str, write: Callable[[bytes], object], *, max_bytes: int) -> None:
-        """Streams what a link holds into ``write``, at most ``max_bytes``.
+        """Streams what a link holds into ``write``, at most ``max_bytes``, in a thread: disks may be slow.
 
         Raises:
             NotFetched: With the reason. Something may have been written already.
@@ -210,14 +217,22 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], object], ma
     size, began = 0, time.monotonic()
     promised = as_whole(response.headers.get("content-length"))
     if promised is not None and promised > max_bytes:
-        raise NotFetched(f"it is larger than {max_bytes:,} bytes")
+        raise Unfit(f"it is larger than {max_bytes:,} bytes")
+    piece, written_at = bytearray(), began
     async for chunk in response.aiter_raw():
         size += len(chunk)
         if size > max_bytes:
-            raise NotFetched(f"it is larger than {max_bytes:,} bytes")
-        if (seconds := time.monotonic() - began) > RATE_GRACE_SECONDS and size < seconds * MIN_BYTES_PER_SECOND:
+            raise Unfit(f"it is larger than {max_bytes:,} bytes")
+        now = time.monotonic()
+        if (seconds := now - began) > RATE_GRACE_SECONDS and size < seconds * MIN_BYTES_PER_SECOND:
             raise NotFetched(f"the download was too slow ({size:,} bytes in {seconds:.0f} s)")
-        write(chunk)
+        piece += chunk
+        if len(piece) >= PIECE_BYTES or now - written_at >= PIECE_SECONDS:
+            await anyio.to_thread.run_sync(write, bytes(piece))
+            piece.clear()
+            written_at = now
+    if piece:
+        await anyio.to_thread.run_sync(write, bytes(piece))
 
 
 def _proxy_of(url: str) -> str | None:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
 import anyio.to_thread
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.downloads import MAX_RESULT_BYTES, NotSaved
-from evolink_mcp.media.fetch import Fetcher, NotFetched
+from evolink_mcp.media.fetch import Fetcher, NotFetched, Unfit
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
 from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
@@ -26,9 +28,14 @@ from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
 MAX_DOWNLOADS = 4
 MAX_DOWNLOADS_OF_OWNER = 2
 MAX_WAITING = 200  # results, of all callers
+MAX_WAITING_OF_OWNER = 50
 MAX_FETCH_SECONDS = 900.0  # of one result: others wait for its place
 CLAIM_SECONDS = MAX_FETCH_SECONDS + 60.0  # a replica that has not kept a result by then has died
+UNFIT_SECONDS = 600.0  # what cannot be kept is not fetched again for so long
+MAX_UNFIT = 1000  # remembered
 _UNDER_WAY = "it is being fetched; call check_task again later"
+
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +74,7 @@ class Keeper:
         self._fetcher = fetcher
         self._claims = claims
         self._running: dict[tuple[str, str], asyncio.Task[KeepOutcome]] = {}
+        self._unfit: OrderedDict[tuple[str, str], tuple[float, NotSaved]] = OrderedDict()
         self._free = asyncio.Semaphore(MAX_DOWNLOADS)
         self._free_of_owner: OrderedDict[str, asyncio.Semaphore] = OrderedDict()
 
@@ -83,7 +91,10 @@ class Keeper:
             if number in outcomes:
                 continue
             source = _Source(owner, task.id, number, result.url)
-            if work := self._running.get((owner, source.stem)) or self._start(source):
+            at, reason = self._unfit.get((owner, source.stem), (0.0, None))
+            if reason is not None and time.monotonic() - at < UNFIT_SECONDS:
+                outcomes[number] = reason
+            elif work := self._running.get((owner, source.stem)) or self._start(source):
                 works[number] = work
         if works:
             await asyncio.wait(works.values(), timeout=seconds)
@@ -110,7 +121,8 @@ class Keeper:
 
     def _start(self, source: _Source) -> asyncio.Task[KeepOutcome] | None:
         """The work of keeping a result; ``None`` where too much is waiting."""
-        if len(self._running) >= MAX_WAITING:
+        own = sum(owner == source.owner for owner, _ in self._running)
+        if len(self._running) >= MAX_WAITING or own >= MAX_WAITING_OF_OWNER:
             return None
         key = (source.owner, source.stem)
         work = self._running[key] = asyncio.create_task(self._keep_one(source))
@@ -130,7 +142,9 @@ class Keeper:
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._claims.release(name)
-        except (NotFetched, Full) as reason:
+        except (Unfit, Full) as reason:
+            return self._note_unfit(source, NotSaved(str(reason)))
+        except NotFetched as reason:
             return NotSaved(str(reason))
         except OSError as error:
             logger.warning("A result of %s could not be kept: %s", source.owner, error.strerror or error)
@@ -139,20 +153,35 @@ class Keeper:
             logger.exception("A result of %s could not be kept", source.owner)
             return NotSaved("this server failed; its log has the details")
 
+    def _note_unfit(self, source: _Source, reason: NotSaved) -> NotSaved:
+        self._unfit[source.owner, source.stem] = (time.monotonic(), reason)
+        while len(self._unfit) > MAX_UNFIT:
+            self._unfit.popitem(last=False)
+        return reason
+
     async def _fetch(self, source: _Source) -> Copy:
-        with self.shelf.of_owner(source.owner) as folder, folder.partial(source.stem) as (part, file):
+        async with _in_threads(self._partial(source)) as (folder, part, file):
             try:
                 async with asyncio.timeout(MAX_FETCH_SECONDS):
-                    await self._fetcher.fetch(source.url, file.write, max_bytes=MAX_RESULT_BYTES)
+                    await self._fetcher.fetch(source.url, file.write, max_bytes=self._max_bytes)
             except TimeoutError:
                 raise NotFetched(f"it took longer than {MAX_FETCH_SECONDS:.0f} s to fetch") from None
-            final = await anyio.to_thread.run_sync(partial(self._place, folder, part, file, source))
-        kept, opened = self.shelf.open(source.owner, final)
-        opened.close()
-        logger.info("Kept %s of caller %s: %d bytes", final, source.owner, kept.size)
+            kept = await anyio.to_thread.run_sync(partial(self._place, folder, part, file, source))
+        logger.info("Kept %s of caller %s: %d bytes", kept.name, source.owner, kept.size)
         return kept
 
-    def _place(self, folder: Folder, part: str, file: BinaryIO, source: _Source) -> str:
+    @property
+    def _max_bytes(self) -> int:
+        bounds = self.shelf.bounds
+        return min(MAX_RESULT_BYTES, bounds.bytes_of_owner, bounds.bytes_in_all)
+
+    @contextmanager
+    def _partial(self, source: _Source) -> Generator[tuple[Folder, str, BinaryIO]]:
+        """A file for a result to be written into, in the folder of its owner; gone at the end unless it was placed."""
+        with self.shelf.of_owner(source.owner) as folder, folder.partial(source.stem) as (part, file):
+            yield folder, part, file
+
+    def _place(self, folder: Folder, part: str, file: BinaryIO, source: _Source) -> Copy:
         """Gives a file that is here its name, which is the last thing that happens to it."""
         size = file.tell()
         flush(file)
@@ -160,11 +189,13 @@ class Keeper:
         with folder.open_file(part) as whole:
             mime_type = sniff_file(whole)
         if mime_type is None:
-            raise NotFetched("its link holds no image, video or audio")
+            raise Unfit("its link holds no image, video or audio")
         self.shelf.make_room(source.owner, size)
         final = f"{source.stem}.{EXTENSIONS[mime_type]}"
         folder.place(part, final)
-        return final
+        kept, opened = self.shelf.open(source.owner, final)
+        opened.close()
+        return kept
 
     def _of_owner(self, owner: str) -> asyncio.Semaphore:
         """The owner's share of the downloads, so that one who has many does not hold up the others."""
@@ -173,6 +204,18 @@ class Keeper:
         if len(self._free_of_owner) > MAX_WAITING:
             self._free_of_owner.popitem(last=False)
         return share
+
+
+@asynccontextmanager
+async def _in_threads(manager: AbstractContextManager[T]) -> AsyncGenerator[T]:
+    """Enters and leaves in a thread, so that nobody waits for the disk; left also where entering was cancelled."""
+    entering = asyncio.create_task(anyio.to_thread.run_sync(manager.__enter__))
+    try:
+        yield await asyncio.shield(entering)
+    finally:
+        await asyncio.wait([entering])
+        if entering.exception() is None:
+            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
 
 
 def _outcome(work: asyncio.Task[KeepOutcome]) -> KeepOutcome:

@@ -10,36 +10,15 @@ from pathlib import Path
 import anyio
 import pytest
 
-from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.jobs.seal import LocalSeal
 from evolink_mcp.media import keeper as keeping
 from evolink_mcp.media import shelf
 from evolink_mcp.media.downloads import NotSaved
-from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
-from evolink_mcp.media.keeper import Keeper, KeepOutcome
-from evolink_mcp.media.shelf import SECRET, Bounds, Copy, Shelf
+from evolink_mcp.media.shelf import SECRET, Bounds, Copy
+from tests.contract.keeping import ALICE, BOB, keep, names, new_keeper
 from tests.contract.saving import Gate, task
 from tests.contract.servers import PNG, answer, serving
-
-ALICE, BOB = "a" * 16, "b" * 16
-ROOM = Bounds(30 * 86_400, 10**9, 10**8)
-
-
-def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: LocalSeal | None = None) -> Keeper:
-    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), Shelf(folder, bounds), claims or LocalSeal())
-    keeper.shelf.prepare()
-    return keeper
-
-
-def names(folder: Path) -> list[str]:
-    """What is kept, by owner."""
-    return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
-
-
-async def keep(keeper: Keeper, link: str, task_id: str = "task-1", owner: str = ALICE) -> KeepOutcome:
-    (outcome,) = await keeper.keep(owner, task(link, id=task_id), seconds=10)
-    return outcome
 
 
 def age(folder: Path, name: str, seconds: float) -> None:

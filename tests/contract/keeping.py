@@ -1,0 +1,31 @@
+"""A shelf of kept results, and what is on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from evolink_mcp.guard.urls import UrlGuard
+from evolink_mcp.jobs.seal import LocalSeal
+from evolink_mcp.media.fetch import Fetcher
+from evolink_mcp.media.keeper import Keeper, KeepOutcome
+from evolink_mcp.media.shelf import Bounds, Shelf
+from tests.contract.saving import task
+
+ALICE, BOB = "a" * 16, "b" * 16
+ROOM = Bounds(30 * 86_400, 10**9, 10**8)
+
+
+def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: LocalSeal | None = None) -> Keeper:
+    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), Shelf(folder, bounds), claims or LocalSeal())
+    keeper.shelf.prepare()
+    return keeper
+
+
+def names(folder: Path) -> list[str]:
+    """What is kept, by owner."""
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
+
+
+async def keep(keeper: Keeper, link: str, task_id: str = "task-1", owner: str = ALICE) -> KeepOutcome:
+    (outcome,) = await keeper.keep(owner, task(link, id=task_id), seconds=10)
+    return outcome
