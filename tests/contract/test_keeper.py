@@ -11,6 +11,8 @@ import anyio
 import pytest
 
 from evolink_mcp.jobs.seal import LocalSeal
+from evolink_mcp.jobs.shared.seal import SharedSeal
+from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.media import keeper as keeping
 from evolink_mcp.media import shelf
 from evolink_mcp.media.downloads import NotSaved
@@ -42,6 +44,21 @@ async def test_replicas_that_share_a_shelf_fetch_a_result_once(tmp_path: Path) -
     assert kept[0] == kept[1]
     assert names(tmp_path) == [f"{ALICE}/task-1-1.png"]
     assert (tmp_path / ALICE / "task-1-1.png").read_bytes() == PNG
+
+
+async def test_what_another_replica_could_not_fetch_is_free_at_once(tmp_path: Path, stores: list[Store]) -> None:
+    gate = Gate()
+    one, two = (new_keeper(tmp_path, claims=SharedSeal(store)) for store in stores[:2])
+    async with serving(gate) as slow, serving() as host:
+        async with anyio.create_task_group() as group:
+            group.start_soon(keep, one, slow.url())
+            await gate.reached(1)
+            refused = await keep(two, host.url())
+            assert isinstance(refused, NotSaved)
+            assert refused.in_progress
+            await one.aclose()
+        assert isinstance(await keep(two, host.url()), Copy)
+        gate.opened.set()
 
 
 async def test_a_replica_whose_turn_comes_late_finds_what_another_has_kept_meanwhile(tmp_path: Path) -> None:

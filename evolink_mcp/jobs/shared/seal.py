@@ -32,6 +32,8 @@ class SharedSeal:
             answer = await self._store.ask("SET", key(CLAIMS, "one", name), "1", "NX", "PX", int(seconds * 1000))
         except Away:
             return True
+        if answer is None:  # the store alone knows when another replica lets it go
+            await self._local.release(name)
         return answer is not None
 
     async def release(self, name: str) -> None:
