@@ -22,6 +22,7 @@ from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.outcomes import InFlight, Outcome
 
 KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
+REPEAT_SECONDS = 60.0  # the same for one that was written: more than a repeat takes from its arrival until it is sent
 SILENT_SECONDS = 2.5  # without a beat, after which a process counts as dead
 BEAT_SECONDS = 0.5
 MAX_TASKS = 10_000
@@ -98,7 +99,7 @@ class Ledger(Protocol):
     async def forget(self, mark: Mark, *, free: bool) -> None:
         """Removes a purchase that was ``free``, or that was delivered unless others claimed it.
 
-        Where processes share requests, one whose connection has ended stays for a few seconds, for its repeats.
+        Where processes share requests, one whose connection has ended stays for its repeats, for ``REPEAT_SECONDS``.
         """
         ...
 

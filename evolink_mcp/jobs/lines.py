@@ -1,4 +1,4 @@
-"""The purchases of one process: those that are open, in the order they began, and those nobody has claimed."""
+"""The purchases of one process: those that are open, in the order they began, and those kept for a repeat."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from evolink_mcp.jobs.clock import Clock
-from evolink_mcp.jobs.ledger import KEEP_SECONDS, Key
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, Key
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchase import Purchase
 
@@ -33,13 +33,12 @@ class Line:
 
 
 class Lines:
-    """All lines of a process. What an owner leaves unclaimed is bounded, so that nobody pushes out another's."""
+    """All lines of a process. What is kept of an owner's is bounded, so that nobody pushes out another's."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lines: dict[Key, Line] = {}
-        self._unclaimed: dict[Purchase, None] = {}  # oldest first
-        self._count: Counter[str] = Counter()
+        self._unclaimed, self._written = _Stock(KEEP_SECONDS), _Stock(REPEAT_SECONDS)
 
     def __iter__(self) -> Iterator[Purchase]:
         return (purchase for line in list(self._lines.values()) for purchase in list(line.purchases))
@@ -61,7 +60,7 @@ class Lines:
         self.change(purchase)
 
     def remove(self, purchase: Purchase) -> None:
-        """Takes out a purchase that is over."""
+        """Takes out a purchase."""
         self.unpark(purchase)
         line = self._lines.get(purchase.key)
         if line is not None and purchase in line.purchases:
@@ -77,32 +76,74 @@ class Lines:
 
     def park(self, purchase: Purchase) -> None:
         """Keeps a purchase with an outcome for whoever repeats the request."""
-        if purchase in self._unclaimed:
+        if purchase not in self._unclaimed:
+            purchase.parked_at = self._clock.monotonic()
+            self._keep(purchase, self._unclaimed)
+
+    def end(self, purchase: Purchase) -> None:
+        """Takes out a purchase that is over; one that may be asked for again stays for that."""
+        if not purchase.awaits_repeat:
+            self.remove(purchase)
             return
-        self._drop_old()
-        purchase.parked_at = self._clock.monotonic()
-        self._unclaimed[purchase] = None
-        self._count[purchase.key.owner] += 1
-        if self._count[purchase.key.owner] > MAX_UNCLAIMED_PER_OWNER:
-            self._evict(purchase.key.owner)
-        if len(self._unclaimed) > MAX_UNCLAIMED:
-            # Of those with the most, whoever came last: an owner who was here first stays.
-            self._evict(max(reversed(self._count), key=self._count.__getitem__))
+        purchase.buyer = None
+        purchase.forget_call()
+        self._keep(purchase, self._written)
+        self.change(purchase)
 
     def unpark(self, purchase: Purchase) -> None:
         """Somebody listens to it again, or it is over."""
-        if purchase in self._unclaimed:
-            del self._unclaimed[purchase]
+        self._unclaimed.remove(purchase)
+        self._written.remove(purchase)
+
+    def _keep(self, purchase: Purchase, stock: _Stock) -> None:
+        self._drop_old()
+        for each in stock.add(purchase, self._clock.monotonic()):
+            self.remove(each)
+
+    def _drop_old(self) -> None:
+        now = self._clock.monotonic()
+        for stock in (self._unclaimed, self._written):
+            while (oldest := stock.oldest(now)) is not None:
+                self.remove(oldest)
+
+
+class _Stock:
+    """Purchases that are kept for so long: so many of each owner, and so many in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[Purchase, float] = {}  # oldest first
+        self._count: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def __contains__(self, purchase: Purchase) -> bool:
+        return purchase in self._since
+
+    def add(self, purchase: Purchase, now: float) -> Iterator[Purchase]:
+        """Keeps one more. Yields those that are to be removed for it."""
+        owner = purchase.key.owner
+        self._since[purchase] = now
+        self._count[owner] += 1
+        if self._count[owner] > MAX_UNCLAIMED_PER_OWNER:
+            yield self._least(owner)
+        if len(self) > MAX_UNCLAIMED:
+            # Of those with the most, whoever came last: an owner who was here first stays.
+            yield self._least(max(reversed(self._count), key=self._count.__getitem__))
+
+    def remove(self, purchase: Purchase) -> None:
+        if self._since.pop(purchase, None) is not None:
             self._count[purchase.key.owner] -= 1
             if not self._count[purchase.key.owner]:
                 del self._count[purchase.key.owner]
 
-    def _drop_old(self) -> None:
-        now = self._clock.monotonic()
-        while self._unclaimed and now - (oldest := next(iter(self._unclaimed))).parked_at > KEEP_SECONDS:
-            self.remove(oldest)
+    def oldest(self, now: float) -> Purchase | None:
+        """The oldest that has been kept for long enough."""
+        oldest = next(iter(self._since), None)
+        return oldest if oldest is not None and now - self._since[oldest] > self._seconds else None
 
-    def _evict(self, owner: str) -> None:
-        """Drops one of an owner: an unknown outcome before a task, an old one before a new one."""
-        theirs = [purchase for purchase in self._unclaimed if purchase.key.owner == owner]
-        self.remove(min(theirs, key=lambda each: isinstance(each.outcome, Created)))
+    def _least(self, owner: str) -> Purchase:
+        """The first of an owner's to go: an unknown outcome before a task, an old one before a new one."""
+        theirs = [purchase for purchase in self._since if purchase.key.owner == owner]
+        return min(theirs, key=lambda each: isinstance(each.outcome, Created))

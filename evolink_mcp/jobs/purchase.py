@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evolink_mcp.jobs.delivery import Delivery, Listener
 from evolink_mcp.jobs.ledger import Key, Mark, new_ref
 from evolink_mcp.jobs.orders import Order
-from evolink_mcp.jobs.outcomes import InFlight, Outcome, Unknown
+from evolink_mcp.jobs.outcomes import Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import gone
 
 Growth = Callable[[int], None]
@@ -33,7 +33,7 @@ class Purchase:
         may_repeat: It could not be recorded before it was sent, so another process may have bought the same.
         answered: The buyer's tool has returned the outcome.
         recorded: The ledger has to know of it.
-        recipient: Who was written the answer, for as long as it is settling.
+        recipient: Who was written the answer, for as long as it is settling, or may be asked for again.
         is_stale: What was bought is known from some time ago.
     """
 
@@ -83,6 +83,13 @@ class Purchase:
     def unheard(self) -> bool:
         """Whether it goes to whoever repeats the request: nobody listens, or whoever did may not have heard."""
         return self.abandoned or (self.recipient is not None and self.recipient.disconnected)
+
+    @property
+    def awaits_repeat(self) -> bool:
+        """Whether its answer was written over a connection that ended: a repeat that came right after it may still be
+        on its way, for its inputs are looked at first."""
+        ended = self.recipient is not None and self.recipient.disconnected
+        return ended and not isinstance(self.outcome, Free)
 
     def concerns(self, listener: Listener) -> bool:
         """Whether an identical request has to mind it: one whose answer was written concerns its repeats alone."""

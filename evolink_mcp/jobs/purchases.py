@@ -9,7 +9,7 @@ the same owner gets it. While a purchase is in flight, or its caller might have 
   that the caller had not gone when that request came;
 * abandoned: the next identical request gets it, once;
 * its answer just written, over a connection that may end: the same request again waits for that second to pass, and
-  gets it if the connection does end.
+  gets it if the connection does end; also where it came in that second and is ready to be sent only later.
 
 The same holds between processes, by marks in a ledger (:mod:`evolink_mcp.jobs.ledger`).
 """
@@ -136,10 +136,10 @@ class Purchases:
                 if late:
                     await asyncio.wait(late, timeout=1)
             for purchase in self._lines:
-                if purchase.recipient is not None:
-                    self._forget(purchase)
-                elif purchase.buyer is not None:
+                if purchase.buyer is not None and purchase.recipient is None:
                     self._abandon(purchase, purchase.buyer)
+                elif purchase.buyer is not None:
+                    self._forget(purchase)
             await self._books.stop()
 
     async def _take(self, order: Order[T], buyer: Buyer) -> Purchase:
@@ -251,7 +251,7 @@ class Purchases:
 
     def _forget(self, purchase: Purchase) -> None:
         """Its answer was delivered, or there is nothing to keep."""
-        self._lines.remove(purchase)
+        self._lines.end(purchase)
         self._books.forget(purchase)
 
     async def _run(self, purchase: Purchase) -> None:

@@ -70,6 +70,22 @@ async def test_it_waits_for_the_end_of_the_connection_and_for_the_last_of_that_s
     assert shop.paid == ["task-1"]
 
 
+@pytest.mark.parametrize("where", [0, 1], ids=["the same", "another"])
+async def test_a_repeat_that_came_in_that_second_may_take_its_time_on_every_replica(
+    replicas: list[Process], where: int
+) -> None:
+    shop, first, over = Shop(), caller(seconds=0.1), asyncio.Event()
+    await told(replicas[0], shop, first)
+    first.disconnect()
+    await asyncio.sleep(0.05)  # more than the clocks of two replicas differ
+    again = caller()
+    first.watch(lambda: over.set() if not first.settling else None)
+    await over.wait()
+    assert (await told(replicas[where], shop, again)).is_earlier
+    assert not (await told(replicas[1 - where], shop, caller("2"))).is_earlier
+    assert len(shop.paid) == 2
+
+
 async def test_of_two_repeats_on_two_replicas_one_gets_it(replicas: list[Process]) -> None:
     shop, first = Shop(), caller()
     await told(replicas[0], shop, first)

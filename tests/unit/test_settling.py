@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import time
 import weakref
 
 import pytest
 
-from evolink_mcp.errors import OutcomeUnknown
-from evolink_mcp.jobs.delivery import Listener, listening
+from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
+from evolink_mcp.jobs import lines
+from evolink_mcp.jobs.deadlines import GRACE_SECONDS, SUBMIT_SECONDS
+from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
+from evolink_mcp.jobs.ledger import REPEAT_SECONDS
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
-from tests.unit.shop import Process, Shop, ShopOrder
+from tests.support import FakeClock
+from tests.unit.shop import KEY, Process, Shop, ShopOrder
 
 LONG, SHORT = 60.0, 0.05  # seconds in which an answer settles: longer than a test, or over at once
 
@@ -100,8 +105,85 @@ async def test_a_request_after_that_second_is_another(ended: bool) -> None:
         first.disconnect()
     first.watch(lambda: over.set() if not first.settling else None)
     await asyncio.wait_for(over.wait(), 10)
-    assert (await told(process, shop, listener())).product == "task-2"
+    await asyncio.sleep(SHORT)
+    assert (await told(process, shop, listener(seconds=SHORT))).product == "task-2"
     await process.end()
+
+
+async def past(settling: Listener) -> None:
+    """Returns right after the second of an answer."""
+    over = asyncio.Event()
+    settling.watch(lambda: over.set() if not settling.settling else None)
+    await asyncio.wait_for(over.wait(), 10)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_repeat_that_came_in_that_second_may_take_its_time(ended: bool) -> None:
+    """Its inputs are looked at before it is sent. It counts when it came, and whether the first one's connection ended
+    in its second."""
+    process, shop, first = Process(), Shop(), listener(seconds=SHORT)
+    await told(process, shop, first)
+    if ended:
+        first.disconnect()
+    again, other, same_place = listener(), listener("2"), listener()
+    await past(first)
+    assert (await told(process, shop, other)).product == "task-2"
+    bought = await told(process, shop, again)
+    assert (bought.product, bought.is_earlier) == (("task-1", True) if ended else ("task-3", False))
+    assert not (await told(process, shop, same_place)).is_earlier
+    await process.end()
+
+
+async def test_a_repeat_that_is_slow_and_leaves_leaves_the_answer_to_the_next() -> None:
+    process, shop, first = Process(), Shop(), listener(seconds=SHORT)
+    await told(process, shop, first)
+    first.disconnect()
+    again = listener()
+    await past(first)
+    with pytest.raises(ValueError, match="gone"), listening(again):
+        async with process.purchases.buy(ShopOrder(shop)):
+            raise ValueError("gone")
+    assert (await told(process, shop, listener())).is_earlier
+    assert shop.paid == ["task-1"]
+    await process.end()
+
+
+async def test_what_waits_for_a_slow_repeat_is_bounded_and_is_no_unclaimed_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lines, "MAX_UNCLAIMED_PER_OWNER", 3)
+    process, shop = Process(), Shop()
+    for number in range(6):
+        caller = listener(str(number), seconds=SHORT)
+        await told(process, shop, caller)
+        caller.disconnect()
+        await past(caller)
+    kept = process.purchases._lines  # pyright: ignore[reportPrivateUsage]
+    assert [each.outcome.id for each in kept if isinstance(each.outcome, Created)] == ["task-4", "task-5", "task-6"]
+    assert process.purchases.unclaimed == 0
+    clock = FakeClock()
+    monkeypatch.setattr(kept, "_clock", clock)
+    clock.time += REPEAT_SECONDS + time.monotonic()
+    assert not kept.line(KEY).purchases
+    assert not list(kept)
+    await process.end()
+
+
+async def test_what_was_free_waits_for_nobody() -> None:
+    process, shop, first = Process(), Shop(["free"]), listener(seconds=SHORT)
+    with pytest.raises(GatewayRefused):
+        await told(process, shop, first)
+    first.deliver(settles=True)
+    first.disconnect()
+    again = listener()
+    await past(first)
+    assert list(process.purchases._lines) == []  # pyright: ignore[reportPrivateUsage]
+    assert not (await told(process, shop, again)).is_earlier
+    await process.end()
+
+
+def test_an_answer_waits_longer_for_its_repeat_than_that_takes_until_it_is_sent() -> None:
+    assert REPEAT_SECONDS > PROXY_SECONDS + SUBMIT_SECONDS + GRACE_SECONDS / 2
 
 
 async def test_an_answer_that_settles_is_over_when_the_server_ends() -> None:
@@ -131,16 +213,25 @@ async def test_what_settles_is_read_again_for_the_repeat() -> None:
     await process.end()
 
 
+@pytest.mark.parametrize("written", [True, False])
 @pytest.mark.parametrize("answers", [[], ["unknown"]], ids=["created", "unknown"])
-async def test_what_waits_for_its_caller_holds_nothing_of_the_call(answers: list[str]) -> None:
-    process, shop, caller = Process(), Shop(answers), listener()
+async def test_what_waits_for_its_caller_holds_nothing_of_the_call(answers: list[str], written: bool) -> None:
+    process, shop, caller = Process(), Shop(answers), listener(seconds=SHORT)
     order = ShopOrder(shop)
     kept = weakref.ref(order)
+
+    def on_growth(_: int, order: ShopOrder = order) -> None: ...
+
     with listening(caller), contextlib.suppress(OutcomeUnknown):
-        async with process.purchases.buy(order):
+        async with process.purchases.buy(order, on_growth=on_growth):
             pass
-    caller.abandon()
-    del order
+    if written:
+        caller.deliver(settles=True)
+        caller.disconnect()
+        await past(caller)
+    else:
+        caller.abandon()
+    del order, on_growth
     for _ in range(20):
         await asyncio.sleep(0)
     gc.collect()

@@ -24,14 +24,23 @@ from typing import cast
 
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
-from evolink_mcp.jobs.ledger import BEAT_SECONDS, KEEP_SECONDS, SILENT_SECONDS, Alone, Away, Key, Mark, Page
+from evolink_mcp.jobs.ledger import (
+    BEAT_SECONDS,
+    KEEP_SECONDS,
+    REPEAT_SECONDS,
+    SILENT_SECONDS,
+    Alone,
+    Away,
+    Key,
+    Mark,
+    Page,
+)
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 
 ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
 AWAY_SECONDS = 3.5  # a purchase tries to reach the store for so long before it goes on without
 RETRY_SECONDS = 0.1
-REPEAT_SECONDS = 10.0  # after which no repeat of a request can ask for an answer that was written
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 KEEP_MS = str(int(KEEP_SECONDS * 1000))
 REPLICAS, RUN, UNSURE = f"{PREFIX}replicas", f"{PREFIX}run", f"{PREFIX}unsure"
