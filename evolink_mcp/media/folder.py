@@ -27,14 +27,18 @@ _LINK_TAGS = (0xA000000C, 0xA0000003)  # Windows: symbolic links and junctions; 
 
 
 class Folder:
-    """An open folder. Every method raises ``OSError`` where the system says no."""
+    """An open folder. Every method raises ``OSError`` where the system says no.
 
-    def __init__(self, path: Path, handle: int | None) -> None:
+    What is made in a private one, files and folders, is for this user alone from the start.
+    """
+
+    def __init__(self, path: Path, handle: int | None, *, private: bool = False) -> None:
         self.path = path
         self._handle = handle
+        self._private = private
 
     @classmethod
-    def open(cls, path: Path, *, create: bool = False) -> Self:
+    def open(cls, path: Path, *, create: bool = False, private: bool = False) -> Self:
         """Opens a folder; its parents may be links, it may not.
 
         Raises:
@@ -42,11 +46,13 @@ class Folder:
         """
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(path, _open_folder(path, None, path, create=create))
+        handle = _open_folder(path, None, path, create=_mode(private=private) if create else None)
+        return cls(path, handle, private=private)
 
     def subfolder(self, name: str, *, create: bool = False) -> Folder:
         """Opens a folder inside this one, under the same rules."""
-        return Folder(self.path / name, _open_folder(self._at(name), self._handle, self.path / name, create=create))
+        path, mode = self.path / name, _mode(private=self._private) if create else None
+        return Folder(path, _open_folder(self._at(name), self._handle, path, create=mode), private=self._private)
 
     def __enter__(self) -> Self:
         return self
@@ -163,18 +169,28 @@ class Folder:
         return os.stat(self._at(name), dir_fd=self._handle, follow_symlinks=False)
 
     def _open(self, name: str, flags: int) -> int:
-        return os.open(self._at(name), flags | _NO_LINKS | _BINARY, 0o666, dir_fd=self._handle)
+        return os.open(
+            self._at(name), flags | _NO_LINKS | _BINARY, _mode(private=self._private) & 0o666, dir_fd=self._handle
+        )
 
     def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):  # it got another name, or another process was faster
             os.unlink(self._at(name), dir_fd=self._handle)
 
 
-def _open_folder(name: str | Path, below: int | None, path: Path, *, create: bool) -> int | None:
-    """A handle on a folder that is no link, made where it is missing; ``None`` where the system has no handles."""
-    if create:
+def _mode(*, private: bool) -> int:
+    return 0o700 if private else 0o777
+
+
+def _open_folder(name: str | Path, below: int | None, path: Path, *, create: int | None) -> int | None:
+    """A handle on a folder that is no link; ``None`` where the system has no handles.
+
+    Args:
+        create: The mode with which it is made where it is missing; ``None``: it is not made.
+    """
+    if create is not None:
         with suppress(FileExistsError):
-            os.mkdir(name, dir_fd=below)
+            os.mkdir(name, create, dir_fd=below)
     facts = os.stat(name, dir_fd=below, follow_symlinks=False)
     if stat.S_ISLNK(facts.st_mode) or getattr(facts, "st_reparse_tag", 0) in _LINK_TAGS:
         raise OSError(errno.ELOOP, f"{path} is a link to another place, and this server does not write through links")

@@ -93,10 +93,9 @@ class Shelf:
         Raises:
             OSError: It can be neither read nor made.
         """
-        with Folder.open(self.folder) as folder:
+        with self._opened() as folder:
             if not folder.has_file(SECRET):
                 with folder.partial(SECRET) as (partial, file):
-                    os.chmod(file.fileno() if os.chmod in os.supports_fd else self.folder / partial, 0o600)
                     file.write(secrets.token_urlsafe(SECRET_BYTES).encode())
                     flush(file)
                     file.close()
@@ -106,11 +105,14 @@ class Shelf:
             raise OSError(errno.EINVAL, f"{SECRET} holds no secret")
         return hashlib.sha256(text).digest()
 
+    def _opened(self) -> Folder:
+        return Folder.open(self.folder, private=True)
+
     def find(self, owner: str, task_ids: Iterable[str]) -> dict[str, list[Copy]]:
         """The files that are kept of some tasks of an owner, by task, in the order of the results."""
         stems = {stem_of(task_id): task_id for task_id in task_ids}
         matches: dict[str, list[Copy]] = {}
-        with suppress(FileNotFoundError), Folder.open(self.folder) as folder, folder.subfolder(owner) as shelf:
+        with suppress(FileNotFoundError), self._opened() as folder, folder.subfolder(owner) as shelf:
             for name in shelf.names():
                 match = _NAME.fullmatch(name)
                 if match and match[1] in stems and (file := self._file(shelf, owner, name)):
@@ -124,7 +126,7 @@ class Shelf:
             FileNotFoundError: It is no such file, or is no longer kept.
         """
         if _OWNER.fullmatch(owner) and _NAME.fullmatch(name):
-            with Folder.open(self.folder) as folder, folder.subfolder(owner) as shelf:
+            with self._opened() as folder, folder.subfolder(owner) as shelf:
                 if file := self._file(shelf, owner, name):
                     return file, shelf.open_file(name)
         raise FileNotFoundError(name)
@@ -133,7 +135,7 @@ class Shelf:
         """The folder of an owner, made where it is missing."""
         if not _OWNER.fullmatch(owner):
             raise FileNotFoundError(owner)
-        with Folder.open(self.folder) as folder:
+        with self._opened() as folder:
             return folder.subfolder(owner, create=True)
 
     def make_room(self, owner: str, size: int) -> None:
@@ -158,7 +160,7 @@ class Shelf:
             self._tidy()
 
     def _tidy(self) -> None:
-        with Folder.open(self.folder) as folder:
+        with self._opened() as folder:
             for owner in filter(_OWNER.fullmatch, folder.names()):
                 with suppress(OSError), folder.subfolder(owner) as shelf:  # another replica may be at it too
                     self._tidy_one(shelf)
@@ -175,7 +177,7 @@ class Shelf:
                 shelf.remove(name)
 
     def _files(self, owners: Iterable[str] | None = None) -> Iterator[Copy]:
-        with Folder.open(self.folder) as folder:
+        with self._opened() as folder:
             for owner in folder.names() if owners is None else owners:
                 if not _OWNER.fullmatch(owner):
                     continue

@@ -7,7 +7,7 @@ from pathlib import Path
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.jobs.seal import LocalSeal
 from evolink_mcp.media.fetch import Fetcher
-from evolink_mcp.media.keeper import Keeper, KeepOutcome
+from evolink_mcp.media.keeper import Claims, Keeper, KeepOutcome
 from evolink_mcp.media.shelf import Bounds, Shelf
 from tests.contract.saving import task
 
@@ -15,7 +15,7 @@ ALICE, BOB = "a" * 16, "b" * 16
 ROOM = Bounds(30 * 86_400, 10**9, 10**8)
 
 
-def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: LocalSeal | None = None) -> Keeper:
+def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: Claims | None = None) -> Keeper:
     keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), Shelf(folder, bounds), claims or LocalSeal())
     keeper.shelf.prepare()
     return keeper

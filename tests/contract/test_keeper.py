@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -124,6 +126,33 @@ async def test_a_host_that_is_too_slow_loses_its_place(tmp_path: Path, monkeypat
         outcome = await keep(new_keeper(tmp_path), host.url())
     assert "longer than" in str(outcome)
     assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+async def test_what_is_kept_is_for_this_user_alone_also_in_a_folder_that_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = os.open
+
+    def watch(name: Any, flags: int, *args: Any, **named: Any) -> int:
+        handle = real(name, flags, *args, **named)
+        if flags & os.O_CREAT:
+            made.append(stat.S_IMODE(os.fstat(handle).st_mode))
+        return handle
+
+    before = os.umask(0)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", watch)
+            async with serving() as host:
+                kept = await keep(new_keeper(tmp_path), host.url())
+    finally:
+        os.umask(before)
+    assert made == [0o600, 0o600]  # the secret and the result, from their first byte on
+    assert isinstance(kept, Copy)
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.path.parent.stat().st_mode) == 0o700
 
 
 async def test_a_full_disk_is_told_and_the_next_check_tries_again(
