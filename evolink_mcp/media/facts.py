@@ -1,7 +1,7 @@
 """Facts of finished results: measured off the saved file, or off the few hundred kilobytes of a link that it takes.
 
 Nothing here fails a call: what cannot be measured in time is unknown. Each result is measured once by all who wait for
-it, and a measurement goes on when the call that started it has ended.
+it, and a measurement goes on when the call that started it has ended. An input's ends with its call.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
@@ -22,6 +23,7 @@ from evolink_mcp.media.decoding import NoDecoder, Task, Undecodable, decode
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.kinds import EXTENSIONS, SNIFF_BYTES, index_of_mp4, sniff, sniff_file
+from evolink_mcp.media.visits import Visits
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
@@ -75,6 +77,7 @@ class Measurer:
         self._free = asyncio.Semaphore(MAX_LINKS_AT_ONCE)
         self._known: OrderedDict[str, Facts] = OrderedDict()
         self._running: dict[str, asyncio.Task[Facts | None]] = {}
+        self._visits = Visits()
 
     def recall(self, place: str | Path) -> Facts | None:
         """What was measured of a link, or of a file as it is now, without measuring it."""
@@ -101,6 +104,28 @@ class Measurer:
             await asyncio.wait(works, timeout=seconds)
         return [self._known.get(_key(place), Facts()) for place in places]
 
+    async def measure_input(self, owner: str, link: str, *, seconds: float) -> Facts:
+        """The facts of an input behind a link that a caller gave: what is known after ``seconds``.
+
+        It ends with the call, waits for no other, and is unknown at once where too many are looked at.
+        """
+        if (facts := self._known.get(link)) is not None:
+            return facts
+        with self._visits.place(owner, link) as is_free:
+            if not is_free:
+                return Facts()
+            try:
+                async with asyncio.timeout(seconds):
+                    facts = await facts_of_link(self._fetcher, link, caller=owner, turn=self._visits.decoder)
+            except (NotFetched, OSError, TimeoutError):
+                self._visits.fail(owner, link)
+                return Facts()
+            except Exception:  # whatever it is, the request must reach the gateway
+                logger.exception("An input could not be measured")
+                return Facts()
+            self._keep(link, facts)
+            return facts
+
     async def aclose(self) -> None:
         """Ends the measurements under way."""
         works = list(self._running.values())
@@ -120,7 +145,7 @@ class Measurer:
                 facts = await _of_file(place)
             else:
                 async with self._free, asyncio.timeout(MAX_LINK_SECONDS):
-                    facts = await _of_link(self._fetcher, place)
+                    facts = await facts_of_link(self._fetcher, place)
         except (NotFetched, OSError, TimeoutError):
             return None  # it may be there the next time
         except Exception:  # whatever it is, the links must reach the caller
@@ -153,23 +178,36 @@ async def _of_file(path: Path) -> Facts:
         return await _facts(file, "probe", os.fstat(file.fileno()).st_size)
 
 
-async def _of_link(fetcher: Fetcher, url: str) -> Facts:
-    """The facts of what a link holds, by its beginning and, where that does not tell, one more piece of it."""
-    head = await fetcher.peek(url, start=0, size=HEAD_BYTES)
+async def facts_of_link(
+    fetcher: Fetcher, url: str, *, caller: str = "", turn: AbstractAsyncContextManager[object] | None = None
+) -> Facts:
+    """The facts of what a link holds, by its beginning and, where that does not tell, one more piece of it.
+
+    Args:
+        caller: The owner of the call that gave the link; empty for links that the gateway gave.
+        turn: Held while a decoder is needed.
+
+    Raises:
+        NotFetched: With the reason.
+    """
+    turn = turn or nullcontext()
+    head = await fetcher.peek(url, start=0, size=HEAD_BYTES, caller=caller)
     with _scratch() as file:
         file.write(head.content)
         file.flush()
         total = head.total if head.total is not None else len(head.content)
         if total <= len(head.content):
-            return await _facts(file, "probe", head.total)
+            async with turn:
+                return await _facts(file, "probe", head.total)
         sparse = _Sparse(file, len(head.content), total)
         start = sparse.place_of_rest(sniff(head.content))
         if start is not None:
-            piece = await fetcher.peek(url, start=start, size=PIECE_BYTES)
+            piece = await fetcher.peek(url, start=start, size=PIECE_BYTES, caller=caller)
             sparse.add(start, piece.content)
         if total <= MAX_HOLE_BYTES:
             os.ftruncate(file.fileno(), total)
-        facts = await _facts(file, "glance", head.total)
+        async with turn:
+            facts = await _facts(file, "glance", head.total)
         return facts if facts.has_audio or sparse.has_index() else replace(facts, has_audio=None)
 
 

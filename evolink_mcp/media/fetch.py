@@ -34,7 +34,9 @@ MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downl
 RATE_GRACE_SECONDS = 60.0
 PIECE_BYTES = 1024 * 1024  # written at once,
 PIECE_SECONDS = 1.0  # or what came in this time: whoever waits is told the size so far
-LIMITS = httpx2.Limits(max_connections=16, max_keepalive_connections=0)
+# Links of callers that are looked at take up to eight of these (media/visits.py); the rest are for results.
+LIMITS = httpx2.Limits(max_connections=24, max_keepalive_connections=0)
+CALLER = "evolink.caller"  # an extension of a request: whose share of the lookups its names are
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
         url = str(request.url)
         proxy = _proxy_of(url)
         try:
-            addresses = await self._guard.addresses(url, name="link")
+            addresses = await self._guard.addresses(url, name="link", caller=request.extensions.get(CALLER, ""))
         except FakeAddress as fake:
             if proxy is None and not self._guard.allow_fake:
                 raise NotFetched(
@@ -140,8 +142,12 @@ class Fetcher:
 
         await self._follow(url, {}, take)
 
-    async def peek(self, url: str, *, start: int, size: int) -> Piece:
+    async def peek(self, url: str, *, start: int, size: int, caller: str = "") -> Piece:
         """At most ``size`` bytes of what a link holds, from ``start`` on. The rest is not read.
+
+        Args:
+            caller: The owner of the call that gave the link; empty for links that the gateway gave. It may lead to
+                any number of names that nobody answers for.
 
         Raises:
             NotFetched: With the reason; also where the host only gives all of it and ``start`` is not its beginning.
@@ -162,9 +168,11 @@ class Fetcher:
                     break
             return Piece(bytes(content), whole if named or not partial else None)
 
-        return await self._follow(url, {"range": f"bytes={start}-{start + size - 1}"}, take)
+        return await self._follow(url, {"range": f"bytes={start}-{start + size - 1}"}, take, caller)
 
-    async def _follow(self, url: str, headers: Mapping[str, str], take: Callable[[httpx2.Response], Awaitable[T]]) -> T:
+    async def _follow(
+        self, url: str, headers: Mapping[str, str], take: Callable[[httpx2.Response], Awaitable[T]], caller: str = ""
+    ) -> T:
         """What ``take`` makes of the answer behind a link and its redirects.
 
         Raises:
@@ -174,9 +182,8 @@ class Fetcher:
             self._transport = GuardedTransport(self._guard)
         try:
             for _ in range(MAX_REDIRECTS + 1):
-                request = httpx2.Request(
-                    "GET", url, headers={**_HEADERS, **headers}, extensions={"timeout": TIMEOUT.as_dict()}
-                )
+                extensions = {"timeout": TIMEOUT.as_dict(), CALLER: caller}
+                request = httpx2.Request("GET", url, headers={**_HEADERS, **headers}, extensions=extensions)
                 asked = request.url
                 response = await self._transport.handle_async_request(request)
                 response.request = request

@@ -43,19 +43,27 @@ async def facts_of_inputs(
     call: Call, checked: Checked, files: Mapping[str, FileFacts], *, seconds: float
 ) -> Mapping[str, FileFacts]:
     """What is known of the inputs, by link or task id: local files, earlier results, and the input that the result
-    should have something of, which is measured for up to ``seconds``."""
+    should have something of, which is measured for up to ``seconds`` where the caller's key is known to work."""
     if checked.model is None:
         return files
     known = {link: facts for link in _links(checked.params) if (facts := _recalled(call, link)) is not None}
     known |= files
     first = call.app.registry.outcomes.first_input(checked.model, checked.params)
     if first.startswith(("https://", "http://")):
-        if first not in known and seconds > 0:
-            (facts,) = await call.app.measurer.measure([first], seconds=seconds)
+        if first not in known and seconds > 0 and _is_trusted(call):
+            facts = await call.app.measurer.measure_input(call.caller.owner, first, seconds=seconds)
             known[first] = _file_facts(facts)
     elif first:
         known |= await _facts_of_task(call, first, checked.params)
     return known
+
+
+def _is_trusted(call: Call) -> bool:
+    """Whether the caller is known: a made-up key must not have this server visit a link. Only the gateway can tell a
+    key that a caller brings, and it has not been asked yet."""
+    if call.app.identify is None or call.credential.presented:
+        return True
+    return call.app.records.requests.has_of(call.caller.owner)
 
 
 async def _facts_of_task(call: Call, task_id: str, params: Mapping[str, Any]) -> Mapping[str, FileFacts]:

@@ -13,11 +13,24 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
 from evolink_mcp.guard import names
-from evolink_mcp.media import decoder, decoding, downloads, facts, fetch, folder, frames, inputs, pictures, uploads
+from evolink_mcp.media import (
+    decoder,
+    decoding,
+    downloads,
+    facts,
+    fetch,
+    folder,
+    frames,
+    inputs,
+    pictures,
+    uploads,
+    visits,
+)
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.uploads import LocalFile, Upload, check_names
+from evolink_mcp.tools import outcome
 from tests.support import png
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "files.md"
@@ -32,7 +45,7 @@ MIB = 1024 * 1024
         ("after an hour", downloads.MAX_PARTIAL_AGE_SECONDS, 3600),
         ("10,000 bytes a second", fetch.MIN_BYTES_PER_SECOND, 10_000),
         ("after a minute", fetch.RATE_GRACE_SECONDS, 60),
-        ("16 connections", fetch.LIMITS.max_connections, 16),
+        ("24 connections", fetch.LIMITS.max_connections, 24),
         ("none is kept", fetch.LIMITS.max_keepalive_connections, 0),
         ("five at most", fetch.MAX_REDIRECTS, 5),
         ("at most 100 MB", uploads.MAX_UPLOAD_BYTES, 100 * MIB),
@@ -51,6 +64,10 @@ MIB = 1024 * 1024
         ("its first 256 kB", facts.HEAD_BYTES, 256 * 1024),
         ("256 kB more", facts.PIECE_BYTES, 256 * 1024),
         ("within 6 s", facts.MAX_LINK_SECONDS, 6),
+        ("for 3 s at most", outcome.INPUT_SECONDS, 3),
+        ("four at a time for each caller, eight in all", visits.MAX_OF_OWNER, 4),
+        ("eight in all", visits.MAX_IN_ALL, 8),
+        ("not again for a minute", visits.REST_SECONDS, 60),
     ],
 )
 def test_the_document_states_the_bounds_that_hold(words: str, bound: float, value: float) -> None:
