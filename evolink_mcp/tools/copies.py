@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evolink_mcp.tools.call import Call
     from evolink_mcp.tools.views import TaskView
 
+KEY_REFUSALS = frozenset({401, 403})  # statuses of a key that is not, or no longer, allowed
 KEEP_SECONDS = 3.0  # of a call's time; what takes longer goes on behind it, and the gateway's link is good meanwhile
 
 
@@ -95,8 +96,9 @@ def show_copies(view: TaskView, copies: Sequence[ResultCopy | NotSaved], now: fl
 
 
 async def with_copies(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
-    """The error of a task that could not be read, with where its results are kept, if they are."""
-    if call.app.copies is None or not isinstance(error, GatewayError):
+    """The error of a task that could not be read, with where its results are kept, if they are. A key that the gateway
+    does not take is told nothing: it may have been withdrawn from whoever has it."""
+    if call.app.copies is None or not isinstance(error, GatewayError) or error.status in KEY_REFUSALS:
         return error
     copies = (await find_copies(call, [task_id])).get(task_id)
     if not copies:

@@ -137,6 +137,17 @@ async def test_a_task_that_the_gateway_has_forgotten_is_answered_with_what_is_ke
     assert (await http.get(address)).status_code == 200
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_the_gateway_takes_no_longer_gets_no_address(
+    served: Served, http: httpx2.AsyncClient, sandbox: Sandbox, status: int
+) -> None:
+    made = await make(http, served.url)
+    sandbox.fault("task", "status", status=status, times=0)
+    answer = await check(http, served.url, made["structuredContent"]["task_id"])
+    assert answer["isError"]
+    assert "/kept/" not in str(answer)
+
+
 async def test_a_film_is_served_in_parts(served: Served, http: httpx2.AsyncClient) -> None:
     made = await make(http, served.url)
     address = result_of(made)["copy_url"]
