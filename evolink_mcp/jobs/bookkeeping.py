@@ -23,15 +23,15 @@ class Bookkeeping:
         self._writes: set[asyncio.Task[bool]] = set()
         self._beating: asyncio.Task[None] | None = None
 
-    def put(self, purchase: Purchase) -> asyncio.Task[bool]:
-        """Has the ledger say what is known of a purchase now."""
+    def put(self, purchase: Purchase, *, at_once: bool = False) -> asyncio.Task[bool]:
+        """Has the ledger say what is known of a purchase now. See :meth:`_write`."""
         mark, recorded = purchase.mark(self._ledger.process), purchase.recorded
 
         async def put() -> None:
             if recorded:
                 await self._ledger.put(mark)
 
-        return self._write(purchase, put)
+        return self._write(purchase, put, at_once=at_once)
 
     async def claim(self, purchase: Purchase) -> bool:
         """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
@@ -64,23 +64,29 @@ class Bookkeeping:
         if self._writes:
             await asyncio.wait(list(self._writes), timeout=2)
 
-    def _write(self, purchase: Purchase, change: Callable[[], Coroutine[Any, Any, bool | None]]) -> asyncio.Task[bool]:
-        """Makes one change; true also where the ledger is away."""
-        before = purchase.writes
+    def _write(
+        self, purchase: Purchase, change: Callable[[], Coroutine[Any, Any, bool | None]], *, at_once: bool = False
+    ) -> asyncio.Task[bool]:
+        """Makes one change; true also where the ledger is away.
+
+        Args:
+            at_once: Past those that are under way. Whatever comes later waits for all of them.
+        """
+        before = () if at_once else purchase.writes
 
         async def write() -> bool:
-            if before is not None:
-                await asyncio.wait([before])
+            if before:
+                await asyncio.wait(before)
             with contextlib.suppress(Away):
                 return await change() is not False
             return True
 
         def end(task: asyncio.Task[bool]) -> None:
             self._writes.discard(task)
-            if purchase.writes is task:
-                purchase.writes = None  # it holds on to the context of the call
+            purchase.writes = tuple(each for each in purchase.writes if each is not task)  # it holds on to the call
 
-        task = purchase.writes = asyncio.create_task(write())
+        task = asyncio.create_task(write())
+        purchase.writes = (*purchase.writes, task) if at_once else (task,)
         self._writes.add(task)
         task.add_done_callback(end)
         return task
@@ -98,5 +104,5 @@ class Bookkeeping:
 
     async def _announce(self) -> None:
         """Puts all there is, past what is being written: a claim may wait for just this."""
-        marks = [each.mark(self._ledger.process) for each in self._lines if each.recorded]
-        await asyncio.gather(*(self._ledger.put(mark) for mark in marks))
+        if puts := [self.put(each, at_once=True) for each in self._lines if each.recorded]:
+            await asyncio.wait(puts)

@@ -55,7 +55,7 @@ class Purchase:
         self.parked_at = 0.0
         self.recipient: Listener | None = None
         self.is_stale = False
-        self.writes: asyncio.Task[bool] | None = None
+        self.writes: tuple[asyncio.Task[bool], ...] = ()
 
     @property
     def order(self) -> Order[object]:

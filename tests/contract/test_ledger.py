@@ -224,14 +224,18 @@ async def test_a_claim_that_got_no_answer_is_made_again(stores: list[Store], red
     assert await claim
 
 
-async def test_a_forget_that_did_not_arrive_is_repeated(stores: list[Store], redis: RedisServer) -> None:
+@pytest.mark.parametrize("lost", ["forget", "put"])
+async def test_a_forget_that_something_may_undo_is_repeated(stores: list[Store], redis: RedisServer, lost: str) -> None:
+    """It did not arrive, or what was put before it may arrive after it."""
     a, b = map(SharedLedger, stores[:2])
     await _settled(a, b)
     assert await a.begin(mark(a)) is None
     redis.freeze()
     with pytest.raises(Away):
-        await a.forget(mark(a), free=False)
+        await (a.forget(mark(a), free=False) if lost == "forget" else a.put(mark(a)))
     redis.thaw()
+    if lost == "put":
+        await a.forget(mark(a), free=False)
     await a.put(mark(a))  # what was under way arrives late
     assert await a.beat(announced=False) is False
     await a.beat(announced=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.jobs import bookkeeping
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
@@ -154,6 +155,44 @@ async def test_a_claim_that_waits_for_an_announcement_does_not_hold_it_up() -> N
     await again.over()
     await process.end()
     assert shop.heard == ["task-1"]
+
+
+async def test_an_announcement_that_is_slow_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A purchase is over while its mark is put again: the mark goes all the same, whichever would arrive first."""
+    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.005)
+    lost, announcing, arrival = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    marks: set[str] = set()
+
+    class Flushed(Alone):
+        always_beat = True
+
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None:
+            marks.add(mark.ref)
+
+        async def beat(self, *, announced: bool) -> bool:
+            return announced or not lost.is_set()
+
+        async def put(self, mark: Mark) -> None:
+            if lost.is_set():
+                announcing.set()
+                await arrival.wait()
+            marks.add(mark.ref)
+
+        async def forget(self, mark: Mark, *, free: bool) -> None:
+            marks.discard(mark.ref)
+
+    process, shop, caller = Process(Flushed()), Shop(), Listener()
+    process.purchases.start()
+    with listening(caller):
+        async with process.purchases.buy(ShopOrder(shop)):
+            lost.set()
+            await asyncio.wait_for(announcing.wait(), 10)
+    caller.deliver()
+    await turns(20)
+    arrival.set()
+    await turns(20)
+    await process.end()
+    assert not marks
 
 
 async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:

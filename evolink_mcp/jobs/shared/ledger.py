@@ -170,7 +170,8 @@ class SharedLedger(Alone):
             await self._change(_PUT, mark, self._dump(replace(mark, holder="")), "1")
         else:
             await self._change(_FORGET, mark, str(int(free)))
-        self._forgotten.pop(mark.ref, None)
+        if not self._owes:  # else what was put before, and got no answer, may still arrive
+            self._forgotten.pop(mark.ref, None)
 
     async def beat(self, *, announced: bool) -> bool:
         if announced:
