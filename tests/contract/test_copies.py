@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import httpx2
@@ -156,7 +158,8 @@ async def test_a_film_is_served_in_parts(served: Served, http: httpx2.AsyncClien
     assert (part.status_code, part.content) == (206, whole[10:20])
     assert part.headers["content-range"] == f"bytes 10-19/{len(whole)}"
     assert (await http.get(address, headers={"range": "bytes=-5"})).content == whole[-5:]
-    assert (await http.get(address, headers={"range": f"bytes={len(whole)}-"})).status_code == 416
+    beyond = await http.get(address, headers={"range": f"bytes={len(whole)}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{len(whole)}")
     head = await http.head(address)
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers["content-length"] == str(len(whole))
@@ -241,6 +244,31 @@ async def test_so_many_are_sent_at_once_and_others_are_told_to_come_again(
             assert busy.headers["retry-after"]
     for _ in range(2):
         assert (await http.get(address)).status_code == 200
+
+
+async def test_who_takes_a_result_in_drops_loses_the_place_to_others(
+    served: Served, http: httpx2.AsyncClient, keeping: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = result_of(await make(http, served.url))["copy_url"]
+    assert keeping.keep_dir is not None
+    (file,) = files(keeping.keep_dir)
+    with file.open("r+b") as grown:  # more than what the system holds on the way
+        grown.truncate(64 * 1024 * 1024)
+    monkeypatch.setattr(copies, "MAX_SERVED_OF_OWNER", 1)
+    monkeypatch.setattr(copies, "SPAN_SECONDS", 0.3)
+    monkeypatch.setattr(copies, "SPAN_BYTES", file.stat().st_size)
+    parts = urlsplit(served.url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1024)
+    writer.write(f"GET {urlsplit(str(address)).path} HTTP/1.1\r\nhost: {parts.netloc}\r\n\r\n".encode())
+    try:
+        with anyio.fail_after(20):
+            assert b"200" in await reader.readline()
+            while (await http.head(address)).status_code == 503:
+                await reader.read(1024)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(file.stat().st_size)
+    finally:
+        writer.close()
 
 
 async def test_an_address_is_that_by_which_clients_know_the_server(keeping: Settings, http: httpx2.AsyncClient) -> None:

@@ -20,13 +20,14 @@ import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.shelf import Copy
 from evolink_mcp.tools.copies import ResultCopy
+from evolink_mcp.transports.http.hang_up import connection_of
 from evolink_mcp.transports.http.paths import COPIES, base_of
 from evolink_mcp.transports.http.refusals import refusal
 
@@ -37,6 +38,9 @@ LIFE_SECONDS = 24 * 3600
 TIDY_SECONDS = 3600.0
 MAX_SERVED = 64  # at once; each holds two of this process's open files
 MAX_SERVED_OF_OWNER = 16
+# Who takes less than this in that time holds the place of others, and is cut off.
+SPAN_SECONDS = 60.0
+SPAN_BYTES = 600_000
 METHODS = ("GET", "HEAD")
 _DESCRIPTORS = Path("/dev/fd")
 _HEADERS = {
@@ -116,7 +120,7 @@ class HttpCopies:
                 return
             self._served[file.owner] += 1
             try:
-                await _response(file, opened)(scope, receive, send)
+                await _paced(_response(file, opened), scope, receive, send)
             finally:
                 self._served[file.owner] -= 1
                 self._served += Counter()  # without those of whom there is none
@@ -168,6 +172,25 @@ class HttpCopies:
             except OSError as error:
                 logger.warning("Kept results cannot be tidied: %s", error.strerror or error)
             await anyio.sleep(TIDY_SECONDS)
+
+
+async def _paced(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """Sends an answer as long as whoever asked takes it at a pace."""
+    left = SPAN_BYTES
+
+    async def count(message: Message) -> None:
+        nonlocal left
+        await send(message)
+        left -= len(message.get("body", b""))
+        if left <= 0:
+            left, limit.deadline = SPAN_BYTES, anyio.current_time() + SPAN_SECONDS
+
+    with anyio.move_on_after(SPAN_SECONDS) as limit:
+        await answer(scope, receive, count)
+    if limit.cancelled_caught and (connection := connection_of(scope)) is not None:
+        connection.transport.abort()
+        while (await receive())["type"] != "http.disconnect":  # else the server would miss the rest of the answer
+            pass
 
 
 def _response(file: Copy, opened: BinaryIO) -> FileResponse:

@@ -18,6 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 # JSON-RPC leaves -32000 to -32099 to the application; these are not among those MCP gave a meaning.
 _CODE = -32090
+# The headers of a plain-text refusal that are of its text alone; the others (allow, content-range) stay.
+_OF_TEXT = frozenset({"content-length", "content-type", "content-encoding", "transfer-encoding", "etag"})
 
 
 def refusal(
@@ -59,7 +61,7 @@ def in_json(scope: Scope, receive: Receive, send: Send, *, next_step: str = "") 
             await send(message)
         elif not message.get("more_body", False):
             start = held[0]
-            allow = Headers(raw=start["headers"]).get("allow")
+            headers = {name: value for name, value in Headers(raw=start["headers"]).items() if name not in _OF_TEXT}
             status = HTTPStatus(start["status"])
             text = message.get("body", b"").decode("utf-8", "replace")[:500] or status.phrase
             answer = refusal(
@@ -67,7 +69,7 @@ def in_json(scope: Scope, receive: Receive, send: Send, *, next_step: str = "") 
                 status.phrase.lower().replace(" ", "_"),
                 f"{text.rstrip('.')}.",
                 next_step=next_step if status == 404 else "",
-                headers={"allow": allow} if allow else None,
+                headers=headers,
             )
             await answer(scope, receive, send)
 
