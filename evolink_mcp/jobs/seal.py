@@ -13,8 +13,12 @@ MAX_CLAIMS = 10_000
 class Seal(Protocol):
     """A secret and claims, of this process or of all replicas. Never raises."""
 
-    async def secret(self) -> bytes:
-        """32 bytes in URL-safe base64, the same for as long as addresses live."""
+    async def secret(self, *, max_age: float = 0.0) -> bytes:
+        """32 bytes in URL-safe base64, the same for as long as addresses live.
+
+        Args:
+            max_age: How old, in seconds, what is known here of it may be.
+        """
         ...
 
     async def claim(self, name: str, seconds: float) -> bool:
@@ -38,7 +42,7 @@ class LocalSeal:
         self._secret = new_secret().encode()
         self._claims: dict[str, float] = {}  # until when, by name
 
-    async def secret(self) -> bytes:
+    async def secret(self, *, max_age: float = 0.0) -> bytes:
         return self._secret
 
     async def claim(self, name: str, seconds: float) -> bool:

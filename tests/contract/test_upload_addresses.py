@@ -14,10 +14,12 @@ import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http import uploads
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.contract.asking import call, two_people
+from tests.programs import RedisServer
 from tests.serving import Served, bearer, on, serving
 from tests.support import KEY, Sandbox, png
 from tests.unit.http.asking import reason
@@ -87,6 +89,28 @@ async def test_an_address_that_is_old_or_made_up_is_over(
     late = await http.put(address, content=png())
     assert late.status_code == 410
     assert reason(late) == "address_gone"
+
+
+async def test_made_up_addresses_leave_the_store_alone(
+    sandbox: Sandbox, http: httpx2.AsyncClient, redis: RedisServer, stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def asked() -> int:
+        stats = await stores[0].ask("INFO", "commandstats")
+        return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("set", "get"))
+
+    monkeypatch.setattr(uploads, "RETRY_SECONDS", 30.0)  # as if all of it came in a second
+    settings = on(sandbox, state_url=redis.url)
+    async with serving(settings) as one, serving(settings) as other:
+        first, before = await address_of(http, one.url), await asked()
+        for number in range(20):
+            assert (await http.put(f"{other.url}/upload/gAAAA{number}", content=b"x")).status_code == 410
+        assert await asked() - before <= 2
+        taken = await http.put(first.replace(one.url, other.url), content=png())
+        assert taken.status_code == 200, taken.text
+        monkeypatch.setattr(uploads, "RETRY_SECONDS", 0.0)
+        await stores[0].ask("FLUSHALL")
+        later = (await address_of(http, one.url)).replace(one.url, other.url)  # sealed with another secret
+        assert (await http.put(later, content=png())).status_code == 200
 
 
 @pytest.mark.parametrize("content", [b"MZ" + b"\0" * 100, b"<html>" + b" " * 100, b"%PDF-1.7" + b" " * 50, b"x"])

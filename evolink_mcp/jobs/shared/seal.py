@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from evolink_mcp.jobs.seal import LocalSeal, new_secret
 from evolink_mcp.jobs.shared.store import PREFIX, Away, Store, key
 
@@ -16,14 +19,27 @@ class SharedSeal:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._local = LocalSeal()
+        self._read: tuple[bytes, float] | None = None  # the secret, and when it was read
+        self._reading = asyncio.Lock()
 
-    async def secret(self) -> bytes:
+    async def secret(self, *, max_age: float = 0.0) -> bytes:
+        if max_age <= 0:
+            return await self._read_secret()
+        async with self._reading:  # whoever asks meanwhile is told the same
+            if self._read is not None and time.monotonic() - self._read[1] < max_age:
+                return self._read[0]
+            return await self._read_secret()
+
+    async def _read_secret(self) -> bytes:
         try:
             await self._store.ask("SET", SECRET, new_secret(), "NX", "EX", SECRET_SECONDS)
             value = await self._store.ask("GET", SECRET)
         except Away:
             return await self._local.secret()
-        return value.encode() if isinstance(value, str) else await self._local.secret()
+        if not isinstance(value, str):
+            return await self._local.secret()
+        self._read = value.encode(), time.monotonic()
+        return self._read[0]
 
     async def claim(self, name: str, seconds: float) -> bool:
         if not await self._local.claim(name, seconds):

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 UPLOAD = "/upload"
 LIFE_SECONDS = 600
+SECRET_SECONDS = 60.0  # for which what addresses are sealed with is taken as it was read,
+RETRY_SECONDS = 1.0  # and where an address does not fit it: a new store has another secret
 IDLE_SECONDS = 30.0  # for the next bytes of a file to arrive
 MAX_OF_CALLER = 2  # files under way
 MAX_IN_ALL = 16
@@ -144,21 +146,25 @@ class Uploads:
             self._app.audit.record_exchange(exchange)
 
     async def _ticket(self, sealed: str) -> Ticket | None:
-        from cryptography.fernet import InvalidToken
-
-        try:
-            note = as_object(json.loads((await self._fernet()).decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
-        except (InvalidToken, ValueError):
-            return None
+        """What an address stands for; ``None`` where it is over, or was made up: that asks the store once a second."""
+        note = await self._opened(sealed, max_age=SECRET_SECONDS) or await self._opened(sealed, max_age=RETRY_SECONDS)
         if "number" not in note:
             return None
         credential = Credential(note["key"], note["owner"], note["name"])
         return Ticket(note["number"], credential, note["names"])
 
-    async def _fernet(self) -> Any:
+    async def _opened(self, sealed: str, *, max_age: float) -> Mapping[str, Any]:
+        from cryptography.fernet import InvalidToken
+
+        try:
+            return as_object(json.loads((await self._fernet(max_age)).decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
+        except (InvalidToken, ValueError):
+            return {}
+
+    async def _fernet(self, max_age: float = 0.0) -> Any:
         from cryptography.fernet import Fernet
 
-        return Fernet(await self._app.state.seal.secret())
+        return Fernet(await self._app.state.seal.secret(max_age=max_age))
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
