@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ SECRET = "evolink-kept.key"
 SECRET_BYTES = 32
 MAX_FILES_OF_OWNER = 10_000
 MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
+SPARE = 20  # of what may be kept, this part is freed at once
 SCAN_SECONDS = 60.0  # between two counts of everything there is
 _OWNER = re.compile(r"[0-9a-f]{16}")
 _STEM = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
@@ -67,6 +69,18 @@ class Copy:
         return _TYPES[self.name.rpartition(".")[2]]
 
 
+@dataclass
+class _Held:
+    """What is kept of one owner."""
+
+    size: int = 0
+    files: int = 0
+
+    def add(self, size: int, files: int = 1) -> None:
+        self.size += size
+        self.files += files
+
+
 class Shelf:
     """The folder. Its methods block, and raise ``OSError`` where the system says no."""
 
@@ -74,7 +88,7 @@ class Shelf:
         self.folder = folder
         self.bounds = bounds
         self._now = now
-        self._size = 0  # of everything, as of the last count, and what came here since
+        self._held: dict[str, _Held] = {}  # by owner, as of the last count, and what came here since
         self._counted_at = -SCAN_SECONDS
         self._lock = threading.Lock()
 
@@ -147,12 +161,19 @@ class Shelf:
         if size > min(self.bounds.bytes_of_owner, self.bounds.bytes_in_all):
             raise Full(f"it is larger than what is kept of one caller ({self.bounds.bytes_of_owner:,} bytes)")
         with self._lock:
-            self._remove_oldest([owner], size, self.bounds.bytes_of_owner, MAX_FILES_OF_OWNER - 1)
-            if self._size + size > self.bounds.bytes_in_all or time.monotonic() - self._counted_at >= SCAN_SECONDS:
+            if time.monotonic() - self._counted_at >= SCAN_SECONDS:
                 self._tidy()
-            if self._size + size > self.bounds.bytes_in_all:
-                self._remove_oldest(None, size, self.bounds.bytes_in_all)
-            self._size += size
+            held = self._held_of(owner)
+            if held.size + size > self.bounds.bytes_of_owner or held.files >= MAX_FILES_OF_OWNER:
+                self._remove_oldest([owner], size, self.bounds.bytes_of_owner, MAX_FILES_OF_OWNER - 1)
+            if self.size + size > self.bounds.bytes_in_all:
+                self._remove_oldest(None, size, self.bounds.bytes_in_all, sys.maxsize)
+            self._held_of(owner).add(size)
+
+    @property
+    def size(self) -> int:
+        """The bytes of everything, as far as this process knows: other replicas put files here too."""
+        return sum(held.size for held in list(self._held.values()))
 
     def tidy(self) -> None:
         """Removes what is too old, and what killed processes left half done; counts the rest."""
@@ -160,21 +181,26 @@ class Shelf:
             self._tidy()
 
     def _tidy(self) -> None:
+        self._held = {}
         with self._opened() as folder:
             for owner in filter(_OWNER.fullmatch, folder.names()):
                 with suppress(OSError), folder.subfolder(owner) as shelf:  # another replica may be at it too
-                    self._tidy_one(shelf)
+                    self._tidy_one(shelf, owner)
                     if not shelf.names():
                         folder.remove_folder(owner, min_age_seconds=MAX_PARTIAL_AGE_SECONDS)
-        self._size = sum(file.size for file in self._files())
         self._counted_at = time.monotonic()
 
-    def _tidy_one(self, shelf: Folder) -> None:
+    def _tidy_one(self, shelf: Folder, owner: str) -> None:
         for name in shelf.names():
-            seconds = MAX_PARTIAL_AGE_SECONDS if _PARTIAL.fullmatch(name) else self.bounds.seconds
-            ours = _PARTIAL.fullmatch(name) or _NAME.fullmatch(name)
-            if ours and (facts := shelf.facts(name)) and self._now() - facts.st_mtime > seconds:
-                shelf.remove(name)
+            partial, whole = _PARTIAL.fullmatch(name), _NAME.fullmatch(name)
+            if (partial or whole) and (facts := shelf.facts(name)):
+                if self._now() - facts.st_mtime > (MAX_PARTIAL_AGE_SECONDS if partial else self.bounds.seconds):
+                    shelf.remove(name)
+                elif whole:
+                    self._held_of(owner).add(facts.st_size)
+
+    def _held_of(self, owner: str) -> _Held:
+        return self._held.setdefault(owner, _Held())
 
     def _files(self, owners: Iterable[str] | None = None) -> Iterator[Copy]:
         with self._opened() as folder:
@@ -193,17 +219,29 @@ class Shelf:
             return None
         return Copy(owner, name, shelf.path / name, facts.st_size, until)
 
-    def _remove_oldest(self, owners: list[str] | None, size: int, limit: int, most: int | None = None) -> None:
-        """Removes the oldest files of some owners, or of all, until ``size`` more bytes fit and ``most`` are there."""
+    def _remove_oldest(self, owners: list[str] | None, size: int, limit: int, most: int) -> None:
+        """Removes the oldest files of some owners, or of all, until ``size`` more bytes fit and ``most`` are there.
+
+        A little more goes where that is near, so that a full folder is not read through for each result. What is there
+        is counted by the way.
+        """
         files = sorted(self._files(owners), key=lambda file: file.until)
-        total = sum(file.size for file in files)
-        for at, file in enumerate(files):
-            if total + size <= limit and (most is None or len(files) - at <= most):
+        for owner in list(self._held) if owners is None else owners:
+            self._held.pop(owner, None)
+        for file in files:
+            self._held_of(file.owner).add(file.size)
+        total, count = sum(file.size for file in files), len(files)
+        if total + size <= limit and count <= most:
+            return
+        for file in files:
+            fits = total + size <= limit and count <= most
+            spare = total - file.size + size < limit - limit // SPARE and count - 1 < most - most // SPARE
+            if fits and spare:
                 return
             with suppress(OSError), self.of_owner(file.owner) as shelf:
                 shelf.remove(file.name)
-            total -= file.size
-            self._size -= file.size
+            self._held_of(file.owner).add(-file.size, -1)
+            total, count = total - file.size, count - 1
 
 
 def stem_of(task_id: str) -> str:

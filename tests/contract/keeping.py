@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from evolink_mcp.guard.urls import UrlGuard
@@ -29,3 +31,8 @@ def names(folder: Path) -> list[str]:
 async def keep(keeper: Keeper, link: str, task_id: str = "task-1", owner: str = ALICE) -> KeepOutcome:
     (outcome,) = await keeper.keep(owner, task(link, id=task_id), seconds=10)
     return outcome
+
+
+def age(folder: Path, name: str, seconds: float) -> None:
+    then = time.time() - seconds
+    os.utime(folder / name, (then, then))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,9 @@ from evolink_mcp.media import shelf
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from evolink_mcp.media.shelf import SECRET, Bounds, Copy
-from tests.contract.keeping import ALICE, BOB, keep, names, new_keeper
+from tests.contract.keeping import ALICE, BOB, age, keep, names, new_keeper
 from tests.contract.saving import Gate, task
 from tests.contract.servers import PNG, answer, serving
-
-
-def age(folder: Path, name: str, seconds: float) -> None:
-    then = time.time() - seconds
-    os.utime(folder / name, (then, then))
 
 
 async def test_replicas_that_share_a_shelf_fetch_a_result_once(tmp_path: Path) -> None:

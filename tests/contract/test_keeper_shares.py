@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from evolink_mcp.media import keeper as keeping
-from evolink_mcp.media.shelf import Bounds, Copy
-from tests.contract.keeping import ALICE, BOB, keep, new_keeper
+from evolink_mcp.media.shelf import Bounds, Copy, Shelf
+from tests.contract.keeping import ALICE, BOB, age, keep, names, new_keeper
 from tests.contract.saving import Gate, task
 from tests.contract.servers import PNG, answer, serving
 
@@ -80,3 +80,36 @@ async def test_nobody_waits_for_the_disk_while_a_result_is_kept(
         assert "no image" in str(await keep(keeper, host.url(), "task-2"))
     assert {"write", "open", "link", "unlink", "fsync"} <= touched.keys()
     assert not [name for name, threads in touched.items() if threading.get_ident() in threads]
+
+
+@pytest.mark.parametrize(("in_all", "of_owner"), [(100_000, 10**6), (10**6, 100_000)])
+def test_a_full_shelf_is_not_read_through_for_each_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_all: int, of_owner: int
+) -> None:
+    shelf = Shelf(tmp_path, Bounds(1000, in_all, of_owner))
+    shelf.prepare()
+
+    def put(number: int) -> None:
+        shelf.make_room(ALICE, 1000)
+        with shelf.of_owner(ALICE) as folder:
+            (folder.path / f"task-{number}-1.png").write_bytes(b"x" * 1000)
+        age(tmp_path, f"{ALICE}/task-{number}-1.png", 500 - number)
+
+    for number in range(101):
+        put(number)
+    left = names(tmp_path)
+    assert 95 <= len(left) <= 96
+    assert f"{ALICE}/task-100-1.png" in left
+    assert f"{ALICE}/task-0-1.png" not in left
+    looked: list[object] = []
+    real = os.stat
+
+    def watch(name: Any, **named: Any) -> os.stat_result:
+        looked.append(name)
+        return real(name, **named)
+
+    monkeypatch.setattr(os, "stat", watch)
+    for number in range(101, 104):
+        put(number)
+    assert len(looked) < 20
+    assert len(names(tmp_path)) == len(left) + 3
