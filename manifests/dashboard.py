@@ -73,6 +73,11 @@ PANELS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "short",
         {"up": "min(evolink_mcp_state_up)", "failures": "sum(rate(evolink_mcp_state_failures_total[5m]))"},
     ),
+    (
+        "Kept results, beside their limit",
+        "bytes",
+        {"kept": "max(evolink_mcp_kept_bytes)", "limit": "max(evolink_mcp_kept_bytes_limit) > 0"},
+    ),
     ("Memory", "bytes", {"{{instance}}": "process_resident_memory_bytes"}),
 )
 WIDTH, HEIGHT = 12, 8

@@ -81,6 +81,9 @@ async def test_a_result_is_kept_and_served_at_an_address_of_this_server(
     assert response.headers["content-disposition"] == f'inline; filename="{task_id}-1.png"'
     assert keeping.keep_dir is not None
     assert files(keeping.keep_dir) == [keeping.keep_dir / owner_of(KEY) / f"{task_id}-1.png"]
+    numbers = (await http.get(f"{served.url}/metrics")).text
+    assert f"evolink_mcp_kept_bytes {float(len(response.content))}\n" in numbers
+    assert float(numbers.partition("\nevolink_mcp_kept_bytes_limit ")[2].split()[0]) == 50e9
 
 
 async def test_a_result_outlives_its_link_and_its_address(

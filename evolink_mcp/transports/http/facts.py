@@ -38,6 +38,13 @@ def add_facts(registry: CollectorRegistry, app: App) -> None:
     calls.set(app.calls_per_minute)
     unclaimed = Gauge("evolink_mcp_unclaimed_answers", "Paid answers that nobody has heard.", registry=registry)
     unclaimed.set_function(lambda: app.purchases.unclaimed)
+    shelf = app.keeper.shelf if app.settings.keep_dir is not None else None
+    kept = Gauge(
+        "evolink_mcp_kept_bytes", "Bytes of kept results, of all replicas when last counted.", registry=registry
+    )
+    kept.set_function(lambda: shelf.size if shelf is not None else 0.0)
+    room = Gauge("evolink_mcp_kept_bytes_limit", "The most; then the oldest go. 0: none are kept.", registry=registry)
+    room.set(shelf.bounds.bytes_in_all if shelf is not None else 0.0)
     registry.register(_Failures(app))
     registry.register(_Callbacks(app))
 
