@@ -39,6 +39,10 @@ class Sending(Protocol):
         """The same, right before the first byte goes out; from here on the request may arrive."""
         ...
 
+    def arrive(self, created: Created) -> None:
+        """The answer is there: nothing that is still to be done about it, and nothing that ends it, loses it."""
+        ...
+
     def grow(self, size: int) -> None:
         """Hears how much of an answer that comes in parts is there."""
         ...
@@ -157,7 +161,9 @@ class MediaOrder:
 
     async def _create(self, body: Mapping[str, object], seconds: float, sending: Sending) -> Created:
         task = await media.create(self.caller, self.kind, body, seconds=seconds, depart=sending.depart)
-        return Created(task.id, task)
+        created = Created(task.id, task)
+        sending.arrive(created)
+        return created
 
     async def remember(self, created: Created) -> None:
         records, now = self.records, self.records.clock.now()

@@ -79,6 +79,11 @@ def broken(*, departed: bool) -> Refused | OutcomeUnknown:
     return OutcomeUnknown(words, code="internal_error", next_step=f"{recovery.NEVER_BLINDLY} {advice}")
 
 
+def stopped() -> OutcomeUnknown:
+    """This process ended before the answer came."""
+    return OutcomeUnknown("The server was stopped while the request was under way.", code="stopped")
+
+
 def gone() -> Refused:
     """The caller went away before anything was sent."""
     return Refused("The call was cancelled before anything was sent.", code="cancelled")

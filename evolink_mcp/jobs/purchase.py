@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from evolink_mcp.jobs.delivery import Delivery, Listener
 from evolink_mcp.jobs.ledger import Key, Mark, new_ref
 from evolink_mcp.jobs.orders import Order
-from evolink_mcp.jobs.outcomes import Free, InFlight, Outcome, Unknown
+from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import gone
 
 Growth = Callable[[int], None]
@@ -127,6 +127,9 @@ class Purchase:
     def depart(self) -> None:
         self.check()
         self.departed = True
+
+    def arrive(self, created: Created) -> None:
+        self.outcome = created
 
     def grow(self, size: int) -> None:
         if self.buyer is not None and self.buyer.on_growth is not None:

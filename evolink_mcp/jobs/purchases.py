@@ -36,7 +36,7 @@ from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.orders import Order
 from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, broken, gone, no_time, post
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, broken, gone, no_time, post, stopped
 from evolink_mcp.jobs.purchase import Buyer, Growth, Purchase
 
 T = TypeVar("T")
@@ -257,7 +257,9 @@ class Purchases:
     async def _run(self, purchase: Purchase) -> None:
         """Everything from before the POST until the outcome is noted."""
         try:
-            purchase.outcome = await self._outcome(purchase)
+            outcome = await self._outcome(purchase)
+            if purchase.in_flight:  # else its answer came, whatever went wrong after it
+                purchase.outcome = outcome
             self._lines.change(purchase)
             if isinstance(purchase.outcome, Created | Unknown):
                 await asyncio.wait([self._books.put(purchase)])
@@ -265,9 +267,8 @@ class Purchases:
                 await self._remember(purchase, purchase.outcome)
         except asyncio.CancelledError:
             if purchase.in_flight:
-                words = "The server was stopped while the request was under way."
-                purchase.outcome = Unknown(OutcomeUnknown(words, code="stopped"))
-                self._books.put(purchase)
+                purchase.outcome = Unknown(stopped())
+            self._books.put(purchase)
             raise
         finally:
             if isinstance(purchase.outcome, Free):

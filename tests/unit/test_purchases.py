@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs import bookkeeping
+from evolink_mcp.jobs.callbacks import Callbacks
+from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
+from evolink_mcp.jobs.history import NoHistory
 from evolink_mcp.jobs.ledger import Alone, Mark
-from evolink_mcp.jobs.orders import Sending
+from evolink_mcp.jobs.orders import MediaOrder, Records, Sending
 from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
+from tests.support import Sandbox
 from tests.unit.shop import CALLER, KEY, STEPS, Process, Shop, ShopOrder, turns
 
 
@@ -155,6 +162,54 @@ async def test_a_claim_that_waits_for_an_announcement_does_not_hold_it_up() -> N
     await again.over()
     await process.end()
     assert shop.heard == ["task-1"]
+
+
+class Stuck:
+    """A store in which nothing comes to an end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    def listen(self, act: object) -> None: ...
+
+    async def open(self, path: str) -> None: ...
+
+    async def bind(self, path: str, task_id: str, owner: str) -> int:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return 0
+
+
+async def test_a_task_whose_id_came_is_known_to_a_process_that_ends_before_all_is_noted(
+    caller: Caller, sandbox: Sandbox
+) -> None:
+    """The store is told of a new task before the call goes on. Stopped there, the task is not lost sight of."""
+    process, clock, stuck = Process(), SystemClock(), Stuck()
+    callbacks = Callbacks("https://a.test", clock, lambda _: None, cast("SharedCallbacks", stuck))
+    records = Records(process.ledger, NoHistory(), clock, callbacks=callbacks)
+    order = MediaOrder(caller, "image", {"model": "gpt-image-2", "prompt": "a cat"}, records)
+
+    async def call() -> str:
+        async with process.purchases.buy(order) as bought:
+            return bought.product.id
+
+    calling = asyncio.create_task(call())
+    await asyncio.wait_for(stuck.asked.wait(), 10)
+    await process.purchases.drain(0.01)
+    assert [await calling] == [task["id"] for task in sandbox.ledger()["tasks"]]
+
+
+async def test_a_fault_after_the_id_came_leaves_the_task() -> None:
+    class Faulty(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            sending.arrive(await super().send(seconds, sending))
+            raise RuntimeError
+
+    process, shop = Process(), Shop()
+    async with process.purchases.buy(Faulty(shop)) as bought:
+        assert bought.product == "task-1"
+    await process.end()
+    assert shop.paid == shop.noted == ["task-1"]
 
 
 async def test_an_announcement_that_is_slow_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
