@@ -41,6 +41,7 @@ MAX_SERVED_OF_OWNER = 16
 # Who takes less than this in that time holds the place of others, and is cut off.
 SPAN_SECONDS = 60.0
 SPAN_BYTES = 600_000
+MAX_LOOKS = 4  # for a file at once: anybody can ask for one, and calls need this process's threads too
 METHODS = ("GET", "HEAD")
 _DESCRIPTORS = Path("/dev/fd")
 _HEADERS = {
@@ -71,6 +72,7 @@ class HttpCopies:
             raise SettingsError([problem]) from None
         self._public = public_url
         self._served: Counter[str] = Counter()
+        self._looks = anyio.CapacityLimiter(MAX_LOOKS)
 
     async def keep(
         self, request: Request, owner: str, task: wire.Task, *, seconds: float
@@ -132,7 +134,8 @@ class HttpCopies:
         sealed, _, extension = name.rpartition(".")
         sealed += "=" * (-len(sealed) % 4)
         try:
-            fernet = Fernet(base64.urlsafe_b64encode(await anyio.to_thread.run_sync(self._keeper.shelf.secret)))
+            secret = await anyio.to_thread.run_sync(self._keeper.shelf.secret, limiter=self._looks)
+            fernet = Fernet(base64.urlsafe_b64encode(secret))
             owner, _, file_name = fernet.decrypt(sealed.encode()).decode().partition("/")
             age = self._app.clock.now() - fernet.extract_timestamp(sealed.encode())
         except (InvalidToken, ValueError, OSError):
@@ -143,7 +146,7 @@ class HttpCopies:
             step = "check_task gives a new address, as long as the result is kept."
             return refusal(410, "address_gone", "This address is over.", next_step=step)
         try:
-            return await anyio.to_thread.run_sync(self._keeper.shelf.open, owner, file_name)
+            return await anyio.to_thread.run_sync(self._keeper.shelf.open, owner, file_name, limiter=self._looks)
         except OSError:
             return _nothing()
 
