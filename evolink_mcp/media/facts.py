@@ -27,6 +27,7 @@ from evolink_mcp.media.visits import Visits
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
+MAX_RUNNING = 200  # measurements of all callers that run or wait; beyond them what is not known is left out
 MAX_LINKS_AT_ONCE = 4
 MAX_LINK_SECONDS = 6.0
 HEAD_BYTES = 256 * 1024
@@ -98,8 +99,10 @@ class Measurer:
         works: list[asyncio.Task[Facts | None]] = []
         for place in places[:MAX_MEASURED]:
             key = _key(place)
-            if key not in self._known:
-                works.append(self._running.get(key) or self._start(key, place))
+            if key in self._running:
+                works.append(self._running[key])
+            elif key not in self._known and len(self._running) < MAX_RUNNING:
+                works.append(self._start(key, place))
         if works:
             await asyncio.wait(works, timeout=seconds)
         return [self._known.get(_key(place), Facts()) for place in places]

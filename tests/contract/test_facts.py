@@ -224,6 +224,24 @@ async def test_a_link_that_never_answers_costs_the_call_its_time_and_no_more() -
         stuck.set()
 
 
+async def test_measurements_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(facts, "MAX_RUNNING", 6)
+    stuck = anyio.Event()
+
+    async def said(_: str) -> bytes:
+        await stuck.wait()
+        return answer(picture("PNG"))
+
+    async with serving(said) as host:
+        measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
+        links = [host.url(path=f"/{number}.png") for number in range(20)]
+        assert await measurer.measure(links, seconds=0) == [Facts()] * 20
+        stuck.set()
+        found = await measurer.measure(links[:6], seconds=30)
+        assert [each.width for each in found] == [320] * 6
+        assert len(host.asked) == 6
+
+
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "416 Range Not Satisfiable", "500 Oops"])
 async def test_a_link_that_fails_leaves_the_facts_unknown(status: str) -> None:
     async with serving(answer(b"gone", status=status)) as host:
