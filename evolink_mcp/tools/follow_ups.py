@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.gateway.values import as_text, is_task_id
+from evolink_mcp.gateway.values import as_text
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.call import Call
 
@@ -33,11 +33,13 @@ async def check_source(call: Call, checked: Checked) -> list[str]:
     """
     from evolink_mcp.registry import sources_of
 
-    await call.check_own("task", *dict.fromkeys(_task_ids(checked.params)))
+    sources = list(sources_of(checked.model, checked.params)) if checked.model is not None else []
+    ids = [*_task_ids(checked.params), *(task_id for _, _, task_id in sources)]
+    await call.check_own("task", *dict.fromkeys(task_id.strip() for task_id in ids))
     notes: list[str] = []
     if checked.model is None:
         return notes
-    for path, parameter, task_id in sources_of(checked.model, checked.params):
+    for path, parameter, task_id in sources:
         record = await _record(call, task_id)
         model = call.app.registry.get(record.model)
         if model is None:
@@ -61,7 +63,7 @@ def _task_ids(value: object, name: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for each in cast("list[object]", value):
             yield from _task_ids(each, name)
-    elif isinstance(value, str) and name.lower().replace("_", "").endswith(("taskid", "taskids")) and is_task_id(value):
+    elif isinstance(value, str) and name.lower().replace("_", "").endswith(("taskid", "taskids")):
         yield value
 
 

@@ -86,7 +86,7 @@ async def test_no_way_leads_to_a_task_of_somebody_else_on_the_account(sandbox: S
                 assert (await client.read_resource(place)).contents
         source = {"task_id": task_id, "type": "strong"}
         going_on = {"prompt": "x", "model": "mj-v7-variation", "options": {"model_params": source}}
-        unlisted = {"prompt": "x", "model": "house-blend", "options": {"model_params": {"from": [source]}}}
+        unlisted = {"prompt": "x", "model": "house-blend", "options": {"from": [{"sourceTaskIds": [f" {task_id}"]}]}}
         async with connected(url, "modern", bearer(bob)) as client:
             for place in places:
                 with pytest.raises(MCPError, match="not_yours"):
