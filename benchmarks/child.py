@@ -148,7 +148,7 @@ def spawned(contender: Contender, *, env: dict[str, str] | None = None) -> Gener
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=environment,
-                cwd=contender.folder or folder,
+                cwd=contender.folder or environment["HOME"],
             )
         try:
             yield Child(process, stderr, started)

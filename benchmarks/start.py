@@ -79,6 +79,9 @@ def without_output(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def checked() -> dict[str, dict[str, float]]:
     """What the budgets need: ours and the floor, turn by turn."""
     runs = interleaved([OURS, FLOOR, AGAIN], PAIRS, lambda runs: clear(_prefixed("start", _shares(runs))))
+    for name, each in runs.items():
+        if each.failed:
+            raise SystemExit(f"{name}: {each.failed}")
     ours, floor = runs[OURS.name], runs[FLOOR.name]
     return {
         "start": _shares(runs),

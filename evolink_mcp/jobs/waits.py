@@ -242,8 +242,13 @@ class Waits:
         kept = self._lingering.setdefault(task_id, {})
         self._lingers += owner not in kept
         kept[owner] = schedule
-        while self._lingers > MAX_LINGERING:
+        while self._lingers > MAX_LINGERING or self._oldest_is_due(now):
             self._lingers -= len(self._lingering.pop(next(iter(self._lingering))))
+
+    def _oldest_is_due(self, now: float) -> bool:
+        """Whether what lingers longest is of no more use."""
+        oldest = next(iter(self._lingering.values()))
+        return all(schedule.due <= now for schedule in oldest.values())
 
     def _resume(self, task_id: str, owner: str, seconds: float) -> Schedule:
         """The schedule of an earlier wait, if its next poll comes within this one; else a poll at once shows more."""

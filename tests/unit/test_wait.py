@@ -84,6 +84,14 @@ async def test_what_is_remembered_of_waits_is_bounded(caller: Caller, clock: Fak
     assert len(waits._lingering) == MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
 
 
+async def test_what_is_due_is_remembered_no_more(caller: Caller, clock: FakeClock) -> None:
+    waits = Waits(clock, Pauses(clock))
+    for number in range(20):
+        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
+        clock.time += 1.0
+    assert len(waits._lingering) <= 4  # pyright: ignore[reportPrivateUsage]
+
+
 async def test_the_end_is_told_at_once(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
     task = await started(caller, sandbox, "image", 0)
     sandbox.settle()
