@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -27,7 +28,10 @@ from evolink_mcp.media.visits import Visits
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
-MAX_RUNNING = 200  # measurements of all callers that run or wait; beyond them what is not known is left out
+# Measurements of all callers that run or wait. Beyond them what is not known is left out, for an answer is worth more
+# than the size of what it tells of: one measurement takes a fifth of a second of a processor.
+MAX_RUNNING = 8
+FAILED_SECONDS = 60.0  # in which a link that could not be read is not tried again
 MAX_LINKS_AT_ONCE = 4
 MAX_LINK_SECONDS = 6.0
 HEAD_BYTES = 256 * 1024
@@ -78,6 +82,7 @@ class Measurer:
         self._free = asyncio.Semaphore(MAX_LINKS_AT_ONCE)
         self._known: OrderedDict[str, Facts] = OrderedDict()
         self._running: dict[str, asyncio.Task[Facts | None]] = {}
+        self._failed: OrderedDict[str, float] = OrderedDict()
         self._visits = Visits()
 
     def recall(self, place: str | Path) -> Facts | None:
@@ -97,11 +102,12 @@ class Measurer:
     async def measure(self, places: Sequence[str | Path], *, seconds: float) -> list[Facts]:
         """The facts of links and of files (by path), in order: of each what is known after ``seconds``."""
         works: list[asyncio.Task[Facts | None]] = []
+        crowded = len(self._running) >= MAX_RUNNING
         for place in places[:MAX_MEASURED]:
             key = _key(place)
             if key in self._running:
                 works.append(self._running[key])
-            elif key not in self._known and len(self._running) < MAX_RUNNING:
+            elif key not in self._known and not crowded and not self._has_failed(key):
                 works.append(self._start(key, place))
         if works:
             await asyncio.wait(works, timeout=seconds)
@@ -142,6 +148,15 @@ class Measurer:
         work.add_done_callback(lambda _: self._running.pop(key, None))
         return work
 
+    def _has_failed(self, key: str) -> bool:
+        return time.monotonic() - self._failed.get(key, -FAILED_SECONDS) < FAILED_SECONDS
+
+    def _fail(self, key: str) -> None:
+        self._failed.pop(key, None)
+        self._failed[key] = time.monotonic()
+        while len(self._failed) > MAX_REMEMBERED:
+            self._failed.popitem(last=False)
+
     async def _measure(self, key: str, place: str | Path) -> Facts | None:
         try:
             if isinstance(place, Path):
@@ -150,7 +165,8 @@ class Measurer:
                 async with self._free, asyncio.timeout(MAX_LINK_SECONDS):
                     facts = await facts_of_link(self._fetcher, place)
         except (NotFetched, OSError, TimeoutError):
-            return None  # it may be there the next time
+            self._fail(key)
+            return None
         except Exception:  # whatever it is, the links must reach the caller
             logger.exception("A result could not be measured")
             return None

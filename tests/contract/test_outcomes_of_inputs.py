@@ -81,7 +81,6 @@ async def test_fewer_pictures_than_the_model_makes_are_told(client: Client, sand
     sandbox.fault("images", "other_result", count=1)
     one = await ok(client, "generate_image", **call, wait_seconds=20)
     assert one["asked_differs"] == ["By default 24 images, got 1."]
-    assert "Not set, so by default: 24 images, 0.5K." in one["notes"]
 
 
 async def test_a_square_picture_that_became_a_wide_film_is_told_before_and_after(

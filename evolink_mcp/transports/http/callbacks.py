@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1024 * 1024
 BODY_SECONDS = 5.0
-MAX_AT_ONCE = 64  # calls under way
+MAX_AT_ONCE = 512  # calls under way
 MAX_LOOKUPS = 4  # of them that ask the store, which paid requests need too
 
 
