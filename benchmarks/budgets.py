@@ -36,7 +36,7 @@ BUDGETS = (
     Budget("turns.picture_bytes", "one finished picture, text and structured content, bytes", 3_600),
     Budget("growth.mb", "growth over 10,000 calls, MB", 2),
     Budget("waits.growth", "processor time of a wait among 400, × that among 50", 1.3),
-    # 42–43 with 400 agents. The goal is 40: half of it is uvicorn's connection and the SDK's frames.
+    # Measured: 42–43 with 400 agents. The goal is 40.
     Budget("waits.kb", "memory of a waiting call over HTTP, kB", 45),
     Budget("waits.share", "waits that heard of the end of their task", 1, least=True),
 )
