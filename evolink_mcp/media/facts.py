@@ -28,9 +28,7 @@ from evolink_mcp.media.visits import Visits
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
-# Measurements of all callers that run or wait. Beyond them what is not known is left out, for an answer is worth more
-# than the size of what it tells of: one measurement takes a fifth of a second of a processor.
-MAX_RUNNING = 8
+MAX_RUNNING = 8  # for all callers; one takes a fifth of a second of a processor, and an answer is worth more than facts
 FAILED_SECONDS = 60.0  # in which a link that could not be read is not tried again
 MAX_LINKS_AT_ONCE = 4
 MAX_LINK_SECONDS = 6.0
@@ -151,12 +149,6 @@ class Measurer:
     def _has_failed(self, key: str) -> bool:
         return time.monotonic() - self._failed.get(key, -FAILED_SECONDS) < FAILED_SECONDS
 
-    def _fail(self, key: str) -> None:
-        self._failed.pop(key, None)
-        self._failed[key] = time.monotonic()
-        while len(self._failed) > MAX_REMEMBERED:
-            self._failed.popitem(last=False)
-
     async def _measure(self, key: str, place: str | Path) -> Facts | None:
         try:
             if isinstance(place, Path):
@@ -165,7 +157,9 @@ class Measurer:
                 async with self._free, asyncio.timeout(MAX_LINK_SECONDS):
                     facts = await facts_of_link(self._fetcher, place)
         except (NotFetched, OSError, TimeoutError):
-            self._fail(key)
+            self._failed[key] = time.monotonic()
+            while len(self._failed) > MAX_REMEMBERED:
+                self._failed.popitem(last=False)
             return None
         except Exception:  # whatever it is, the links must reach the caller
             logger.exception("A result could not be measured")

@@ -34,13 +34,13 @@ async def test_made_up_addresses_on_a_slow_disk_leave_threads_to_calls(
     ):
         monkeypatch.setattr(served.application.app.keeper.shelf, "secret", hang)
         try:
-            for _ in range(10 * copies.MAX_LOOKS):
+            for _ in range(10 * copies.MAX_LOOKUPS):
                 group.start_soon(http.get, f"{served.url}/kept/gAAAA.png")
             with anyio.fail_after(BOUND):
-                while len(begun) < copies.MAX_LOOKS:
+                while len(begun) < copies.MAX_LOOKUPS:
                     await anyio.sleep(0.01)
                 for _ in range(5):
                     await call(http, served.url, "list_models")
-            assert len(begun) == copies.MAX_LOOKS
+            assert len(begun) == copies.MAX_LOOKUPS
         finally:
             free.set()

@@ -224,33 +224,6 @@ async def test_a_link_that_never_answers_costs_the_call_its_time_and_no_more() -
         stuck.set()
 
 
-async def test_measurements_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "MAX_RUNNING", 6)
-    stuck = anyio.Event()
-
-    async def said(_: str) -> bytes:
-        await stuck.wait()
-        return answer(picture("PNG"))
-
-    async with serving(said) as host:
-        measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
-        links = [host.url(path=f"/{number}.png") for number in range(20)]
-        for link in links:
-            assert await measurer.measure([link], seconds=0) == [Facts()]
-        stuck.set()
-        found = await measurer.measure(links[:6], seconds=30)
-        assert [each.width for each in found] == [320] * 6
-        assert len(host.asked) == 6
-
-
-async def test_a_link_that_could_not_be_read_holds_up_no_call_for_a_while() -> None:
-    async with serving(answer(b"gone", status="404 Not Found")) as host:
-        measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
-        for _ in range(3):
-            assert await measurer.measure([host.url()], seconds=30) == [Facts()]
-        assert len(host.asked) == 1
-
-
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found", "416 Range Not Satisfiable", "500 Oops"])
 async def test_a_link_that_fails_leaves_the_facts_unknown(status: str) -> None:
     async with serving(answer(b"gone", status=status)) as host:

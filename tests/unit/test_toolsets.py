@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import Mock
 
 import pytest
@@ -112,6 +112,7 @@ def header(monkeypatch: pytest.MonkeyPatch, value: str | None) -> Generator[None
 
     class Request:
         headers = {} if value is None else {"x-evolink-toolsets": value}
+        scope: ClassVar[dict[str, object]] = {}
 
     with monkeypatch.context() as patched:
         patched.setattr(ServerRequestContext, "__init__", _with(Request()))

@@ -41,7 +41,7 @@ MAX_SERVED_OF_OWNER = 16
 # Who takes less than this in that time holds the place of others, and is cut off.
 SPAN_SECONDS = 60.0
 SPAN_BYTES = 600_000
-MAX_LOOKS = 4  # for a file at once: anybody can ask for one, and calls need this process's threads too
+MAX_LOOKUPS = 4  # for a file at once: anybody can ask for one, and calls need this process's threads too
 METHODS = ("GET", "HEAD")
 _DESCRIPTORS = Path("/dev/fd")
 _HEADERS = {
@@ -72,7 +72,7 @@ class HttpCopies:
             raise SettingsError([problem]) from None
         self._public = public_url
         self._served: Counter[str] = Counter()
-        self._looks = anyio.CapacityLimiter(MAX_LOOKS)
+        self._looks = anyio.CapacityLimiter(MAX_LOOKUPS)
 
     async def keep(
         self, request: Request, owner: str, task: wire.Task, *, seconds: float

@@ -6,7 +6,7 @@ from typing import Protocol, cast
 
 from evolink_mcp.registry import Checked, Model, Registry, load
 
-LINK = "https://example.com/a.png"
+LINK = "https://example.com/a"  # tells nothing of what it holds
 P: dict[str, object] = {"prompt": "A fox"}
 
 
@@ -37,7 +37,8 @@ def message(name: str, parameter: str, params: dict[str, object]) -> str:
 
 
 def links(count: int) -> list[str]:
-    return [f"https://example.com/{number}.png" for number in range(count)]
+    """Links that tell nothing of what they hold."""
+    return [f"https://example.com/{number}" for number in range(count)]
 
 
 def bare_call(name: str) -> dict[str, object]:
