@@ -25,7 +25,7 @@ from evolink_mcp.jobs.schedule import Schedule, Spread
 from evolink_mcp.jobs.timetable import Timetable
 from evolink_mcp.jobs.watch import MIN_POLL_SECONDS, PollUnderWay, Wait, Watch, verdict
 
-MAX_LINGERING = 10_000  # tasks whose schedule is kept for the seconds until their next poll is due
+MAX_LINGERING = 1_000  # tasks whose schedule is kept for the seconds until their next poll is due
 LAST_POLL_SECONDS = 2.0  # what a poll under way may still take once the server is being stopped
 POLL = "poll"  # the name of the asyncio task that makes one
 STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
