@@ -32,7 +32,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
 MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downloads may be waiting
 RATE_GRACE_SECONDS = 60.0
-PIECE_BYTES = 1024 * 1024  # written at once,
+PIECE_BYTES = 64 * 1024  # are written at a time, in a thread
 PIECE_SECONDS = 1.0  # or what came in this time: whoever waits is told the size so far
 # Links of callers that are looked at take up to eight of these (media/visits.py); the rest are for results.
 LIMITS = httpx2.Limits(max_connections=24, max_keepalive_connections=0)
