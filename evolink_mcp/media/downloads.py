@@ -21,6 +21,7 @@ from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
 from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
 from evolink_mcp.media.names import saved_name, task_stem
+from evolink_mcp.media.works import end_works
 
 MAX_RESULT_BYTES = 2 * 1024**3
 MAX_DOWNLOADS = 4
@@ -89,11 +90,7 @@ class Saver:
 
     async def aclose(self) -> None:
         """Cancels the downloads under way and removes their partial files."""
-        works = [each.work for each in self._running.values()]
-        for work in works:
-            work.cancel()
-        if works:
-            await asyncio.wait(works)
+        await end_works(each.work for each in self._running.values())
 
     def _start(self, task: wire.Task, number: int, prompt: str) -> _Running:
         key = (task.id, number)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import tempfile
-import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -25,12 +24,13 @@ from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.kinds import EXTENSIONS, SNIFF_BYTES, index_of_mp4, sniff, sniff_file
 from evolink_mcp.media.visits import Visits
+from evolink_mcp.media.works import end_works
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
 MAX_RUNNING = 8  # for all callers; one takes a fifth of a second of a processor, and an answer is worth more than facts
-FAILED_SECONDS = 60.0  # in which a link that could not be read is not tried again
 MAX_LINKS_AT_ONCE = 4
+OURS = ""  # the owner of visits that no caller chose
 MAX_LINK_SECONDS = 6.0
 HEAD_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024  # the index of a film that has it elsewhere, or the end of a sound
@@ -80,7 +80,6 @@ class Measurer:
         self._free = asyncio.Semaphore(MAX_LINKS_AT_ONCE)
         self._known: OrderedDict[str, Facts] = OrderedDict()
         self._running: dict[str, asyncio.Task[Facts | None]] = {}
-        self._failed: OrderedDict[str, float] = OrderedDict()
         self._visits = Visits()
 
     def recall(self, place: str | Path) -> Facts | None:
@@ -105,7 +104,7 @@ class Measurer:
             key = _key(place)
             if key in self._running:
                 works.append(self._running[key])
-            elif key not in self._known and not crowded and not self._has_failed(key):
+            elif key not in self._known and not crowded and not self._visits.has_failed(OURS, key):
                 works.append(self._start(key, place))
         if works:
             await asyncio.wait(works, timeout=seconds)
@@ -135,19 +134,12 @@ class Measurer:
 
     async def aclose(self) -> None:
         """Ends the measurements under way."""
-        works = list(self._running.values())
-        for work in works:
-            work.cancel()
-        if works:
-            await asyncio.wait(works)
+        await end_works(self._running.values())
 
     def _start(self, key: str, place: str | Path) -> asyncio.Task[Facts | None]:
         work = self._running[key] = asyncio.create_task(self._measure(key, place))
         work.add_done_callback(lambda _: self._running.pop(key, None))
         return work
-
-    def _has_failed(self, key: str) -> bool:
-        return time.monotonic() - self._failed.get(key, -FAILED_SECONDS) < FAILED_SECONDS
 
     async def _measure(self, key: str, place: str | Path) -> Facts | None:
         try:
@@ -157,9 +149,7 @@ class Measurer:
                 async with self._free, asyncio.timeout(MAX_LINK_SECONDS):
                     facts = await facts_of_link(self._fetcher, place)
         except (NotFetched, OSError, TimeoutError):
-            self._failed[key] = time.monotonic()
-            while len(self._failed) > MAX_REMEMBERED:
-                self._failed.popitem(last=False)
+            self._visits.fail(OURS, key)
             return None
         except Exception:  # whatever it is, the links must reach the caller
             logger.exception("A result could not be measured")

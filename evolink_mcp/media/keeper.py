@@ -24,6 +24,7 @@ from evolink_mcp.media.fetch import Fetcher, NotFetched, Unfit
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
 from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
+from evolink_mcp.media.works import end_works
 
 MAX_DOWNLOADS = 4
 MAX_DOWNLOADS_OF_OWNER = 2
@@ -113,11 +114,7 @@ class Keeper:
 
     async def aclose(self) -> None:
         """Cancels the downloads under way and removes their partial files."""
-        works = list(self._running.values())
-        for work in works:
-            work.cancel()
-        if works:
-            await asyncio.wait(works)
+        await end_works(self._running.values())
 
     def _start(self, source: _Source) -> asyncio.Task[KeepOutcome] | None:
         """The work of keeping a result; ``None`` where too much is waiting."""

@@ -34,8 +34,11 @@ class Visits:
     @contextmanager
     def place(self, owner: str, link: str) -> Generator[bool]:
         """Whether a link may be visited while the block runs: there is a place, and it did not fail a moment ago."""
-        rests = self._rests.get((owner, link), 0.0) > time.monotonic()
-        if rests or self._under_way[owner] >= MAX_OF_OWNER or self._under_way.total() >= MAX_IN_ALL:
+        if (
+            self.has_failed(owner, link)
+            or self._under_way[owner] >= MAX_OF_OWNER
+            or self._under_way.total() >= MAX_IN_ALL
+        ):
             self._drop(owner)
             yield False
             return
@@ -45,6 +48,10 @@ class Visits:
         finally:
             self._under_way[owner] -= 1
             self._drop(owner)
+
+    def has_failed(self, owner: str, link: str) -> bool:
+        """Whether a visit of this link failed a moment ago."""
+        return self._rests.get((owner, link), 0.0) > time.monotonic()
 
     def fail(self, owner: str, link: str) -> None:
         """A visit failed: this owner's next ones of the link are not made for a while."""
