@@ -28,7 +28,7 @@ _CURRENT: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @dataclass(frozen=True)
 class Delivery:
-    """An answer that was written within the last second.
+    """An answer that was written.
 
     Attributes:
         number: The id of the request it answers, hashed.

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from evolink_mcp.gateway import Caller, account
+from evolink_mcp.jobs.polls import Group, group_of
 from evolink_mcp.jobs.timetable import Appointment, Timetable
 from evolink_mcp.jobs.watch import Watch
 
 FEW = 4  # tasks of one key: so many are polled each at its own time
 GATHER_SECONDS = 0.5  # what falls due within this is polled together
 URGENT_SECONDS = 0.02  # the same, where somebody asks now, or a task has just changed
-
-Group = tuple[str, str]  # gateway and account: two keys never share a request
 
 
 @dataclass(eq=False, slots=True)
@@ -35,14 +34,14 @@ class Gatherings:
 
     def note(self, caller: Caller, tasks: int) -> None:
         """Counts how many tasks of a key are waited for: ``tasks`` more."""
-        group = _group_of(caller)
+        group = group_of(caller)
         self._tasks[group] += tasks
         if not self._tasks[group]:
             del self._tasks[group]
 
     def add(self, watch: Watch, *, worthwhile: bool, urgent: bool) -> None:
         """Polls a task: at once where its key has few, or where gathering is not ``worthwhile``; else with others."""
-        group = _group_of(watch.caller)
+        group = group_of(watch.caller)
         if group not in self._open and (self._tasks[group] <= FEW or not worthwhile):
             self._start([watch])
             return
@@ -58,7 +57,7 @@ class Gatherings:
 
     def hasten(self, watch: Watch) -> None:
         """Polls a task a little sooner, if it is among those to come."""
-        group = _group_of(watch.caller)
+        group = group_of(watch.caller)
         if group in self._open and watch in self._open[group].watches:
             self._hasten(group, self._timetable.clock.monotonic() + URGENT_SECONDS)
 
@@ -78,7 +77,3 @@ class Gatherings:
         self._timetable.call_off(gathering.appointment)
         if watches := [watch for watch in gathering.watches if watch.waits]:
             self._start(watches)
-
-
-def _group_of(caller: Caller) -> Group:
-    return caller.transport.api_url, caller.account

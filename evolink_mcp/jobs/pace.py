@@ -52,7 +52,7 @@ class Pace(NamedTuple):
             at_end = max(remaining + BEHIND_SECONDS, self.shortest)
             interval = at_end if at_end <= self.longest * MAX_STRETCH else self.longest
         else:
-            interval = self.shortest + (self.longest - self.shortest) * min(age / self.full_age, 1.0)
+            interval = _stretched(self, age)
             if spread is not None:
                 interval = min(max(interval * spread(0.9, 1.1), self.shortest), self.longest)
         return max(created + self.first, now + interval)
@@ -80,14 +80,17 @@ class SafetyNet(NamedTuple):
         remaining = 0.0 if expected is None else expected - age
         if remaining > 0:
             return now + min(remaining + self.behind, self.ahead)
-        interval = self.shortest + (self.longest - self.shortest) * min(age / self.full_age, 1.0)
+        interval = _stretched(self, age)
         return now + interval * (spread(0.9, 1.1) if spread is not None else 1.0)
+
+
+def _stretched(pace: Pace | SafetyNet, age: float) -> float:
+    """The interval at an age: it grows from the shortest to the longest."""
+    return pace.shortest + (pace.longest - pace.shortest) * min(age / pace.full_age, 1.0)
 
 
 IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, full_age=15)
 VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, full_age=60)
-
-
 IMAGE_NET = SafetyNet(behind=5, ahead=60, shortest=30, longest=60, full_age=60)
 VIDEO_NET = SafetyNet(behind=15, ahead=120, shortest=30, longest=60, full_age=120)
 

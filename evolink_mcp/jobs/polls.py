@@ -41,6 +41,7 @@ class Ask(NamedTuple):
 
 
 Note = Callable[[Ask, Poll | GatewayError], None]
+Group = tuple[str, str]  # gateway and account: two keys never share a request
 
 
 class Polls(Protocol):
@@ -68,24 +69,24 @@ class LocalPolls:
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._single: dict[tuple[str, str], float] = {}  # until when
-        self._failures: dict[tuple[str, str], int] = {}
+        self._single: dict[Group, float] = {}  # until when
+        self._failures: dict[Group, int] = {}
         self._turns = Turns()
 
     def gathers(self, caller: Caller) -> bool:
-        return self._single.get(_key(caller), 0.0) <= self._now()
+        return self._single.get(group_of(caller), 0.0) <= self._now()
 
     async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
         missing, remaining = asks, seconds
         if together := len(asks) > 1 and self.gathers(asks[0].caller):
-            async with self._turns.take(_key(asks[0].caller)):
+            async with self._turns.take(group_of(asks[0].caller)):
                 started = self._now()
                 missing = await self._read_together(asks, seconds, note)
             remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
         few = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def read(ask: Ask) -> None:
-            async with few, self._turns.take(_key(ask.caller)):
+            async with few, self._turns.take(group_of(ask.caller)):
                 task = await _read(ask, remaining, note)
                 if together and task is not None and _is_whole(task):
                     self._distrust(ask.caller)
@@ -112,7 +113,7 @@ class LocalPolls:
         if tasks is None:
             self._distrust(caller)
             return asks
-        self._failures.pop(_key(caller), None)
+        self._failures.pop(group_of(caller), None)
         known = {task.id: task for task in tasks if _is_whole(task)}
         for ask in asks:
             if ask.task_id in known:
@@ -121,16 +122,16 @@ class LocalPolls:
 
     def _note_failure(self, caller: Caller) -> None:
         """Counts a batch read that failed: that route may have trouble of its own."""
-        failures = self._failures.pop(_key(caller), 0) + 1
+        failures = self._failures.pop(group_of(caller), 0) + 1
         if failures >= MAX_FAILURES:
             self._distrust(caller)
         else:
-            self._failures[_key(caller)] = failures
+            self._failures[group_of(caller)] = failures
             _bound(self._failures)
 
     def _distrust(self, caller: Caller) -> None:
-        self._single.pop(_key(caller), None)
-        self._single[_key(caller)] = self._now() + SINGLE_SECONDS
+        self._single.pop(group_of(caller), None)
+        self._single[group_of(caller)] = self._now() + SINGLE_SECONDS
         _bound(self._single)
 
 
@@ -150,10 +151,11 @@ def _is_whole(task: wire.Task) -> bool:
     return not task.final or bool(task.results or task.outputs or task.error or task.status == "cancelled")
 
 
-def _key(caller: Caller) -> tuple[str, str]:
+def group_of(caller: Caller) -> Group:
+    """Whose tasks may be read together with those of this caller."""
     return caller.transport.api_url, caller.account
 
 
-def _bound(memory: dict[tuple[str, str], float] | dict[tuple[str, str], int]) -> None:
+def _bound(memory: dict[Group, float] | dict[Group, int]) -> None:
     while len(memory) > MAX_SINGLE:
         del memory[next(iter(memory))]

@@ -71,7 +71,6 @@ def state_of(url: str | None, clock: Clock) -> State:
 
     store = Store(url)
     ledger, pauses, usage = SharedLedger(store), SharedPauses(store, clock), SharedUsage(store)
-
     callbacks = SharedCallbacks(store)
 
     async def aclose() -> None:

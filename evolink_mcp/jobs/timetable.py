@@ -75,6 +75,7 @@ class Timetable:
                 await anyio.lowlevel.checkpoint()
         finally:
             self._heap.clear()
+            self._waiting = 0
             self._task = None
 
     async def _sleep(self, due: float) -> None:

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field, replace
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, wire
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.polls import Ask, Poll
+from evolink_mcp.jobs.polls import TOO_MANY_REQUESTS, Ask, Poll
 from evolink_mcp.jobs.schedule import Schedule, Spread
 from evolink_mcp.jobs.timetable import Appointment, Timetable
 
 MIN_POLL_SECONDS = 1.0  # less is no time for a poll
-TOO_MANY_REQUESTS = 429
 
 
 @dataclass(eq=False, slots=True)
