@@ -15,6 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolink_mcp.transports.http.bodies import Channel
 from evolink_mcp.transports.http.refusals import refusal
 from evolink_mcp.transports.http.streamable import EVENTS, JSON, accepted_types
 
@@ -26,12 +27,12 @@ def serve_batches(app: ASGIApp) -> ASGIApp:
     """ASGI middleware for whole bodies: hands the messages of a batch to ``app`` one by one, and all else as it is."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
-        body = _Channel(await receive(), receive)
-        if not body.is_array:
-            await app(scope, body, send)
+        channel = Channel(await receive(), receive)
+        if channel.body.lstrip()[:1] != b"[":
+            await app(scope, channel, send)
             return
         try:
-            messages: list[Any] = json.loads((await body())["body"])
+            messages: list[Any] = json.loads((await channel())["body"])
         except (ValueError, RecursionError):
             messages = []  # refused below
         if answer := _refusal(Headers(scope=scope), messages):
@@ -112,24 +113,6 @@ class _Request:
 
         first: Message = {"type": "http.request", "body": self._body, "more_body": False}
         try:
-            await app(self._scope, _Channel(first, receive), send)
+            await app(self._scope, Channel(first, receive), send)
         finally:
             self.answered.set()
-
-
-class _Channel:
-    """``first``, and then what ``receive`` brings. It keeps nothing of what it has passed on."""
-
-    __slots__ = ("_messages", "_receive")
-
-    def __init__(self, first: Message, receive: Receive) -> None:
-        self._messages = [first]
-        self._receive = receive
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the body is a JSON array."""
-        return self._messages[0].get("body", b"").lstrip()[:1] == b"["
-
-    async def __call__(self) -> Message:
-        return self._messages.pop() if self._messages else await self._receive()

@@ -70,7 +70,7 @@ class Bodies:
         body.content = _NOTHING
         if answer := too_complex(content):
             return answer
-        return _channel(content, receive)
+        return Channel({"type": "http.request", "body": content, "more_body": False}, receive)
 
     def _over_share(self, body: _Body) -> Response | None:
         """The answer to a body for which there is no room. The oldest unfinished one makes room for those of others."""
@@ -211,11 +211,22 @@ def _busy(status: int, message: str) -> Response:
     )
 
 
-def _channel(content: bytes, receive: Receive) -> Receive:
-    """A body that has arrived, as ASGI hands it on; afterwards comes what comes of the connection."""
-    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+class Channel:
+    """A message that was received before, and then what ``receive`` brings: as ASGI hands a body on that has been read.
 
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
+    It keeps nothing of what it has passed on.
+    """
 
-    return replay
+    __slots__ = ("_messages", "_receive")
+
+    def __init__(self, first: Message, receive: Receive) -> None:
+        self._messages = [first]
+        self._receive = receive
+
+    @property
+    def body(self) -> bytes:
+        """The body of that message, until it is passed on."""
+        return self._messages[0].get("body", b"") if self._messages else b""
+
+    async def __call__(self) -> Message:
+        return self._messages.pop() if self._messages else await self._receive()

@@ -19,10 +19,10 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from evolink_mcp.sdk.exchange import SINK, read_call, serve_call, version_of
-from evolink_mcp.transports.http.bodies import MAX_BODY
+from evolink_mcp.transports.http.bodies import MAX_BODY, Channel
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp
 from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream, start_of
 
@@ -59,14 +59,14 @@ class Streamable:
             scope = {**scope, "headers": list(scope["headers"])}
             MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
         scope["path"] = f"{scope.get('root_path', '')}/mcp"
-        messages = [await receive()]
-        call = read_call(messages[0].get("body", b"")) if accepted and _is_json(headers) else None
+        channel = Channel(await receive(), receive)
+        call = read_call(channel.body) if accepted and _is_json(headers) else None
         stream = Stream(scope, send, self._pings)
         with anyio.CancelScope() as until_hang_up:
             _hang_up_of(scope).watch(until_hang_up.cancel)
             if call is None:
                 manager = self._json if accepted == {JSON} else self._events
-                await manager.handle_request(scope, _channel(messages, receive), send)
+                await manager.handle_request(scope, channel, send)
                 return
             if EVENTS in accepted:
                 scope[SINK] = stream
@@ -74,9 +74,9 @@ class Streamable:
             try:
                 version = version_of(headers.getlist("mcp-protocol-version"))
                 if version is None:
-                    await self._json.handle_request(scope, _channel(messages, receive), stream.pass_on)
+                    await self._json.handle_request(scope, channel, stream.pass_on)
                 else:
-                    messages.clear()
+                    del channel  # the body is not held while the call waits
                     if SINK in scope:
                         await stream.open()
                     answer = await serve_call(self._server, self._state, Request(scope), call, version)
@@ -103,15 +103,6 @@ def _is_json(headers: Headers) -> bool:
 
 def _hang_up_of(scope: Scope) -> HangUp:
     return scope.get(HANG_UP) or HangUp()
-
-
-def _channel(messages: list[Message], receive: Receive) -> Receive:
-    """A body that has been read, and then what ``receive`` brings."""
-
-    async def replay() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return replay
 
 
 def _manager(server: Server[Any], *, as_json: bool) -> StreamableHTTPSessionManager:
