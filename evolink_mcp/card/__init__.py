@@ -50,7 +50,7 @@ def page() -> str:
 @cache
 def card_uri() -> str:
     """Where the card is read. It changes with the page, because hosts keep what they read under it."""
-    return f"ui://card/{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:8]}"
+    return f"ui://card/{hashlib.sha256(SOURCE.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:8]}"
 
 
 def old_cards() -> ServerMiddleware[Any]:
