@@ -224,12 +224,13 @@ async def test_what_is_remembered_of_gateways_is_bounded(monkeypatch: pytest.Mon
 async def test_reads_beyond_a_bound_queue_for_their_turn() -> None:
     """The connections beyond it are left to what is paid for."""
     under_way, most = 0, 0
+    answering = anyio.Event()
 
     async def slow(request: httpx2.Request) -> httpx2.Response:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
-        await anyio.sleep(0.25)
+        await answering.wait()
         under_way -= 1
         return httpx2.Response(200, json=whole(request.url.path.rsplit("/", 1)[-1]))
 
@@ -243,6 +244,8 @@ async def test_reads_beyond_a_bound_queue_for_their_turn() -> None:
     async with anyio.create_task_group() as group:
         for number in range(4 * MAX_READS):
             group.start_soon(read, number)
+        await anyio.wait_all_tasks_blocked()
+        answering.set()
     assert most == MAX_READS
     assert [each for each in answers if not isinstance(each, Poll)] == []
     assert len(answers) == 4 * MAX_READS
