@@ -112,7 +112,7 @@ def input_differences(of_input: Mapping[str, object], facts: FileFacts, toleranc
         if seconds > 0 and facts.seconds < seconds - 2 * SECONDS_TOLERANCE:
             yield f"The input lasts {seconds:.3g} s, the result {facts.seconds:.3g} s."
         if longer > 0 and facts.seconds < longer + min(SECONDS_TOLERANCE, added or SECONDS_TOLERANCE):
-            yield (f"The input lasts {longer:.3g} s, the result {facts.seconds:.3g} s: it may be the added part alone.")
+            yield f"The input lasts {longer:.3g} s, the result {facts.seconds:.3g} s: it may be the added part alone."
         elif longer > 0 and added > 0 and abs(facts.seconds - whole) > 2 * SECONDS_TOLERANCE:
             yield f"Asked {added:g} s more than {longer:.3g} s, got {facts.seconds:.3g} s."
     if of_input.get("sound") is True and facts.has_audio is False:

@@ -48,6 +48,7 @@ async def finish(
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
     copies: Sequence[ResultCopy | NotSaved] = []
+    places: list[SaveOutcome] = []
     record = TaskRecord(task.id)
     measured: list[Facts] = []
     if task.status == "completed" and task.results:
@@ -84,7 +85,6 @@ async def finish(
     outcome.compare(call, view, task, record, measured)
     if preview and task.status == "completed" and task.results:
         call.progress.describe("making previews")
-        places = outcomes or places_of(copies)
         await _add_previews(call, view, task, places, seconds=end - call.app.clock.monotonic())
     if task.final:
         await call.progress.done()

@@ -161,8 +161,9 @@ class Metrics:
         if record.task_status in FINAL and record.task_id not in self._ended:
             self._ended[record.task_id] = None
             self._outcomes.labels(record.task_status, name).inc()
-            for what, number in results_of(record).items() if record.task_status == "completed" else ():
-                self._made.labels(name, what).inc(number)
+            if record.task_status == "completed":
+                for what, number in results_of(record).items():
+                    self._made.labels(name, what).inc(number)
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)
         if record.paid and record.task_status != "not_sent":
