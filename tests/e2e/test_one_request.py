@@ -7,9 +7,11 @@ near what a turn may take.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from asyncio.events import Handle
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
@@ -46,6 +48,16 @@ BODIES: dict[str, object] = {
 }
 
 
+@pytest.fixture
+def own_heap() -> Iterator[None]:
+    """Leaves what thousands of tests before have made to no collection: a server does not have it."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("own_heap")
 async def test_no_request_holds_the_event_loop(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     longest = [0.0]
     run = Handle._run
@@ -72,4 +84,4 @@ async def test_no_request_holds_the_event_loop(sandbox: Sandbox, monkeypatch: py
                 await http.post(f"{served.url}/mcp", content=content, headers=ACCEPT | bearer(secret))
                 await asyncio.sleep(0)
             turns[name] = longest[0]
-    assert max(turns.values()) < MAX_SECONDS, turns
+    assert not {name: seconds for name, seconds in turns.items() if seconds >= MAX_SECONDS}

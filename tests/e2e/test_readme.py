@@ -21,7 +21,7 @@ from evolink_mcp.arguments import parser
 from evolink_mcp.registry import load
 from manifests.facts import ROOT
 from tests.e2e.raw import environment
-from tests.programs import end
+from tests.programs import RedisServer, end
 from tests.support import KEY, Sandbox
 
 PROGRAMS = ("evolink-mcp", "make", "pip", "pipx", "uv", "uvx", "npx", "claude", "codex", "code", "docker", "curl")
@@ -40,11 +40,11 @@ class Machine:
         urls = {"EVOLINK_BASE_URL": self.sandbox.url, "EVOLINK_FILES_URL": self.sandbox.url}
         return environment({**urls, "EVOLINK_API_KEY": KEY, "HOME": str(self.home)})
 
-    def run(self, *words: str) -> str:
+    def run(self, *words: str, **env: str) -> str:
         """Runs a command of ours to its end; what it prints."""
         command = [sys.executable, "-m", "evolink_mcp", *words]
         done = subprocess.run(
-            command, env=self.env, cwd=self.home, capture_output=True, text=True, timeout=60, check=False
+            command, env=self.env | env, cwd=self.home, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -80,6 +80,12 @@ def doctor(words: list[str], machine: Machine) -> None:
 
 def models(words: list[str], machine: Machine) -> None:
     assert all(word in machine.run(*words[1:]) for word in (words[2:] or list(load().models)[:1]))
+
+
+def usage(words: list[str], machine: Machine) -> None:
+    with RedisServer(machine.home) as redis:
+        told = machine.run(*words[1:], EVOLINK_STATE_URL=redis.url)
+    assert "Nobody has called" in told
 
 
 def http(words: list[str], machine: Machine) -> None:
@@ -127,6 +133,7 @@ RULES: dict[str, Rule] = {
     r"evolink-mcp doctor( --client \S+)?": doctor,
     r"evolink-mcp models( \S+)?": models,
     r"evolink-mcp http": http,
+    r"evolink-mcp usage": usage,
     r"make [a-z]+": target,
     r"pipx? install \S+": package,
     r"uvx \S+": published,

@@ -54,7 +54,7 @@ async def test_the_balancer_gives_every_replica_work_and_no_call_cares_which(fle
     before = [(replica, await replica.metric("evolink_mcp_calls_total")) for replica in fleet.replicas]
     async with agent() as caller:
         for number in range(10):
-            made = await caller.call(fleet.url, "generate_image", **{**CALL, "prompt": f"kite {number}"})
+            made = await caller.call(fleet.url, "generate_image", **{**CALL, "prompt": f"balanced kite {number}"})
             task = await caller.call(fleet.url, "check_task", task_id=made["task_id"], wait_seconds=30)
             assert task["status"] == "completed"
     assert sandbox.paid() == 10
