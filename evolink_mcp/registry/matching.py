@@ -150,6 +150,7 @@ class Finder:
             not kinds
             and {need.kind for need in strong} <= {*MEASURES} - {"name"}
             and any(need.kind in ("seconds", "fps") for need in strong)
+            and not any(self._only_heard(need, candidates) for need in weak)
         ):
             kinds = [Need("word", "kind:video")]
         rest: list[Need] = []
@@ -160,6 +161,11 @@ class Finder:
                 rest.append(need)
                 candidates = able or candidates
         return [*rest, *wishes]
+
+    def _only_heard(self, need: Need, candidates: Sequence[Traits]) -> bool:
+        """Whether sounds alone meet a need, as they do speech."""
+        able = [traits for traits in candidates if self._met(need, traits) == 1]
+        return bool(able) and all(traits.model.endpoint == "audio" for traits in able)
 
     def _met(self, need: Need, traits: Traits) -> float:
         """1 where a need is met, 0 where not, between where nothing is known."""

@@ -36,6 +36,8 @@ def _name(need: Need, traits: Traits) -> float:
 def _seconds(need: Need, traits: Traits) -> float:
     if traits.model.endpoint == "image":
         return 0.0
+    if traits.seconds is None and "speech" in traits.model.capabilities:
+        return 1.0  # as long as its text
     if traits.lasts(need.amount):
         return 1.0
     return min(traits.longest / need.amount, 1) * 0.5 if need.amount else 0.0

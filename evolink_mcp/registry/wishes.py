@@ -37,6 +37,7 @@ _INPUTS = {
     **dict.fromkeys(("clip", "video", "film"), "video"),
     **dict.fromkeys(("sound", "song", "recording"), "audio"),
 }
+_MORE_THAN = "over"  # what the data rewrite "longer than" and its kin to
 _REFERENCES = {"reference", "ref", "input", "source", "sample"}
 
 
@@ -147,7 +148,7 @@ class Language:
 
     def _step(self, run: list[str], place: int, wish: Wish) -> int:
         """Reads what begins at ``place`` into ``wish``; how many words that took."""
-        counted, need = self._number(run, place)
+        counted, need = self._more_than(run, place) if run[place] == _MORE_THAN else self._number(run, place)
         named, names = _longest(self._names, run, place, frozenset())
         said, phrase = _longest(self._phrases, run, place, self.ignore)
         missing, absent = _longest(self._absent, run, place, self.ignore)
@@ -167,6 +168,13 @@ class Language:
         if word not in self.ignore and word not in self.numbers and len(word) > 1:
             wish.words.append(word)
         return 1
+
+    def _more_than(self, run: list[str], place: int) -> tuple[int, Need | None]:
+        """A length that is to be exceeded: lengths are whole seconds, so the next one."""
+        counted, need = self._number(run, place + 1) if place + 1 < len(run) else (0, None)
+        if need is None or need.kind != "seconds":
+            return 0, None
+        return counted + 1, Need("seconds", f"over {need.text}", need.amount + 1)
 
     def _number(self, run: list[str], place: int) -> tuple[int, Need | None]:
         """A number with its unit, and how many words the two take."""
