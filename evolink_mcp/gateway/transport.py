@@ -71,12 +71,20 @@ class Transport:
         Raises:
             Unreachable: The certificates or the proxy that the environment names cannot be used.
         """
+        return self.prepare().lend()
+
+    def prepare(self) -> Pools:
+        """Reads what the first request needs, if it was not read before.
+
+        Raises:
+            Unreachable: As above.
+        """
         if self._pools is None:
             if problem := certificates.certificate_problem():
                 step = f"Ask the user to correct {problem.split()[0]} in this server's environment, or to unset it."
                 raise Unreachable(problem, code="bad_certificates", next_step=step)
             self._pools = Pools(self._connect, most=POOLS if self.over is None else 1)
-        return self._pools.lend()
+        return self._pools
 
     def _connect(self) -> httpx2.AsyncClient:
         try:

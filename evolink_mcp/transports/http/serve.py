@@ -23,6 +23,7 @@ from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_sig
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.http.warming import warm_up
 from evolink_mcp.transports.stdio import SANDBOX_KEY
 
 KEEP_ALIVE = 75.0  # longer than a proxy in front keeps its connections, so that it is not the one that is surprised
@@ -117,8 +118,7 @@ async def run_http(
         for doubt in options.doubts(settings):
             logger.warning("%s", doubt)
         application = HttpApplication(settings, options)
-        if settings.models_file is not None:
-            _ = application.app.registry  # what is wrong with the operator's own file is said at the start
+        warm_up(application.app)  # what is wrong with the operator's own file of models is said here
         listener = stack.enter_context(listener or listen(options.host, options.port))
         stack.push_async_callback(application.app.aclose, LAST_SECONDS)
         url = url_of(options.host, listener)

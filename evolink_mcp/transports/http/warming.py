@@ -1,0 +1,36 @@
+"""What the first calls need, loaded before anybody waits for it: it would hold up all others for half a second."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+
+from evolink_mcp.errors import EvolinkError
+from evolink_mcp.tools.app import App
+from evolink_mcp.transports.stdio import settle
+
+MODULES = (
+    "evolink_mcp.tools.execution",
+    "evolink_mcp.tools.generation",
+    "evolink_mcp.tools.model_lists",
+    "evolink_mcp.tools.model_pages",
+    "evolink_mcp.tools.model_prices",
+    "evolink_mcp.registry.matching",
+    "evolink_mcp.jobs.texts",
+    "evolink_mcp.gateway.account",
+    "httpcore2",
+    "sqlite3",  # of spending limits in memory
+)
+logger = logging.getLogger(__name__)
+
+
+def warm_up(app: App) -> None:
+    """Loads it, and leaves it out of every search for garbage from now on: each would hold up all calls as well."""
+    for name in MODULES:
+        importlib.import_module(name)
+    _ = app.registry, app.purchases, app.waits
+    try:
+        app.transport.prepare()
+    except EvolinkError as error:
+        logger.debug("Not ready for the gateway: %s", error.what)  # each call says so, in its own words
+    settle()
