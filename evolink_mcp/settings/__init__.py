@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from evolink_mcp.settings.claims import Condition
 
 logger = logging.getLogger(__name__)
+
+# White space, byte order marks, joiners and direction marks, which no value begins or ends with on purpose.
+_EDGES = re.compile(
+    r"^[\s\ufeff\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069]+|[\s\ufeff\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069]+$"
+)
 
 __all__ = [
     "API_KEY",
@@ -166,8 +172,10 @@ def warn_of_ignored(settings: Settings) -> None:
 
 
 def _text(env: Mapping[str, str], variable: Variable) -> str:
-    """The variable's value without the quotation marks that some env files leave. A key's are judged apart."""
-    value = env.get(variable.name, "").strip()
+    """The variable's value without what pasting and env files leave around it: marks that cannot be seen, the
+    variable's own name, quotation marks. A key's quotation marks are judged apart."""
+    value = _EDGES.sub("", env.get(variable.name, ""))
+    value = value.removeprefix("export ").lstrip().removeprefix(f"{variable.name}=").strip() if "=" in value else value
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip() if quoted and variable.name != API_KEY else value
 

@@ -13,6 +13,8 @@ from evolink_mcp.settings.placeholders import QUOTES, Unfilled, fill_in, unfille
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
 WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
 
+_NO_PLACE = frozenset({"false", "off", "no", "0", "disabled"})  # what is written where nothing is to be saved
+
 
 def home_folder() -> Path | None:
     """The user's home folder; ``None`` where there is neither a variable nor an account that names one."""
@@ -38,6 +40,10 @@ def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name
         ValueError: It names no place on this machine.
     """
     text = _local(value)
+    if text.lower() in _NO_PLACE and not os.path.lexists(text):
+        raise Unfilled(text, whole=True)
+    if not windows and "\\ " in text and not os.path.lexists(text):
+        text = text.replace("\\ ", " ")  # as a shell has it written
     filled = fill_in(text, environ, home_folder())
     if (filled[0] in QUOTES or filled[-1] in QUOTES) and not os.path.lexists(filled):
         raise ValueError(f"has a quotation mark at one end: {value[:60]!r}.")

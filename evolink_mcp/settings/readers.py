@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
-from evolink_mcp.settings.placeholders import Unfilled, stand_in, unfilled, unfilled_secret
+from evolink_mcp.settings.placeholders import QUOTES, Unfilled, stand_in, unfilled, unfilled_secret
 from evolink_mcp.settings.places import WINDOWS_PATH, read_path
 
 if TYPE_CHECKING:
@@ -31,12 +31,16 @@ TOOLSET_SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("image", "images", "video", "videos", "default"), "media"),
     **dict.fromkeys(("texts", "chat"), "text"),
     **dict.fromkeys(("accounts", "billing"), "account"),
+    "*": ALL,
 }
 STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 MAX_CREDITS = 1e9  # of a limit; more is none
 MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
 # gateway/ adds these itself; other clients of the gateway want them written, and its pages show whole addresses.
-VERSION_PATH = re.compile(r"(?:/api)?/v1(?:/(?:images|videos|audios|tasks|files|chat|messages|models|credits)\b.*)?/*$")
+VERSION_PATH = re.compile(
+    r"(?:/api)?/v1(?:/(?:images|videos|audios|tasks|files|chat|messages|models|credits)\b.*)?/*$", re.IGNORECASE
+)
+_SCHEME = re.compile(r"(?:authorization:\s*)?bearer\s+(?=\S)", re.IGNORECASE)  # of the header that a key is sent in
 
 Reader = Callable[[str, Mapping[str, str]], object]
 
@@ -83,8 +87,11 @@ def one_of(words: Mapping[str, object], *usual: str) -> Reader:
 def read_key(value: str, _environ: Mapping[str, str]) -> str:
     if placeholder := unfilled_secret(value):
         raise Unfilled(placeholder, whole=placeholder == value)
-    if value[0] in "\"'" or value[-1] in "\"'":
+    value = _SCHEME.sub("", value)
+    if value[0] in QUOTES or value[-1] in QUOTES:
         raise ValueError("has quotation marks around it, which are no part of a key: write it without them.")
+    if value[-1] in ",;":
+        raise ValueError(f"ends with {value[-1]!r}, which is no part of a key: write it without that.")
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError("holds characters that no key has (spaces, line ends or non-ASCII).")
     return value
@@ -157,7 +164,7 @@ def parse_toolsets(text: str) -> tuple[Toolset, ...]:
     Raises:
         Partial: A name is none of them, or there is no name; the message lists them.
     """
-    names = [TOOLSET_SYNONYMS.get(name, name) for name in re.split(r"[\s,;\[\]\"']+", text.lower()) if name]
+    names = [TOOLSET_SYNONYMS.get(name, name) for name in re.split(r"[\s,;|+/&\[\]\"']+", text.lower()) if name]
     toolsets: tuple[Toolset, ...] = tuple(each for each in TOOLSETS if each in names or ALL in names)
     if not names or any(name not in (*TOOLSETS, ALL) for name in names):
         words = ", ".join((*TOOLSETS, ALL))

@@ -131,7 +131,9 @@ def test_a_folder_that_is_there_by_that_very_name_is_taken(tmp_path: Path) -> No
     assert read_settings({"EVOLINK_OUTPUT_DIR": f"{tmp_path}/a$b"}).output_dir == tmp_path / "a$b"
 
 
-@pytest.mark.parametrize("key", ['"sk-aaaaaaaaaaaaaaaa"', "'sk-aaaaaaaaaaaaaaaa'", "sk-aa aa", "schlüssel"])
+@pytest.mark.parametrize(
+    "key", ['"sk-aaaaaaaaaaaaaaaa"', "'sk-aaaaaaaaaaaaaaaa'", "`sk-aaaa`", "sk-aaaa,", "sk-aa aa", "schlüssel"]
+)
 def test_what_cannot_be_a_key_is_not_sent_as_one(key: str) -> None:
     settings = read_settings({"EVOLINK_API_KEY": key})
     assert settings.api_key is None
@@ -144,3 +146,37 @@ def test_what_cannot_be_a_key_is_not_sent_as_one(key: str) -> None:
 def test_an_ordinary_value_stands_for_itself(value: str) -> None:
     assert stand_in(value) == ""
     assert read_settings({"EVOLINK_API_KEY": value}).api_key == value
+
+
+@pytest.mark.parametrize("pasted", ["\ufeff{}", "{}\u200b", "\u2060 {}\r\n", "\u200e{}\u202c", "\u00a0{}\u3000"])
+def test_marks_that_cannot_be_seen_are_no_part_of_a_value(pasted: str, tmp_path: Path) -> None:
+    values = {
+        "EVOLINK_API_KEY": "sk-aaaaaaaaaaaaaaaa",
+        "EVOLINK_BASE_URL": "https://a.test",
+        "EVOLINK_OUTPUT_DIR": f"{tmp_path}",
+        "EVOLINK_IMAGE_MODEL": "gpt-image-2",
+    }
+    assert read_settings({name: pasted.format(value) for name, value in values.items()}) == read_settings(values)
+
+
+def test_a_whole_line_of_an_env_file_is_read_for_its_value(tmp_path: Path) -> None:
+    for name, value in (("EVOLINK_API_KEY", "sk-a=b"), ("EVOLINK_OUTPUT_DIR", f"{tmp_path}/a=b")):
+        for line in (f"{name}={value}", f"export {name}={value}"):
+            assert read_settings({name: line}) == read_settings({name: value}), line
+    assert read_settings({"EVOLINK_OUTPUT_DIR": f'EVOLINK_OUTPUT_DIR="{tmp_path}"'}).output_dir == tmp_path
+
+
+@pytest.mark.parametrize("written", ["Bearer {}", "bearer  {}", "Authorization: Bearer {}"])
+def test_the_header_that_a_key_is_sent_in_is_no_part_of_it(written: str) -> None:
+    assert read_settings({"EVOLINK_API_KEY": written.format("sk-aaaaaaaaaaaaaaaa")}).api_key == "sk-aaaaaaaaaaaaaaaa"
+
+
+@pytest.mark.parametrize("value", ["false", "off", "No", "0"])
+def test_a_word_that_switches_saving_off_makes_no_folder(value: str, tmp_path: Path) -> None:
+    assert read_settings({"EVOLINK_OUTPUT_DIR": value}, cwd=tmp_path).output_dir is None
+
+
+def test_a_space_may_be_written_as_in_a_shell(tmp_path: Path) -> None:
+    assert read_path(f"{tmp_path}/my\\ films", {}, windows=False) == tmp_path / "my films"
+    (tmp_path / "a\\ b").mkdir()
+    assert read_path(f"{tmp_path}/a\\ b", {}, windows=False) == tmp_path / "a\\ b"

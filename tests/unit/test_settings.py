@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp.errors import SettingsError
-from evolink_mcp.settings import Settings, read_settings
+from evolink_mcp.settings import TOOLSETS, Settings, read_settings
 from evolink_mcp.settings.table import BY_NAME, VARIABLES, help_text
 from evolink_mcp.tools.app import App
 
@@ -79,7 +79,7 @@ def test_a_gateway_on_this_machine_opens_loopback_links(url: str) -> None:
     assert settings.base_url == url.rstrip("/")
 
 
-@pytest.mark.parametrize("end", ["/", "/v1", "/v1/", "//", "/api/v1", "/v1/images/generations", "/v1/tasks/"])
+@pytest.mark.parametrize("end", ["/", "/v1", "/v1/", "//", "/api/v1", "/V1", "/v1/images/generations", "/v1/tasks/"])
 def test_a_gateways_version_is_not_part_of_its_base_url(end: str) -> None:
     assert read_settings({"EVOLINK_BASE_URL": f"https://a.test/b{end}"}).base_url == "https://a.test/b"
 
@@ -195,7 +195,12 @@ def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operat
         ("SANDBOX", ["1", "True", "YES", "enabled", "'on'"], True),
         ("RESULT_LINKS", ["On", "1"], True),
         ("STATE_STRICT", ["1", "true"], True),
-        ("TOOLSETS", ["Media, TEXT", "text,media,", "image;texts", "video text"], ("media", "text")),
+        (
+            "TOOLSETS",
+            ["Media, TEXT", "text,media,", "image;texts", "video text", "media|text", "media+text"],
+            ("media", "text"),
+        ),
+        ("TOOLSETS", ["*", "ALL"], TOOLSETS),
     ],
 )
 def test_values_are_read_in_any_case_and_by_common_synonyms(name: str, values: list[str], expected: object) -> None:

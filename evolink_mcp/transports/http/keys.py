@@ -87,7 +87,7 @@ def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
     if len(raw) > MAX_BYTES:
         raise ValueError(f"names a file of more than {MAX_BYTES} bytes.")
     try:
-        content = tomllib.loads(raw.decode())
+        content = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         raise ValueError('names a file that is no TOML of lines such as "groups=film" = "sk-…".') from None
     lines: list[tuple[Condition | None, str]] = []

@@ -63,6 +63,11 @@ def test_nobody_pays_for_whom_no_line_fits_where_the_operator_has_no_key(file: P
     assert set(Keys(OPERATOR, file).all) == {ALICE, FILM, DOMAIN, ADMIN, REST, OPERATOR}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_file(file: Path) -> None:
+    change(file, f"\ufeff{LINES}")
+    assert Keys(OPERATOR, file).key_for({"sub": "alice"}) == ALICE
+
+
 def test_a_changed_file_holds_from_the_next_call_on(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     read = Keys(OPERATOR, file)

@@ -30,6 +30,11 @@ def test_five_lines_add_a_model(overlay: Overlay) -> None:
     assert registry().get("mine") is None
 
 
+@pytest.mark.parametrize(("text", "name"), [(MINE, "models.toml"), ("{}", "models.json")])
+def test_a_byte_order_mark_is_no_part_of_the_file(overlay: Overlay, text: str, name: str) -> None:
+    assert overlay(f"\ufeff{text}", name).overlay_problems == []
+
+
 def test_json_says_the_same(overlay: Overlay) -> None:
     table: dict[str, Any] = {
         "model": {
