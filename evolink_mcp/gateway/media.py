@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.replies import error_from
+from evolink_mcp.gateway.replies import error_from, message_in
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
@@ -42,9 +42,11 @@ async def create(
     task = wire.parse_task(reply.body, reply.date)
     if task is None:
         odd = as_line(as_object(reply.body).get("id"), 60)
+        said = message_in(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} "
-            + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id."),
+            + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id.")
+            + (f" It says: {said.rstrip('.')}." if said else ""),
             status=reply.status,
             code="no_task_id",
             request_id=reply.request_id,

@@ -103,6 +103,14 @@ NOT_CREATED = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 # Codes that take such an answer's certainty away again (newer gateways).
 DOUBTFUL_CODES = frozenset({"paid_outcome_unknown", "idempotency_conflict"})
 
+# Of answers that are not JSON: what they are, and those that tell of a wrong address.
+NOT_THE_GATEWAY = (
+    "its answer is not JSON (a proxy's page, perhaps)",
+    "it points to another address (the login page of a network, perhaps), and is not JSON",
+)
+WRONG_ADDRESS = frozenset({404, 405})
+CHECK_ADDRESS = "Tell the user: whoever runs this server can check EVOLINK_BASE_URL, and the network for a proxy."
+
 
 # Codes of an empty account or key: another try cannot help, whatever status they come with (S1; newer answers).
 NEVER_RETRIED = frozenset(

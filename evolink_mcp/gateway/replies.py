@@ -15,7 +15,15 @@ from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object, a
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 MAX_RETRY_SECONDS = 3600.0
-PLAIN_KEYS = ("message", "msg", "detail")  # where frameworks put what is wrong
+PLAIN_KEYS = (
+    "message",
+    "msg",
+    "detail",
+    "errors",
+    "error_message",
+    "title",
+    "reason",
+)  # where frameworks put what is wrong
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Reply:
 def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *, streamed: bool) -> Reply:
     """The reply in an answer whose content is ``raw``."""
     try:
-        body, is_json = json.loads(raw), True
+        body, is_json = _parsed(raw), True
     except (ValueError, RecursionError):
         body, is_json = None, False
     return Reply(
@@ -58,6 +66,25 @@ def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *
     )
 
 
+def _parsed(raw: bytes) -> Any:
+    """The JSON of an answer. One byte that is no UTF-8 must not lose the id of a task that was paid for.
+
+    Raises:
+        ValueError: It is none.
+        RecursionError: It lies too deep.
+    """
+    try:
+        return json.loads(raw)
+    except UnicodeDecodeError:
+        return json.loads(raw.decode("utf-8", "replace"))
+
+
+def message_in(body: object) -> str:
+    """What an answer says in words, in an error object or outside one; "" where it says nothing."""
+    problem = wire.parse_problem(body) or _plain_problem(body)
+    return problem.message if problem else ""
+
+
 def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
     """The error that an unsuccessful reply amounts to.
 
@@ -69,7 +96,7 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
     problem = wire.parse_problem(reply.body) or _plain_problem(reply.body)
     advice = problems.http_advice(reply.status)
     if problem is None and not reply.is_json:
-        reason = "its answer is not JSON (a proxy's page, perhaps)"
+        reason = problems.NOT_THE_GATEWAY[300 <= reply.status < 400]
     else:
         reason = (problem.message if problem else "") or advice.meaning
     code = (problem.code if problem else "") or str(reply.status)
@@ -99,6 +126,8 @@ def request_id_in(headers: Mapping[str, str], body: object) -> str:
 def _next_step(reply: Reply, problem: wire.Problem | None, code: str) -> str:
     empty = code in problems.NEVER_RETRIED
     step = problems.HTTP_ADVICE[402].resolution if empty else problems.http_advice(reply.status).resolution
+    if not reply.is_json and reply.status in problems.WRONG_ADDRESS:
+        step = problems.CHECK_ADDRESS
     if reply.retry_after is not None and not empty and reply.status in (429, 503):
         step = f"Wait {reply.retry_after:.0f} s, as the gateway asks, then call again."
     if problems.is_policy(code):

@@ -1,6 +1,6 @@
 """The gateway's answers, read without trusting their shape.
 
-S1 and S2 describe fields that newer answers spell otherwise (``id``, not
+S1 and S2 describe fields that newer answers spell otherwise (``id`` for
 ``task_id``; ``results`` of strings; ``result_data`` as list or object; an error
 code that is a number or a string, or an ``error`` that is only a string).
 Everything is read as "this, if it is what it should be, else absent".
@@ -38,6 +38,8 @@ _WORDS: dict[Status, str] = {
     "cancelled": "cancelled canceled cancel aborted",
 }
 _STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
+_ID_KEYS = ("id", "task_id", "taskId")  # the gateway's own (S0, S3, S4); S1's and S2's; providers'
+_WRAPPERS = ("data", "task", "result")
 _STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
 _PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
@@ -170,8 +172,9 @@ def parse_problem(body: object) -> Problem | None:
 
 def parse_task(body: object, date: float | None = None) -> Task | None:
     """The task in an answer that was given at ``date``, by the gateway's clock; ``None`` where it has no id."""
-    outer = as_object(body)
-    identifier = as_id(outer.get("id")) if isinstance(outer.get("id"), str) else ""
+    outer = _unwrapped(body)
+    word = next((outer[key] for key in _ID_KEYS if outer.get(key)), None)
+    identifier = as_id(word) if isinstance(word, str) else ""
     if not identifier:
         return None
     info = as_object(outer.get("task_info"))
@@ -227,6 +230,18 @@ def parse_quota(body: object) -> Quota:
         remain_files=as_whole(data.get("remain_files")),
         user_group=as_line(data.get("user_group"), MAX_WORD),
     )
+
+
+def _unwrapped(body: object) -> Mapping[str, Any]:
+    """The task itself: some gateways answer ``{"code": 200, "data": {…}}``, or a list of the only task."""
+    outer = as_object(body)
+    for key in _WRAPPERS:
+        inner = outer.get(key)
+        if isinstance(inner, list) and len(as_list(inner)) == 1:
+            inner = as_list(inner)[0]
+        if not any(outer.get(each) for each in _ID_KEYS) and any(as_object(inner).get(each) for each in _ID_KEYS):
+            return as_object(inner)
+    return outer
 
 
 def _kind(task: Mapping[str, Any]) -> Kind | None:

@@ -61,6 +61,8 @@ async def test_codes_of_a_doubtful_outcome_are_unknown_under_any_status(code: st
         ({"message": "bad thing", "code": 400}, "bad thing"),
         ({"detail": [{"msg": "size is wrong"}]}, "size is wrong"),
         ({"msg": "nope"}, "nope"),
+        ({"errors": [{"message": "size is bad"}]}, "size is bad"),
+        ({"type": "about:blank", "title": "prompt is rude"}, "prompt is rude"),
         ({"error": "plain string failure"}, "plain string failure"),
     ],
 )
@@ -68,6 +70,32 @@ async def test_a_message_outside_an_error_object_is_kept(body: dict[str, Any], s
     error = await failure(answering(400, body))
     assert error.what.count(said) == 1
     assert said not in error.code
+
+
+@pytest.mark.parametrize(
+    "body", [{"error": {"code": 402, "message": "no credits"}}, {"success": False, "msg": "no credits"}]
+)
+async def test_what_a_success_without_a_task_says_is_kept(body: dict[str, Any]) -> None:
+    error = await failure(answering(200, body))
+    assert isinstance(error, OutcomeUnknown)
+    assert "no credits" in error.what
+
+
+async def test_a_byte_that_is_no_text_does_not_lose_a_paid_task() -> None:
+    raw = '{"id": "task-unified-1", "status": "pending", "model": "é"}'.encode("latin-1")
+    task = await media.create(over(lambda _request: httpx2.Response(200, content=raw)), "image", BODY, seconds=5)
+    assert task.id == "task-unified-1"
+
+
+@pytest.mark.parametrize("status", [404, 405])
+async def test_a_page_at_a_wrong_address_leads_to_the_setting_of_it(status: int) -> None:
+    error = await failure(over(lambda _request: httpx2.Response(status, text="<html>nginx</html>")))
+    assert "EVOLINK_BASE_URL" in error.render(paid=True)
+
+
+async def test_a_redirect_is_called_one() -> None:
+    error = await failure(over(lambda _request: httpx2.Response(302, headers={"location": "https://login.test/?u=1"})))
+    assert "points to another address" in error.what
 
 
 async def test_a_wait_the_gateway_asks_for_is_an_hour_at_most() -> None:

@@ -19,9 +19,25 @@ def urls(parsed: wire.Task) -> list[str]:
     return [result.url for result in parsed.results]
 
 
-def test_the_id_is_read_from_id_and_not_from_task_id() -> None:
-    assert task().id == "task-unified-1"
-    assert wire.parse_task({"task_id": "task-unified-1", "status": "pending"}) is None
+def test_the_id_is_found_under_each_of_its_names_first_under_the_gateways_own() -> None:
+    assert task(task_id="another").id == "task-unified-1"
+    for key in ("task_id", "taskId"):
+        parsed = wire.parse_task({key: "task-unified-1", "status": "pending"})
+        assert parsed is not None
+        assert parsed.id == "task-unified-1"
+
+
+@pytest.mark.parametrize("wrapped", [{"data": {}}, {"code": 200, "data": [{}]}, {"task": {}}, {"result": {}}])
+def test_a_wrapped_task_is_a_task(wrapped: dict[str, Any]) -> None:
+    inner = {"task_id": "task-unified-1", "status": "succeeded", "results": ["https://f/a.png"]}
+    filled = {key: [inner] if value == [{}] else inner if value == {} else value for key, value in wrapped.items()}
+    parsed = wire.parse_task(filled)
+    assert parsed is not None
+    assert (parsed.id, parsed.status, urls(parsed)) == ("task-unified-1", "completed", ["https://f/a.png"])
+
+
+def test_several_tasks_in_one_answer_are_none() -> None:
+    assert wire.parse_task({"data": [{"id": "a"}, {"id": "b"}]}) is None
 
 
 @pytest.mark.parametrize("body", [None, [], "text", 7, {}, {"id": 12}, {"id": ""}])
