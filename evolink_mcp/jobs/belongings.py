@@ -1,4 +1,6 @@
-"""Whose a task or a file is, where several people share one account.
+"""Whose a task, a file or an asset is, where several people share one account.
+
+An **asset** is what a task made that has no link, but a name for later calls: a persona, an element, a voice.
 
 The gateway knows accounts only. What one person made or stored here is kept from the others; what nobody here made is
 left to whoever has its id. Kept for a week: longer than a file lives, and than a task's links.
@@ -14,7 +16,7 @@ KEEP_SECONDS = 7 * 24 * 3600
 UNCERTAIN = "?"  # nobody's hash
 MAX_OWNERS = 50_000  # in this process
 
-Kind = Literal["task", "file"]
+Kind = Literal["task", "file", "asset"]
 
 
 class Belongings(Protocol):

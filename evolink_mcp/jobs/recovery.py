@@ -1,7 +1,9 @@
 """After an unknown outcome: what the gateway's own list of recent tasks shows.
 
 The list exists by one public client only (it may not be there), carries no
-links, and names no request: what it shows is *probably* ours, never more.
+links, and names no request: what it shows is *probably* ours, never more. Where
+several people share the account, a task there may be somebody else's, whose
+answer is still on its way or was lost as well: none is named.
 """
 
 from __future__ import annotations
@@ -18,6 +20,10 @@ MAX_IDS = 5
 PAGE_SIZE = 20
 
 NEVER_BLINDLY = "Do not submit again blindly: a task may exist and be paid for."
+SHARED = (
+    "Several people share this account, and its list of tasks does not tell which is yours. Tell the user, who can ask "
+    "whoever runs this server to look at the EvoLink dashboard."
+)
 ASK_THE_USER = "Tell the user, who can look at the EvoLink dashboard before deciding."
 
 IsOurs = Callable[[str], Awaitable[bool]]
@@ -36,6 +42,8 @@ async def explain(
     from evolink_mcp.gateway import account  # seldom needed, and every start would pay for it
 
     what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
+    if caller.owner != caller.account:
+        return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {SHARED}")
     try:
         recent = await account.list_tasks(caller, account.TaskFilter(model=model), page_size=PAGE_SIZE, seconds=seconds)
     except GatewayError as failure:

@@ -12,7 +12,7 @@ from evolink_mcp.gateway.wire import FINAL
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.money import credits, money_line
 from evolink_mcp.tools.task_view import LINK_SECONDS
-from evolink_mcp.tools.times import iso, with_distance
+from evolink_mcp.tools.times import counted, iso, with_distance
 from evolink_mcp.tools.views import View
 
 URGENT_AGE_SECONDS = 18 * 3600  # of the 24 h that a link lives; an unsaved result older than this is marked
@@ -53,7 +53,7 @@ class ListedTask(BaseModel):
         facts = [self.status, self.kind, self.model, f"made {self._time(self.created_at)}" if self.created_at else None]
         if self.progress is not None and self.status == "processing":
             facts[0] = f"{self.status} {self.progress} %"
-        facts.append(f"{self.result_count} results" if self.result_count else None)
+        facts.append(counted(self.result_count, "result") if self.result_count else None)
         ended = self.status in FINAL
         if self.credits_reserved is not None or self.credits_charged is not None:
             line = money_line(final=ended, held=self.credits_reserved, charged=self.credits_charged)
@@ -85,7 +85,7 @@ class TasksView(View):
 
     def as_text(self) -> str:
         total = f" of {self.total}" if self.total is not None else ""
-        lines = [f"{len(self.tasks)} tasks{total} (page {self.page}, {self.page_size} per page)"]
+        lines = [f"{counted(len(self.tasks), 'task')}{total} (page {self.page}, {self.page_size} per page)"]
         lines += [task.as_text() for task in self.tasks]
         if self.credits_charged is not None and self.credits_held is not None:
             lines.append(
@@ -158,7 +158,11 @@ class BalanceView(View):
                 self.user.as_text("Account"),
                 self.key.as_text("Key"),
                 *([self.spent.as_text()] if self.spent else []),
-                *([f"Paid for and not saved: {', '.join(self.unsaved)}"] if self.unsaved else []),
+                *(
+                    [f"Paid for and not saved: {', '.join(self.unsaved)}. check_task fetches each."]
+                    if self.unsaved
+                    else []
+                ),
                 f"Next: {self.next_step}",
             ]
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, PrivateAttr
 
-from evolink_mcp.tools.times import with_distance
+from evolink_mcp.tools.times import counted, with_distance
 from evolink_mcp.tools.views import View
 
 
@@ -88,10 +88,10 @@ class FilesView(View):
 
     def as_text(self) -> str:
         total = f" of {self.total}" if self.total is not None else ""
-        lines = [f"{len(self.files)} files{total} (page {self.page}, {self.page_size} per page)"]
+        lines = [f"{counted(len(self.files), 'file')}{total} (page {self.page}, {self.page_size} per page)"]
         for file in self.files:
             size = f", {file.file_size:,} bytes" if file.file_size is not None else ""
-            time = f", {with_distance(file.upload_time, self._now)}" if file.upload_time else ""
+            time = f", uploaded {with_distance(file.upload_time, self._now)}" if file.upload_time else ""
             lines.append(f"- {file.file_id}: {file.file_name or 'unnamed'}{size}{time}")
         if self.quota and self.quota.max_files is not None:
             used, remaining = self.quota.used_files, self.quota.remain_files

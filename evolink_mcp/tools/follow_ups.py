@@ -14,6 +14,8 @@ from evolink_mcp.tools.call import Call
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked, Model
 
+_ASSET_NAMES = ("id", "ids", "voice", "audio_references")
+
 
 def names_of_follow_ups(call: Call, task: wire.Task, record: TaskRecord) -> list[str]:
     """The models that go on from a task; of one that is no draft, not those that finish drafts."""
@@ -29,13 +31,14 @@ async def check_source(call: Call, checked: Checked) -> list[str]:
     """A note where the earlier task that a call goes on from was made by a model of another kind.
 
     Raises:
-        Refused: It is somebody else's, or has to be a draft and is known to be none.
+        Refused: It is somebody else's, or has to be a draft and is known to be none; or an asset is somebody else's.
     """
     from evolink_mcp.registry import sources_of
 
     sources = list(sources_of(checked.model, checked.params)) if checked.model is not None else []
     ids = [*_task_ids(checked.params), *(task_id for _, _, task_id in sources)]
     await call.check_own("task", *dict.fromkeys(task_id.strip() for task_id in ids))
+    await call.check_own("asset", *dict.fromkeys(_assets(checked.params)))
     notes: list[str] = []
     if checked.model is None:
         return notes
@@ -65,6 +68,28 @@ def _task_ids(value: object, name: str = "") -> Iterator[str]:
             yield from _task_ids(each, name)
     elif isinstance(value, str) and name.lower().replace("_", "").endswith(("taskid", "taskids")):
         yield value
+
+
+async def note_assets(call: Call, task: wire.Task) -> None:
+    """Remembers that what a task of the caller made is the caller's; not what it only repeats of its request."""
+    made = [value for name, value in task.outputs if name.lower().endswith(_ASSET_NAMES)]
+    request = call.app.records.requests.find(call.caller.owner, task.id) if made else None
+    repeated = {*_assets(request.params)} if request else set[str]()
+    for value in made:
+        if value not in repeated:
+            await call.note_own("asset", value)
+
+
+def _assets(value: object, name: str = "") -> Iterator[str]:
+    """What a call names where assets are named, by the names that parameters for them have."""
+    if isinstance(value, Mapping):
+        for key, each in cast("Mapping[str, object]", value).items():
+            yield from _assets(each, key)
+    elif isinstance(value, list):
+        for each in cast("list[object]", value):
+            yield from _assets(each, name)
+    elif isinstance(value, str | int) and not isinstance(value, bool) and name.lower().endswith(_ASSET_NAMES):
+        yield str(value).strip()
 
 
 async def _record(call: Call, task_id: str) -> TaskRecord:

@@ -147,13 +147,17 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
 
 
 async def unsaved_tasks(call: Call) -> list[str]:
-    """The newest tasks submitted here whose links live and of which no saved copy is known."""
+    """The newest tasks submitted here that completed, whose links live and of which no saved copy is known. None where
+    their status cannot be read: a task that failed cost nothing, and is not to be called paid for."""
     now = call.app.clock.now()
     recent = await call.app.history.recent(call.caller.owner, since=now - LINK_SECONDS)
     saved = await anyio.to_thread.run_sync(_existing, {task.task_id: task for task in recent})
     ids = [task.task_id for task in recent]
     copies = await find_copies(call, ids)
-    return [task_id for task_id in ids if not (saved.get(task_id) or copies.get(task_id))][:MAX_URGENT_IDS]
+    ids = [task_id for task_id in ids if not (saved.get(task_id) or copies.get(task_id))]
+    present = await _present(call, ids[: account.MAX_BATCH], [])
+    completed = [task_id for task_id in ids if task_id in present and present[task_id].status == "completed"]
+    return completed[:MAX_URGENT_IDS]
 
 
 def _held(task: wire.Task) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, PrivateAttr
 
+from evolink_mcp.tools.times import counted
 from evolink_mcp.tools.views import View
 
 
@@ -63,7 +64,7 @@ class ModelsView(View):
         if self._full_text:
             price = f"Price: {self.models[0].price}\n" if self.models[0].price else ""
             return f"{self._full_text}\n{price}Next: {self.next_step}"
-        lines = [f"{self.total} models"]
+        lines = [counted(self.total, "model")]
         kind = ""
         for model in self.models:
             if model.kind != kind:

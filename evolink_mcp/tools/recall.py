@@ -14,14 +14,16 @@ from evolink_mcp.tools.call import Call
 MAX_WORDS_CHARACTERS = 80
 
 
-async def prompt_of(call: Call, task: wire.Task) -> str | None:
-    """The first words of the prompt of a task that the caller has just checked.
+async def confirm(call: Call, task: wire.Task) -> None:
+    """Takes a task that was only probably the caller's for theirs, now that they have checked it."""
+    owner = call.caller.owner
+    if record := call.app.records.requests.confirm(owner, task.id, call.app.clock.now()):
+        await call.app.history.add_task(owner, record)
 
-    A task that was only probably the caller's counts as theirs from now on, and goes into the history.
-    """
+
+async def prompt_of(call: Call, task: wire.Task) -> str | None:
+    """The first words of the prompt of a task that the caller has just checked."""
     owner, requests, history = call.caller.owner, call.app.records.requests, call.app.history
-    if record := requests.confirm(owner, task.id, call.app.clock.now()):
-        await history.add_task(owner, record)
     if request := requests.find(owner, task.id):
         return first_words(request.params.get("prompt"))
     record = (await history.find(owner, [task.id])).get(task.id)

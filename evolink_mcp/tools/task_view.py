@@ -25,7 +25,8 @@ from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.copies import keep_copies, places_of, show_copies
-from evolink_mcp.tools.follow_ups import names_of_follow_ups
+from evolink_mcp.tools.follow_ups import names_of_follow_ups, note_assets
+from evolink_mcp.tools.recall import confirm
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def finish(
 ) -> TaskView:
     """The view of a task. If a folder is set, finished results are saved first, within ``seconds``."""
     end = call.app.clock.monotonic() + seconds
+    await confirm(call, task)  # first: its files are named after the prompt
     saver = call.app.saver
     outcomes: list[SaveOutcome] = []
     copies: Sequence[ResultCopy | NotSaved] = []
@@ -66,6 +68,7 @@ async def finish(
             await call.app.history.add_files(call.caller.owner, task.id, [str(path) for path in saved])
     elif saver is not None and task.final:
         await anyio.to_thread.run_sync(sidecars.forget_request, saver.folder, task)
+    await note_assets(call, task)
     if task.results and (reason := call.app.settings.why_ignored(OUTPUT_DIR)):
         notes = (*notes, f"{reason} Results are not saved.")
     now = call.app.clock.now()

@@ -1,4 +1,4 @@
-"""Times as an agent reads them: absolute, to be compared, and relative, to be acted on."""
+"""Times and numbers as an agent reads them. Times are absolute, to be compared, and relative, to be acted on."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ def with_distance(moment: str, now: float) -> str:
     except (ValueError, OverflowError):
         return moment
     return f"{moment} (in {span(away)})" if away >= 1 else f"{moment} ({span(-away)} ago)"
+
+
+def counted(number: int, thing: str) -> str:
+    """A number of things, in words: ``1 task``, ``2 tasks``."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from mcp.client import Client
 
 from evolink_mcp.gateway.account import Budget, Credits
+from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.settings import Settings
-from tests.support import Sandbox, ok, refused, text_of
+from evolink_mcp.tools.app import App
+from tests.support import FakeClock, Sandbox, ok, refused, text_of
 
 
 @pytest.fixture
@@ -96,3 +100,21 @@ async def test_an_account_without_a_limit_is_told_as_such(client: Client, sandbo
 def test_a_budget_without_a_limit_does_not_count() -> None:
     assert Credits(Budget(5), Budget(3, unlimited=True)).spendable == 5
     assert Credits(Budget(), Budget()).spendable is None
+
+
+async def test_only_what_completed_is_called_paid_for_and_not_saved(
+    settings: Settings, clock: FakeClock, connect: Callable[..., Client], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    app = App(settings, clock=clock, history=LocalHistory(settings.base_url, clock, tmp_path / "history.db"))
+    async with connect(app) as client:
+        sandbox.fault("images", "task_error", code="content_policy_violation")
+        await ok(client, "generate_image", prompt="x", model="gpt-image-2")
+        sandbox.fault("images", "task_status", status="cancelled")
+        await ok(client, "generate_image", prompt="y", model="gpt-image-2")
+        completed = (await ok(client, "generate_image", prompt="z", model="gpt-image-2"))["task_id"]
+        sandbox.settle()
+        result = await client.call_tool("check_balance", {})
+        assert result.structured_content["unsaved"] == [completed]
+        assert f"Paid for and not saved: {completed}. check_task fetches each." in text_of(result)
+        sandbox.fault("batch", "status", status=404)
+        assert "unsaved" not in await ok(client, "check_balance")

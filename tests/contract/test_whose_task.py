@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +71,10 @@ async def test_a_task_that_is_probably_the_callers_says_why_and_is_theirs_once_c
         assert "no other request got it" in text
         (listed,) = (await ok(client, "list_tasks"))["tasks"]
         assert "prompt" not in listed
-        assert (await ok(client, "check_task", task_id=task["id"]))["prompt"] == "a blue teapot"
+        sandbox.settle()
+        checked = await ok(client, "check_task", task_id=task["id"])
+        assert checked["prompt"] == "a blue teapot"
+        assert "-blue-teapot-" in checked["results"][0]["saved_path"]
         (listed,) = (await ok(client, "list_tasks"))["tasks"]
         assert listed["prompt"] == "a blue teapot"
     assert sandbox.paid() == 1
@@ -97,6 +101,41 @@ async def test_no_way_leads_to_a_task_of_somebody_else_on_the_account(sandbox: S
                 assert "not_yours" in await refused(client, "generate_image", **call)
                 assert "not_yours" in await refused(client, "generate_image", **call, dry_run=True)
         assert sandbox.paid() == 1
+
+
+async def test_a_persona_of_somebody_else_on_the_account_is_refused(sandbox: Sandbox) -> None:
+    async with two_people(sandbox, toolsets=("media", "audio")) as (_, url, alice, bob):
+        async with connected(url, "modern", bearer(alice)) as client:
+            song = (await ok(client, "generate_audio", prompt="x"))["task_id"]
+            sandbox.settle()
+            words = text_of(await client.call_tool("check_task", {"task_id": song}))
+            result = re.search(r"result_id = ([0-9a-f-]{36})", words)
+            assert result
+            about = {"source_task_id": song, "result_id": result[1], "name": "Miss Fox", "description": "x"}
+            made = {"model": "suno-persona", "prompt": "", "options": {"model_params": about}}
+            task_id = (await ok(client, "generate_audio", **made))["task_id"]
+            sandbox.settle()
+            words = text_of(await client.call_tool("check_task", {"task_id": task_id}))
+            persona = re.search(r"persona_id = (\S+?)[.,]?\n", words)
+            assert persona
+            custom = {"custom_mode": True, "style": "jazz"}
+            hers, nobodys = ({**custom, "persona_id": each} for each in (persona[1], "of-nobody-here"))
+            assert await ok(client, "generate_audio", prompt="x", options=hers, dry_run=True)
+        async with connected(url, "modern", bearer(bob)) as client:
+            assert "not_yours" in await refused(client, "generate_audio", prompt="x", options=hers)
+            assert await ok(client, "generate_audio", prompt="x", options=nobodys, dry_run=True)
+
+
+async def test_where_people_share_an_account_no_task_is_named_after_a_lost_answer(sandbox: Sandbox) -> None:
+    async with two_people(sandbox) as (_, url, alice, bob):
+        for person in (alice, bob):
+            sandbox.fault("images", "drop_after")
+            async with connected(url, "modern", bearer(person)) as client:
+                words = await refused(client, "generate_image", prompt="x", model="gpt-image-2")
+            assert "Charged: unknown." in words
+            assert "Several people share this account" in words
+            assert not any(task["id"] in words for task in sandbox.ledger()["tasks"])
+        assert sandbox.paid() == 2
 
 
 @pytest.mark.parametrize(
