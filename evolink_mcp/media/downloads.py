@@ -114,7 +114,8 @@ class Saver:
         except OSError as error:
             return NotSaved(f"{self.folder} cannot be written to ({error.strerror or error})")
         except Exception:  # whatever it is, the link must reach the caller
-            logger.exception("Saving %s failed", stem)
+            # Not by its name, which holds words of the prompt.
+            logger.exception("Result %d of task %s could not be saved", number, task.id)
             return NotSaved("this server failed; its log has the details")
 
     async def _fetch(self, folder: Folder, stem: str, url: str, running: _Running) -> str:

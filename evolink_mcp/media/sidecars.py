@@ -7,8 +7,10 @@ A note that cannot be written is logged: pictures matter more.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -41,7 +43,7 @@ def note_request(path: Path, task: wire.Task, request: Mapping[str, object]) -> 
                     requests.remove(name)
             _write(requests, _note_stem(task), dict(request))
     except OSError as error:
-        logger.warning("The request of task %s could not be noted in %s: %s", task.id, path, error.strerror or error)
+        logger.warning("The request of task %s could not be noted in %s: %s", task.id, path, _reason(error))
 
 
 def recall(path: Path, task: wire.Task) -> dict[str, Any]:
@@ -71,13 +73,13 @@ def write_beside(path: Path, task: wire.Task, saved: Sequence[Path], facts: Mapp
             if before.get("files") == names and before.get("facts", {}) == facts:
                 return
             if folder.has_file(f"{stem}.json") and before.get("task_id") != task.id:
-                raise OSError(f"{stem}.json is there already and is not ours")
+                raise FileExistsError(errno.EEXIST, "a file of its name is there already and is not ours")
             request = _noted_request(folder, task)
             _write(folder, stem, {**_facts(task, request, before, names), **({"facts": facts} if facts else {})})
             with suppress(OSError):  # its folder is none of ours
                 _drop_request(folder, task)
     except OSError as error:
-        logger.warning("The note beside the results of %s could not be written: %s", task.id, error.strerror or error)
+        logger.warning("The note beside the results of %s could not be written: %s", task.id, _reason(error))
 
 
 def saved_files(path: Path, task_id: str) -> list[str]:
@@ -103,7 +105,7 @@ def forget_request(path: Path, task: wire.Task) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        logger.warning("The note of task %s could not be removed: %s", task.id, error.strerror or error)
+        logger.warning("The note of task %s could not be removed: %s", task.id, _reason(error))
 
 
 def _facts(
@@ -165,6 +167,11 @@ def _write(folder: Folder, stem: str, facts: Mapping[str, object]) -> None:
         file.write(text + b"\n")
         file.close()
         folder.replace(partial, f"{stem}.json")
+
+
+def _reason(error: OSError) -> str:
+    """Why the system said no, in its own words: others may name a file, and so quote a prompt."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -49,6 +49,7 @@ PLAIN_ARGUMENTS = frozenset(
 )
 MAX_ARGUMENTS = 20  # arguments
 MAX_VALUE = 60  # characters
+SENTENCE = "(several_words)"  # in place of them
 
 
 def arguments_of(arguments: Mapping[str, object]) -> str:
@@ -57,20 +58,23 @@ def arguments_of(arguments: Mapping[str, object]) -> str:
     for name, value in list(arguments.items())[:MAX_ARGUMENTS]:
         plain = name in PLAIN_ARGUMENTS and isinstance(value, str | int | float)
         more = f"{{{','.join(_names(value))}}}" if name == "options" else ""
-        words.append(f"{_word(name)}={_word(str(value))}" if plain else f"{_word(name)}{more}")
+        words.append(f"{word(name)}={word(str(value))}" if plain else f"{word(name)}{more}")
     return " ".join(words)
 
 
 def _names(value: object) -> list[str]:
     return (
-        [_word(str(name)) for name in list(cast("dict[object, object]", value))[:MAX_ARGUMENTS]]
+        [word(str(name)) for name in list(cast("dict[object, object]", value))[:MAX_ARGUMENTS]]
         if isinstance(value, dict)
         else []
     )
 
 
-def _word(text: str) -> str:
-    """A text without what separates one from the next."""
+def word(text: str) -> str:
+    """A text as a log may hold it: none of several words, which somebody wrote; nothing that separates one from the
+    next. A gateway may put what was asked for into a code, and an agent its prompt into any argument."""
+    if len(text.split()) > 1:
+        return SENTENCE
     return "".join(letter if letter.isalnum() or letter in "-_.:/×" else "_" for letter in text[:MAX_VALUE])
 
 

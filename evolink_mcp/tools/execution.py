@@ -26,7 +26,7 @@ from evolink_mcp.sdk.tool import StrictTool
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import API_KEY, UPLOAD_DIRS
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.audit import CallRecord, arguments_of, outcome_of
+from evolink_mcp.tools.audit import CallRecord, arguments_of, outcome_of, word
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.views import View, flat, quote_labels
 
@@ -83,7 +83,7 @@ async def execute(
             answer = _render(view, links=app.settings.result_links)
             record.take(view)
         except EvolinkError as error:
-            record.outcome, record.code = outcome_of(error), one_line(error.code, MAX_CODE_CHARACTERS)
+            record.outcome, record.code = outcome_of(error), error.code
             record.request_id, record.gateway_status = call.request_id, call.gateway_status  # before others are made
             answer = _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
         except MCPError:
@@ -180,10 +180,10 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
                     request_id=record.request_id or call.request_id,
                     task_id=record.task_id or call.task_id,
                     number=call.number,
-                    model=one_line(str(record.model or arguments.get("model") or ""), MAX_CODE_CHARACTERS),
+                    model=word(str(record.model or arguments.get("model") or "")),
                     arguments=arguments_of(arguments),
                     task_status=record.task_status,
-                    code=record.code,
+                    code=word(record.code),
                     gateway_status=record.gateway_status or call.gateway_status,
                     kind=record.kind,
                     results=record.results,

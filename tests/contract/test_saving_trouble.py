@@ -11,7 +11,7 @@ from typing import IO, Any
 import anyio
 import pytest
 
-from evolink_mcp.media import downloads, folder
+from evolink_mcp.media import downloads, folder, sidecars
 from evolink_mcp.media.downloads import Saver
 from tests.contract.saving import STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, answer, serving
@@ -114,3 +114,22 @@ async def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, place: str) 
         (outcome,) = await saver.save(task(host.url()), seconds=5)
         assert "cannot be written to" in str(outcome)
         assert host.connected == 0
+
+
+async def test_no_word_of_a_prompt_is_logged_when_saving_fails(
+    saver: Saver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as host:
+        made = task(host.url())
+        (path,) = await saver.save(made, seconds=5, prompt="a secret garden")
+        assert isinstance(path, Path)
+        assert "secret" in path.name
+        note = path.with_name(f"{path.stem.rpartition('-')[0]}.json")
+        for obstacle in (note.mkdir, lambda: (note.rmdir(), note.write_text("{}"))):
+            obstacle()
+            sidecars.write_beside(saver.folder, made, [path], {})
+        monkeypatch.setattr("evolink_mcp.media.downloads.sniff_file", None)
+        (outcome,) = await saver.save(task(host.url(), id="task-2"), seconds=5, prompt="a secret garden")
+    assert isinstance(outcome, downloads.NotSaved)
+    assert len(caplog.records) == 3
+    assert "secret" not in caplog.text

@@ -115,6 +115,21 @@ async def test_a_cancelled_call_is_recorded_with_the_task_it_named(
     assert (record.outcome, record.task_id) == ("cancelled", task["task_id"])
 
 
+async def test_what_somebody_wrote_where_a_word_should_be_is_not_recorded(
+    client: Client, sandbox: Sandbox, records: Records
+) -> None:
+    await refused(client, "generate_image", prompt="x", model="a secret garden", size="a secret garden")
+    assert records.last().outcome == "refused"
+    sandbox.fault("images", "status", status=400, code="no: a secret garden")
+    await refused(client, "generate_image", prompt="x")
+    assert records.last().outcome == "gateway_refused"
+    task = await ok(client, "generate_image", prompt="x")
+    sandbox.fault("task", "status", status=200, body={"id": task["task_id"], "status": "failed", "model": "secret model"
+                  , "error": {"code": "a secret garden", "message": "m"}})  # fmt: skip
+    assert (await ok(client, "check_task", task_id=task["task_id"]))["status"] == "failed"
+    assert "secret" not in repr(records.calls)
+
+
 @pytest.mark.parametrize("task_id", ["x" * 129, "a b", 7])
 async def test_what_is_no_task_id_is_not_recorded_as_one(client: Client, records: Records, task_id: object) -> None:
     await refused(client, "check_task", task_id=task_id)

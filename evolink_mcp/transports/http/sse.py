@@ -94,8 +94,8 @@ class Sse:
             return messages.pop() if messages else await receive()
 
         messages, session = [message], self._session_of(scope)
-        if session is None:
-            await self._transport.handle_post_message(scope, replay, send)  # which refuses it
+        if session is None:  # the SDK would refuse it too, and write into the log what it says of a session
+            await Response("Could not find session", status_code=404)(scope, receive, send)
         elif answer := self._full(session, charge):
             await answer(scope, receive, send)
         else:
@@ -109,7 +109,7 @@ class Sse:
                 session.scope.cancel()
 
     def _session_of(self, scope: Scope) -> _Session | None:
-        """The session that a message names, if it is its caller's own; the SDK refuses others."""
+        """The session that a message names, if it is its caller's own."""
         owner = scope["user"].access_token.client_id
         try:
             number = UUID(hex=Request(scope).query_params.get("session_id", ""))

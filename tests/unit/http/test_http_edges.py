@@ -35,13 +35,13 @@ async def test_a_flood_of_requests_is_answered_429_with_the_time(method: str, pa
     headers = {"content-type": "text/plain", **bearer(KEY)}
     async with client_of(application) as http:
         for _ in range(10):
-            assert (await http.post("/messages/?session_id=x", headers=headers)).status_code == 400
+            assert (await http.post("/messages/?session_id=x", headers=headers)).status_code == 404
         response = await http.request(method, path, headers=headers)
         assert response.status_code == 429
         assert reason(response) == "too_many_requests"
         assert 1 <= int(response.headers["retry-after"]) <= 60
         other = await http.post("/messages/?session_id=x", headers={**headers, **bearer("sk-somebody-else")})
-        assert other.status_code == 400
+        assert other.status_code == 404
 
 
 async def test_what_is_not_there_is_answered_404_in_json() -> None:
@@ -59,6 +59,16 @@ async def test_a_message_for_no_session_is_answered_404_in_json(http: httpx2.Asy
     response = await http.post(path, json={"jsonrpc": "2.0", "id": 1, "method": "ping"}, headers=bearer(KEY))
     assert response.status_code == 404
     assert "Open /sse again" in response.text
+
+
+async def test_what_stands_in_place_of_a_session_is_not_quoted_in_the_log(
+    http: httpx2.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for session in ("?session_id=a%20secret%20garden", "?session_id=", ""):
+        response = await http.post(f"/messages/{session}", json={}, headers=bearer(KEY))
+        assert response.status_code == 404
+        assert "Open /sse again" in response.text
+    assert "secret" not in caplog.text
 
 
 async def test_other_methods_are_answered_405(http: httpx2.AsyncClient) -> None:
