@@ -18,7 +18,7 @@ from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.serve import Server, listen
+from evolink_mcp.transports.http.serve import Server, bind
 from tests.e2e.raw import envelope
 from tests.support import Sandbox
 
@@ -51,7 +51,7 @@ async def serving(
     """Serves until the block ends."""
     options = options or HttpOptions()
     application = make(settings, options, clock)
-    with listen("127.0.0.1", port) as listener:
+    with bind("127.0.0.1", port) as listener:
         server = Server(application, options)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -20,7 +20,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.serve import Server, listen, stop
+from evolink_mcp.transports.http.serve import Server, bind, stop
 from evolink_mcp.transports.http.stopping import DRAIN_SECONDS
 from tests.e2e.raw import environment
 from tests.serving import ACCEPT, bearer, call_body, connected, on, serving
@@ -172,7 +172,7 @@ async def test_who_connected_just_before_the_signal_is_served(sandbox: Sandbox) 
         options = HttpOptions()
         application = HttpApplication(on(sandbox), options)
         server = Server(application, options)
-        with listen("127.0.0.1", 0) as listener:
+        with bind("127.0.0.1", 0) as listener:
             async with anyio.create_task_group() as group:
                 group.start_soon(server.serve, [listener])
                 while not server.started:
@@ -198,7 +198,7 @@ async def test_the_connection_of_a_proxy_ends_with_the_answer_that_was_under_way
     options, ends = HttpOptions(), list[bytes]()
     application = HttpApplication(on(sandbox), options)
     server = Server(application, options)
-    with listen("127.0.0.1", 0) as listener, anyio.fail_after(60):
+    with bind("127.0.0.1", 0) as listener, anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(server.serve, [listener])
             while not server.started:

@@ -33,9 +33,12 @@ logger = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
-    """uvicorn, with the signals left to us."""
+    """uvicorn, with the signals left to us. ``on_listening`` is called once connections are taken."""
 
-    def __init__(self, application: HttpApplication, options: HttpOptions) -> None:
+    def __init__(
+        self, application: HttpApplication, options: HttpOptions, on_listening: Callable[[], None] | None = None
+    ) -> None:
+        self._on_listening = on_listening
         self.connections = Connections(connection_limit(options.connections) if options.connections else 0)
         application.metrics.watch_connections(self.connections)
         super().__init__(
@@ -54,6 +57,14 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, unless the end has come before."""
+        if self.should_exit:
+            return
+        await super().startup(sockets)
+        if self._on_listening is not None:
+            self._on_listening()
 
     async def stop_listening(self, listener: socket.socket) -> None:
         """Takes no connection any more; those that are open stay.
@@ -93,7 +104,9 @@ async def run_http(
     on_ready: Callable[[str], None] | None = None,
     listener: socket.socket | None = None,
 ) -> None:
-    """Serves until a signal. ``on_ready`` is called with the server's URL. ``listener`` may be there already.
+    """Serves until a signal. ``on_ready`` is called with the server's URL. ``listener`` may be bound already.
+
+    Nobody can connect before calls can be served: a balancer would send them here, and they would wait for the start.
 
     Raises:
         SettingsError: It cannot be served safely as asked for.
@@ -117,24 +130,26 @@ async def run_http(
             settings = replace(settings, base_url=url, files_url=url, text_url=url, api_key=SANDBOX_KEY)
         for doubt in options.doubts(settings):
             logger.warning("%s", doubt)
+        listener = stack.enter_context(listener or bind(options.host, options.port))
         application = HttpApplication(settings, options)
         warm_up(application.app)  # what is wrong with the operator's own file of models is said here
-        listener = stack.enter_context(listener or listen(options.host, options.port))
         stack.push_async_callback(application.app.aclose, LAST_SECONDS)
         url = url_of(options.host, listener)
         if application.resource is not None:
             stack.push_async_callback(application.resource.provider.aclose)
-        server = Server(application, options)
+        server = Server(application, options, partial(on_ready, url) if on_ready is not None else None)
         signals = stack.enter_context(end_signals())
-        async with anyio.create_task_group() as group:
-            group.start_soon(_stop_on_signal, server, application, signals, listener)
-            if application.resource is not None:
-                group.start_soon(application.resource.provider.warn_if_away)
-            logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
-            if on_ready is not None:
-                on_ready(url)
-            await server.serve(sockets=[listener])
-            group.cancel_scope.cancel()
+        logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_stop_on_signal, server, application, signals, listener)
+                if application.resource is not None:
+                    group.start_soon(application.resource.provider.warn_if_away)
+                await server.serve(sockets=[listener])
+                group.cancel_scope.cancel()
+        except* OSError as group:  # another program has begun to listen there since the address was bound
+            problem = group.exceptions[0]
+            raise _unusable(options.host, options.port, problem) if isinstance(problem, OSError) else problem from group
     logger.info("Stopped")
     await abandon_hung_threads()
 
@@ -162,23 +177,10 @@ async def stop(server: Server, application: HttpApplication, listener: socket.so
     server.should_exit = True
 
 
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket, :func:`bound <bind>`.
-
-    Raises:
-        OSError: With the address.
-    """
-    listener = bind(host, port, shared=shared)
-    try:
-        listener.listen(BACKLOG)
-    except OSError as problem:
-        listener.close()
-        raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem
-    return listener
-
-
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A socket with this address. With the protocol named, asyncio turns Nagle's algorithm off.
+    """A socket with this address. It does not listen yet.
+
+    With the protocol named, asyncio turns Nagle's algorithm off.
 
     Args:
         shared: Several of one user may listen there, and the system spreads connections among them (Linux).
@@ -201,8 +203,12 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         bound.bind(address)
     except OSError as problem:
         bound.close()
-        raise OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}") from problem
+        raise _unusable(host, port, problem) from problem
     return bound
+
+
+def _unusable(host: str, port: int, problem: OSError) -> OSError:
+    return OSError(problem.errno, f"cannot listen on {host}:{port}: {problem.strerror}")
 
 
 def url_of(host: str, listener: socket.socket) -> str:

@@ -28,7 +28,8 @@ def warm_up(app: App) -> None:
     """Loads it, and leaves it out of every search for garbage from now on: each would hold up all calls as well."""
     for name in MODULES:
         importlib.import_module(name)
-    _ = app.registry, app.purchases, app.waits
+    _ = app.purchases, app.waits, app.beats, app.measurer
+    app.registry.search(query="any")  # makes what searches go by
     try:
         app.transport.prepare()
     except EvolinkError as error:

@@ -5,7 +5,8 @@ passes on the signal that ends them all.
 
 On Linux each worker listens for itself and the system spreads connections among them: from one common listener, the
 worker that wakes first would take all that wait, and one could get nearly every kept connection. The parent's socket
-does not listen; it keeps the port for workers that are started anew. Elsewhere they accept from the parent's listener.
+keeps the port for workers that are started anew. Elsewhere all of them listen on that socket. A worker listens once it
+can serve, so that no connection waits for its start.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import SIGNALS, Signals, end_signals
 from evolink_mcp.transports.http.logs import limit_repeats
 from evolink_mcp.transports.http.options import HttpOptions
-from evolink_mcp.transports.http.serve import bind, listen, run_http, url_of
+from evolink_mcp.transports.http.serve import bind, run_http, url_of
 
 RESTART_SECONDS = 1.0  # so that workers that die at once do not take the machine with them
 READY_SECONDS = 60.0
@@ -53,14 +54,15 @@ async def run_workers(settings: Settings, options: HttpOptions, on_ready: Callab
     if options.sse:
         logger.warning("With workers, /sse is off: its messages could meet another worker than its stream.")
         options = replace(options, sse=False)
-    place = bind(options.host, options.port) if SPREADS else listen(options.host, options.port)
+    place = bind(options.host, options.port)
     with place, end_signals() as signals:
         options = replace(options, port=place.getsockname()[1])
         fleet = Workers(partial(_work, settings, options, None if SPREADS else place), options.workers)
         async with anyio.create_task_group() as group:
             group.start_soon(fleet.stop_at, signals, place)
-            for number in range(options.workers):
-                await group.start(fleet.keep, number + 1)
+            async with anyio.create_task_group() as starts:
+                for number in range(options.workers):
+                    starts.start_soon(group.start, fleet.keep, number + 1)
             if on_ready is not None and not fleet.stopping:
                 on_ready(url_of(options.host, place))
             await fleet.ended.wait()
@@ -124,14 +126,12 @@ def _work(settings: Settings, options: HttpOptions, listener: socket.socket | No
     set_up_logging(settings.log_level, settings.api_key, json_lines=options.json_lines)
     limit_repeats()
     try:
-        listener = listener or listen(options.host, options.port, shared=True)
-    except OSError as error:  # of another program, since the last worker ended
-        logger.error("%s", error)
-        return
-    try:
+        listener = listener or bind(options.host, options.port, shared=True)
         anyio.run(run_http, settings, options, False, ready.send, listener)
     except SettingsError as error:
         logger.error("%s", error.render(paid=False))
+    except OSError as error:  # another program listens there, since the last worker ended
+        logger.error("%s", error)
 
 
 def _end_with_parent() -> None:

@@ -25,7 +25,7 @@ async def main():
         async with Client(create_server(app)) as client:
             before = set(sys.modules)
             for name, arguments in (
-                ("list_models", {}),
+                ("list_models", {"query": "a talking portrait"}),
                 ("generate_image", {"prompt": "a kite", "wait_seconds": 0}),
                 ("check_task", {"task_id": "task-0"}),
                 ("generate_text", {"prompt": "a kite"}),
