@@ -23,6 +23,7 @@ _HANDLES = os.open in os.supports_dir_fd and os.listdir in os.supports_fd and ha
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _PASS = getattr(os, "O_PATH", os.O_RDONLY)  # Linux only
 _BINARY = getattr(os, "O_BINARY", 0)
+_SEPARATORS = frozenset({os.sep, os.altsep or os.sep, "\0"})
 _LINK_TAGS = (0xA000000C, 0xA0000003)  # Windows: symbolic links and junctions; other tags are OneDrive's and the like
 
 
@@ -156,6 +157,9 @@ class Folder:
                 os.rmdir(self._at(name), dir_fd=self._handle)
 
     def _at(self, name: str) -> str | Path:
+        """Where a name is. Names may come out of files that somebody brought: what is no single name is not there."""
+        if name in ("", ".", "..") or not _SEPARATORS.isdisjoint(name) or not _can_be_encoded(name):
+            raise FileNotFoundError(errno.ENOENT, "not the name of a file")
         return name if self._handle is not None else self.path / name
 
     def _exists(self, name: str) -> bool:
@@ -176,6 +180,14 @@ class Folder:
     def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):  # it got another name, or another process was faster
             os.unlink(self._at(name), dir_fd=self._handle)
+
+
+def _can_be_encoded(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mode(*, private: bool) -> int:

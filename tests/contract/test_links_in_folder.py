@@ -19,9 +19,10 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.contract.saving import STEM, listed, new_saver, task
 from tests.contract.servers import serving
-from tests.support import FakeClock, ok
+from tests.support import FakeClock, ok, refused
 
 Connect = Callable[[App], Client]
+ELSEWHERE = "task-unified-1767225600-abcdefgh"  # of no task of the sandbox
 LONG_AGO = time.time() - 30 * 86_400
 
 
@@ -69,6 +70,17 @@ async def test_a_linked_output_folder_is_refused_in_words(
     assert task["results"][0]["url"]
     assert any("is a link to another place" in note for note in task["notes"])
     assert contents(victim) == before
+
+
+@pytest.mark.parametrize("name", ["{here}/credentials.json", "x\0", "\ud800", "..", ""])
+async def test_a_note_that_names_what_is_no_file_of_the_folder_leads_nowhere(
+    client: Client, out: Path, victim: Path, name: str
+) -> None:
+    files = [name.format(here=os.path.relpath(victim, out)), str(victim / "credentials.json")]
+    (out / "20260101-x-abcdefgh.json").write_text(json.dumps({"task_id": ELSEWHERE, "files": files}))
+    text = await refused(client, "check_task", task_id=ELSEWHERE, wait_seconds=0)
+    assert "HTTP 404" in text
+    assert "nothing is lost" not in text
 
 
 async def test_a_parent_may_be_a_link(tmp_path: Path) -> None:
