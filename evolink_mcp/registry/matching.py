@@ -13,6 +13,7 @@ from evolink_mcp.registry.wishes import Language, Need, Wish, tokens, words
 MAX_MATCHES = 10
 NO_PRICES = "No price is known here: small and quick models come first."
 NO_SPEEDS = "No page tells how many seconds a model takes; quick is what pages call so."
+OTHERS_FIT = "{} more fit but for {}: leave that word out to see them."
 MIN_LED = 3
 """Quick or careful models that fit: where there are so many, others are left out."""
 MAX_NEAREST = 5
@@ -76,7 +77,7 @@ class Finder:
     def facts(self, name: str) -> str:
         """What one chooses a model by, in one line."""
         traits = self._traits[name]
-        marks = [word for word, holds in (("quick", self._quick(traits)), ("careful", self._careful(traits))) if holds]
+        marks = "quick" * self._quick(traits), "careful" * self._careful(traits)
         return ", ".join(filter(None, [traits.facts(), *marks]))
 
     def wants_price(self, query: str) -> bool:
@@ -99,10 +100,9 @@ class Finder:
         needs = self._without_conflict(wish.needs, candidates)
         hard = [need for need in needs if need.text not in _WISHES]
         wanted = {need.text for need in needs} & _WISHES
-        unknown = [word for word in wish.words if word not in self._vocabulary]
         searched = [word for word in wish.words if word in self._vocabulary]
         if not needs and not searched:
-            return Matches(notes=[f"No model's page speaks of: {', '.join(unknown[:8])}."] if unknown else [])
+            return Matches(notes=[f"No model's page speaks of: {', '.join(wish.words[:8])}."] if wish.words else [])
         rows: list[Row] = []
         for traits in candidates:
             missing = sum(_weight(need) * (1 - self._met(need, traits)) for need in hard)
@@ -115,22 +115,24 @@ class Finder:
         rows.sort(key=lambda row: (row[0], _STATUS[row[2].model.status], -round(row[1], 2), *self._standing(row[2])))
         least = rows[0][0] if rows else 0.0
         fitting = [row for row in rows if row[0] == 0.0]
-        total = sum(map(_weight, hard))
-        best = fitting or [row for row in rows if row[0] < min(total, 2 * least)][:MAX_NEAREST] or rows[:MAX_NEAREST]
+        near = min(sum(map(_weight, hard)), 2 * least)
+        best = fitting or [row for row in rows if row[0] < near][:MAX_NEAREST] or rows[:MAX_NEAREST]
+        others: list[str] = []
         for wish_for, holds_of in (("quick", self._quick), ("careful", self._careful)):
             if wish_for in wanted and sum(holds_of(row[2]) for row in fitting) >= MIN_LED:
-                best = fitting = [row for row in fitting if holds_of(row[2])]
+                best = [row for row in fitting if holds_of(row[2])]
+                others += [OTHERS_FIT.format(more, wish_for)] if (more := len(fitting) - len(best)) else []
+                fitting = best
         if fitting and searched and not hard:
             best = [row for row in fitting if row[1] * 2 >= fitting[0][1]]
         notes = [NO_PRICES] if "cheap" in wanted and best and not prices else []
-        notes += [NO_SPEEDS] if "quick" in wanted and best else []
+        notes += [*([NO_SPEEDS] if "quick" in wanted and best else []), *others]
         if fitting and len(best) < MAX_MATCHES:
             notes += self._doubtful(hard, rows)
         if least > 0:
             notes.insert(0, self._nobody(hard, rows))
-        return Matches(
-            [self._match(row[2], hard, wanted) for row in best[:MAX_MATCHES]], max(len(best) - MAX_MATCHES, 0), notes
-        )
+        matches = [self._match(row[2], hard, wanted) for row in best[:MAX_MATCHES]]
+        return Matches(matches, max(len(best) - MAX_MATCHES, 0), notes)
 
     def _without_conflict(self, needs: Sequence[Need], candidates: Sequence[Traits]) -> list[Need]:
         """The needs without kinds and weak words that the others rule out: who animates a picture wants no picture."""

@@ -14,6 +14,7 @@ from evolink_mcp.registry.spec import EMPTY, ENDPOINTS, Checked, Endpoint, FileF
 
 if TYPE_CHECKING:
     from evolink_mcp.registry.matching import Finder, Matches, Prices
+    from evolink_mcp.registry.naming import Naming
 
 SEEDS = frozenset({"S0", "S1", "S2", "S3", "S4"})
 """The documents this project was written from, as sources of models."""
@@ -59,6 +60,12 @@ class Registry:
         return {alias: model.id for model in self.models.values() for alias in model.aliases}
 
     @cached_property
+    def _naming(self) -> "Naming":
+        from evolink_mcp.registry.naming import Naming  # what most calls do without
+
+        return Naming(model for model in self.models.values() if model.status != "placeholder")
+
+    @cached_property
     def _takers(self) -> Mapping[tuple[str, str], list[str]]:
         takers: dict[tuple[str, str], list[str]] = {}
         for model in self.models.values():
@@ -98,6 +105,13 @@ class Registry:
     def spelled(self, name: str) -> str:
         """The id that ``name`` is in any case; ``name`` itself where there is none."""
         return next((id for id in self.models if id.lower() == name.lower()), name)
+
+    def meant(self, name: str) -> str:
+        """The id of the one callable model whose whole name this is in other letters, signs, or words for its maker:
+        ``Midjourney v7``. ``name`` itself where there is none, or several."""
+        if self.get(name) is not None or self.allow_unlisted:
+            return name
+        return self._naming.resolve(name) or name
 
     def prominent(self) -> list[Model]:
         """What a list shows without being asked for more: the models of the seeds, the present one of each family, and

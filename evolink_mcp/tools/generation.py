@@ -73,6 +73,7 @@ async def generate(
     is_default = "model" not in params
     model = _model_id(params.pop("model", call.app.default_model(kind)))
     registry = call.app.registry
+    asked_model, model = model, registry.meant(model)
     declared = listed.parameters if (listed := registry.get(model)) else ()
     params = {name: value for name, value in params.items() if name in declared or not is_host_argument(name)}
     async with AsyncExitStack() as stack:
@@ -85,7 +86,8 @@ async def generate(
             wish = registry.outcomes.wish(checked.model, checked.params, known) if checked.model else {}
             foreseen = outcome.foresee(call, checked, known, is_default=is_default)
             foreseen += await check_source(call, checked)
-            notes = [*_words(local, [*checked.notes, *foreseen]), *doubts]
+            renamed = [f"model: {asked_model[:60]!r} taken for {model}"] if model != asked_model else []
+            notes = [*renamed, *_words(local, [*checked.notes, *foreseen]), *doubts]
             spend = await spend_of(call, kind, model, checked.params, ask=manner.dry_run)
             if manner.dry_run:
                 from evolink_mcp.tools.quote import quote
@@ -210,7 +212,7 @@ async def _follow(call: Call, task: wire.Task, notes: tuple[str, ...], manner: M
         with call.waiting(task.id, manner.wait_seconds) as allowance:
             if allowance.seconds:
                 task, more = await wait(call, task, allowance)
-                if task.status == "completed":  # what came out is measured
+                if task.final:  # what came out is measured
                     notes = tuple(note for note in notes if not note.startswith(outcome.BY_DEFAULT))
                 notes = (*notes, *more)
             elif not task.final:

@@ -129,7 +129,7 @@ async def generate_video(
     model: Model = None,
     duration: Annotated[int | None, Field(ge=1, description="Seconds, from 1.")] = None,
     quality: Annotated[str | None, Field(description="480p, 720p, 1080p, …")] = None,
-    aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, 1:1, …")] = None,
+    aspect_ratio: Annotated[str | None, Field(description="16:9, 9:16, …; adaptive: as the input.")] = None,
     image_urls: Images = None,
     generate_audio: Annotated[bool | None, Field(description="Add sound, if the model can.")] = None,
     options: Options = None,

@@ -55,7 +55,7 @@ def listing(app: App, filters: Filters, *, brief: bool) -> ModelsView:
     if "audio" not in app.settings.toolsets and any(match.model.endpoint == "audio" for match in matches[:3]):
         notes.append(NO_AUDIO)
     lines = [_line(app, match, facts=app.registry.facts(match.model.id)) for match in matches]
-    return _cut(lines, len(matches) + found.more, notes)
+    return _with_common_reasons(_cut(lines, len(matches) + found.more, notes))
 
 
 def _view(matches: Sequence[Match], lines: list[ModelLine], notes: list[str]) -> ModelsView:
@@ -95,6 +95,19 @@ def _cut(lines: list[ModelLine], total: int, notes: list[str]) -> ModelsView:
     if fitting < total:
         notes = [*notes, f"{total - fitting} more match: narrow the search by query, capability or kind."]
     return ModelsView(models=lines[:fitting], total=total, notes=notes or None, next_step=NEXT)
+
+
+def _with_common_reasons(view: ModelsView) -> ModelsView:
+    """What fits in every line of a list is said once."""
+    first, *others = ((line.why or "").split(", ") for line in view.models)
+    common = [reason for reason in first if reason and all(reason in each for each in others)] if others else []
+    if not common:
+        return view
+    own = [[each for each in (line.why or "").split(", ") if each not in common] for line in view.models]
+    lines = [
+        line.model_copy(update={"why": ", ".join(why) or None}) for line, why in zip(view.models, own, strict=True)
+    ]
+    return view.model_copy(update={"models": lines, "all_fit": ", ".join(common)})
 
 
 def _bytes(line: ModelLine) -> int:

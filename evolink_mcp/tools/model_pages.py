@@ -28,7 +28,7 @@ def page(app: App, name: str, *, sources: bool) -> ModelsView:
     from evolink_mcp.registry import describe_call, describe_text
     from evolink_mcp.registry.recipes import of_model
 
-    known = app.registry.get(name)
+    known = app.registry.get(app.registry.meant(name))
     if known is None:
         near = ", ".join(app.registry.nearest(name))
         raise Refused(

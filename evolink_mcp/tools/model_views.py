@@ -26,17 +26,18 @@ class ModelLine(BaseModel):
     price: str | None = None
     instead: str | None = None
 
-    def as_text(self) -> str:
+    def as_text(self, *, with_price: bool = True) -> str:
         marks = ("default" if self.default else "", "beta" if self.beta else "", self.status)
         marked = "".join(f" [{mark}]" for mark in marks if mark)
-        able = f"({', '.join(self.capabilities)})" if self.capabilities else ""
-        about = " ".join(filter(None, [self.description, able]))
+        quick = "quick" in (self.facts or "").split(", ")  # says the same as the capability
+        able = ", ".join(each for each in self.capabilities or () if not (quick and each == "fast"))
+        about = " ".join(filter(None, [self.description, f"({able})" if able else ""]))
         told = {
             "": self.facts,
             "fits: ": self.why,
             "lacks: ": self.lacks,
             "instead: ": self.instead,
-            "price: ": self.price,
+            "price: ": self.price if with_price else None,
         }
         more = [f"{label}{value}" for label, value in told.items() if value]
         text = "; ".join(filter(None, [about, *more]))
@@ -48,6 +49,7 @@ class ModelsView(View):
 
     models: list[ModelLine]
     total: int
+    all_fit: str | None = None
     parameters: dict[str, Any] | None = None
     rules: list[str] | None = None
     example: dict[str, Any] | None = None
@@ -64,12 +66,16 @@ class ModelsView(View):
         if self._full_text:
             price = f"Price: {self.models[0].price}\n" if self.models[0].price else ""
             return f"{self._full_text}\n{price}Next: {self.next_step}"
+        prices = {model.price for model in self.models}
+        equal = len(self.models) > 1 and len(prices) == 1 and None not in prices
         lines = [counted(self.total, "model")]
+        lines += [f"All fit: {self.all_fit}"] if self.all_fit else []
+        lines += [f"Price of each: {self.models[0].price}"] if equal else []
         kind = ""
         for model in self.models:
             if model.kind != kind:
                 kind = model.kind
                 lines.append(f"{kind}:")
-            lines.append(model.as_text())
+            lines.append(model.as_text(with_price=not equal))
         lines += [f"Note: {note}" for note in self.notes or []]
         return "\n".join([*lines, f"Next: {self.next_step}"])

@@ -28,9 +28,10 @@ def _next_step(
 ) -> str:
     model = checked.model
     if model is None:
-        return "Choose a model with list_models and call again."
+        return "Call again with one of these as model; list_models(query=…) finds others."
     others: list[str] = []
     if model.endpoint == kind:
+        registry.names()  # the first time, every data file is read: that is no part of the search
         others = registry.alternatives(model.id, MAX_ALTERNATIVES, local.params, files, SECONDS)
     steps = [f"Correct this and call again; list_models(model={model.id!r}) shows all {model.id} takes."]
     if others:

@@ -73,3 +73,13 @@ def test_alternatives_take_the_call_whatever_it_is() -> None:
 
 def test_the_search_for_alternatives_ends_in_time() -> None:
     assert REGISTRY.alternatives("seedance-1.5-pro", 4, {"prompt": "x"}, seconds=0.0) == []
+
+
+async def test_a_name_of_one_meaning_is_taken_with_a_note(client: Client, sandbox: Sandbox) -> None:
+    made = await ok(client, "generate_image", prompt="x", model="Midjourney v7")
+    assert made["notes"][0] == "model: 'Midjourney v7' taken for mj-v7"
+    assert sandbox.ledger()["tasks"][0]["body"]["model"] == "mj-v7"
+    assert (await ok(client, "list_models", model="Midjourney v7"))["models"][0]["id"] == "mj-v7"
+    text = await refused(client, "generate_video", prompt="x", model="veo 3.1")
+    assert "nearest: veo-3.1-generate-preview, veo-3.1-fast-generate-preview" in text
+    assert "Next: Call again with one of these as model" in text

@@ -1,0 +1,24 @@
+"""Models by their whole name in other letters and signs: ``Midjourney v7`` for ``mj-v7``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS
+from evolink_mcp.registry.spec import Model
+from evolink_mcp.registry.wishes import tokens, words
+
+
+class Naming:
+    """The names of models in words, with people's words for their makers."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        brands: Mapping[str, Sequence[str]] = words()["brands"]
+        self._models: dict[tuple[str, ...], dict[str, None]] = {}
+        for model in models:
+            for first, *rest in (tokens(name) for name in (model.id, *model.aliases)):
+                for maker in (first, *brands.get(first, ())):
+                    self._models.setdefault((*tokens(maker), *rest), {})[model.id] = None
+
+    def resolve(self, name: str) -> str:
+        """The one model of this name; empty where there is none, or several."""
+        ids = [*self._models.get(tuple(tokens(name)), ())] if len(name) <= MAX_NAME_CHARACTERS else []
+        return ids[0] if len(ids) == 1 else ""
