@@ -1,5 +1,6 @@
 """Models by their whole name in other letters and signs: ``Midjourney v7`` for ``mj-v7``."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS
@@ -19,6 +20,13 @@ class Naming:
                     self._models.setdefault((*tokens(maker), *rest), {})[model.id] = None
 
     def resolve(self, name: str) -> str:
-        """The one model of this name; empty where there is none, or several."""
-        ids = [*self._models.get(tuple(tokens(name)), ())] if len(name) <= MAX_NAME_CHARACTERS else []
-        return ids[0] if len(ids) == 1 else ""
+        """The one model of this name, also behind a maker and a slash (``openai/…``); empty where there is
+        none, or several."""
+        if len(name) > MAX_NAME_CHARACTERS:
+            return ""
+        plain = unicodedata.normalize("NFKC", name)  # of unusual hyphens and full-width letters the usual ones
+        for each in (plain, plain.rpartition("/")[2]):
+            ids = [*self._models.get(tuple(tokens(each)), ())]
+            if len(ids) == 1:
+                return ids[0]
+        return ""

@@ -74,7 +74,7 @@ class Registry:
                 takers.setdefault((model.endpoint, name), []).append(model.id)
         return takers
 
-    def takers(self, endpoint: Endpoint, parameter: str) -> Sequence[str]:
+    def takers(self, endpoint: str, parameter: str) -> Sequence[str]:
         """The models of an endpoint that take a parameter, at the top or inside another."""
         return self._takers.get((endpoint, parameter), ())
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import cast
 
@@ -11,10 +11,11 @@ from evolink_mcp.registry.choices import check_choice, choices, fits
 from evolink_mcp.registry.conditions import meets, present
 from evolink_mcp.registry.files import check_file, check_link, check_total
 from evolink_mcp.registry.report import Report
-from evolink_mcp.registry.sizes import between, pixels
+from evolink_mcp.registry.sizes import between
 from evolink_mcp.registry.spec import Hold, Parameter, Span
 from evolink_mcp.registry.text import listed, quote, same
 from evolink_mcp.registry.urls import link_fault
+from evolink_mcp.registry.writings import normal
 
 CALLED = {
     "string": "a text",
@@ -32,16 +33,16 @@ CALLED = {
 _SWITCHES = {"true": True, "on": True, "false": False, "off": False}
 _PLAIN = {"integer", "number", "boolean"}
 _LISTS = {"url-list", "string-list"}
+_SINGLE = {"string", "integer", "number", "boolean", "url", "task"}
 _UNITS = {"length": "characters", "bytes": "bytes", "count": "items"}
 _TASK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{2,127}")
-# Where no pixels are taken, two numbers below a hundred are a ratio.
-_RATIO = re.compile(r"([0-9]{1,2}) ?[:x×] ?([0-9]{1,2})")
+_SECONDS = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?(?:s|secs?|seconds?)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 
 
 def check_value(parameter: Parameter, value: object, path: str, report: Report) -> object:
     """The value as it is to be sent; what is wrong with it goes to ``report``."""
-    value = _switched(parameter, _read(parameter, value), path, report)
+    value = _switched(parameter, _read(parameter, value, path, report.synonyms), path, report)
     kind = next((kind for kind in parameter.types if _is(kind, value)), None)
     if kind is None:
         _wrong_type(parameter, value, path, report)
@@ -83,12 +84,17 @@ def _is(kind: str, value: object) -> bool:
     return False
 
 
-def _read(parameter: Parameter, value: object) -> object:
-    """What a text means where a parameter takes no texts: a number, a boolean, the only item of a list.
+def _read(parameter: Parameter, value: object, path: str, synonyms: Mapping[str, Sequence[str]]) -> object:
+    """What a text means where a parameter takes no texts: a number, a boolean, the only item of a list. The only item
+    of a list where no list is taken, and a number that is one of the texts a parameter lists.
 
     Any other value stays as it is. Some hosts write every value as text. The caller cannot change that, so no note is
     made.
     """
+    if isinstance(value, list) and len(items := cast(list[object], value)) == 1 and _SINGLE.issuperset(parameter.types):
+        value = items[0]
+    if isinstance(value, int | float) and not isinstance(value, bool) and parameter.types == ("string",):
+        return str(value) if suits(parameter, str(value), synonyms) else value
     if not isinstance(value, str):
         return value
     if _LISTS.issuperset(parameter.types) and value.strip():
@@ -98,6 +104,8 @@ def _read(parameter: Parameter, value: object) -> object:
     text = value.strip()
     if "boolean" in parameter.types and text in ("true", "false"):
         return text == "true"
+    if (seconds := _SECONDS.fullmatch(text)) and path.rpartition(".")[2] in ("duration", "seconds"):
+        text = seconds[1]
     if not _NUMBER.fullmatch(text) or parameter.types == ("boolean",):
         return value
     number = float(text)
@@ -163,7 +171,7 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
         allowed = CALLED[kind]
         report.fault(("refuse", ""), path, f"{quote(value)} is not {allowed}", value=quote(value), allowed=allowed)
         return value
-    sent = _normal(parameter, value, report.synonyms)
+    sent = normal(parameter, value, report.synonyms)
     if sent != value:
         report.note(f"{path}: {quote(value)} sent as {quote(sent)} ({parameter.source})")
     if parameter.pattern and not re.fullmatch(parameter.pattern, sent):
@@ -174,40 +182,11 @@ def _check_text(parameter: Parameter, kind: str, value: str, path: str, report: 
     return sent
 
 
-def _normal(parameter: Parameter, value: str, synonyms: Mapping[str, Sequence[str]]) -> str:
-    """The one allowed value this is another writing of: another case, ``×`` for ``x``, or a synonym of it."""
-    if len(value) > MAX_WORD_CHARACTERS:
-        return value
-    tolerated = parameter.tolerate.allowed if parameter.tolerate else ()
-    for known in (parameter.allowed, tolerated):
-        alike = {one for one in known if isinstance(one, str) and one.lower() == value.lower().replace("×", "x")}
-        if value in alike:
-            return value
-        if len(alike) == 1:
-            return alike.pop()
-    as_size = value.lower().replace("×", "x")
-    if parameter.size:  # a grammar of pixels means what it says, to the letter
-        return as_size if pixels(as_size) else value
-    allowed = {one.lower(): one for one in parameter.allowed if isinstance(one, str)}
-    return next((allowed[word] for word in _rewritten(value, synonyms) if word in allowed), value)
-
-
-def _rewritten(value: str, synonyms: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Other writings of a word that mean the same whatever the model: ``16x9``, ``1080``, ``Full HD``, ``portrait``."""
-    word = " ".join(value.lower().split())
-    yield word
-    if ratio := _RATIO.fullmatch(word):
-        yield f"{ratio[1]}:{ratio[2]}"
-    if word.isascii() and word.isdigit():
-        yield f"{word}p"
-    yield from synonyms.get(word.replace("-", " ").replace("_", " "), ())
-
-
 def suits(parameter: Parameter, value: object, synonyms: Mapping[str, Sequence[str]]) -> bool:
     """Whether a value, in any writing of it, is one that a parameter lists."""
     if not (parameter.allowed or parameter.range or parameter.size):
         return False
-    return fits(parameter, _normal(parameter, value, synonyms) if isinstance(value, str) else value)
+    return fits(parameter, normal(parameter, value, synonyms) if isinstance(value, str) else value)
 
 
 def _check_link(parameter: Parameter, value: str, path: str, report: Report) -> None:

@@ -6,6 +6,7 @@ takes ``extra="forbid"`` and a hook for validation errors (mcp 2.3 has neither).
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
@@ -14,7 +15,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from pydantic import ConfigDict, ValidationError
 
 from evolink_mcp.sdk.host_arguments import is_host_argument
-from evolink_mcp.sdk.leniency import is_absent, read_value
+from evolink_mcp.sdk.leniency import is_absent, opened, read_value
 
 MAX_PROBLEMS = 8
 # What one call may hold, so that checking it holds up nobody else.
@@ -36,7 +37,7 @@ class LongText:
 
 
 class AtMost:
-    """Marks a number that is taken as the maximum where it is above it."""
+    """Marks a number that is rounded up, and taken as the maximum where it is above it."""
 
 
 class InvalidArguments(ValueError):
@@ -56,6 +57,7 @@ def check_arguments(
     """
     properties = cast("dict[str, dict[str, Any]]", schema["properties"])
     required = cast("list[str]", schema.get("required", []))
+    arguments = opened(arguments, properties, is_host_argument)
     unknown = [name for name in arguments if name not in properties and not is_host_argument(name)]
     if unknown:
         problems = [_unknown(name, list(properties), suggest) for name in unknown[:MAX_PROBLEMS]]
@@ -66,12 +68,14 @@ def check_arguments(
         marks = model.model_fields[name].metadata
         limit = None if LongText in marks else MAX_CHARACTERS
         _check_length(name, arguments.get(name), limit)
-        value = read_value(arguments.get(name), prop)
+        value = read_value(arguments.get(name), prop, name)
         if value is None or (name not in required and is_absent(value, prop)):
             continue
         if isinstance(value, bool) and prop.get("type") == "integer":
             raise InvalidArguments(f"{name}: a whole number is expected (given {value})")
         _check_size(name, value, limit)
+        if AtMost in marks and isinstance(value, float) and math.isfinite(value):
+            value = math.ceil(value)
         if AtMost in marks and isinstance(value, int | float) and value > prop["maximum"]:
             notes.append(f"{name} is at most {prop['maximum']}; {value} was taken as that.")
             value = prop["maximum"]

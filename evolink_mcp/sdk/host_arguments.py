@@ -6,6 +6,8 @@ caller's own.
 
 from __future__ import annotations
 
+from evolink_mcp.sdk.leniency import words_of
+
 # Name, and where it was reported.
 HOST_ARGUMENTS = {
     "toolCallId": "n8n: n8n-io/n8n#21500",
@@ -23,13 +25,9 @@ HOST_ARGUMENTS = {
 }
 
 
-def _words(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
-
-
-_BY_WORDS = frozenset(map(_words, HOST_ARGUMENTS))
+_BY_WORDS = frozenset(map(words_of, HOST_ARGUMENTS))
 
 
 def is_host_argument(name: str) -> bool:
     """Whether a host put this argument in."""
-    return len(name) <= 40 and _words(name) in _BY_WORDS
+    return len(name) <= 40 and words_of(name) in _BY_WORDS

@@ -1,39 +1,94 @@
 """What hosts and models write for a value, read as what they mean.
 
-Some fill every optional argument with an empty value, some send lists, numbers and booleans as text.
+Some fill every optional argument with an empty value, some send lists, numbers and booleans as text, some put all
+arguments into one more object or spell their names as another language does.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 ABSENT_WORDS = ("null", "undefined", "None", "[]", "{}", '""')  # anthropics/claude-code#95239 and its like
-_WHOLE_NUMBER = re.compile(r"[+-]?\d{1,15}(?:\.0+)?")
+MAX_PARSED = 200_000  # characters of a text that is read as Python's or as an envelope
+_NUMBER = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)\s*(s|secs?|seconds?)?", re.IGNORECASE)
+_LINK_KEYS = ("url", "uri", "href", "link", "image_url", "video_url", "audio_url", "file_url", "path", "file_path")
+_AROUND_IDS = " \t\r\n\"'`“”‘’"  # of an id that was quoted in a text
+_LINK_WORDS = frozenset({"type", "detail"})  # of the message formats that wrap a link; they change nothing here
+# What some clients and models put all arguments into.
+_ENVELOPES = frozenset({"arguments", "args", "params", "parameters", "input", "toolinput", "kwargs", "body", "payload"})
 
 
-def read_value(value: object, schema: Mapping[str, Any]) -> object:
-    """The value as a parameter of this schema takes it: JSON in a text is parsed, a number in a text is read.
+def words_of(name: str) -> str:
+    """A name without what its spellings differ in: ``aspectRatio``, ``aspect-ratio``, ``ASPECT_RATIO``."""
+    return name.replace("_", "").replace("-", "").replace(" ", "").lower()
+
+
+def opened(
+    arguments: Mapping[str, Any], properties: Collection[str], is_foreign: Callable[[str], bool]
+) -> dict[str, Any]:
+    """The arguments without an envelope around them, each under the name that it spells in another way.
+
+    Args:
+        is_foreign: Whether a name is an argument that a host adds by itself.
+    """
+    own = [name for name in arguments if not (name not in properties and is_foreign(name))]
+    if len(own) == 1 and words_of(own[0]) in _ENVELOPES and own[0] not in properties:
+        inner = arguments[own[0]]
+        if isinstance(inner, str) and len(inner) <= MAX_PARSED:
+            inner = _parsed(inner)
+        if isinstance(inner, dict):
+            arguments = cast("dict[str, Any]", inner)
+    names = {words_of(name): name for name in properties}
+    values: dict[str, Any] = {}
+    for name, value in arguments.items():
+        known = name if name in properties else names.get(words_of(name[:40]), name)
+        values[name if known in arguments and known != name else known] = value
+    return values
+
+
+def read_value(value: object, schema: Mapping[str, Any], name: str = "") -> object:
+    """The value as the parameter ``name`` of this schema takes it.
+
+    JSON in a text is parsed, a number in a text is read, of seconds with their unit too.
 
     A word of a short list is read in any case and in the plural. A list loses its empty items, and a text in the place
-    of a list is its only item.
+    of a list is its only item; the only item of a list stands for it where no list is taken. A number is written out
+    where a text is taken.
     """
-    if schema.get("type") == "array":
+    kind = schema.get("type")
+    if kind == "array":
         return _read_list(value)
+    if isinstance(value, list) and len(cast("list[object]", value)) == 1:
+        value = cast("list[object]", value)[0]
+    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if not isinstance(value, str):
         return value
-    match schema.get("type"):
+    match kind:
         case "object":
             return _parsed(value)
-        case "integer" if _WHOLE_NUMBER.fullmatch(value.strip()):
-            return int(float(value))
+        case "integer":
+            return _read_number(value, seconds=name == "duration" or name.endswith("seconds"))
+        case "boolean":
+            return value.strip()
         case "string" if options := schema.get("enum"):
             word = value.strip().lower()
             return next((each for each in (value, word, word.removesuffix("s")) if each in options), value)
+        case "string" if name.endswith("_id"):
+            return value.strip(_AROUND_IDS)
         case _:
             return value
+
+
+def _read_number(text: str, *, seconds: bool) -> object:
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None or (match[2] and not seconds):
+        return text
+    number = float(match[1])
+    return int(number) if number.is_integer() else number
 
 
 def _parsed(text: str) -> object:
@@ -45,12 +100,46 @@ def _parsed(text: str) -> object:
 
 def _read_list(value: object) -> object:
     if isinstance(value, str) and value.strip() not in ABSENT_WORDS:
+        text = value.strip()
         value = _parsed(value)
+        if isinstance(value, str) and text.startswith("['"):
+            value = _parsed_as_python(text)
         if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("[", "{")):  # no broken JSON
-            return [value]
+            parts = [part.strip() for part in value.split(",")]
+            links = all(part.startswith(("https://", "http://")) for part in parts)
+            return parts if links else [value]
+    if isinstance(value, dict) and isinstance(link := _link_in(cast("object", value)), str):
+        value = [link]
     if not isinstance(value, list):
         return value
-    return [item for item in cast("list[object]", value) if not _is_blank(item)]
+    return [_link_in(item) for item in cast("list[object]", value) if not _is_blank(item)]
+
+
+def _parsed_as_python(text: str) -> object:
+    """The list that Python writes so; the text itself where it is none."""
+    import ast
+
+    if len(text) > MAX_PARSED:
+        return text
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _link_in(item: object) -> object:
+    """The link in an object that holds nothing else, as messages to models wrap it; anything else as it is."""
+    value = item
+    for _ in range(2):
+        if not isinstance(value, dict):
+            break
+        rest = {key: part for key, part in cast("dict[str, object]", value).items() if key not in _LINK_WORDS}
+        if len(rest) != 1 or next(iter(rest)) not in _LINK_KEYS:
+            return item
+        value = next(iter(rest.values()))
+    if isinstance(value, list) and len(cast("list[object]", value)) == 1:
+        value = cast("list[object]", value)[0]
+    return value if isinstance(value, str) else item
 
 
 def is_absent(value: object, schema: Mapping[str, Any]) -> bool:

@@ -147,7 +147,14 @@ def _check(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> tuple[dic
     """
 
     def suggest(name: str, parameters: Sequence[str]) -> str | None:
-        return next((word for word in call.app.registry.hints.get(name, ()) if word in parameters), None)
+        registry = call.app.registry
+        known = next((word for word in registry.hints.get(name, ()) if word in parameters), None)
+        is_option = (
+            "options" in parameters
+            and name not in parameters
+            and bool(registry.takers(tool.name.removeprefix("generate_"), name))
+        )
+        return known or (f"options.{name}" if is_option else None)
 
     try:
         return check_arguments(arguments, tool.fn_metadata.arg_model, tool.parameters, suggest)

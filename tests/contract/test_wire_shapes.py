@@ -27,11 +27,13 @@ def test_the_id_is_found_under_each_of_its_names_first_under_the_gateways_own() 
         assert parsed.id == "task-unified-1"
 
 
-@pytest.mark.parametrize("wrapped", [{"data": {}}, {"code": 200, "data": [{}]}, {"task": {}}, {"result": {}}])
+INNER: dict[str, Any] = {"task_id": "task-unified-1", "status": "succeeded", "results": ["https://f/a.png"]}
+WRAPPED: list[dict[str, Any]] = [{"data": INNER}, {"code": 200, "data": [INNER]}, {"task": INNER}, {"result": INNER}]
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED)
 def test_a_wrapped_task_is_a_task(wrapped: dict[str, Any]) -> None:
-    inner = {"task_id": "task-unified-1", "status": "succeeded", "results": ["https://f/a.png"]}
-    filled = {key: [inner] if value == [{}] else inner if value == {} else value for key, value in wrapped.items()}
-    parsed = wire.parse_task(filled)
+    parsed = wire.parse_task(wrapped)
     assert parsed is not None
     assert (parsed.id, parsed.status, urls(parsed)) == ("task-unified-1", "completed", ["https://f/a.png"])
 

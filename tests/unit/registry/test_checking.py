@@ -63,7 +63,7 @@ def test_a_long_value_is_shortened() -> None:
         ("sora-2-preview", {"quality": "2K"}, "allowed: 480p, 720p, 1080p, 4k"),
         ("seedance-1.5-pro", {"generate_audio": "yes"}, "is not true or false"),
         ("kling-o3-text-to-video", {"sound": 1}, "is not a text; allowed: on, off"),
-        ("seedance-1.5-pro", {"duration": "5s"}, '"5s" is not a whole number; allowed: 4–12'),
+        ("seedance-1.5-pro", {"duration": "5 min"}, '"5 min" is not a whole number; allowed: 4–12'),
         ("gpt-image-2", {"n": "2.5"}, '"2.5" is not a whole number; allowed: 1–10'),
         ("gpt-image-1.5", {"n": 5}, "allowed: 1; with a note also 1–4 (S1-table) (docs)"),
         ("gpt-image-1.5", {"size": "1:9"}, "; with a note also 16:9, 9:16, 4:3"),

@@ -29,6 +29,16 @@ def test_a_nested_parameter_at_the_top_is_told_its_place(name: str, params: dict
         ("gpt-4o-image", {"size": "1024×1024"}, "1024x1024"),
         ("gpt-4o-image", {"size": "1024X1536"}, "1024x1536"),
         ("kling-o3-text-to-video", {"sound": "ON"}, "on"),
+        ("gpt-4o-image", {"size": "1024*1024"}, "1024x1024"),
+        ("gpt-4o-image", {"size": "1024 x 1536"}, "1024x1536"),
+        ("gpt-image-2", {"size": "1024 by 1536 px"}, "1024x1536"),
+        ("gpt-image-2", {"resolution": "4 k"}, "4K"),
+        ("seedance-1.5-pro", {"aspect_ratio": "16/9"}, "16:9"),
+        ("seedance-1.5-pro", {"aspect_ratio": "16 : 9"}, "16:9"),
+        ("seedance-1.5-pro", {"aspect_ratio": "16：9"}, "16:9"),
+        ("seedance-1.5-pro", {"aspect_ratio": "16∶9"}, "16:9"),
+        ("seedance-1.5-pro", {"aspect_ratio": "'16:9'"}, "16:9"),
+        ("seedance-1.5-pro", {"quality": "1080 p"}, "1080p"),
     ],
 )
 def test_another_writing_of_an_allowed_value_is_sent_as_listed(name: str, params: dict[str, object], sent: str) -> None:

@@ -1,0 +1,123 @@
+"""Arguments as other languages, clients and careless writers spell them, where only one thing can be meant."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from mcp.client import Client
+
+from tests.support import Sandbox, body, ok, refused
+
+LINK, OTHER = "https://example.com/cat.png", "https://example.com/dog.png"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"Prompt": "a kite", "imageUrls": [LINK], "waitSeconds": 0},
+        {"PROMPT": "a kite", "image-urls": [LINK]},
+        {"prompt": "a kite", "ImageURLs": [LINK]},
+        {"arguments": {"prompt": "a kite", "image_urls": [LINK]}},
+        {"params": {"prompt": "a kite", "imageUrls": [LINK]}, "toolCallId": "1"},
+        {"input": json.dumps({"prompt": "a kite", "image_urls": [LINK]})},
+    ],
+)
+async def test_names_in_another_spelling_and_in_an_envelope_are_read(
+    client: Client, sandbox: Sandbox, arguments: dict[str, Any]
+) -> None:
+    await ok(client, "generate_image", **arguments)
+    assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite", "image_urls": [LINK]}
+
+
+async def test_a_name_given_in_two_spellings_is_refused(client: Client, sandbox: Sandbox) -> None:
+    said = await refused(client, "generate_image", prompt="a kite", Prompt="a boat")
+    assert "'Prompt' (did you mean prompt?)" in said
+    said = await refused(client, "generate_image", arguments={"prompt": "a kite"}, n=2)
+    assert "unknown argument 'arguments'" in said
+    assert sandbox.paid() == 0
+
+
+@pytest.mark.parametrize("name", ["seed", "negative_prompt"])
+async def test_what_only_some_models_take_is_led_into_options(client: Client, name: str) -> None:
+    said = await refused(client, "generate_image", prompt="a kite", **{name: "1"})
+    assert f"{name!r} (did you mean options.{name}?)" in said
+
+
+@pytest.mark.parametrize("duration", ["8s", "8 seconds", "8 sec", " 8 ", [8], ["8"], "8.0", 8.0])
+@pytest.mark.parametrize("inside", [False, True])
+async def test_seconds_may_have_their_unit(client: Client, sandbox: Sandbox, duration: object, inside: bool) -> None:
+    given: dict[str, Any] = {"options": {"duration": duration}} if inside else {"duration": duration}
+    await ok(client, "generate_video", prompt="a kite", **given)
+    assert body(sandbox, "videos")["duration"] == 8
+
+
+async def test_a_unit_or_a_fraction_is_refused_where_none_can_be(client: Client) -> None:
+    for given in ({"n": "2s"}, {"n": [2, 3]}, {"n": 2.5}):
+        assert "n: " in await refused(client, "generate_image", prompt="a kite", **given)
+    assert "duration: " in await refused(client, "generate_video", prompt="a kite", duration=8.5)
+
+
+@pytest.mark.parametrize("wait", ["0.2", 0.2, "1s"])
+async def test_a_part_of_a_second_is_waited_for_as_a_whole_one(client: Client, wait: object) -> None:
+    task = await ok(client, "generate_image", prompt="a kite", wait_seconds=wait)
+    assert task["task_id"]
+
+
+@pytest.mark.parametrize("given", [[True], " true ", "TRUE", ["true"]])
+async def test_a_switch_may_stand_in_a_list_or_between_blanks(client: Client, sandbox: Sandbox, given: object) -> None:
+    await ok(client, "generate_image", prompt="a kite", dry_run=given)
+    assert sandbox.paid() == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ([[LINK]], [LINK]),
+        ({"url": LINK}, [LINK]),
+        ([{"type": "image_url", "image_url": {"url": LINK, "detail": "high"}}], [LINK]),
+        (f"{LINK}, {OTHER}", [LINK, OTHER]),
+        (f"['{LINK}', '{OTHER}']", [LINK, OTHER]),
+    ],
+)
+async def test_links_are_found_in_what_is_around_them(
+    client: Client, sandbox: Sandbox, given: object, sent: list[str]
+) -> None:
+    await ok(client, "generate_image", prompt="a kite", image_urls=given)
+    assert body(sandbox)["image_urls"] == sent
+
+
+async def test_an_object_that_says_more_than_a_link_is_no_link(client: Client) -> None:
+    said = await refused(client, "generate_image", prompt="a kite", image_urls=[{"url": LINK, "role": "mask"}])
+    assert "image_urls.0: " in said
+
+
+@pytest.mark.parametrize("given", [720, "720", ["720p"], " 720 P", "\u201c720p\u201d"])
+async def test_a_number_or_a_list_of_one_stands_for_a_text(client: Client, sandbox: Sandbox, given: object) -> None:
+    await ok(client, "generate_video", prompt="a kite", quality=given)
+    await ok(client, "generate_video", prompt="a boat", options={"quality": given})
+    assert [each["json"]["quality"] for each in sandbox.requests("/v1/videos/generations")] == ["720p", "720p"]
+
+
+@pytest.mark.parametrize("written", ["`{}`", ' "{}"', "{}\n", "\u2018{}\u2019"])
+async def test_an_id_that_was_quoted_is_the_id(client: Client, written: str) -> None:
+    task = await ok(client, "generate_image", prompt="a kite")
+    assert (await ok(client, "check_task", task_id=written.format(task["task_id"])))["task_id"] == task["task_id"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GPT Image 2", "gpt_image_2", "openai/gpt-image-2", " gpt-image-2 ", "`gpt-image-2`", "gpt\u2011image\u20112"],
+)
+async def test_a_model_is_known_by_its_letters(client: Client, sandbox: Sandbox, name: str) -> None:
+    await ok(client, "generate_image", prompt="a kite", model=name)
+    assert body(sandbox)["model"] == "gpt-image-2"
+    assert (await ok(client, "list_models", model=name))["models"][0]["id"] == "gpt-image-2"
+
+
+async def test_a_model_that_is_only_like_another_is_refused(client: Client, sandbox: Sandbox) -> None:
+    for name in ("gpt-image", "gpt-image-22", "image-2", "/", ""):
+        if name:
+            assert "model" in await refused(client, "generate_image", prompt="a kite", model=name)
+    assert sandbox.paid() == 0
