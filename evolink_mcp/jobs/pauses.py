@@ -15,7 +15,7 @@ from evolink_mcp.jobs.clock import Clock
 PAUSE_SECONDS = 2.0  # after a 429 that names none
 LONG_PAUSE_SECONDS = 60.0  # what an agent is told to wait after a second one (S1: 30 to 60 s)
 MAX_WAITING = 16
-MAX_PAUSES = 10_000
+MAX_PAUSES = 10_000  # of a pause that is forgotten, the gateway says so again
 
 
 class Pauses:
@@ -35,7 +35,10 @@ class Pauses:
         seconds = PAUSE_SECONDS if seconds is None else seconds
         now = self._clock.monotonic()
         if len(self._until) >= MAX_PAUSES:
-            self._until = {key: until for key, until in self._until.items() if until > now}
+            # A gateway may tell made-up keys to wait for an hour: then those that end first go.
+            remaining = [item for item in self._until.items() if item[1] > now]
+            remaining.sort(key=lambda item: item[1])
+            self._until = dict(remaining[-MAX_PAUSES // 2 :])
         self._until[owner, model] = max(self.until(owner, model), now + seconds)
 
     async def pass_through(self, owner: str, model: str, *, seconds: float) -> None:

@@ -104,3 +104,12 @@ def test_pauses_that_are_over_are_forgotten_before_there_are_too_many(pauses: Pa
     assert pauses.until("o", "1") == 0
     assert pauses.until("o", "long") == clock.monotonic() + 40
     assert pauses.until("o", "new") == clock.monotonic() + 5
+
+
+def test_pauses_of_made_up_keys_are_so_many_and_the_longest_stay(pauses: Pauses, clock: FakeClock) -> None:
+    pauses.pause("o", "m", 3600)
+    for number in range(MAX_PAUSES):
+        pauses.pause(f"made up {number}", "m", 1800 + number / MAX_PAUSES)
+    assert pauses.until("made up 0", "m") == 0
+    assert pauses.until(f"made up {MAX_PAUSES - 1}", "m") > clock.monotonic() + 1800
+    assert pauses.until("o", "m") == clock.monotonic() + 3600
