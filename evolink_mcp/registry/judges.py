@@ -13,6 +13,7 @@ RATIO_TOLERANCE = 0.02
 EDGE_TOLERANCE = 16  # pixels: encoders round edges to multiples of this
 MIN_EDGE = 256  # of smaller pictures, rounding explains nothing
 SECONDS_TOLERANCE = 0.5
+SOUND_TOLERANCE, SOUND_TOLERANCE_LATE = 0.75, 1.5  # before a sound ends, and after: lengths are rounded up
 PLAIN_TOLERANCE = 1.05  # of a ratio that is kept as it is
 LISTED_TOLERANCE = 1.17  # of one that a model brings to the nearest of its own: they lie this far apart at most
 MIN_EDGE_SHARE = 0.95
@@ -96,9 +97,9 @@ SEARCHES = {
 
 def input_differences(of_input: Mapping[str, object], facts: FileFacts, tolerance: float) -> Iterator[str]:
     """Where a result lacks what it should have of its input. ``tolerance`` is that of ratios."""
-    width, height, edge, seconds, longer, added = (
+    width, height, edge, seconds, longer, added, spoken = (
         cast(float, value) if is_number(value := of_input.get(name)) else 0.0
-        for name in ("width", "height", "edge", "seconds", "longer_than", "added")
+        for name in ("width", "height", "edge", "seconds", "longer_than", "added", "spoken")
     )
     if facts.width and facts.height:
         after = facts.width / facts.height
@@ -109,6 +110,8 @@ def input_differences(of_input: Mapping[str, object], facts: FileFacts, toleranc
             yield f"The shorter edge should have {edge:g} pixels, the result is {in_pixels(facts)}."
     if facts.seconds:
         whole = longer + added
+        if spoken > 0 and not -SOUND_TOLERANCE <= facts.seconds - spoken <= SOUND_TOLERANCE_LATE:
+            yield f"The sound lasts {spoken:.3g} s, the result {facts.seconds:.3g} s."
         if seconds > 0 and facts.seconds < seconds - 2 * SECONDS_TOLERANCE:
             yield f"The input lasts {seconds:.3g} s, the result {facts.seconds:.3g} s."
         if longer > 0 and facts.seconds < longer + min(SECONDS_TOLERANCE, added or SECONDS_TOLERANCE):

@@ -54,6 +54,10 @@ class Outcomes:
             return ""
         return self.roles.first_input(model, call)
 
+    def spoken_sound(self, model: Model, call: Mapping[str, object]) -> str:
+        """The link of the sound that the film is to be as long as; empty where there is none."""
+        return self.roles.spoken_sound(model, call)
+
     def is_draft(self, model: Model, wish: Wish) -> bool | None:
         """Whether the task of a wish is a draft; ``None`` where that is not known."""
         return is_draft(self.roles, model, wish)

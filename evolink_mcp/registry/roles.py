@@ -28,6 +28,9 @@ class Roles:
         """Values that leave the shape to the first picture or clip of the request."""
         self.frames = tuple(words.get("frames", ()))
         self._clips = tuple(words.get("clips", ()))
+        self._sounds = tuple(words.get("sounds", ()))
+        self._speak = frozenset(words.get("speak", ()))
+        self._lengthen = tuple(words.get("lengthen", ()))
         self._compose = frozenset(words.get("compose", ()))
         self._still = frozenset(words.get("still", ()))
         self.mute = tuple(words.get("mute", ()))
@@ -91,6 +94,23 @@ class Roles:
         names = self._clips if self.has_clip(call) else self.frames
         first = next((link for name in names for link in links(call.get(name))[:1]), "")
         return first or next((task for *_, task in sources_of(model, call)), "")
+
+    def spoken_sound(self, model: Model, call: Mapping[str, object]) -> str:
+        """The link of the sound that the film is to be as long as; empty where there is none."""
+        if not self._speak & {*model.capabilities}:
+            return ""
+        return next((link for name in self._sounds for link in links(call.get(name))[:1]), "")
+
+    def spoken_seconds(self, model: Model, call: Mapping[str, object], files: Mapping[str, FileFacts]) -> float | None:
+        """How long a film is by the sound that is spoken in it; ``None`` where that is not known, or a clip ends
+        sooner."""
+        facts = files.get(self.spoken_sound(model, call))
+        if facts is None or not facts.seconds:
+            return None
+        if self.has_clip(call) and not any(call.get(name) is True for name in self._lengthen):
+            clip = files.get(self.first_input(model, call))
+            return facts.seconds if clip and clip.seconds and clip.seconds >= facts.seconds else None
+        return facts.seconds
 
     def flags_in(self, model: Model, call: Mapping[str, object]) -> dict[str, str]:
         """The known flags in the prompt, each with the word that follows it."""

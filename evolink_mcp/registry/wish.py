@@ -16,7 +16,8 @@ from evolink_mcp.registry.spec import EMPTY, FileFacts, Model
 MAX_WORD_CHARACTERS = 40
 DEFAULT = "default"
 INPUT = "input"
-"""``width``, ``height``, ``edge``, ``seconds``, ``sound``, ``longer_than``, ``added``: each only where it counts."""
+"""``width``, ``height``, ``edge``, ``seconds``, ``sound``, ``longer_than``, ``added``, ``spoken``:
+each only where it counts."""
 DRAFT = (True, "draft")
 
 Wish = Mapping[str, object]
@@ -94,11 +95,12 @@ def _of_input(
     roles: Roles, model: Model, call: Mapping[str, object], files: Mapping[str, FileFacts]
 ) -> dict[str, object]:
     """What the result has to have of the first input."""
+    spoken = roles.spoken_seconds(model, call, files)
+    of_input: dict[str, object] = {} if spoken is None else {"spoken": spoken}
     facts = sized(files, roles.first_input(model, call))
     if facts is None:
-        return {}
+        return of_input
     kept = roles.inherited(model, call)
-    of_input: dict[str, object] = {}
     if takes_shape(roles, model, call):
         of_input |= {"width": facts.width, "height": facts.height}
     if "edge" in kept and facts.width and facts.height:

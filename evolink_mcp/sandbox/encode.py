@@ -33,6 +33,19 @@ def clip_facts(path: Path) -> tuple[float, tuple[int, int], bool]:
         raise BadReference(str(problem)) from problem
 
 
+def sound_seconds(path: Path) -> float:
+    """The seconds of a sound.
+
+    Raises:
+        BadReference: It cannot be read.
+    """
+    try:
+        with av.open(str(path)) as container:
+            return (container.duration or 0) / av.time_base
+    except (FFmpegError, OSError) as problem:
+        raise BadReference(str(problem)) from problem
+
+
 # The encoder is asked for speed alone: nobody keeps these films.
 _H264 = {"preset": "ultrafast", "crf": "30", "g": str(2 * FPS)}
 

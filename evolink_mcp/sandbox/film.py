@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from evolink_mcp.sandbox.drawing import background, open_reference, reference_size
-from evolink_mcp.sandbox.encode import FPS, Encoder, clip_facts
+from evolink_mcp.sandbox.encode import FPS, Encoder, clip_facts, sound_seconds
 from evolink_mcp.sandbox.lettering import caption, mark
 from evolink_mcp.sandbox.sizes import film_size
 from evolink_mcp.sandbox.sound import second_of
@@ -46,11 +46,13 @@ def shoot(work: Film, path: Path, going_on: Callable[[], bool]) -> None:
 
 
 def complete(work: Film) -> Film:
-    """The work with what its clip decides of it.
+    """The work with what its clip or its voice decides of it.
 
     Raises:
-        BadReference: The clip cannot be read.
+        BadReference: One cannot be read.
     """
+    if work.voice is not None and work.length != "own":
+        return replace(work, seconds=max(math.ceil(sound_seconds(work.voice)), 1))
     if work.clip is None:
         return work
     length, size, has_sound = clip_facts(work.clip)

@@ -44,6 +44,9 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
     if model.kind == "video":
         film = _film(model, body, prompt, reference)
         clip = _clip(body, locate) if model.follows else None
+        if model.follows and clip is None:
+            sound = body.get("audio_url")
+            film = replace(film, voice=locate(sound) if isinstance(sound, str) else None)
         return (_edit(model, film, body, clip) if clip else film,) * count
     width, height = _picture_size(model, body, reference)
     kind = _FORMATS.get(body.get("output_format"), "png")

@@ -41,7 +41,7 @@ class Film:
 
     ``clip`` is a film of this sandbox that this one is an edit of: it decides the length (or ``seconds`` are
     added to that, or the total, or all of it), whether there is sound where it ``keeps_sound``, the shape where there
-    is none and, where ``short_edge`` is 0, the size, times ``scale``.
+    is none and, where ``short_edge`` is 0, the size, times ``scale``. ``voice`` is a sound that is spoken to its end.
     """
 
     prompt: str
@@ -52,6 +52,7 @@ class Film:
     sound: bool
     reference: Path | None = None
     clip: Path | None = None
+    voice: Path | None = None
     length: Literal["clip", "added", "total", "own"] = "clip"
     keeps_sound: bool = True
     scale: float = 1

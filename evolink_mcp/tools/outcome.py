@@ -42,18 +42,21 @@ def foresee(call: Call, checked: Checked, files: Mapping[str, FileFacts], *, is_
 async def facts_of_inputs(
     call: Call, checked: Checked, files: Mapping[str, FileFacts], *, seconds: float
 ) -> Mapping[str, FileFacts]:
-    """What is known of the inputs, by link or task id: local files, earlier results, and the input that the result
-    should have something of, which is measured for up to ``seconds`` where the caller's key is known to work."""
+    """What is known of the inputs, by link or task id: local files, earlier results, and the inputs that the result
+    should have something of, which are measured for up to ``seconds`` where the caller's key is known to work."""
     if checked.model is None:
         return files
     known = {link: facts for link in _links(checked.params) if (facts := _recalled(call, link)) is not None}
     known |= files
-    first = call.app.registry.outcomes.first_input(checked.model, checked.params)
-    if first.startswith(("https://", "http://")):
-        if first not in known and seconds > 0 and _is_trusted(call):
-            facts = await call.app.measurer.measure_input(call.caller.owner, first, seconds=seconds)
-            known[first] = _file_facts(facts)
-    elif first:
+    outcomes, end = call.app.registry.outcomes, call.app.clock.monotonic() + seconds
+    first = outcomes.first_input(checked.model, checked.params)
+    sound = outcomes.spoken_sound(checked.model, checked.params)
+    for link in dict.fromkeys(each for each in (first, sound) if each.startswith(("https://", "http://"))):
+        remaining = end - call.app.clock.monotonic()
+        if link not in known and remaining > 0 and _is_trusted(call):
+            facts = await call.app.measurer.measure_input(call.caller.owner, link, seconds=remaining)
+            known[link] = _file_facts(facts)
+    if first and not first.startswith(("https://", "http://")):
         known |= await _facts_of_task(call, first, checked.params)
     return known
 

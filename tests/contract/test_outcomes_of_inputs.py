@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from mcp.client import Client
 
 from evolink_mcp.jobs.shared.history import SharedHistory
@@ -115,3 +117,27 @@ async def test_what_was_asked_for_and_measured_is_known_on_another_replica(
     assert again["asked_differs"] == done["asked_differs"]
     assert again["results"] == done["results"]
     assert len(sandbox.requests("/results/")) == looks
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+async def test_a_film_that_is_not_as_long_as_its_sound_is_told(
+    client: Client, settings: Settings, sandbox: Sandbox, by_link: bool
+) -> None:
+    folder = settings.upload_dirs[0]
+    face, voice = image(folder, "face.png", (256, 256)), str(folder / "voice.wav")
+    with wave.open(voice, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(8000)
+        file.writeframes(bytes(3 * 8000))
+    if by_link:
+        voice = (await ok(client, "upload_file", file_path=voice))["file_url"]
+    call = {"model": "omnihuman-1.5", "image_urls": [face], "options": {"audio_url": voice}}
+    sandbox.fault("videos", "other_result", size="128x128")
+    whole = await made(client, sandbox, **call)
+    assert whole["results"][0]["duration_seconds"] == 3.0
+    assert not any("sound lasts" in text for text in whole.get("asked_differs", []))
+    for seconds in (1, 6):
+        sandbox.fault("videos", "other_result", size="128x128", seconds=seconds)
+        other = await made(client, sandbox, **call)
+        assert f"The sound lasts 3 s, the result {seconds} s." in other["asked_differs"]
