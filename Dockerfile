@@ -8,7 +8,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE CHANGELOG.md ./
 COPY evolink_mcp ./evolink_mcp
 RUN python -m venv --without-pip /opt/evolink \
     && python -m pip --python /opt/evolink/bin/python install --no-cache-dir --disable-pip-version-check \
-       --constraint constraints.txt '.[redis]'
+       --constraint constraints.txt '.[redis,s3]'
 
 FROM ${BASE}
 ARG VERSION=unknown

@@ -62,7 +62,7 @@ manifests: $(DEV) ## Write the manifests and the README's tables anew
 	$(BIN)/python -m manifests.generate
 
 constraints: $(DEV) ## Write constraints.txt anew: the versions that the image installs
-	$(BIN)/uv pip compile pyproject.toml --extra redis --python-version 3.13 --python-platform linux --upgrade \
+	$(BIN)/uv pip compile pyproject.toml --extra redis --extra s3 --python-version 3.13 --python-platform linux --upgrade \
 		--no-header --no-annotate --quiet --output-file constraints.txt
 
 mcpb: $(DEV) ## Pack the bundle for Claude Desktop into dist/

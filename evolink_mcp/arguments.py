@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evolink_mcp import __version__
+from evolink_mcp.settings.places import Bucket, read_bucket
 from evolink_mcp.settings.table import UPLOAD_DIRS, help_text
 
 if TYPE_CHECKING:
@@ -148,7 +149,12 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
         help="how the gateway reaches this server's /callbacks, so that results are told at once",
     )
     add("--open-lists", action="store_true", help="with --auth oauth: answer lists before anybody signs in")
-    add("--keep", type=Path, metavar="DIR", help="keep results past 24 hours in this folder (EVOLINK_KEEP_DIR)")
+    add(
+        "--keep",
+        type=_keeping_place,
+        metavar="DIR",
+        help="keep results past 24 hours in this folder or s3://BUCKET/PREFIX (EVOLINK_KEEP_DIR)",
+    )
     add("--no-sse", dest="sse", action="store_false", help="leave /sse and /messages/ out")
     add(
         "--allow-host",
@@ -216,6 +222,15 @@ def http_options(arguments: argparse.Namespace) -> HttpOptions:
         workers=arguments.workers,
         json_lines=arguments.log_format == "json",
     )
+
+
+def _keeping_place(text: str) -> Path | Bucket:
+    if not text.lower().startswith("s3:"):
+        return Path(text)
+    try:
+        return read_bucket(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _clients() -> list[str]:

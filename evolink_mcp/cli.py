@@ -119,6 +119,7 @@ def _http(arguments: argparse.Namespace) -> int:
     from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
+    from evolink_mcp.settings.places import bucket_secrets
 
     try:
         settings = read_settings(strict=True)
@@ -135,7 +136,7 @@ def _http(arguments: argparse.Namespace) -> int:
     from evolink_mcp.transports.http.logs import limit_repeats
     from evolink_mcp.transports.http.serve import run_http
 
-    set_up_logging(settings.log_level, settings.api_key, json_lines=options.json_lines)
+    set_up_logging(settings.log_level, settings.api_key, *bucket_secrets(os.environ), json_lines=options.json_lines)
     limit_repeats()
     warn_of_ignored(settings)
     try:

@@ -17,7 +17,7 @@ from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import copy_of
+from evolink_mcp.tools.copies import open_copy
 
 MAX_BYTES = 32 * 1024 * 1024  # of one answer; in base64 a third more, held in memory until it is sent
 SAVE_SECONDS = 60.0
@@ -42,8 +42,9 @@ async def read_result(app: App, context: Context[Any, Any], task_id: str, number
             saved = (await app.saver.save(task, seconds=SAVE_SECONDS))[index]
             if isinstance(saved, Path):
                 return await anyio.to_thread.run_sync(_saved, saved)
-        if path := await copy_of(call, task_id, index + 1):
-            return await anyio.to_thread.run_sync(_saved, path)
+        async with open_copy(call, task_id, index + 1, max_bytes=MAX_BYTES + 1) as file:
+            if file is not None:
+                return await anyio.to_thread.run_sync(_bounded, file)
         return await _fetched(app, task.results[index].url)
     except NotFetched as reason:
         raise ResourceError(f"The result cannot be read: {reason}.") from None

@@ -16,7 +16,7 @@ from evolink_mcp.card import DOMAIN
 from evolink_mcp.media import previews
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import copy_of
+from evolink_mcp.tools.copies import open_copy
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.media import check_task
 from evolink_mcp.tools.views import ResultView, TaskView, View
@@ -105,8 +105,7 @@ async def _picture(call: Call, view: TaskView, number: int) -> bytes:
     key = (call.caller.owner, view.task_id, number)
     if key not in _pictures:
         result = (view.results or [])[number - 1]
-        saved = result.saved_path or await copy_of(call, view.task_id, number)
-        jpeg = await _make(call, result, Path(saved) if saved else None)
+        jpeg = await _make(call, view, result, number)
         _pictures[key] = jpeg
         while len(_pictures) > MAX_PICTURES:
             _pictures.popitem(last=False)
@@ -114,9 +113,12 @@ async def _picture(call: Call, view: TaskView, number: int) -> bytes:
     return _pictures[key]
 
 
-async def _make(call: Call, result: ResultView, file: Path | None) -> bytes:
+async def _make(call: Call, view: TaskView, result: ResultView, number: int) -> bytes:
     with anyio.move_on_after(PICTURE_SECONDS):
-        if file is not None:
-            return await previews.preview(file, poster=True)
+        if result.saved_path:
+            return await previews.preview(Path(result.saved_path), poster=True)
+        async with open_copy(call, view.task_id, number, max_bytes=previews.MAX_FETCH_BYTES) as file:
+            if file is not None:
+                return await previews.preview_file(file, poster=True)
         return await previews.preview_link(call.app.fetcher, result.url, poster=True)
     raise previews.NoPreview("No preview: there was no time for it.")

@@ -11,6 +11,7 @@ import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
 MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downloads may be waiting
 RATE_GRACE_SECONDS = 60.0
-PIECE_BYTES = 64 * 1024  # are written at a time, in a thread
+PIECE_BYTES = 64 * 1024  # are written at a time
 PIECE_SECONDS = 1.0  # or what came in this time: whoever waits is told the size so far
 # Links of callers that are looked at take up to eight of these (media/visits.py); the rest are for results.
 LIMITS = httpx2.Limits(max_connections=24, max_keepalive_connections=0)
@@ -134,6 +135,14 @@ class Fetcher:
         Raises:
             NotFetched: With the reason. Something may have been written already.
         """
+        await self.pass_on(url, partial(anyio.to_thread.run_sync, write), max_bytes=max_bytes)
+
+    async def pass_on(self, url: str, write: Callable[[bytes], Awaitable[object]], *, max_bytes: int) -> None:
+        """The same where ``write`` says itself when it can take more.
+
+        Raises:
+            NotFetched: With the reason. Something may have been written already.
+        """
 
         async def take(response: httpx2.Response) -> None:
             if response.status_code != 200:
@@ -220,7 +229,7 @@ _HEADERS = {
 }
 
 
-async def _drain(response: httpx2.Response, write: Callable[[bytes], object], max_bytes: int) -> None:
+async def _drain(response: httpx2.Response, write: Callable[[bytes], Awaitable[object]], max_bytes: int) -> None:
     size, began = 0, time.monotonic()
     promised = as_whole(response.headers.get("content-length"))
     if promised is not None and promised > max_bytes:
@@ -235,11 +244,11 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], object], ma
             raise NotFetched(f"the download was too slow ({size:,} bytes in {seconds:.0f} s)")
         piece += chunk
         if len(piece) >= PIECE_BYTES or now - written_at >= PIECE_SECONDS:
-            await anyio.to_thread.run_sync(write, bytes(piece))
+            await write(bytes(piece))
             piece.clear()
             written_at = now
     if piece:
-        await anyio.to_thread.run_sync(write, bytes(piece))
+        await write(bytes(piece))
 
 
 def _proxy_of(url: str) -> str | None:

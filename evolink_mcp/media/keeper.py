@@ -9,21 +9,17 @@ import asyncio
 import logging
 import os
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Protocol
 
-import anyio.to_thread
+import anyio
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.downloads import MAX_RESULT_BYTES, NotSaved
 from evolink_mcp.media.fetch import Fetcher, NotFetched, Unfit
-from evolink_mcp.media.folder import Folder
-from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
-from evolink_mcp.media.shelf import Copy, Full, Shelf, flush, stem_of
+from evolink_mcp.media.shelf import Copy, Full, Shelf, ShelfError, stem_of
 from evolink_mcp.media.works import end_works
 
 MAX_DOWNLOADS = 4
@@ -31,12 +27,10 @@ MAX_DOWNLOADS_OF_OWNER = 2
 MAX_WAITING = 200  # results, of all callers
 MAX_WAITING_OF_OWNER = 50
 MAX_FETCH_SECONDS = 900.0  # of one result: others wait for its place
-CLAIM_SECONDS = MAX_FETCH_SECONDS + 60.0  # a replica that has not kept a result by then has died
+CLAIM_SECONDS = MAX_FETCH_SECONDS + 180.0  # a replica that has not kept a result by then has died
 UNFIT_SECONDS = 600.0  # what cannot be kept is not fetched again for so long
 MAX_UNFIT = 1000  # remembered
 _UNDER_WAY = "it is being fetched; call check_task again later"
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -68,10 +62,15 @@ class _Source:
 
 
 class Keeper:
-    """Keeps results, each once over all replicas that share the shelf and the claims."""
+    """Keeps results, each once over all replicas that share the shelf and the claims.
+
+    Attributes:
+        failures: What was not kept, by why: ``place`` (it said no), ``full``, ``unfit``, ``link``, ``error``.
+    """
 
     def __init__(self, fetcher: Fetcher, shelf: Shelf, claims: Claims) -> None:
         self.shelf = shelf
+        self.failures: Counter[str] = Counter()
         self._fetcher = fetcher
         self._claims = claims
         self._running: dict[tuple[str, str], asyncio.Task[KeepOutcome]] = {}
@@ -83,10 +82,10 @@ class Keeper:
         """Keeps all results of a finished task: for each its file, or why there is none after ``seconds``."""
         outcomes: dict[int, KeepOutcome] = {}
         try:
-            files = await anyio.to_thread.run_sync(self.shelf.find, owner, [task.id])
+            files = await self.shelf.find(owner, [task.id])
             outcomes = {file.number: file for file in files.get(task.id, [])}
         except OSError as error:
-            return [_unusable(error)] * len(task.results)
+            return [self._note_unusable(error)] * len(task.results)
         works: dict[int, asyncio.Task[KeepOutcome]] = {}
         for number, result in enumerate(task.results, 1):
             if number in outcomes:
@@ -107,7 +106,7 @@ class Keeper:
     async def find(self, owner: str, task_ids: Sequence[str]) -> dict[str, list[Copy]]:
         """What is kept of some tasks of an owner, by task; nothing where that cannot be read."""
         try:
-            return await anyio.to_thread.run_sync(self.shelf.find, owner, task_ids)
+            return await self.shelf.find(owner, task_ids)
         except OSError as error:
             logger.warning("Kept results cannot be read: %s", error.strerror or error)
             return {}
@@ -133,20 +132,22 @@ class Keeper:
                 if not await self._claims.claim(name, CLAIM_SECONDS):
                     return NotSaved(_UNDER_WAY, in_progress=True)
                 try:
-                    files = await anyio.to_thread.run_sync(self.shelf.find, source.owner, [source.task_id])
+                    files = await self.shelf.find(source.owner, [source.task_id])
                     there = (file for file in files.get(source.task_id, []) if file.number == source.number)
                     return next(there, None) or await self._fetch(source)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._claims.release(name)
         except (Unfit, Full) as reason:
+            self.failures["full" if isinstance(reason, Full) else "unfit"] += 1
             return self._note_unfit(source, NotSaved(str(reason)))
         except NotFetched as reason:
+            self.failures["link"] += 1
             return NotSaved(str(reason))
         except OSError as error:
-            logger.warning("A result of %s could not be kept: %s", source.owner, error.strerror or error)
-            return _unusable(error)
+            return self._note_unusable(error)
         except Exception:  # whatever it is, the link must reach the caller
+            self.failures["error"] += 1
             logger.exception("A result of %s could not be kept", source.owner)
             return NotSaved("this server failed; its log has the details")
 
@@ -156,14 +157,21 @@ class Keeper:
             self._unfit.popitem(last=False)
         return reason
 
+    def _note_unusable(self, error: OSError) -> NotSaved:
+        """Why nothing can be kept, without naming a place on the operator's disk."""
+        self.failures["place"] += 1
+        logger.warning("A result could not be kept: %s", error.strerror or error)
+        reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+        return NotSaved(f"this server cannot write it ({error if isinstance(error, ShelfError) else reason})")
+
     async def _fetch(self, source: _Source) -> Copy:
-        async with _in_threads(self._partial(source)) as (folder, part, file):
+        async with self.shelf.draft(source.owner, source.stem) as draft:
             try:
                 async with asyncio.timeout(MAX_FETCH_SECONDS):
-                    await self._fetcher.fetch(source.url, file.write, max_bytes=self._max_bytes)
+                    await self._fetcher.pass_on(source.url, draft.write, max_bytes=self._max_bytes)
             except TimeoutError:
                 raise NotFetched(f"it took longer than {MAX_FETCH_SECONDS:.0f} s to fetch") from None
-            kept = await anyio.to_thread.run_sync(partial(self._place, folder, part, file, source))
+            kept = await draft.place()
         logger.info("Kept %s of caller %s: %d bytes", kept.name, source.owner, kept.size)
         return kept
 
@@ -171,28 +179,6 @@ class Keeper:
     def _max_bytes(self) -> int:
         bounds = self.shelf.bounds
         return min(MAX_RESULT_BYTES, bounds.bytes_of_owner, bounds.bytes_in_all)
-
-    @contextmanager
-    def _partial(self, source: _Source) -> Generator[tuple[Folder, str, BinaryIO]]:
-        """A file for a result to be written into, in the folder of its owner; gone at the end unless it was placed."""
-        with self.shelf.of_owner(source.owner) as folder, folder.partial(source.stem) as (part, file):
-            yield folder, part, file
-
-    def _place(self, folder: Folder, part: str, file: BinaryIO, source: _Source) -> Copy:
-        """Gives a file that is here its name, which is the last thing that happens to it."""
-        size = file.tell()
-        flush(file)
-        file.close()
-        with folder.open_file(part) as whole:
-            mime_type = sniff_file(whole)
-        if mime_type is None:
-            raise Unfit("its link holds no image, video or audio")
-        self.shelf.make_room(source.owner, size)
-        final = f"{source.stem}.{EXTENSIONS[mime_type]}"
-        folder.place(part, final)
-        kept, opened = self.shelf.open(source.owner, final)
-        opened.close()
-        return kept
 
     def _of_owner(self, owner: str) -> asyncio.Semaphore:
         """The owner's share of the downloads, so that one who has many does not hold up the others."""
@@ -203,25 +189,7 @@ class Keeper:
         return share
 
 
-@asynccontextmanager
-async def _in_threads(manager: AbstractContextManager[T]) -> AsyncGenerator[T]:
-    """Enters and leaves in a thread, so that nobody waits for the disk; left also where entering was cancelled."""
-    entering = asyncio.create_task(anyio.to_thread.run_sync(manager.__enter__))
-    try:
-        yield await asyncio.shield(entering)
-    finally:
-        await asyncio.wait([entering])
-        if entering.exception() is None:
-            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
-
-
 def _outcome(work: asyncio.Task[KeepOutcome]) -> KeepOutcome:
     if not work.done():
         return NotSaved(_UNDER_WAY, in_progress=True)
     return NotSaved("this server is stopping") if work.cancelled() else work.result()
-
-
-def _unusable(error: OSError) -> NotSaved:
-    """Why nothing can be kept, without naming a place on the operator's disk."""
-    reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
-    return NotSaved(f"this server cannot write it ({reason})")

@@ -32,7 +32,7 @@ async def preview(path: Path, *, poster: bool = False) -> bytes:
     """
     try:
         with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
-            return await _preview(file, poster)
+            return await preview_file(file, poster=poster)
     except OSError as error:
         raise NoPreview(f"No preview: {path.name} cannot be read ({error.strerror or error}).") from None
 
@@ -47,14 +47,19 @@ async def preview_link(fetcher: Fetcher, url: str, *, poster: bool = False) -> b
         with tempfile.TemporaryFile(prefix="evolink-preview-") as file:
             await fetcher.fetch(url, file.write, max_bytes=MAX_FETCH_BYTES)
             file.flush()
-            return await _preview(file, poster)
+            return await preview_file(file, poster=poster)
     except NotFetched as reason:
         raise NoPreview(f"No preview: {reason}.") from None
     except OSError as error:
         raise NoPreview(f"No preview: no room for it here ({error.strerror or error}).") from None
 
 
-async def _preview(file: BinaryIO, poster: bool) -> bytes:
+async def preview_file(file: BinaryIO, *, poster: bool = False) -> bytes:
+    """The same of an open file.
+
+    Raises:
+        NoPreview: The extra is missing, or it cannot be shown.
+    """
     kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
         raise NoPreview("No preview: the file is neither a picture nor a film.")

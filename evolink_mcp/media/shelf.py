@@ -1,43 +1,44 @@
-"""The folder where a server keeps results of its callers: ``DIR/OWNER/TASK-NUMBER.png``, and what it may grow to.
+"""The place where a server keeps results of its callers, whatever it is made of, and what it may grow to.
 
-Replicas share it. A file has its name only once it is whole, and only files and folders with names that are made here
-are ever removed. Whoever it belongs to is a folder of its own, so that forgetting somebody is removing that folder.
+Replicas share it. A result has its name only once it is whole, and only what has a name that is made here is ever
+removed. What belongs to an owner lies below the owner's hash, so that forgetting somebody is removing that.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import re
 import secrets
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
-from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
-from evolink_mcp.media.kinds import EXTENSIONS
+from evolink_mcp.media.fetch import Unfit
+from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
 
 SECRET = "evolink-kept.key"
 SECRET_BYTES = 32
 MAX_FILES_OF_OWNER = 10_000
-MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 SPARE = 20  # of what may be kept, this part is freed at once
-SCAN_SECONDS = 60.0  # between two counts of everything there is
-_OWNER = re.compile(r"[0-9a-f]{16}")
-_STEM = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
-_NAME = re.compile(rf"({_STEM})-([1-9][0-9]{{0,3}})\.({'|'.join(EXTENSIONS.values())})")
-_PARTIAL = re.compile(rf"\.{_STEM}-[1-9][0-9]{{0,3}}-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
+OWNER = re.compile(r"[0-9a-f]{16}")
+STEM = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+NAME = re.compile(rf"({STEM})-([1-9][0-9]{{0,3}})\.({'|'.join(EXTENSIONS.values())})")
 _TYPES = {extension: mime_type for mime_type, extension in EXTENSIONS.items()}
 
 
 class Full(Exception):
     """There is no room, in a sentence."""
+
+
+class ShelfError(OSError):
+    """The place says no, in words that callers may be told."""
+
+
+class Away(ShelfError):
+    """The same, for now: it does not answer."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,26 @@ class Bounds:
     bytes_in_all: int
     bytes_of_owner: int
 
+    def copy(self, owner: str, name: str, size: int, modified: float, path: Path | None = None) -> Copy:
+        """What was kept at ``modified``."""
+        return Copy(owner, name, path, size, modified, modified + self.seconds)
+
 
 @dataclass(frozen=True)
 class Copy:
-    """A kept result. ``until`` is when it is removed, in seconds since 1970."""
+    """A kept result.
+
+    Attributes:
+        path: Where it lies on this machine, if it does.
+        modified: When it was kept, in seconds since 1970.
+        until: When it is removed, in the same.
+    """
 
     owner: str
     name: str
-    path: Path
+    path: Path | None
     size: int
+    modified: float
     until: float
 
     @property
@@ -67,6 +79,91 @@ class Copy:
     @property
     def mime_type(self) -> str:
         return _TYPES[self.name.rpartition(".")[2]]
+
+
+class OpenCopy(Protocol):
+    """A kept result that is being read. It stays what it was, whatever is kept under its name meanwhile."""
+
+    @property
+    def copy(self) -> Copy: ...
+
+    def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``end``, in pieces.
+
+        Raises:
+            OSError: They cannot be read any more. Some may have been given.
+        """
+        ...
+
+    def as_file(self, max_bytes: int) -> AbstractAsyncContextManager[BinaryIO]:
+        """The first ``max_bytes`` as a file of this machine."""
+        ...
+
+
+class Draft(Protocol):
+    """A result on its way to the place. Nobody sees it before it is placed."""
+
+    async def write(self, piece: bytes) -> None:
+        """Takes the next bytes.
+
+        Raises:
+            Unfit: They are no picture, film or sound.
+            OSError: The place says no.
+        """
+        ...
+
+    async def place(self) -> Copy:
+        """Makes room and gives the result its name, which is the last thing that happens to it.
+
+        Raises:
+            Unfit: It is no picture, film or sound.
+            Full: It is larger than what may be kept.
+            OSError: The place says no.
+        """
+        ...
+
+
+class Shelf(Protocol):
+    """The place. Its methods raise ``OSError`` where it says no."""
+
+    bounds: Bounds
+    stock: Stock
+
+    def prepare(self) -> None:
+        """Tries it, before anything is served, and makes what is missing. Blocks.
+
+        Raises:
+            OSError: Results cannot be kept here, :class:`Away` if that may pass.
+        """
+        ...
+
+    async def secret(self) -> bytes:
+        """What addresses of kept results are sealed with: 32 bytes, the same for all replicas, made where missing."""
+        ...
+
+    async def find(self, owner: str, task_ids: Iterable[str]) -> dict[str, list[Copy]]:
+        """What is kept of some tasks of an owner, by task, in the order of the results."""
+        ...
+
+    def __str__(self) -> str:
+        """What the operator calls it."""
+        ...
+
+    def draft(self, owner: str, stem: str) -> AbstractAsyncContextManager[Draft]:
+        """A place for a new result; what was not placed is gone at the end."""
+        ...
+
+    def open(self, owner: str, name: str) -> AbstractAsyncContextManager[OpenCopy]:
+        """A kept result, to be read.
+
+        Raises:
+            FileNotFoundError: It is no such file, or is no longer kept.
+        """
+        ...
+
+    async def tidy(self) -> None:
+        """Removes what is too old, and what killed processes left half done; counts the rest."""
+        ...
 
 
 @dataclass
@@ -81,175 +178,104 @@ class _Held:
         self.files += files
 
 
-class Shelf:
-    """The folder. Its methods block, and raise ``OSError`` where the system says no."""
+class Stock:
+    """What is kept of each owner: as of the last count, and what came here since. Other replicas keep results too."""
 
-    def __init__(self, folder: Path, bounds: Bounds, now: Callable[[], float] = time.time) -> None:
-        self.folder = folder
-        self.bounds = bounds
-        self._now = now
-        self._held: dict[str, _Held] = {}  # by owner, as of the last count, and what came here since
-        self._counted_at = -SCAN_SECONDS
-        self._lock = threading.Lock()
-
-    def prepare(self) -> None:
-        """Makes the folder, where it is missing for this user alone, and the secret in it.
-
-        Raises:
-            OSError: Files cannot be kept here.
-        """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.secret()
-
-    def secret(self) -> bytes:
-        """What addresses of kept files are sealed with: 32 bytes, the same for all replicas, made where it is missing.
-
-        Raises:
-            OSError: It can be neither read nor made.
-        """
-        with self._opened() as folder:
-            if not folder.has_file(SECRET):
-                with folder.partial(SECRET) as (partial, file):
-                    file.write(secrets.token_urlsafe(SECRET_BYTES).encode())
-                    flush(file)
-                    file.close()
-                    folder.place(partial, SECRET)
-            text = folder.read(SECRET, max_bytes=1024) or b""
-        if len(text) < SECRET_BYTES:
-            raise OSError(errno.EINVAL, f"{SECRET} holds no secret")
-        return hashlib.sha256(text).digest()
-
-    def _opened(self) -> Folder:
-        return Folder.open(self.folder, private=True)
-
-    def find(self, owner: str, task_ids: Iterable[str]) -> dict[str, list[Copy]]:
-        """The files that are kept of some tasks of an owner, by task, in the order of the results."""
-        stems = {stem_of(task_id): task_id for task_id in task_ids}
-        matches: dict[str, list[Copy]] = {}
-        with suppress(FileNotFoundError), self._opened() as folder, folder.subfolder(owner) as shelf:
-            for name in shelf.names():
-                match = _NAME.fullmatch(name)
-                if match and match[1] in stems and (file := self._file(shelf, owner, name)):
-                    matches.setdefault(stems[match[1]], []).append(file)
-        return {task_id: sorted(files, key=lambda file: file.number) for task_id, files in matches.items()}
-
-    def open(self, owner: str, name: str) -> tuple[Copy, BinaryIO]:
-        """A kept file, opened.
-
-        Raises:
-            FileNotFoundError: It is no such file, or is no longer kept.
-        """
-        if _OWNER.fullmatch(owner) and _NAME.fullmatch(name):
-            with self._opened() as folder, folder.subfolder(owner) as shelf:
-                if file := self._file(shelf, owner, name):
-                    return file, shelf.open_file(name)
-        raise FileNotFoundError(name)
-
-    def of_owner(self, owner: str) -> Folder:
-        """The folder of an owner, made where it is missing."""
-        if not _OWNER.fullmatch(owner):
-            raise FileNotFoundError(owner)
-        with self._opened() as folder:
-            return folder.subfolder(owner, create=True)
-
-    def make_room(self, owner: str, size: int) -> None:
-        """Removes the oldest files until there is room for ``size`` bytes: the owner's own, then anybody's.
-
-        Raises:
-            Full: The file is larger than what may be kept of one owner.
-        """
-        if size > min(self.bounds.bytes_of_owner, self.bounds.bytes_in_all):
-            raise Full(f"it is larger than what is kept of one caller ({self.bounds.bytes_of_owner:,} bytes)")
-        with self._lock:
-            if time.monotonic() - self._counted_at >= SCAN_SECONDS:
-                self._tidy()
-            held = self._held_of(owner)
-            if held.size + size > self.bounds.bytes_of_owner or held.files >= MAX_FILES_OF_OWNER:
-                self._remove_oldest([owner], size, self.bounds.bytes_of_owner, MAX_FILES_OF_OWNER - 1)
-            if self.size + size > self.bounds.bytes_in_all:
-                self._remove_oldest(None, size, self.bounds.bytes_in_all, sys.maxsize)
-            self._held_of(owner).add(size)
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._held: dict[str, _Held] = {}
 
     @property
     def size(self) -> int:
-        """The bytes of everything, as far as this process knows: other replicas put files here too."""
+        """The bytes of everything."""
         return sum(held.size for held in list(self._held.values()))
 
-    def tidy(self) -> None:
-        """Removes what is too old, and what killed processes left half done; counts the rest."""
-        with self._lock:
-            self._tidy()
+    def add(self, owner: str, size: int, files: int = 1) -> None:
+        self._held.setdefault(owner, _Held()).add(size, files)
 
-    def _tidy(self) -> None:
-        self._held = {}
-        with self._opened() as folder:
-            for owner in filter(_OWNER.fullmatch, folder.names()):
-                with suppress(OSError), folder.subfolder(owner) as shelf:  # another replica may be at it too
-                    self._tidy_one(shelf, owner)
-                    if not shelf.names():
-                        folder.remove_folder(owner, min_age_seconds=MAX_PARTIAL_AGE_SECONDS)
-        self._counted_at = time.monotonic()
+    def clear(self) -> None:
+        self._held.clear()
 
-    def _tidy_one(self, shelf: Folder, owner: str) -> None:
-        for name in shelf.names():
-            partial, whole = _PARTIAL.fullmatch(name), _NAME.fullmatch(name)
-            if (partial or whole) and (facts := shelf.facts(name)):
-                if self._now() - facts.st_mtime > (MAX_PARTIAL_AGE_SECONDS if partial else self.bounds.seconds):
-                    shelf.remove(name)
-                elif whole:
-                    self._held_of(owner).add(facts.st_size)
+    def replace(self, other: Stock) -> None:
+        """Takes another count in place of this one."""
+        self._held = other._held
 
-    def _held_of(self, owner: str) -> _Held:
-        return self._held.setdefault(owner, _Held())
-
-    def _files(self, owners: Iterable[str] | None = None) -> Iterator[Copy]:
-        with self._opened() as folder:
-            for owner in folder.names() if owners is None else owners:
-                if not _OWNER.fullmatch(owner):
-                    continue
-                with suppress(OSError), folder.subfolder(owner) as shelf:
-                    for name in filter(_NAME.fullmatch, shelf.names()):
-                        if file := self._file(shelf, owner, name):
-                            yield file
-
-    def _file(self, shelf: Folder, owner: str, name: str) -> Copy | None:
-        """The file of a name, unless it is gone or too old."""
-        facts = shelf.facts(name)
-        if facts is None or (until := facts.st_mtime + self.bounds.seconds) <= self._now():
-            return None
-        return Copy(owner, name, shelf.path / name, facts.st_size, until)
-
-    def _remove_oldest(self, owners: list[str] | None, size: int, limit: int, most: int) -> None:
-        """Removes the oldest files of some owners, or of all, until ``size`` more bytes fit and ``most`` are there.
-
-        A little more goes where that is near, so that a full folder is not read through for each result. What is there
-        is counted by the way.
+    def check(self, size: int) -> None:
+        """Raises:
+        Full: A file of this size is larger than what may be kept of one owner.
         """
-        files = sorted(self._files(owners), key=lambda file: file.until)
-        for owner in list(self._held) if owners is None else owners:
-            self._held.pop(owner, None)
+        if size > min(self._bounds.bytes_of_owner, self._bounds.bytes_in_all):
+            raise Full(f"it is larger than what is kept of one caller ({self._bounds.bytes_of_owner:,} bytes)")
+
+    def is_full_for(self, owner: str, size: int) -> bool:
+        """Whether the owner's own files must make room for ``size`` bytes more."""
+        held = self._held.get(owner, _Held())
+        return held.size + size > self._bounds.bytes_of_owner or held.files >= MAX_FILES_OF_OWNER
+
+    def is_full(self, size: int) -> bool:
+        """Whether anybody's files must."""
+        return self.size + size > self._bounds.bytes_in_all
+
+    def recount(self, files: Iterable[Copy], owner: str | None = None) -> None:
+        """Takes what was seen of an owner, or of all, for what is there."""
+        for each in list(self._held) if owner is None else [owner]:
+            self._held.pop(each, None)
         for file in files:
-            self._held_of(file.owner).add(file.size)
+            self.add(file.owner, file.size)
+
+    def surplus(self, files: Sequence[Copy], size: int, owner: str | None = None) -> list[Copy]:
+        """The oldest of an owner's files, or of all, that must go until ``size`` more bytes fit.
+
+        A little more goes where that is near, so that a full place is not read through for each result.
+        """
+        limit = self._bounds.bytes_in_all if owner is None else self._bounds.bytes_of_owner
+        most = sys.maxsize if owner is None else MAX_FILES_OF_OWNER - 1
         total, count = sum(file.size for file in files), len(files)
+        surplus: list[Copy] = []
         if total + size <= limit and count <= most:
-            return
-        for file in files:
+            return surplus
+        for file in sorted(files, key=lambda file: file.until):
             fits = total + size <= limit and count <= most
             spare = total - file.size + size < limit - limit // SPARE and count - 1 < most - most // SPARE
             if fits and spare:
-                return
-            with suppress(OSError), self.of_owner(file.owner) as shelf:
-                shelf.remove(file.name)
-            self._held_of(file.owner).add(-file.size, -1)
+                break
+            surplus.append(file)
             total, count = total - file.size, count - 1
+        return surplus
+
+
+def in_order(files: Iterable[Copy]) -> list[Copy]:
+    """The files of a task in the order of its results."""
+    return sorted(files, key=lambda file: file.number)
 
 
 def stem_of(task_id: str) -> str:
     """How the names of a task's files begin: its id, or where that is no name for a file, a hash of it."""
-    return task_id if re.fullmatch(_STEM, task_id) else hashlib.sha256(task_id.encode()).hexdigest()[:40]
+    return task_id if re.fullmatch(STEM, task_id) else hashlib.sha256(task_id.encode()).hexdigest()[:40]
 
 
-def flush(file: BinaryIO) -> None:
-    """Has what was written on the disk, whatever happens to the machine now."""
-    file.flush()
-    os.fsync(file.fileno())
+def type_of(file: BinaryIO) -> str:
+    """The MIME type of what is to be kept.
+
+    Raises:
+        Unfit: It is no picture, film or sound.
+    """
+    if (mime_type := sniff_file(file)) is None:
+        raise Unfit("its link holds no image, video or audio")
+    return mime_type
+
+
+def new_secret() -> bytes:
+    """The content of a new file ``SECRET``."""
+    return secrets.token_urlsafe(SECRET_BYTES).encode()
+
+
+def read_secret(text: bytes) -> bytes:
+    """The secret in the content of the file ``SECRET``.
+
+    Raises:
+        ShelfError: There is none.
+    """
+    if len(text) < SECRET_BYTES:
+        raise ShelfError(f"{SECRET} holds no secret")
+    return hashlib.sha256(text).digest()

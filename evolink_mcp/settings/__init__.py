@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings.placeholders import Unfilled
-from evolink_mcp.settings.places import home_folder, working_directory
+from evolink_mcp.settings.places import Bucket, home_folder, working_directory
 from evolink_mcp.settings.readers import (
     TOOLSETS,
     LogLevel,
@@ -108,7 +108,7 @@ class Settings:
     oauth_client: tuple[str, str] | None = field(default=None, repr=False)
     oauth_name: str = ""
     keys_file: Path | None = None
-    keep_dir: Path | None = None
+    keep_dir: Path | Bucket | None = None
     keep_days: float = 30.0
     keep_gb: float = 50.0
     keep_gb_each: float = 5.0

@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from evolink_mcp.settings.placeholders import QUOTES, Unfilled, fill_in, unfilled
 
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){0,8})/?", re.ASCII)
+BUCKET_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
 
 _NO_PLACE = frozenset({"false", "off", "no", "0", "disabled"})  # what is written where nothing is to be saved
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A place in an S3 bucket. ``prefix`` is how its objects' names begin, without slashes at the ends."""
+
+    name: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"s3://{self.name}" + f"/{self.prefix}" * bool(self.prefix)
+
+
+def read_bucket(value: str) -> Bucket:
+    """The place that ``s3://BUCKET/PREFIX`` names. What is wrong with it is said without showing it.
+
+    Raises:
+        ValueError: It names none, or the client is not installed.
+    """
+    match = BUCKET.fullmatch(value)
+    if match is None:
+        raise ValueError(
+            "must be s3://BUCKET/PREFIX, of letters, digits, dots, _ and -; AWS_ variables name keys and endpoint."
+        )
+    if importlib.util.find_spec("obstore") is None:
+        raise ValueError("needs the s3 extra, which is not installed: pip install 'evolink-mcp[s3]'.")
+    return Bucket(match[1], match[2].strip("/"))
+
+
+def bucket_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """What must not be shown of the client's credentials."""
+    return tuple(environ[name] for name in BUCKET_SECRETS if environ.get(name))
 
 
 def home_folder() -> Path | None:

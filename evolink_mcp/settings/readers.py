@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
 from evolink_mcp.settings.placeholders import QUOTES, Unfilled, stand_in, unfilled, unfilled_secret
-from evolink_mcp.settings.places import WINDOWS_PATH, read_path
+from evolink_mcp.settings.places import WINDOWS_PATH, Bucket, read_bucket, read_path
 
 if TYPE_CHECKING:
     from evolink_mcp.settings.claims import Condition
@@ -139,6 +139,11 @@ def read_url(value: str, _environ: Mapping[str, str]) -> str:
 
 def read_place(value: str, environ: Mapping[str, str]) -> Path:
     return read_path(value, environ)
+
+
+def read_keeping_place(value: str, environ: Mapping[str, str]) -> Path | Bucket:
+    """A folder, or a place in a bucket."""
+    return read_bucket(value) if value.lower().startswith("s3:") else read_path(value, environ)
 
 
 def read_places(value: str, environ: Mapping[str, str]) -> tuple[Path, ...]:

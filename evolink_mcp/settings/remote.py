@@ -117,8 +117,9 @@ REMOTE = (
     Variable(
         "EVOLINK_KEEP_DIR",
         "keep_dir",
-        readers.read_place,
-        "folder where `http` keeps results past the 24 hours of their links ([docs/remote.md](docs/remote.md))",
+        readers.read_keeping_place,
+        "folder, or with the `s3` extra `s3://BUCKET/PREFIX`, where `http` keeps results past the 24 hours of their "
+        "links ([docs/remote.md](docs/remote.md))",
         otherwise="not set: results are links of the gateway",
         is_file=True,
         remote_only=True,

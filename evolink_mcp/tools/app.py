@@ -137,15 +137,11 @@ class App:
 
     @cached_property
     def keeper(self) -> Keeper:
-        """Keeps results past the life of their links, in the operator's folder for it."""
-        settings = self.settings
-        assert settings.keep_dir is not None
+        """Keeps results past the life of their links, where the operator wants them. ``OSError``: nothing can be."""
         from evolink_mcp.media.keeper import Keeper
-        from evolink_mcp.media.shelf import Bounds, Shelf
+        from evolink_mcp.media.shelves import shelf_of
 
-        bounds = Bounds(settings.keep_days * 86_400, int(settings.keep_gb * 1e9), int(settings.keep_gb_each * 1e9))
-        shelf = Shelf(settings.keep_dir, bounds, self.clock.now)
-        return self._closing(Keeper(self.fetcher, shelf, self.state.seal))
+        return self._closing(Keeper(self.fetcher, shelf_of(self.settings, self.clock.now), self.state.seal))
 
     @property
     def upload_dirs(self) -> tuple[Path, ...] | None:

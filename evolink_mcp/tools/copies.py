@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from evolink_mcp.errors import EvolinkError, GatewayError
 from evolink_mcp.gateway import wire
@@ -26,12 +27,15 @@ class ResultCopy:
 
     Attributes:
         number: Which result of its task it is, from 1.
+        name: What its file is called.
+        path: Where it lies on this machine, if it does.
         address_end: Until when the address works, in seconds since 1970.
         until: Until when the result is kept, in the same.
     """
 
     number: int
-    path: Path
+    name: str
+    path: Path | None
     address: str
     address_end: float
     until: float
@@ -50,6 +54,10 @@ class Copies(Protocol):
         """What is kept of some tasks, by task."""
         ...
 
+    def open(self, owner: str, name: str, *, max_bytes: int) -> AbstractAsyncContextManager[BinaryIO]:
+        """What is kept of an owner under a name, up to ``max_bytes`` at least. ``OSError``: it cannot be read."""
+        ...
+
 
 async def keep_copies(call: Call, task: wire.Task, *, seconds: float) -> Sequence[ResultCopy | NotSaved]:
     """Keeps the results of a finished task, where this server keeps any."""
@@ -65,15 +73,23 @@ async def find_copies(call: Call, task_ids: Sequence[str]) -> Mapping[str, Seque
     return await call.app.copies.find(call.request, call.caller.owner, task_ids)
 
 
-async def copy_of(call: Call, task_id: str, number: int) -> Path | None:
-    """Where the copy of a result of the caller's lies on this machine; ``None`` where there is none."""
-    copies = (await find_copies(call, [task_id])).get(task_id, [])
-    return next((each.path for each in copies if each.number == number), None)
+@asynccontextmanager
+async def open_copy(call: Call, task_id: str, number: int, *, max_bytes: int) -> AsyncGenerator[BinaryIO | None]:
+    """The copy of a result of the caller's, at least ``max_bytes`` of it; ``None`` where none can be read."""
+    async with AsyncExitStack() as stack:
+        file: BinaryIO | None = None
+        copies = (await find_copies(call, [task_id])).get(task_id, [])
+        if call.app.copies is not None and (copy := next((each for each in copies if each.number == number), None)):
+            with suppress(OSError):  # it is gone by now, or away
+                opened = call.app.copies.open(call.caller.owner, copy.name, max_bytes=max_bytes)
+                file = await stack.enter_async_context(opened)
+        yield file
 
 
 def places_of(copies: Sequence[ResultCopy | NotSaved]) -> list[SaveOutcome]:
     """Where the results can be read on this machine."""
-    return [each.path if isinstance(each, ResultCopy) else each for each in copies]
+    elsewhere = NotSaved("its copy is on another machine")
+    return [(each.path or elsewhere) if isinstance(each, ResultCopy) else each for each in copies]
 
 
 def show_copies(view: TaskView, copies: Sequence[ResultCopy | NotSaved], now: float) -> None:

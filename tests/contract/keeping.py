@@ -9,8 +9,9 @@ from pathlib import Path
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.jobs.seal import LocalSeal
 from evolink_mcp.media.fetch import Fetcher
+from evolink_mcp.media.folder_shelf import FolderShelf
 from evolink_mcp.media.keeper import Claims, Keeper, KeepOutcome
-from evolink_mcp.media.shelf import Bounds, Shelf
+from evolink_mcp.media.shelf import Bounds
 from tests.contract.saving import task
 
 ALICE, BOB = "a" * 16, "b" * 16
@@ -18,7 +19,7 @@ ROOM = Bounds(30 * 86_400, 10**9, 10**8)
 
 
 def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: Claims | None = None) -> Keeper:
-    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), Shelf(folder, bounds), claims or LocalSeal())
+    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), FolderShelf(folder, bounds), claims or LocalSeal())
     keeper.shelf.prepare()
     return keeper
 

@@ -9,6 +9,7 @@ import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.media.folder import Folder
 from evolink_mcp.transports.http import copies
 from tests.contract.asking import call
 from tests.serving import on, serving
@@ -22,7 +23,7 @@ async def test_made_up_addresses_on_a_slow_disk_leave_threads_to_calls(
 ) -> None:
     free, begun = threading.Event(), list[int]()
 
-    def hang() -> bytes:
+    def hang(*_: object, **__: object) -> bytes:
         begun.append(1)
         free.wait(BOUND)
         raise OSError
@@ -32,7 +33,7 @@ async def test_made_up_addresses_on_a_slow_disk_leave_threads_to_calls(
         httpx2.AsyncClient(trust_env=False, timeout=60) as http,
         anyio.create_task_group() as group,
     ):
-        monkeypatch.setattr(served.application.app.keeper.shelf, "secret", hang)
+        monkeypatch.setattr(Folder, "read", hang)
         try:
             for _ in range(10 * copies.MAX_LOOKUPS):
                 group.start_soon(http.get, f"{served.url}/kept/gAAAA.png")

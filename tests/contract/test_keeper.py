@@ -145,6 +145,7 @@ async def test_what_is_kept_is_for_this_user_alone_also_in_a_folder_that_was_the
         os.umask(before)
     assert made == [0o600, 0o600]  # the secret and the result, from their first byte on
     assert isinstance(kept, Copy)
+    assert kept.path is not None
     assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(kept.path.parent.stat().st_mode) == 0o700
 
@@ -205,7 +206,7 @@ async def test_tidying_removes_what_is_too_old_and_only_what_is_named_by_us(tmp_
     (tmp_path / BOB).mkdir()
     for name in (*strange, partial, "old-1.png", "../photos/me-1.png", f"../{SECRET}", f"../{BOB}"):
         age(tmp_path, f"{ALICE}/{name}", 5000)
-    keeper.shelf.tidy()
+    await keeper.shelf.tidy()
     assert names(tmp_path) == sorted([f"{ALICE}/{name}" for name in (*strange, "new-1.png")] + ["photos/me-1.png"])
     assert (tmp_path / SECRET).exists()
     assert not (tmp_path / BOB).exists()
@@ -222,11 +223,12 @@ async def test_links_in_the_folder_are_never_followed(tmp_path: Path) -> None:
     (folder / BOB / "task-1-1.png").symlink_to(elsewhere / "task-1-1.png")
     for owner in (ALICE, BOB):
         with pytest.raises(OSError):  # noqa: PT011
-            keeper.shelf.open(owner, "task-1-1.png")
+            async with keeper.shelf.open(owner, "task-1-1.png"):
+                pass
     async with serving() as host:
         assert isinstance(await keep(keeper, host.url()), NotSaved)
     age(elsewhere, "task-1-1.png", 10**8)
-    keeper.shelf.tidy()
+    await keeper.shelf.tidy()
     assert [path.read_bytes() for path in elsewhere.iterdir()] == [b"secret"]
     linked = tmp_path / "linked"
     linked.symlink_to(folder)
@@ -235,12 +237,13 @@ async def test_links_in_the_folder_are_never_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [f"../{SECRET}", SECRET, "task-1-1.exe", "/etc/passwd", "task-1.png/../x", ""])
-def test_only_names_made_here_are_opened(tmp_path: Path, name: str) -> None:
+async def test_only_names_made_here_are_opened(tmp_path: Path, name: str) -> None:
     keeper = new_keeper(tmp_path)
     (tmp_path / ALICE).mkdir()
     for owner in (ALICE, "..", ".", "", "A" * 16):
         with pytest.raises(FileNotFoundError):
-            keeper.shelf.open(owner, name)
+            async with keeper.shelf.open(owner, name):
+                pass
 
 
 @pytest.mark.parametrize("task_id", ["../../x", "a/b", ".hidden", "x" * 128, "é", "a.b"])

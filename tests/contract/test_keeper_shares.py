@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from evolink_mcp.media import keeper as keeping
-from evolink_mcp.media.shelf import Bounds, Copy, Shelf
+from evolink_mcp.media.folder_shelf import FolderShelf
+from evolink_mcp.media.shelf import Bounds, Copy
 from tests.contract.keeping import ALICE, BOB, age, keep, names, new_keeper
 from tests.contract.saving import Gate, task
 from tests.contract.servers import PNG, answer, serving
@@ -86,13 +87,13 @@ async def test_nobody_waits_for_the_disk_while_a_result_is_kept(
 def test_a_full_shelf_is_not_read_through_for_each_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_all: int, of_owner: int
 ) -> None:
-    shelf = Shelf(tmp_path, Bounds(1000, in_all, of_owner))
+    shelf = FolderShelf(tmp_path, Bounds(1000, in_all, of_owner))
     shelf.prepare()
 
     def put(number: int) -> None:
         shelf.make_room(ALICE, 1000)
-        with shelf.of_owner(ALICE) as folder:
-            (folder.path / f"task-{number}-1.png").write_bytes(b"x" * 1000)
+        (tmp_path / ALICE).mkdir(exist_ok=True)
+        (tmp_path / ALICE / f"task-{number}-1.png").write_bytes(b"x" * 1000)
         age(tmp_path, f"{ALICE}/task-{number}-1.png", 500 - number)
 
     for number in range(101):

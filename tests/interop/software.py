@@ -22,7 +22,10 @@ NODES = {"Linux x86_64": "linux-x64", "Linux aarch64": "linux-arm64", "Darwin ar
 # What a package's author wants run after it was fetched; npm leaves it out where scripts are off.
 AFTER = {"@anthropic-ai/claude-code": "install.cjs"}
 # What a package needs and does not say.
-BESIDE = {"mcpo": ("mcp<2", "fastapi<0.125")}
+BESIDE = {
+    "mcpo": ("mcp<2", "fastapi<0.125"),
+    "moto": ("flask>=3,<4", "flask-cors>=6,<7", "pyyaml>=6", "py-partiql-parser==0.6.3"),
+}
 
 
 # Where programs are kept between runs. Read at once, since the tests scrub the environment.

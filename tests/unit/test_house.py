@@ -120,6 +120,7 @@ def test_only_the_command_line_prints() -> None:
         "av",
         "platformdirs",
         "redis",
+        "obstore",
         "evolink_mcp.gateway.transport",
         "evolink_mcp.jobs.purchases",
         "evolink_mcp.jobs.shared",

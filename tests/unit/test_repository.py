@@ -21,7 +21,10 @@ def constraints() -> dict[str, str]:
     return dict(cast("tuple[str, str]", line.split("==")) for line in lines)
 
 
-@pytest.mark.parametrize("wanted", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["redis"]])
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+@pytest.mark.parametrize("wanted", [*PROJECT["dependencies"], *EXTRAS["redis"], *EXTRAS["s3"]])
 def test_the_image_installs_versions_within_the_declared_ranges(wanted: str) -> None:
     requirement = Requirement(wanted)
     assert requirement.specifier.contains(constraints()[requirement.name])

@@ -42,10 +42,11 @@ def add_facts(registry: CollectorRegistry, app: App) -> None:
     kept = Gauge(
         "evolink_mcp_kept_bytes", "Bytes of kept results, of all replicas when last counted.", registry=registry
     )
-    kept.set_function(lambda: shelf.size if shelf is not None else 0.0)
+    kept.set_function(lambda: shelf.stock.size if shelf is not None else 0.0)
     room = Gauge("evolink_mcp_kept_bytes_limit", "The most; then the oldest go. 0: none are kept.", registry=registry)
     room.set(shelf.bounds.bytes_in_all if shelf is not None else 0.0)
     registry.register(_Failures(app))
+    registry.register(_NotKept(app))
     registry.register(_Callbacks(app))
 
 
@@ -67,6 +68,27 @@ class _Callbacks(Collector):
         counts = self._app.callbacks.counts if self._app.callbacks is not None else Counter[str]()
         for event in ("used", "unknown", "refused", "absent"):
             family.add_metric([event], counts[event])
+        yield family
+
+
+class _NotKept(Collector):
+    """What of results was not kept, so far, and why."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        family = CounterMetricFamily(
+            "evolink_mcp_keep_failures",
+            "Results that were not kept: place (it said no), full, unfit, link (it could not be read), error.",
+            labels=["reason"],
+        )
+        counts = self._app.keeper.failures if self._app.settings.keep_dir is not None else Counter[str]()
+        for reason in ("place", "full", "unfit", "link", "error"):
+            family.add_metric([reason], counts[reason])
         yield family
 
 

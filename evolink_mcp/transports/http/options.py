@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from evolink_mcp.errors import Refused, SettingsError
 from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.settings import Settings, is_loopback
+from evolink_mcp.settings.places import Bucket
 from evolink_mcp.transports.http.paths import CALLBACKS, prefix_of
 
 Auth = Literal["passthrough", "token", "oauth", "none"]
@@ -44,8 +45,8 @@ class HttpOptions:
     name is an allowed host, its path the prefix. ``callback_url`` is how the gateway reaches
     ``/callbacks``, or "" where it cannot. ``open_lists``: what costs nothing is
     answered before signing in. ``workers``: how many processes serve; the limits of
-    connections hold for each. ``keep_dir``: where results are kept, in place of the
-    environment's folder. ``json_lines``: how logs are written.
+    connections hold for each. ``keep_dir``: where results are kept, in place of what the
+    environment names. ``json_lines``: how logs are written.
     """
 
     host: str = "127.0.0.1"
@@ -59,7 +60,7 @@ class HttpOptions:
     public_url: str = ""
     callback_url: str = ""
     open_lists: bool = False
-    keep_dir: Path | None = None
+    keep_dir: Path | Bucket | None = None
     calls_per_minute: int = 120
     waits_per_caller: int = 32
     sse_connections: int = 200

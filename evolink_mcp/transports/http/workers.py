@@ -30,6 +30,7 @@ from anyio.abc import TaskStatus
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.guard.logs import set_up_logging
 from evolink_mcp.settings import Settings
+from evolink_mcp.settings.places import bucket_secrets
 from evolink_mcp.transports.ending import SIGNALS, Signals, end_signals
 from evolink_mcp.transports.http.logs import limit_repeats
 from evolink_mcp.transports.http.options import HttpOptions
@@ -123,7 +124,7 @@ def _work(settings: Settings, options: HttpOptions, listener: socket.socket | No
         if each != signal.SIGTERM:  # a terminal tells the whole family, and the parent passes it on
             signal.signal(each, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True, name="parent").start()
-    set_up_logging(settings.log_level, settings.api_key, json_lines=options.json_lines)
+    set_up_logging(settings.log_level, settings.api_key, *bucket_secrets(os.environ), json_lines=options.json_lines)
     limit_repeats()
     try:
         listener = listener or bind(options.host, options.port, shared=True)

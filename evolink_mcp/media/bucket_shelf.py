@@ -1,0 +1,247 @@
+"""An S3 bucket where results are kept: ``PREFIX/OWNER/TASK/TASK-NUMBER.png``. Needs the ``s3`` extra."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+import anyio.to_thread
+import obstore
+from obstore.exceptions import AlreadyExistsError
+
+from evolink_mcp.media.bucket_draft import BucketDraft
+from evolink_mcp.media.buckets import Patience, open_bucket, pages_of, path_of
+from evolink_mcp.media.shelf import (
+    NAME,
+    OWNER,
+    SECRET,
+    Bounds,
+    Copy,
+    ShelfError,
+    Stock,
+    in_order,
+    new_secret,
+    read_secret,
+    stem_of,
+)
+from evolink_mcp.settings.places import Bucket
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+CHECK = "evolink-check"  # an empty object that is written and removed at start
+ANSWER_SECONDS = 2.5  # for a call to hear what is kept
+START_SECONDS = 10.0
+STEP_SECONDS = 60.0  # for a page of a list, a removal, or the next bytes
+COUNT_SECONDS = 600.0  # between two counts of everything there is
+SECRET_SECONDS = 60.0  # a secret that was removed is good for so long
+MAX_LISTS = 8  # at once, of one call
+PIECE_BYTES = 64 * 1024  # the least that is read at a time
+
+
+class BucketShelf:
+    """The bucket. ``place`` says which; ``store`` is the client's, by default that of the environment.
+
+    Raises:
+        ShelfError: The client's settings cannot be used.
+    """
+
+    def __init__(
+        self, place: Bucket, bounds: Bounds, now: Callable[[], float] = time.time, store: ObjectStore | None = None
+    ) -> None:
+        self.bounds = bounds
+        self.stock = Stock(bounds)
+        self.store = store if store is not None else open_bucket(place)
+        self.now = now
+        self._place = place
+        self._patience = Patience()
+        self._secret: tuple[float, bytes] | None = None
+        self._counted_at = -COUNT_SECONDS
+        self._lock = asyncio.Lock()
+
+    def __str__(self) -> str:
+        return str(self._place)
+
+    def asking(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """Asks the bucket inside the block: what it says comes as ``OSError``, in our words."""
+        return self._patience.asking(seconds)
+
+    def prepare(self) -> None:
+        """Tries whether objects can be listed, written, removed and read, and makes the secret."""
+        with ThreadPoolExecutor(1) as pool:  # a loop that runs here must not go on before this is known
+            pool.submit(asyncio.run, self._prepare()).result()
+
+    async def _prepare(self) -> None:
+        check = f"{CHECK}-{secrets.token_hex(4)}"
+        async with self.asking(START_SECONDS):
+            await pages_of(self.store, CHECK).collect_async()
+            await obstore.put_async(self.store, check, b"")
+            await obstore.delete_async(self.store, [check])
+            await self._read_secret()
+
+    async def secret(self) -> bytes:
+        """The secret, as it was in the bucket within the last minute."""
+        if self._secret is None or time.monotonic() - self._secret[0] > SECRET_SECONDS:
+            async with self.asking(ANSWER_SECONDS):
+                self._secret = (time.monotonic(), read_secret(await self._read_secret()))
+        return self._secret[1]
+
+    async def _read_secret(self) -> bytes:
+        with suppress(FileNotFoundError):
+            return await self._read_whole(SECRET)
+        with suppress(AlreadyExistsError):  # another replica was faster
+            await obstore.put_async(self.store, SECRET, new_secret(), mode="create")
+        return await self._read_whole(SECRET)
+
+    async def _read_whole(self, path: str) -> bytes:
+        return bytes(await (await obstore.get_async(self.store, path)).bytes_async())
+
+    async def find(self, owner: str, task_ids: Iterable[str]) -> dict[str, list[Copy]]:
+        """The objects that are kept of some tasks of an owner, by task, in the order of the results."""
+        turns, ids = asyncio.Semaphore(MAX_LISTS), list(task_ids)
+
+        async def find_one(task_id: str) -> list[Copy]:
+            async with turns:
+                return in_order([copy async for copy in self._copies(f"{owner}/{stem_of(task_id)}")])
+
+        async with self.asking(ANSWER_SECONDS):
+            copies = await asyncio.gather(*map(find_one, ids))
+        return {task_id: each for task_id, each in zip(ids, copies, strict=True) if each}
+
+    @asynccontextmanager
+    async def draft(self, owner: str, stem: str) -> AsyncGenerator[BucketDraft]:
+        """An object that is there once it was placed. Until then nobody sees its parts, and they go at the end."""
+        if not OWNER.fullmatch(owner):
+            raise FileNotFoundError(owner)
+        draft = BucketDraft(self, owner, stem)
+        try:
+            yield draft
+        finally:
+            await draft.drop()
+
+    @asynccontextmanager
+    async def open(self, owner: str, name: str) -> AsyncGenerator[OpenObject]:
+        """A kept object. What is read of it is of the version that is there now."""
+        if not (OWNER.fullmatch(owner) and NAME.fullmatch(name)):
+            raise FileNotFoundError(name)
+        async with self.asking(ANSWER_SECONDS):
+            meta = await obstore.head_async(self.store, path_of(owner, name))
+        if (copy := self._copy(meta)) is None:
+            raise FileNotFoundError(name)
+        yield OpenObject(self, copy, meta["e_tag"])
+
+    async def tidy(self) -> None:
+        """Removes what is too old; counts the rest."""
+        async with self._lock:
+            await self._count()
+
+    async def make_room(self, owner: str, size: int) -> None:
+        """Removes the oldest objects until there is room for ``size`` bytes: the owner's own, then anybody's.
+
+        Raises:
+            Full: The object is larger than what may be kept of one owner.
+        """
+        self.stock.check(size)
+        async with self._lock:
+            if time.monotonic() - self._counted_at >= COUNT_SECONDS:
+                await self._count()
+            if self.stock.is_full_for(owner, size):
+                await self._remove_oldest(size, owner)
+            if self.stock.is_full(size):
+                await self._remove_oldest(size)
+            self.stock.add(owner, size)
+
+    async def _count(self) -> None:
+        stock, old = Stock(self.bounds), list[str]()
+        async for meta in self._objects(None):
+            if copy := self._copy(meta):
+                stock.add(copy.owner, copy.size)
+            elif _is_ours(meta["path"]):
+                old.append(meta["path"])
+        self.stock.replace(stock)
+        self._counted_at = time.monotonic()
+        await self._remove(old)
+
+    async def _remove_oldest(self, size: int, owner: str | None = None) -> None:
+        copies = [copy async for copy in self._copies(owner)]
+        self.stock.recount(copies, owner)
+        surplus = self.stock.surplus(copies, size, owner)
+        await self._remove([path_of(copy.owner, copy.name) for copy in surplus])
+        for copy in surplus:
+            self.stock.add(copy.owner, -copy.size, -1)
+
+    async def _remove(self, paths: list[str]) -> None:
+        if paths:
+            async with self.asking(STEP_SECONDS):
+                await obstore.delete_async(self.store, paths)
+
+    async def _copies(self, below: str | None) -> AsyncIterator[Copy]:
+        async for meta in self._objects(below):
+            if copy := self._copy(meta):
+                yield copy
+
+    async def _objects(self, below: str | None) -> AsyncIterator[ObjectMeta]:
+        pages = pages_of(self.store, below)
+        while True:
+            async with self.asking(STEP_SECONDS):
+                page = await anext(pages, None)
+            if page is None:
+                return
+            for meta in page:
+                yield meta
+
+    def _copy(self, meta: ObjectMeta) -> Copy | None:
+        """What an object is; ``None`` where its name was not made here, or it is too old."""
+        modified = meta["last_modified"].timestamp()
+        if not _is_ours(meta["path"]) or modified + self.bounds.seconds <= self.now():
+            return None
+        owner, _, name = meta["path"].split("/")
+        return self.bounds.copy(owner, name, meta["size"], modified)
+
+
+@dataclass(frozen=True)
+class OpenObject:
+    """A kept object in the version of ``tag``."""
+
+    shelf: BucketShelf
+    copy: Copy
+    tag: str | None
+
+    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to ``end``, in pieces."""
+        path = path_of(self.copy.owner, self.copy.name)
+        async with self.shelf.asking(STEP_SECONDS):
+            part = await obstore.get_async(
+                self.shelf.store, path, options={"range": (start, end), "if_match": self.tag}
+            )
+        pieces = part.stream(PIECE_BYTES)
+        while start < end:
+            async with self.shelf.asking(STEP_SECONDS):
+                piece = await anext(pieces, None)
+            if not piece:
+                raise ShelfError("the bucket gave less than there was")
+            yield bytes(piece)
+            start += len(piece)
+
+    @asynccontextmanager
+    async def as_file(self, max_bytes: int) -> AsyncGenerator[BinaryIO]:
+        """A file that holds it meanwhile, and has no name."""
+        with tempfile.TemporaryFile(prefix="evolink-copy-") as file:
+            async for piece in self.read(0, min(max_bytes, self.copy.size)):
+                await anyio.to_thread.run_sync(file.write, piece)
+            file.seek(0)
+            yield file
+
+
+def _is_ours(path: str) -> bool:
+    owner, _, rest = path.partition("/")
+    name = rest.rpartition("/")[2]
+    return bool(OWNER.fullmatch(owner) and NAME.fullmatch(name)) and path == path_of(owner, name)
