@@ -46,7 +46,8 @@ def plan(model: Model, body: Json, locate: Locate) -> tuple[Work, ...]:
         clip = _clip(body, locate) if model.follows else None
         if model.follows and clip is None:
             sound = body.get("audio_url")
-            film = replace(film, voice=locate(sound) if isinstance(sound, str) else None)
+            shape = film.shape if body.get("aspect_ratio") else None  # else the picture's
+            film = replace(film, shape=shape, voice=locate(sound) if isinstance(sound, str) else None)
         return (_edit(model, film, body, clip) if clip else film,) * count
     width, height = _picture_size(model, body, reference)
     kind = _FORMATS.get(body.get("output_format"), "png")

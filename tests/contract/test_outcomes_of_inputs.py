@@ -133,10 +133,9 @@ async def test_a_film_that_is_not_as_long_as_its_sound_is_told(
     if by_link:
         voice = (await ok(client, "upload_file", file_path=voice))["file_url"]
     call = {"model": "omnihuman-1.5", "image_urls": [face], "options": {"audio_url": voice}}
-    sandbox.fault("videos", "other_result", size="128x128")
     whole = await made(client, sandbox, **call)
     assert whole["results"][0]["duration_seconds"] == 3.0
-    assert not any("sound lasts" in text for text in whole.get("asked_differs", []))
+    assert "asked_differs" not in whole
     for seconds in (1, 6):
         sandbox.fault("videos", "other_result", size="128x128", seconds=seconds)
         other = await made(client, sandbox, **call)
