@@ -22,12 +22,14 @@ from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
+from evolink_mcp.transports.http.holding_off import hold_off
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.warming import warm_up
 from evolink_mcp.transports.stdio import SANDBOX_KEY
 
 KEEP_ALIVE = 75.0  # longer than a proxy in front keeps its connections, so that it is not the one that is surprised
 LAST_SECONDS = 0.5
+HALF_OPEN_SECONDS = 0.05  # for those who have begun to connect
 
 logger = logging.getLogger(__name__)
 
@@ -76,9 +78,11 @@ class Server(uvicorn.Server):
         if not self.started:
             return
         loop = asyncio.get_running_loop()
+        hold_off(listener)
         with contextlib.suppress(NotImplementedError):  # Windows
             loop.remove_reader(listener)
         await take_turns()
+        await asyncio.sleep(HALF_OPEN_SECONDS)
         clients: list[socket.socket] = []
         with contextlib.suppress(OSError):  # none is left
             while True:
