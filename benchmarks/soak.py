@@ -197,7 +197,7 @@ async def _program(log: Path, *command: str, **env: str) -> AsyncGenerator[async
 
 
 async def _listens(port: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             with contextlib.suppress(OSError):
                 (await asyncio.open_connection("127.0.0.1", port))[1].close()

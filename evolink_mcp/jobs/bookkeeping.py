@@ -13,6 +13,8 @@ from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.outcomes import Free
 from evolink_mcp.jobs.purchase import Purchase
 
+MAX_PUTS = 12  # at once: a store has so many connections, and some of them are for calls
+
 
 class Bookkeeping:
     """Writes in the background, the changes of one purchase one after the other."""
@@ -104,5 +106,6 @@ class Bookkeeping:
 
     async def _announce(self) -> None:
         """Puts all there is, past what is being written: a claim may wait for just this."""
-        if puts := [self.put(each, at_once=True) for each in self._lines if each.recorded]:
-            await asyncio.wait(puts)
+        recorded = [each for each in self._lines if each.recorded]
+        for first in range(0, len(recorded), MAX_PUTS):
+            await asyncio.wait([self.put(each, at_once=True) for each in recorded[first : first + MAX_PUTS]])

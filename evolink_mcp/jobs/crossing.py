@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.jobs import recovery
@@ -80,8 +79,13 @@ class Crossing:
                 continue
             ended = mark.delivery is not None and mark.delivery.disconnected
             if ended or not mark.holder or page.is_silent(mark.holder):
-                if await self._ledger.claim(mark):
-                    return mark
+                try:
+                    if await self._ledger.claim(mark):
+                        return mark
+                except Away:  # it may have arrived, and nobody would listen to what it claimed
+                    with contextlib.suppress(Away):
+                        await self._ledger.give_back(mark)
+                    raise
             elif not isinstance(mark.outcome, InFlight):
                 # The second in which an answer settles may end with the one that is waited for here.
                 due = settled_at if mark.delivery is None else settled_at + LATE_SECONDS
@@ -112,7 +116,7 @@ class Crossing:
     async def _give_back(self, purchase: Purchase, mark: Mark) -> Free:
         """Leaves a claimed purchase in flight to the next who repeats the request."""
         with contextlib.suppress(Away):
-            await self._ledger.put(replace(mark, holder=""))
+            await self._ledger.give_back(mark)
         purchase.detach()
         if purchase.abandoned:
             return Free(gone())

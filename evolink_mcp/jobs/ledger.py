@@ -96,6 +96,10 @@ class Ledger(Protocol):
         """Makes this process the holder, if the holder still is that of ``mark``. One of several claims succeeds."""
         ...
 
+    async def give_back(self, mark: Mark) -> None:
+        """Undoes a claim, which may have got no answer: whoever repeats the request may claim it."""
+        ...
+
     async def forget(self, mark: Mark, *, free: bool) -> None:
         """Removes a purchase that was ``free``, or that was delivered unless others claimed it.
 
@@ -149,6 +153,8 @@ class Alone:
 
     async def claim(self, mark: Mark) -> bool:
         return True
+
+    async def give_back(self, mark: Mark) -> None: ...
 
     async def forget(self, mark: Mark, *, free: bool) -> None: ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +10,6 @@ import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import Caller
-from evolink_mcp.jobs import bookkeeping
 from evolink_mcp.jobs.callbacks import Callbacks
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import TURNS, Listener, listening
@@ -130,40 +128,6 @@ async def test_a_claim_is_finished_though_its_call_is_cancelled() -> None:
     assert claims == ["begun", "done"]
 
 
-async def test_a_claim_that_waits_for_an_announcement_does_not_hold_it_up() -> None:
-    """In a store that lost its marks, nothing is claimed before every process has spoken, this one included."""
-    announced = asyncio.Event()
-
-    class Flushed(Alone):
-        always_beat = True
-
-        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None: ...
-
-        async def beat(self, *, announced: bool) -> bool:
-            return announced or not claiming.is_set()
-
-        async def claim(self, mark: Mark) -> bool:
-            claiming.set()
-            await announced.wait()
-            return True
-
-        async def put(self, mark: Mark) -> None:
-            if claiming.is_set():
-                announced.set()
-
-    claiming = asyncio.Event()
-    process, shop = Process(Flushed()), Shop()
-    process.purchases.start()
-    first = process.call(shop)
-    while not shop.noted:
-        await asyncio.sleep(0)
-    await first.leave(0, 0)
-    again = process.call(shop)
-    await again.over()
-    await process.end()
-    assert shop.heard == ["task-1"]
-
-
 class Stuck:
     """A store in which nothing comes to an end."""
 
@@ -210,44 +174,6 @@ async def test_a_fault_after_the_id_came_leaves_the_task() -> None:
         assert bought.product == "task-1"
     await process.end()
     assert shop.paid == shop.noted == ["task-1"]
-
-
-async def test_an_announcement_that_is_slow_brings_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A purchase is over while its mark is put again: the mark goes all the same, whichever would arrive first."""
-    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.005)
-    lost, announcing, arrival = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    marks: set[str] = set()
-
-    class Flushed(Alone):
-        always_beat = True
-
-        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None:
-            marks.add(mark.ref)
-
-        async def beat(self, *, announced: bool) -> bool:
-            return announced or not lost.is_set()
-
-        async def put(self, mark: Mark) -> None:
-            if lost.is_set():
-                announcing.set()
-                await arrival.wait()
-            marks.add(mark.ref)
-
-        async def forget(self, mark: Mark, *, free: bool) -> None:
-            marks.discard(mark.ref)
-
-    process, shop, caller = Process(Flushed()), Shop(), Listener()
-    process.purchases.start()
-    with listening(caller):
-        async with process.purchases.buy(ShopOrder(shop)):
-            lost.set()
-            await asyncio.wait_for(announcing.wait(), 10)
-    caller.deliver()
-    await turns(20)
-    arrival.set()
-    await turns(20)
-    await process.end()
-    assert not marks
 
 
 async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:

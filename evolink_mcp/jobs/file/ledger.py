@@ -70,6 +70,12 @@ class FileLedger(Alone):
 
         return await self._run(work)
 
+    async def give_back(self, mark: Mark) -> None:
+        values = (mark.ref, self.process)
+        await self._run(
+            lambda each: each.execute("UPDATE purchases SET holder = '' WHERE ref = ? AND holder = ?", values)
+        )
+
     async def forget(self, mark: Mark, *, free: bool) -> None:
         where = "" if free else "AND holder = ?"
         values = (mark.ref,) if free else (mark.ref, self.process)

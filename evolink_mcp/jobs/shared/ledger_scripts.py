@@ -1,0 +1,107 @@
+"""What the store itself does for the ledger that replicas share: each script is one step that nothing comes between."""
+
+from __future__ import annotations
+
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, SILENT_SECONDS
+
+ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
+MISSING_SECONDS = 8.0  # the same for one that others knew before, however little it is let run: then it has died
+KEEP_MS = str(int(KEEP_SECONDS * 1000))
+
+# Whether nothing may be decided now: the store is new, or a replica has been silent. Whoever was silent together with
+# the one who asks is missing: the store was away, and everybody is to speak first. KEYS 1 to 4 are the replicas, the
+# run, whether all is unsure, and the missing; ARGV 1 is this replica. Sets `now` in seconds.
+SURE = f"""
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local function unsure()
+  local info = redis.pcall('INFO', 'server')
+  local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unnamed'
+  local new = redis.call('GET', KEYS[2]) ~= run
+  local silent = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', new and '+inf' or now - {SILENT_SECONDS})
+  local away = new
+  for _, name in ipairs(silent) do away = away or name == ARGV[1] end
+  for _, name in ipairs(silent) do
+    redis.call('ZREM', KEYS[1], name)
+    if away and name ~= ARGV[1] then redis.call('ZADD', KEYS[4], now + {MISSING_SECONDS}, name) end
+  end
+  if new then redis.call('SET', KEYS[2], run) end
+  if new or #silent > 0 then
+    redis.call('SET', KEYS[3], '1', 'PX', {int(ANNOUNCE_SECONDS * 1000)})
+  end
+  redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
+  return redis.call('EXISTS', KEYS[3]) == 1 or redis.call('ZCARD', KEYS[4]) > 0
+         or not redis.call('ZSCORE', KEYS[1], ARGV[1])
+end
+local function page(wait)
+  return {{tostring(now), wait and 1 or 0, redis.call('HGETALL', KEYS[5]),
+           redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}}
+end
+"""
+# ARGV: replica, ref, mark, then the refs that may be passed. Empty where the mark was made.
+BEGIN = f"""{SURE}
+if unsure() then return page(true) end
+local passed = {{[ARGV[2]] = true}}
+for i = 4, #ARGV do passed[ARGV[i]] = true end
+local fields = redis.call('HGETALL', KEYS[5])
+for i = 1, #fields, 2 do
+  local is_mark, mark = pcall(cjson.decode, fields[i + 1])
+  local written = is_mark and mark.holder == '' and mark.delivery
+  if written and written.at < now - {REPEAT_SECONDS} then
+    redis.call('HDEL', KEYS[5], fields[i])
+  elseif not passed[fields[i]] then
+    return page(false)
+  end
+end
+redis.call('HSET', KEYS[5], ARGV[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+return {{}}
+"""
+PEEK = f"{SURE} return page(unsure())"
+# ARGV: replica, ref, the holder to follow. 1 where the claim succeeded, 0 where not, -1 where nobody can tell yet.
+CLAIM = f"""{SURE}
+if unsure() then return -1 end
+local raw = redis.call('HGET', KEYS[5], ARGV[2])
+if not raw then return 0 end
+local mark = cjson.decode(raw)
+if mark.holder ~= '' and mark.holder ~= ARGV[1] and mark.holder ~= ARGV[3] then return 0 end
+mark.holder, mark.delivery = ARGV[1], nil
+redis.call('HSET', KEYS[5], ARGV[2], cjson.encode(mark))
+redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+return 1
+"""
+# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
+PUT = f"""
+local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
+if raw then
+  local old = cjson.decode(raw)
+  if old.holder ~= ARGV[1] then mark.holder, mark.delivery = old.holder, old.delivery end
+  if next(mark.outcome) == nil then mark.outcome = old.outcome end
+elseif ARGV[4] == '0' then
+  return 0
+end
+redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(mark))
+redis.call('PEXPIRE', KEYS[1], {KEEP_MS})
+return 1
+"""
+# ARGV: replica, ref, whether whoever holds it may be told that it is gone.
+FORGET = """
+local raw = redis.call('HGET', KEYS[1], ARGV[2])
+if raw and (ARGV[3] == '1' or cjson.decode(raw).holder == ARGV[1]) then redis.call('HDEL', KEYS[1], ARGV[2]) end
+return 1
+"""
+# ARGV: replica, whether its marks are all there, then the replicas that it knew before it put them. 0 where they are to
+# be put first, else the time and the replicas.
+BEAT = f"""{SURE}
+unsure()
+if ARGV[2] == '0' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+for i = 3, #ARGV do
+  if not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[i])
+  end
+end
+for _, i in ipairs({{1, 2, 4}}) do redis.call('PEXPIRE', KEYS[i], {KEEP_MS}) end
+return {{tostring(now), redis.call('ZRANGE', KEYS[1], 0, -1)}}
+"""

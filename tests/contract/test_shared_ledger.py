@@ -1,0 +1,195 @@
+"""What replicas know of each other's purchases while the store that they share loses its memory, or does not answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from evolink_mcp.jobs.ledger import SILENT_SECONDS, Away, Mark
+from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.shared import ledger as shared_ledger
+from evolink_mcp.jobs.shared.ledger import SharedLedger
+from evolink_mcp.jobs.shared.ledger_scripts import ANNOUNCE_SECONDS, BEAT, MISSING_SECONDS
+from evolink_mcp.jobs.shared.store import Store, key
+from tests.contract.ledgers import KEY, beat, held, mark, settled
+from tests.programs import RedisServer
+
+
+async def test_nothing_is_decided_in_a_new_store_before_everybody_has_spoken(
+    stores: list[Store], redis: RedisServer
+) -> None:
+    a, b = map(SharedLedger, stores[:2])
+    await beat(0.1, a)
+    page = await a.begin(mark(a))
+    assert page is not None
+    assert page.wait
+    await settled(a, b)
+    assert await a.begin(mark(a)) is None
+    assert await b.peek(KEY)
+    await stores[0].ask("FLUSHALL")
+    page = await b.begin(mark(b, "r2"))
+    assert page is not None
+    assert page.wait
+    assert await a.beat(announced=False) is False
+    await a.put(mark(a))
+    await settled(a, b)
+    page = await b.begin(mark(b, "r2"))
+    assert page is not None
+    assert held(page) == [("r1", a.process)]
+
+
+async def test_a_claim_in_a_new_store_waits_for_the_answer_to_be_announced(stores: list[Store]) -> None:
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await stores[0].ask("FLUSHALL")
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+
+    async def announce() -> None:
+        await asyncio.sleep(0.5)
+        await a.put(unclaimed)
+        await settled(a, b)
+
+    claim, _ = await asyncio.gather(b.claim(unclaimed), announce())
+    assert claim
+
+
+async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stores: list[Store]) -> None:
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await beat(SILENT_SECONDS + 0.3, b)
+    page = await b.begin(mark(b))
+    assert page is not None
+    assert page.wait
+    assert await a.beat(announced=False) is False
+    await beat(2.1, a, b)
+    assert await b.begin(mark(b)) is None
+
+
+async def test_a_claim_that_got_no_answer_is_made_again(stores: list[Store], redis: RedisServer) -> None:
+    """Without it, one slow answer of the store would have the request paid for again."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    await a.put(unclaimed)
+    redis.freeze()
+    claim = asyncio.create_task(b.claim(unclaimed))
+    while not stores[1].failures and not claim.done():
+        await asyncio.sleep(0.01)
+    redis.thaw()
+    assert await claim
+
+
+async def test_whoever_others_knew_is_waited_for_in_a_store_that_was_away(
+    stores: list[Store], redis: RedisServer
+) -> None:
+    """A busy machine may let it speak late. What it has paid for is then in no store."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await stores[0].ask("FLUSHALL")
+    await beat(ANNOUNCE_SECONDS + 0.5, b)
+    page = await b.begin(mark(b, "r2"))
+    assert page is not None
+    assert page.wait
+    await a.put(mark(a))
+    await beat(0.1, a)
+    page = await b.begin(mark(b, "r2"))
+    assert page is not None
+    assert held(page) == [("r1", a.process)]
+
+
+async def test_whoever_died_while_the_store_was_away_is_not_waited_for_for_ever(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_ledger, "BEAT", BEAT.replace(f"now + {MISSING_SECONDS}", "now + 0.2"))
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await stores[0].ask("FLUSHALL")
+    await settled(b)
+    assert await b.begin(mark(b)) is None
+
+
+class Losing(Store):
+    """A connection on which commands are lost while it ``is_lost``. ``asked`` is set by those that get an answer."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.is_lost = False
+        self.asked = asyncio.Event()
+
+    async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
+        if self.is_lost:
+            raise Away
+        answer = await super().ask(*command, insist=insist)
+        self.asked.set()
+        return answer
+
+
+@pytest.fixture
+async def losing(redis: RedisServer) -> AsyncIterator[Losing]:
+    store = Losing(redis.url)
+    yield store
+    await store.aclose()
+
+
+async def test_an_answer_that_was_not_put_yet_is_not_taken_for_one_that_others_claimed(losing: Losing) -> None:
+    a = SharedLedger(losing)
+    await settled(a)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    losing.is_lost = True
+    with pytest.raises(Away):
+        await a.put(unclaimed)
+    losing.is_lost = False
+    losing.asked.clear()
+    claim = asyncio.create_task(a.claim(unclaimed))
+    await losing.asked.wait()
+    assert await a.beat(announced=False) is False
+    await a.put(unclaimed)
+    await a.beat(announced=True)
+    assert await claim
+
+
+async def test_a_claim_that_is_given_up_is_given_back(losing: Losing, stores: list[Store]) -> None:
+    """Nobody listens to what it holds, but the process lives: others would take its caller for one who has heard."""
+    a, b = SharedLedger(stores[0]), SharedLedger(losing)
+    await settled(a, b)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    await a.put(unclaimed)
+    assert await b.claim(unclaimed)
+    losing.is_lost = True
+    with pytest.raises(Away):
+        await b.give_back(unclaimed)
+    losing.is_lost = False
+    assert held(await a.peek(KEY)) == [("r1", b.process)]
+    assert await b.beat(announced=False) is False
+    await b.beat(announced=True)
+    assert held(await a.peek(KEY)) == [("r1", "")]
+
+
+@pytest.mark.parametrize("lost", ["forget", "put"])
+async def test_a_forget_that_something_may_undo_is_repeated(stores: list[Store], redis: RedisServer, lost: str) -> None:
+    """It did not arrive, or what was put before it may arrive after it."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    assert await a.begin(mark(a)) is None
+    redis.freeze()
+    with pytest.raises(Away):
+        await (a.forget(mark(a), free=False) if lost == "forget" else a.put(mark(a)))
+    redis.thaw()
+    if lost == "put":
+        await a.forget(mark(a), free=False)
+    await a.put(mark(a))  # what was under way arrives late
+    assert await a.beat(announced=False) is False
+    await a.beat(announced=True)
+    assert (await b.peek(KEY)).marks == ()
+
+
+async def test_what_the_store_holds_is_not_trusted(stores: list[Store]) -> None:
+    a = SharedLedger(stores[0])
+    name = key(KEY.owner, "purchases", KEY.intent)
+    odd = {"a": "{", "b": "[]", "c": "{}", "d": '{"sender":1}', "e": '{"sender":"x","holder":"y","since":"z"}'}
+    for ref, value in odd.items():
+        await stores[0].ask("HSET", name, ref, value)
+    assert (await a.peek(KEY)).marks == ()
