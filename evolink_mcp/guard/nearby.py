@@ -2,7 +2,8 @@
 
 macOS puts U+202F into the names of screenshots, hosts make it a plain space. Unicode writes ``é`` in two ways, and file
 systems keep one of them. Direction marks, joiners and bytes that are no text are lost or replaced where a path is
-shown. So a name that is not there stands for the one name in its folder that looks the same.
+shown. So a name that is not there stands for the one name in its folder that looks the same, else for the one that
+differs from it only in case.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def _walk(root: Path, steps: Sequence[str]) -> tuple[Path | None, str]:
                 return None, ""
             names = _names(place)
             alike = [name for name in names if _fold(name) == _fold(step)]
+            alike = alike or [name for name in names if _fold(name).casefold() == _fold(step).casefold()]
             if len(alike) != 1:
                 nearest = alike or difflib.get_close_matches(step, names[:MAX_GUESSES], 1, 0.6)
                 return None, _shown(place / nearest[0]) if nearest else ""

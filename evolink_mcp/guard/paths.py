@@ -20,6 +20,7 @@ _PASS = getattr(os, "O_PATH", getattr(os, "O_SEARCH", os.O_RDONLY)) | getattr(os
 _CAN_STEP = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _FILE_LINK = re.compile(r"file:", re.IGNORECASE)
 _DRIVE = re.compile(r"/*([A-Za-z])[:|](?=[/\\]|$)")
+_WSL_SHARE = re.compile(r"//wsl(?:\$|\.localhost)/[^/]+(?=/)", re.IGNORECASE)
 _MARKS = "$%'\"`“”„‘’«»{"
 WINDOWS = os.name == "nt"
 
@@ -64,8 +65,9 @@ def open_allowed(
     nothing on the way can be swapped; kind and size are read off the open file.
 
     Args:
-        path: A path or a ``file:`` link; ``~``, ``$HOME`` and quotes around it are read. A relative one starts at the
-            working directory, else at one of the folders. Where nothing has its name, one that looks the same counts.
+        path: A path or a ``file:`` link; ``~``, ``$HOME``, quotes around it and a path of Windows are read. A relative
+            one starts at the working directory, else at one of the folders. Where nothing has its name, one that looks
+            the same counts.
         name: The parameter the path came in, for the error.
 
     Raises:
@@ -146,12 +148,23 @@ def _written(text: str) -> Path:
     """The path as its writer meant it: quotes around it and variables of the user are read where no file has them in
     its name."""
     path = Path(text).expanduser()
+    if not WINDOWS and "\\" in text and not os.path.lexists(path):
+        path = Path(_from_windows(text)).expanduser()
     if not os.path.lexists(path) and any(mark in text for mark in _MARKS):
         from evolink_mcp.settings.placeholders import QUOTES, fill_in
         from evolink_mcp.settings.places import home_folder
 
         return Path(fill_in(text.strip().strip(QUOTES), os.environ, home_folder())).expanduser()
     return path
+
+
+def _from_windows(text: str) -> str:
+    """The path here that a program on Windows wrote: with its slashes, below its mount in WSL, or below WSL's share."""
+    path = text.replace("\\ ", " ").replace("\\", "/")
+    if drive := _DRIVE.match(path):
+        return f"/mnt/{drive[1].lower()}{path[drive.end() :]}"
+    share = _WSL_SHARE.match(path)
+    return path[share.end() :] if share else path
 
 
 def _inside(real: Path, roots: Sequence[Path]) -> bool:

@@ -36,6 +36,9 @@ _LINK = re.compile(
     r"|[!-~]*://",
     re.IGNORECASE,
 )
+_WRAPPED = re.compile(
+    r"""(?P<open>!?\[[^\[\]]*\]\(|["'`<“‘])?(?P<link>https?://[^\s<>"`“”‘’]+?)(?(open)[)"'`>”’])""", re.IGNORECASE
+)
 _SKIPPED = str.maketrans("", "", "\t\r\n")  # URL parsers drop these wherever they are
 _BLANKS = "".join(map(chr, range(33)))
 
@@ -181,6 +184,17 @@ class UrlGuard:
         address = parse_address(host)
         public = is_public(address) if address else "." in host and not host.endswith(_PRIVATE_ENDS)
         return "" if public else "the link points into a private network."
+
+
+def bare_link(text: str) -> str:
+    """The http or https link that a text is but for what stands around it: blanks, quotation marks, ``<…>``, Markdown.
+
+    Any other text as it is.
+    """
+    if len(text) > MAX_LINK_LENGTH or (text[:4].lower() == "http" and text == text.strip()):
+        return text
+    match = _WRAPPED.fullmatch(text.strip())
+    return match["link"] if match else text
 
 
 def is_linklike(text: str) -> bool:

@@ -14,7 +14,7 @@ import anyio
 
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import Caller
-from evolink_mcp.guard.urls import is_linklike
+from evolink_mcp.guard.urls import bare_link, is_linklike
 from evolink_mcp.media.kinds import safe
 from evolink_mcp.media.uploads import LocalFile, Upload
 
@@ -189,6 +189,7 @@ def _stored_name(file: LocalFile) -> dict[str, str]:
 def _replaced(value: object, name: str, link_names: frozenset[str], add: Callable[[str, str], str]) -> object:
     """A value with every local path in a place for links given to ``add`` and replaced by what that returns."""
     if isinstance(value, str):
+        value = bare_link(value) if name.rpartition(".")[2].partition("[")[0] in link_names else value
         path = _local_path(value) if name.rpartition(".")[2].partition("[")[0] in link_names else None
         return value if path is None else add(name, path)
     if isinstance(value, Mapping):

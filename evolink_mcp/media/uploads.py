@@ -15,7 +15,7 @@ from unicodedata import category
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.guard.paths import SteadyFile, open_allowed
-from evolink_mcp.guard.urls import UrlGuard
+from evolink_mcp.guard.urls import UrlGuard, bare_link
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
 from evolink_mcp.media.kinds import EXTENSIONS, IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
 
@@ -153,6 +153,7 @@ async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[
         Refused: The link may not be used; nothing was sent.
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
+    url = bare_link(url)
     guard.check_spelling(url, name="file_url")
     notes = await guard.check_links({"file_url": url}, caller=caller.owner)
     with _unrepeated():

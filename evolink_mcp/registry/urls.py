@@ -22,6 +22,8 @@ def link_fault(value: str, forms: tuple[str, ...] = ("url",), *, callback: bool 
         return None
     if callback:
         return "must be an https link"
+    if value[:5].lower() == "data:":
+        return "must be an http or https link: give base64 data to upload_file, and its file_url here"
     return "must be an http or https link" + (" or a data URL" if "data" in forms else "")
 
 

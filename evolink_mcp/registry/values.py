@@ -96,7 +96,7 @@ def _read(parameter: Parameter, value: object, path: str, synonyms: Mapping[str,
     if isinstance(value, int | float) and not isinstance(value, bool) and parameter.types == ("string",):
         return str(value) if suits(parameter, str(value), synonyms) else value
     if not isinstance(value, str):
-        return value
+        return cast(object, value)
     if _LISTS.issuperset(parameter.types) and value.strip():
         return [value]
     if len(value) > MAX_WORD_CHARACTERS or not _PLAIN.issuperset(parameter.types):

@@ -66,7 +66,7 @@ def read_value(value: object, schema: Mapping[str, Any], name: str = "") -> obje
     if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if not isinstance(value, str):
-        return value
+        return cast("object", value)
     match kind:
         case "object":
             return _parsed(value)
@@ -111,7 +111,7 @@ def _read_list(value: object) -> object:
     if isinstance(value, dict) and isinstance(link := _link_in(cast("object", value)), str):
         value = [link]
     if not isinstance(value, list):
-        return value
+        return cast("object", value)
     return [_link_in(item) for item in cast("list[object]", value) if not _is_blank(item)]
 
 

@@ -78,6 +78,8 @@ async def test_a_switch_may_stand_in_a_list_or_between_blanks(client: Client, sa
         ({"url": LINK}, [LINK]),
         ([{"type": "image_url", "image_url": {"url": LINK, "detail": "high"}}], [LINK]),
         (f"{LINK}, {OTHER}", [LINK, OTHER]),
+        ([f" {LINK}\n", f"<{OTHER}>"], [LINK, OTHER]),
+        ([f'"{LINK}"', f"![a cat]({OTHER})"], [LINK, OTHER]),
         (f"['{LINK}', '{OTHER}']", [LINK, OTHER]),
     ],
 )
@@ -86,6 +88,11 @@ async def test_links_are_found_in_what_is_around_them(
 ) -> None:
     await ok(client, "generate_image", prompt="a kite", image_urls=given)
     assert body(sandbox)["image_urls"] == sent
+
+
+async def test_base64_data_in_the_place_of_a_link_is_led_to_its_upload(client: Client) -> None:
+    said = await refused(client, "generate_image", prompt="a kite", image_urls=["data:image/png;base64,iVBORw0K"])
+    assert "upload_file" in said.splitlines()[0]
 
 
 async def test_an_object_that_says_more_than_a_link_is_no_link(client: Client) -> None:

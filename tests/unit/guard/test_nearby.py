@@ -49,6 +49,34 @@ def test_a_name_that_looks_the_same_is_found(shelf: Path, name: str, written: st
         assert opened(path, shelf) == (b"12345", real, 5)
 
 
+@pytest.mark.parametrize("written", ["CAT.PNG", "Cat.png"])
+def test_another_case_does_not_hide_a_name(shelf: Path, written: str) -> None:
+    (shelf / "cat.png").write_bytes(b"12345")
+    assert opened(shelf / written, shelf)[1] == shelf / "cat.png"
+    (shelf / "CAt.png").write_bytes(b"12345")
+    with pytest.raises(Refused, match="The nearest name is"):
+        opened(shelf / "cAT.png", shelf)
+
+
+@pytest.mark.parametrize("form", ["{}", "//wsl$/Ubuntu{}", "//wsl.localhost/Ubuntu{}", "file:{}"])
+def test_a_path_in_the_slashes_of_windows_is_read(shelf: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (shelf / "my cats").mkdir()
+    (shelf / "my cats" / "a.png").write_bytes(b"12345")
+    written = form.format(shelf / "my cats" / "a.png").replace("/", "\\")
+    assert opened(written, shelf)[1] == shelf / "my cats" / "a.png"
+    monkeypatch.chdir(shelf)
+    assert opened("my cats\\a.png", shelf)[1] == shelf / "my cats" / "a.png"
+    assert opened("my\\ cats/a.png", shelf)[1] == shelf / "my cats" / "a.png"
+    (shelf / "a\\b.png").write_bytes(b"123")
+    assert opened("a\\b.png", shelf)[2] == 3
+
+
+def test_a_drive_of_windows_is_where_wsl_mounts_it(shelf: Path) -> None:
+    assert paths._from_windows("C:\\Users\\me\\a b.png") == "/mnt/c/Users/me/a b.png"
+    with pytest.raises(Refused):
+        opened("C:\\..\\..\\etc\\passwd", shelf)
+
+
 def test_a_path_as_it_was_shown_can_be_used_again(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9\n") / "a\u202fb\u202e.png"
     odd.parent.mkdir()

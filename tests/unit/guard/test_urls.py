@@ -10,7 +10,7 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.guard.addresses import Address, is_public
 from evolink_mcp.guard.names import Resolver
-from evolink_mcp.guard.urls import FREE_TEXT, FakeAddress, Unresolved, UrlGuard, is_linklike, system_resolver
+from evolink_mcp.guard.urls import FREE_TEXT, FakeAddress, Unresolved, UrlGuard, bare_link, is_linklike, system_resolver
 from tests.links import CREDENTIALS, GOOD, NO_LINKS, ODD, PRIVATE, THIS_MACHINE
 
 
@@ -239,3 +239,20 @@ async def test_a_fake_address_that_is_written_out_is_refused(url: str) -> None:
     for allow in (False, True):
         with pytest.raises(Refused, match="private network"):
             UrlGuard(allow_fake=allow).check_spelling(url, name="x")
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [
+        ("https://a.b/c_(1).png", "https://a.b/c_(1).png"),
+        (" https://a.b/c_(1)\n", "https://a.b/c_(1)"),
+        ("[a](https://a.b/c_(1).png)", "https://a.b/c_(1).png"),
+        ("'https://a.b/'", "https://a.b/"),
+        ("see https://a.b/", "see https://a.b/"),
+        ("<https://a.b/", "<https://a.b/"),
+        (" cat.png", " cat.png"),
+        ("<ftp://a.b/c>", "<ftp://a.b/c>"),
+    ],
+)
+def test_a_link_is_read_without_what_stands_around_it(text: str, link: str) -> None:
+    assert bare_link(text) == link
