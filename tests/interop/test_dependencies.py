@@ -32,7 +32,7 @@ PROJECT = ROOT / "pyproject.toml"
 def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter with the lowest, or the newest, of what is declared; made anew, since the newest changes."""
     folder = tmp_path_factory.mktemp(request.param)
-    extras = ("--extra", "preview", "--extra", "redis")
+    extras = ("--extra", "preview", "--extra", "redis", "--extra", "s3")
     found = software.environment(folder, "--resolution", request.param, "--requirements", str(PROJECT), *extras)
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     (packages / "checkout.pth").write_text(f"{ROOT}\n", encoding="utf-8")
@@ -78,5 +78,5 @@ def test_the_demo_leaves_files_that_open(python: Path, tmp_path: Path) -> None:
 def test_the_lowest_versions_are_those_declared() -> None:
     declared = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
     extras = declared["optional-dependencies"]
-    for requirement in [*declared["dependencies"], *extras["preview"], *extras["redis"]]:
+    for requirement in [*declared["dependencies"], *extras["preview"], *extras["redis"], *extras["s3"]]:
         assert ">=" in requirement, f"{requirement} has no lowest version"

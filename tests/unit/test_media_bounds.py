@@ -83,7 +83,11 @@ async def drain(monkeypatch: pytest.MonkeyPatch, size: int, seconds: float) -> N
     times = clock(0.0, seconds)
     monkeypatch.setattr(fetch.time, "monotonic", lambda: next(times))
     response = httpx2.Response(200, stream=httpx2.ByteStream(b"x" * size))
-    await fetch._drain(response, lambda _: None, 10_000_000)  # pyright: ignore[reportPrivateUsage]
+
+    async def write(_: bytes) -> None:
+        pass
+
+    await fetch._drain(response, write, 10_000_000)  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(1_000_000, 100.0), (1, 60.0), (1_000_000, 1.0)])
