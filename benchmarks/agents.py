@@ -13,6 +13,7 @@ import random
 import resource
 import sys
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,13 +26,13 @@ WAIT_SECONDS = 45  # the longest that one call waits
 SETTLE_SECONDS = 2.0  # until every call that was sent waits
 SPREAD = 0.25  # by how much of it tasks take longer or shorter
 SUBMITTERS = 20
-SUBMITS_PER_SECOND = 150  # a cautious guess: tasks must not end before they are waited for
-DESCRIPTORS = 12_000
+SUBMITS_PER_SECOND = 150  # a guess, of which only the estimates of tasks are made
+SPARE_DESCRIPTORS = 100
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the agents do.
+    """What the agents do, with the server at ``port`` and the gateway at ``gateway``.
 
     ``seconds``: how long a task takes, by a quarter more or less. ``per_second``: how many start to wait.
     ``submit``: tasks are made through the server; otherwise the gateway knows them. ``one_key``: all agents are one
@@ -39,6 +40,7 @@ class Plan:
     """
 
     port: int
+    gateway: str
     agents: int
     seconds: float
     per_second: float = 200.0
@@ -114,14 +116,16 @@ async def _open(plan: Plan) -> Agent:
     raise ConnectionError("the server takes no connections")
 
 
-async def _submit(plan: Plan, ends: list[float]) -> list[str]:
+async def _submit(plan: Plan, ends: list[float], begins: list[float]) -> list[str]:
     """Makes all tasks through the server; their ids."""
     ids, numbers = [""] * plan.agents, iter(range(plan.agents))
+    start = time.time() + SETTLE_SECONDS + plan.agents / SUBMITS_PER_SECOND
 
     async def work() -> None:
         agent = await _open(plan)
         for number in numbers:
-            arguments = {"prompt": f"{number}: {prompt(ends[number])}"}
+            estimate = max(start - time.time(), 0.0) + begins[number] + plan.seconds
+            arguments = {"prompt": f"{number}: {prompt(ends[number], estimate)}"}
             got = await agent.call(plan, number, "generate_image", arguments)
             ids[number] = _structured(got)["task_id"]
         agent.close()
@@ -140,17 +144,19 @@ def _structured(got: bytes) -> dict[str, Any]:
 
 async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[str, Any]:
     """Waits with all agents; how late each heard of the end of its task, in seconds."""
-    start = time.time() + SETTLE_SECONDS + (plan.agents / SUBMITS_PER_SECOND if plan.submit else 0)
-    begins = [start + number / plan.per_second for number in range(plan.agents)]
+    begins = [number / plan.per_second for number in range(plan.agents)]
     chance = random.Random(plan.agents)
     ends = [begin + plan.seconds * chance.uniform(1 - SPREAD, 1 + SPREAD) for begin in begins]
-    ids = await _submit(plan, ends) if plan.submit else [task_id(end) for end in ends]
+    ids = await _submit(plan, ends, begins) if plan.submit else [task_id(end, plan.seconds) for end in ends]
     await pass_stage("ready")
     late, failures, calls = list[float](), list[str](), 0
+    start = time.time() + SETTLE_SECONDS
+    with urllib.request.urlopen(f"{plan.gateway}/start/{start * 1000:.0f}"):  # the gateway of this run, on loopback
+        pass
 
     async def wait(number: int) -> None:
         nonlocal calls
-        await asyncio.sleep(begins[number] - time.time())
+        await asyncio.sleep(start + begins[number] - time.time())
         agent = await _open(plan)
         try:
             for _ in range(20):
@@ -158,7 +164,7 @@ async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[
                 seconds = min(WAIT_SECONDS, max(int(plan.seconds * 2), 5))
                 got = await agent.call(plan, number, "check_task", {"task_id": ids[number], "wait_seconds": seconds})
                 if b'"status":"completed"' in got.replace(b'": "', b'":"'):
-                    late.append(time.time() - ends[number])
+                    late.append(time.time() - start - ends[number])
                     return
                 if b'"status":"processing"' not in got.replace(b'": "', b'":"'):
                     raise RuntimeError(got[-300:].decode("latin-1"))
@@ -168,7 +174,7 @@ async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[
             agent.close()
 
     waits = asyncio.gather(*map(wait, range(plan.agents)))
-    await asyncio.sleep(begins[-1] - time.time() + SETTLE_SECONDS)
+    await asyncio.sleep(start + begins[-1] - time.time() + SETTLE_SECONDS)
     await pass_stage("open")
     await waits
     return {"late": late, "failures": failures, "calls": calls}
@@ -178,8 +184,8 @@ def main() -> None:
     """Runs the plan of the command line."""
     plan = Plan(**json.loads(sys.argv[1]))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < plan.agents + 100:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(plan.agents + DESCRIPTORS, hard), hard))
+    if soft < (needed := plan.agents + SPARE_DESCRIPTORS):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), hard))
 
     async def pass_stage(name: str) -> None:
         sys.stdout.write(f"{name}\n")

@@ -1,13 +1,14 @@
 """A gateway whose tasks end when they were told to, and which counts what it was asked.
 
-The end of a task is in its id, in milliseconds since 1970, or in the prompt it was made of: whoever measures knows when
-a task ended without asking. ``python -m benchmarks.deadline_gateway 0`` serves it.
+The end of a task is in its id, in milliseconds after a start that ``/start/…`` tells, or in the prompt it was made of:
+whoever measures knows when a task ended without asking. ``python -m benchmarks.deadline_gateway 0`` serves it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -15,25 +16,34 @@ from typing import Any, cast
 
 from benchmarks.gateway import NUMBERS, serve
 
-LIFE_SECONDS = 60  # the estimate of every task
+PICTURE = "http://127.0.0.1:9/picture.png"  # of all tasks: refused at once, and remembered
 COUNTS: Counter[str] = Counter()
 _CALLS: set[asyncio.Task[None]] = set()
+_WAITING: list[tuple[str, str]] = []  # the address and the id of each task that was made before the start
+_START: list[float] = []  # one time in seconds since 1970, once it is known
 
 
-def task_id(end: float) -> str:
-    """The id of a task that ends at ``end``, in seconds since 1970."""
-    return f"task-unified-{time.time():.0f}-{next(NUMBERS)}-{end * 1000:.0f}"
+def task_id(end: float, estimate: float) -> str:
+    """The id of a task that ends ``end`` seconds after the start, and is said to take ``estimate`` seconds."""
+    return f"task-unified-{time.time():.0f}-{next(NUMBERS)}-{end * 1000:.0f}-{estimate:.0f}"
 
 
-def prompt(end: float) -> str:
-    """A prompt whose task ends at ``end``."""
-    return f"a picture until {end * 1000:.0f}"
+def prompt(end: float, estimate: float) -> str:
+    """A prompt whose task is like that."""
+    return f"a picture until {end} {estimate}"
 
 
 def answer(method: str, path: str, body: bytes) -> bytes:
     """A task by its id, several, a new one, or how often each was asked for."""
     if path == "/counts":
         return json.dumps(COUNTS).encode()
+    if path.startswith("/start/"):
+        _START[:] = [int(path.rsplit("/", 1)[-1]) / 1000]
+        calls, _WAITING[:] = list(_WAITING), []
+        for call in calls:
+            _CALLS.add(task := asyncio.create_task(_call(*call)))
+            task.add_done_callback(_CALLS.discard)
+        return b"{}"
     if path == "/v1/tasks/batch":
         COUNTS["batches"] += 1
         return json.dumps({"code": 200, "data": [_task(each) for each in json.loads(body)["task_ids"]]}).encode()
@@ -42,35 +52,37 @@ def answer(method: str, path: str, body: bytes) -> bytes:
         return json.dumps(_task(path.rsplit("/", 1)[-1])).encode()
     COUNTS["submits"] += 1
     wish = cast("dict[str, str]", json.loads(body))
-    end = float(wish["prompt"].rsplit(" ", 1)[-1]) / 1000
-    made = task_id(end)
+    made = task_id(*map(float, wish["prompt"].split(" ")[-2:]))
     if url := wish.get("callback_url"):
-        call = asyncio.create_task(_call(url, made, end))
-        _CALLS.add(call)
-        call.add_done_callback(_CALLS.discard)
+        _WAITING.append((url, made))
     return json.dumps(_task(made)).encode()
 
 
 def _task(name: str) -> dict[str, Any]:
-    created, end = int(name.split("-")[2]), int(name.rsplit("-", 1)[-1]) / 1000
-    ended = time.time() >= end
+    created, estimate = int(name.split("-")[2]), int(name.rsplit("-", 1)[-1])
+    ended = time.time() >= _end(name)
     return {
         "created": created,
         "id": name,
         "model": "benchmark-model",
         "object": "image.generation.task",
         "progress": 100 if ended else 40,
-        "results": ["https://files.example.com/picture.png"] if ended else [],
+        "results": [PICTURE] if ended else [],
         "status": "completed" if ended else "processing",
         "type": "image",
-        "task_info": {"can_cancel": True, "estimated_time": LIFE_SECONDS},
+        "task_info": {"can_cancel": True, "estimated_time": estimate},
         "usage": {"billing_rule": "per_call", "credits_reserved": 2.5, "user_group": "default"},
     }
 
 
-async def _call(url: str, name: str, end: float) -> None:
+def _end(name: str) -> float:
+    """When a task ends; never, before the start is known."""
+    return _START[0] + int(name.split("-")[-2]) / 1000 if _START else math.inf
+
+
+async def _call(url: str, name: str) -> None:
     """Calls back when a task ends. The tasks of this gateway are told to one host, in plain HTTP."""
-    await asyncio.sleep(end - time.time())
+    await asyncio.sleep(_end(name) - time.time())
     authority, _, path = url.partition("://")[2].partition("/")
     host, _, port = authority.partition(":")
     body = json.dumps(_task(name)).encode()

@@ -93,6 +93,7 @@ def measure(case: Case, seconds: float = SECONDS, *, warm_up: bool = True) -> Ou
         pid, _ = stack.enter_context(serving(server, EVOLINK_BASE_URL=url, EVOLINK_FILES_URL=url))
         plan = Plan(
             port,
+            url,
             case.agents,
             seconds,
             submit=case.callbacks,
@@ -113,12 +114,13 @@ def measure(case: Case, seconds: float = SECONDS, *, warm_up: bool = True) -> Ou
 
 def _run(plan: Plan, pid: int) -> tuple[float, float, float, dict[str, Any]]:
     """Processor seconds in all, bytes while all wait, the share of a processor after all had begun, and the results."""
+    memory = resident(pid)
     with subprocess.Popen(command(plan), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as agents:
         assert agents.stdin is not None
         assert agents.stdout is not None
         try:
             _await(agents, "ready")
-            processor, memory = processor_of(pid), resident(pid)
+            processor = processor_of(pid)
             _go_on(agents)
             _await(agents, "open")
             memory = resident(pid) - memory
@@ -160,13 +162,18 @@ FEW, MORE, SHORT_SECONDS = 50, 400, 4.0  # of the check
 
 
 def checked() -> dict[str, dict[str, float]]:
-    """What the budgets need: that a wait among many costs no more than one among few, and what it weighs."""
+    """What the budgets need: that a wait among many costs no more than one among few, what it weighs, and when its
+    agent is told, with callbacks and without."""
     few, many = (measure(Case("looks", agents), SHORT_SECONDS) for agents in (FEW, MORE))
+    called = measure(Case("callbacks", MORE, callbacks=True), SHORT_SECONDS)
     return {
         "waits": {
             "growth": many.processor / few.processor,
             "kb": many.memory / 1000,
-            "share": len(few.late + many.late) / (FEW + MORE),
+            "share": len(few.late + many.late + called.late) / (FEW + MORE + MORE),
+            "late": median(many.late),
+            "called_late": median(called.late),
+            "called_requests": called.requests,
         }
     }
 

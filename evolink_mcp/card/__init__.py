@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.server.extension import Extension, ResourceBinding
@@ -56,16 +56,19 @@ def card_uri() -> str:
 def old_cards() -> ServerMiddleware[Any]:
     """Middleware: every address a card ever had shows the present one, for a chat that outlived an upgrade."""
 
-    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Awaitable[HandlerResult]:
         asked = (ctx.params or {}).get("uri") if ctx.method == "resources/read" else None
         if not isinstance(asked, str) or asked == card_uri() or not ADDRESS.fullmatch(asked):
-            return await call_next(ctx)
+            return call_next(ctx)
+        return read(ctx, call_next, asked)
+
+    async def read(ctx: ServerRequestContext[Any, Any], call_next: CallNext, asked: str) -> HandlerResult:
         answer = await call_next(replace(ctx, params={**(ctx.params or {}), "uri": card_uri()}))
         if isinstance(answer, dict):
             answer = {**answer, "contents": [{**content, "uri": asked} for content in answer["contents"]]}
         return answer
 
-    return middleware
+    return cast("ServerMiddleware[Any]", middleware)  # no coroutine, which a call that waits would keep
 
 
 def icons() -> list[Icon]:

@@ -47,6 +47,12 @@ Group = tuple[str, str]  # gateway and account: two keys never share a request
 class Polls(Protocol):
     """How :mod:`evolink_mcp.jobs.waits` learns of tasks."""
 
+    @property
+    def stretch(self) -> float:
+        """By how much polls are to be spaced out beyond the documented pace: 1.0, unless more fall due than can be
+        made."""
+        ...
+
     def gathers(self, caller: Caller) -> bool:
         """Whether several tasks of this key cost one read, so that it is worth a moment to gather them."""
         ...
@@ -63,7 +69,7 @@ class LocalPolls:
     described; then this key's tasks are read one by one for an hour. What an answer leaves out is read on its
     own, and the batch read is believed no more if that shows a task.
 
-    On a gateway slower than what falls due, reads queue here. Their time counts from their turn: if it counted
+    Where more falls due than can be read, reads queue here. Their time counts from their turn: if it counted
     in the queue, most would be given up just before they are answered.
     """
 
@@ -71,7 +77,11 @@ class LocalPolls:
         self._now = now
         self._single: dict[Group, float] = {}  # until when
         self._failures: dict[Group, int] = {}
-        self._turns = Turns()
+        self._turns = Turns(now)
+
+    @property
+    def stretch(self) -> float:
+        return self._turns.stretch
 
     def gathers(self, caller: Caller) -> bool:
         return self._single.get(group_of(caller), 0.0) <= self._now()
@@ -79,14 +89,14 @@ class LocalPolls:
     async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
         missing, remaining = asks, seconds
         if together := len(asks) > 1 and self.gathers(asks[0].caller):
-            async with self._turns.take(group_of(asks[0].caller)):
+            async with self._turns.take(group_of(asks[0].caller), woken=any(ask.woken for ask in asks)):
                 started = self._now()
                 missing = await self._read_together(asks, seconds, note)
             remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
         few = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def read(ask: Ask) -> None:
-            async with few, self._turns.take(group_of(ask.caller)):
+            async with few, self._turns.take(group_of(ask.caller), woken=ask.woken):
                 task = await _read(ask, remaining, note)
                 if together and task is not None and _is_whole(task):
                     self._distrust(ask.caller)

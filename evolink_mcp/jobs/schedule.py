@@ -53,6 +53,10 @@ class Schedule:
         due = _due(poll.task, born, now, spread, awaits_callback=awaits_callback)
         return Schedule(due, poll.task, born, polled, awaits_callback)
 
+    def stretched(self, factor: float, now: float) -> Schedule:
+        """The same with the next poll that much later: more fall due than can be made."""
+        return replace(self, due=now + (self.due - now) * factor) if factor > 1.0 else self
+
     def after_failure(self, error: GatewayError, now: float, spread: Spread) -> Schedule:
         """The schedule after a poll that failed; the gateway may have said when to come again."""
         due = now + RETRY_SECONDS

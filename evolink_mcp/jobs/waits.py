@@ -26,6 +26,7 @@ from evolink_mcp.jobs.timetable import Timetable
 from evolink_mcp.jobs.watch import MIN_POLL_SECONDS, PollUnderWay, Wait, Watch, verdict
 
 MAX_LINGERING = 1_000  # tasks whose schedule is kept for the seconds until their next poll is due
+MAX_EXPECTED = 10_000  # the same, of tasks that the gateway calls back for: a wait for one then needs no poll at all
 LAST_POLL_SECONDS = 2.0  # what a poll under way may still take once the server is being stopped
 POLL = "poll"  # the name of the asyncio task that makes one
 STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
@@ -218,7 +219,9 @@ class Waits:
             if isinstance(answer, Poll) and answer.task.final:
                 self.expectations.end(ask.task_id)
             expects = self.expectations.expects(ask.task_id)
-            watch.take(answer, self.pauses, self.clock.monotonic(), self.spread, awaits_callback=expects)
+            now = self.clock.monotonic()
+            watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects)
+            watch.schedule = watch.schedule.stretched(self.polls.stretch, now)
             watch.notify()
             self._place(watch)
 
@@ -242,7 +245,8 @@ class Waits:
         kept = self._lingering.setdefault(task_id, {})
         self._lingers += owner not in kept
         kept[owner] = schedule
-        while self._lingers > MAX_LINGERING or self._oldest_is_due(now):
+        most = MAX_EXPECTED if schedule.awaits_callback else MAX_LINGERING
+        while self._lingers > most or self._oldest_is_due(now):
             self._lingers -= len(self._lingering.pop(next(iter(self._lingering))))
 
     def _oldest_is_due(self, now: float) -> bool:

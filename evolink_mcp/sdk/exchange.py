@@ -9,6 +9,7 @@ not).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -71,6 +72,7 @@ async def serve_call(server: Server[Any], state: object, request: Request, call:
     )
     connection = Connection.from_envelope(version, None, None)
     connection.initialized = _initialized()
+    connection.exit_stack = _nothing_to_close()
     answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id}
     try:
         answer["result"] = await serve_one(
@@ -85,6 +87,12 @@ async def serve_call(server: Server[Any], state: object, request: Request, call:
 def _no_cancel() -> anyio.Event:
     """Of all calls: one that is cancelled ends with its connection. An event each would weigh a kilobyte."""
     return anyio.Event()
+
+
+@cache
+def _nothing_to_close() -> AsyncExitStack:
+    """Of all calls: nothing here has the SDK close anything with a connection."""
+    return AsyncExitStack()
 
 
 @cache

@@ -8,8 +8,8 @@ wants -32602. Unnecessary once ``MCPServer`` filters tools by request; middlewar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.shared.exceptions import MCPError
@@ -31,23 +31,23 @@ def offer_only(
             not every request tells what its host can do.
     """
 
-    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Awaitable[HandlerResult]:
         if ctx.method not in ("tools/list", "tools/call"):
-            return await call_next(ctx)
+            return call_next(ctx)
         try:
             names = names_for(getattr(ctx.request, "headers", None))
         except ValueError as error:
             raise MCPError(code=INVALID_PARAMS, message=str(error)) from None
         extra = [name for name, base in (app_tools or {}).items() if base in names]
         if ctx.method == "tools/list":
-            return _only(await call_next(ctx), [*names, *(extra if shows_apps(ctx) else ())])
+            return _only(call_next(ctx), [*names, *(extra if shows_apps(ctx) else ())])
         name = (ctx.params or {}).get("name")
         if isinstance(name, str) and name not in names and name not in extra:
             message = f"Unknown tool: {name[:60]!r}. The tools are: {', '.join(names) or 'none'}."
             raise MCPError(code=INVALID_PARAMS, message=message)
-        return await call_next(ctx)
+        return call_next(ctx)
 
-    return middleware
+    return cast("ServerMiddleware[Any]", middleware)  # no coroutine, which a call that waits would keep
 
 
 def shows_apps(ctx: ServerRequestContext[Any, Any]) -> bool:
@@ -56,8 +56,9 @@ def shows_apps(ctx: ServerRequestContext[Any, Any]) -> bool:
     return APPS in ((capabilities and capabilities.extensions) or {})
 
 
-def _only(answer: HandlerResult, names: Sequence[str]) -> HandlerResult:
+async def _only(coming: Awaitable[HandlerResult], names: Sequence[str]) -> HandlerResult:
     """An answer to ``tools/list``, reduced to the tools of these names."""
+    answer = await coming
     if isinstance(answer, dict):
         return {**answer, "tools": [tool for tool in answer["tools"] if tool["name"] in names]}
     if isinstance(answer, ListToolsResult):

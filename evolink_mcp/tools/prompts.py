@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -205,15 +205,15 @@ def refuse_bad_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
     """Middleware: an unknown prompt or wrong arguments are a protocol error (-32602) that says what is valid."""
     by_name = {prompt.name: prompt.arguments or [] for prompt in prompts}
 
-    async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Awaitable[HandlerResult]:
         if ctx.method == "prompts/get":
             params = ctx.params or {}
             problem = _problem(by_name, str(params.get("name")), params.get("arguments"))
             if problem:
                 raise MCPError(code=INVALID_PARAMS, message=problem)
-        return await call_next(ctx)
+        return call_next(ctx)
 
-    return middleware
+    return cast("ServerMiddleware[Any]", middleware)  # no coroutine, which a call that waits would keep
 
 
 def _problem(prompts: Mapping[str, Sequence[PromptArgument]], name: str, arguments: object) -> str:

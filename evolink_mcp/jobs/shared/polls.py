@@ -57,6 +57,10 @@ class SharedPolls:
         self._clock = clock
         self._local = LocalPolls(clock.monotonic)
 
+    @property
+    def stretch(self) -> float:
+        return self._local.stretch
+
     def gathers(self, caller: Caller) -> bool:
         return self._local.gathers(caller)
 

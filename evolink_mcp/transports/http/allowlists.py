@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Awaitable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
@@ -39,16 +40,15 @@ class AllowLists:
             expose_headers=EXPOSED,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         headers = Headers(scope=scope)
         path = endpoint_of(scope)
         # A callback may come under a name of its own: its path is all that counts.
         host = None if path.startswith(f"{CALLBACKS}/") else self._host_refusal(headers, by_address=path in PROBES)
         answer = host or self._origin_refusal(headers)
         if answer is None and "origin" not in headers:  # no page asks: caches must know, and that is all
-            await self._app(scope, receive, _vary(send))
-            return
-        await (answer or self._cors)(scope, receive, send)
+            return self._app(scope, receive, _vary(send))
+        return (answer or self._cors)(scope, receive, send)
 
     def _host_refusal(self, headers: Headers, *, by_address: bool) -> Response | None:
         """The answer to a name this server is not known under.

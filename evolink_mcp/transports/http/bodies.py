@@ -7,6 +7,7 @@ there is a bound for all callers together beside the bound of each.
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import anyio
 from starlette.datastructures import Headers
@@ -33,12 +34,14 @@ class Bodies:
     """The bodies that are held now, by caller."""
 
     def __init__(self) -> None:
-        self._held: dict[_Body, None] = {}  # the oldest first
+        self._arriving: dict[_Body, None] = {}  # the oldest first; their number is bounded by ``MIN_CHARGE``
+        self._whole: Counter[str] = Counter()  # bytes of the others, whose calls may be many and wait, by owner
+        self._whole_size = 0
 
     @property
     def size(self) -> int:
         """Bytes held."""
-        return sum(body.charge for body in self._held)
+        return self._whole_size + sum(body.charge for body in self._arriving)
 
     def read(self, receive: Receive, owner: str) -> _Reading:
         """Reads a body, and holds it for the length of the block; gives it as a channel, or the answer to give."""
@@ -46,12 +49,20 @@ class Bodies:
 
     async def arrival(self, body: _Body, receive: Receive) -> Receive | Response:
         """A body, from its first byte on."""
-        self._held[body] = None
-        return self._over_share(body) or await self._arrival(body, receive)
+        self._arriving[body] = None
+        answer = self._over_share(body) or await self._arrival(body, receive)
+        del self._arriving[body]
+        if isinstance(answer, Response):
+            body.size = 0
+        self._hold(body, body.size)
+        return answer
 
     def remove(self, body: _Body) -> None:
         """A body is held no more."""
-        self._held.pop(body, None)
+        if body in self._arriving:
+            del self._arriving[body]
+        else:
+            self._hold(body, -body.size)
 
     async def _arrival(self, body: _Body, receive: Receive) -> Receive | Response:
         with anyio.move_on_after(BODY_SECONDS) as body.arrival:
@@ -72,12 +83,20 @@ class Bodies:
             return answer
         return Channel({"type": "http.request", "body": content, "more_body": False}, receive)
 
+    def _hold(self, body: _Body, size: int) -> None:
+        """Counts so many bytes more as those of bodies that are whole."""
+        self._whole_size += size
+        self._whole[body.owner] += size
+        if not self._whole[body.owner]:
+            del self._whole[body.owner]
+
     def _over_share(self, body: _Body) -> Response | None:
         """The answer to a body for which there is no room. The oldest unfinished one makes room for those of others."""
-        if sum(each.charge for each in self._held if each.owner == body.owner) > MAX_BODIES_OF_CALLER:
+        arriving = sum(each.charge for each in self._arriving if each.owner == body.owner)
+        if self._whole.get(body.owner, 0) + arriving > MAX_BODIES_OF_CALLER:
             return _busy(429, "Your unfinished requests already hold as much data as one caller may send at once.")
         while self.size > MAX_BODIES:
-            oldest = next(each for each in self._held if each is body or each.unfinished)
+            oldest = next(each for each in self._arriving if each is body or each.unfinished)
             full = _busy(503, "The unfinished requests of all callers already hold as much data as this server allows.")
             if oldest is body:
                 return full

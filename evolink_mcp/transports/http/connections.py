@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -22,6 +23,7 @@ from evolink_mcp.transports.http.hang_up import HangUp
 HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to the end of its headers
 READ_SECONDS = 30.0  # for a client to make room for more of an answer
 SPARE_DESCRIPTORS = 300  # for the gateway, the store, files; and what one round of accepting may take beyond the limit
+MANY_DESCRIPTORS = 10_240  # where the system names no limit: as many as macOS allows
 BACKLOG = 200  # connections that wait to be accepted, and are accepted in one round
 
 _FULL_BODY = b"This server has as many connections as it allows. Try again in a few seconds."
@@ -85,8 +87,29 @@ class Connections:
         self._spare.pop(connection, None)
 
 
+class _Signal(asyncio.Event):
+    """An event without the queue, half a kilobyte in size, that asyncio's has for those who wait."""
+
+    def __init__(self, *, is_set: bool) -> None:
+        super().__init__()
+        self._waiters: Any = []
+        if is_set:
+            self.set()
+
+
+class _Flow(FlowControl):
+    """Whether a connection reads, and has room for more to write, with an event like that."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._is_writable_event = _Signal(is_set=True)
+
+
 class Connection(H11Protocol):
     """One connection. The scope's ``state`` leads requests to it, as ``connection``."""
+
+    # With more than 30 attributes in one dictionary, each connection would have all of their names to itself.
+    __slots__ = ("_hang_ups", "_head_timer", "_lost", "_pool", "_read_timer", "_settling")
 
     def __init__(
         self,
@@ -149,6 +172,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
+        self.flow = _Flow(transport)
         if self._pool.add(self):
             self._watch(expected=True)
         else:
@@ -175,6 +199,9 @@ class Connection(H11Protocol):
         for listener in settling:
             listener.confirm()
         super().data_received(data)
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is not None and not isinstance(cycle.message_event, _Signal):  # its task has not begun yet
+            cycle.message_event = _Signal(is_set=cycle.message_event.is_set())
         self._watch(expected=True)
 
     def on_response_complete(self) -> None:
@@ -215,17 +242,24 @@ class Connection(H11Protocol):
 
 
 def connection_limit(most: int) -> int:
-    """How many connections the system's limit of open files leaves room for, ``most`` at most; raises that limit."""
+    """How many connections the system's limit of open files leaves room for, ``most`` at most; 0 is any number.
+
+    Raises that limit to what is needed, or as far as the system lets this process.
+    """
     try:
         import resource
     except ImportError:  # Windows counts no sockets among its files
         return most
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = most + SPARE_DESCRIPTORS
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited:
+        return most
+    needed = most + SPARE_DESCRIPTORS if most else MANY_DESCRIPTORS if hard == unlimited else hard
     if soft < needed:
-        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        soft = needed if hard == unlimited else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return max(min(most, soft - SPARE_DESCRIPTORS), 1)
+    room = max(soft - SPARE_DESCRIPTORS, 1)
+    return min(most, room) if most else room
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

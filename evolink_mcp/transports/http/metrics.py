@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -192,7 +193,7 @@ class Metrics:
     def count_requests(self, app: ASGIApp) -> ASGIApp:
         """ASGI middleware: counts answers by endpoint and status."""
 
-        async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        def counting(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             path = endpoint_of(scope)
             endpoint = path if path in MCP or path in PROBES else "other"
 
@@ -203,7 +204,7 @@ class Metrics:
                     self._requests.labels(endpoint, str(message["status"])).inc()
                 await send(message)
 
-            await app(scope, receive, count)
+            return app(scope, receive, count)
 
         return counting
 

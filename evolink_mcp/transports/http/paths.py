@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
@@ -29,7 +30,8 @@ class ForwardedHeaders:
 
     The prefix is that of ``options`` or of ``X-Forwarded-Prefix``. Afterwards the
     scope's ``root_path`` is the prefix, and its ``path`` begins with it, whether
-    the proxy takes the prefix off or leaves it on.
+    the proxy takes the prefix off or leaves it on. The scope is changed in place: it is the server's own, and a copy
+    would be kept by every call that waits.
     """
 
     def __init__(self, app: ASGIApp, options: HttpOptions) -> None:
@@ -38,16 +40,16 @@ class ForwardedHeaders:
         place = cast("Any", self._place)  # uvicorn's types of ASGI and Starlette's are two
         self._addresses = ProxyHeadersMiddleware(place, options.forwarded_allow_ips)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         client = scope.get("client")
         trusted = client is not None and client[0] in self._addresses.trusted_hosts
         forwarded = Headers(scope=scope).get("x-forwarded-prefix", "") if trusted else ""
-        scope = {**scope, "root_path": self._prefix or prefix_of(forwarded)}
-        await self._addresses(cast("Any", scope), cast("Any", receive), cast("Any", send))
+        scope["root_path"] = self._prefix or prefix_of(forwarded)
+        return self._addresses(cast("Any", scope), cast("Any", receive), cast("Any", send))
 
-    async def _place(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _place(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         scope["path"] = scope["root_path"] + endpoint_of(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def prefix_of(text: str) -> str:

@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self, application: HttpApplication, options: HttpOptions, on_listening: Callable[[], None] | None = None
     ) -> None:
         self._on_listening = on_listening
-        self.connections = Connections(connection_limit(options.connections) if options.connections else 0)
+        self.connections = Connections(connection_limit(options.connections))
         application.metrics.watch_connections(self.connections)
         super().__init__(
             uvicorn.Config(
@@ -143,7 +143,8 @@ async def run_http(
             stack.push_async_callback(application.resource.provider.aclose)
         server = Server(application, options, partial(on_ready, url) if on_ready is not None else None)
         signals = stack.enter_context(end_signals())
-        logger.info("Serving MCP at %s/mcp, callers by %s", url, options.auth)
+        most = server.connections.limit or "any number of"
+        logger.info("Serving MCP at %s/mcp, callers by %s, %s connections", url, options.auth, most)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(_stop_on_signal, server, application, signals, listener)

@@ -55,12 +55,13 @@ class Streamable:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         accepted = accepted_types(headers.getlist("accept"))
-        if accepted:  # the SDK asks for both types by name, whatever it is going to send
-            scope = {**scope, "headers": list(scope["headers"])}
-            MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
         scope["path"] = f"{scope.get('root_path', '')}/mcp"
         channel = Channel(await receive(), receive)
         call = read_call(channel.body) if accepted and _is_json(headers) else None
+        version = version_of(headers.getlist("mcp-protocol-version")) if call is not None else None
+        if accepted and version is None:  # the SDK asks for both types by name, whatever it is going to send
+            scope = {**scope, "headers": list(scope["headers"])}
+            MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
         stream = Stream(scope, send, self._pings)
         with anyio.CancelScope() as until_hang_up:
             _hang_up_of(scope).watch(until_hang_up.cancel)
@@ -72,7 +73,6 @@ class Streamable:
                 scope[SINK] = stream
                 self._pings.add(stream)
             try:
-                version = version_of(headers.getlist("mcp-protocol-version"))
                 if version is None:
                     await self._json.handle_request(scope, channel, stream.pass_on)
                 else:

@@ -166,3 +166,10 @@ def test_connections_are_limited_to_what_the_system_allows(monkeypatch: pytest.M
     assert limits[-1] == (1300, 4096)
     limits.append((256, resource.RLIM_INFINITY))
     assert connection_limit(5000) == 5000
+    limits.append((256, 20_000))
+    assert connection_limit(0) == 19_700
+    assert limits[-1] == (20_000, 20_000)
+    limits.append((256, resource.RLIM_INFINITY))
+    assert connection_limit(0) == 9_940
+    limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert connection_limit(0) == 0
