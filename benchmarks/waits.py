@@ -65,6 +65,7 @@ def cases(many: Sequence[int]) -> list[Case]:
     return [
         *rows,
         Case("looks, one key", middle, one_key=True),
+        Case("looks, one key", many[-1], one_key=True),
         Case("looks, progress", middle, progress=True),
         Case("looks, 2026-07-28", middle, era=MODERN),
         Case("looks, progress, 2026-07-28", middle, progress=True, era=MODERN),

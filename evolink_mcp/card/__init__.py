@@ -57,15 +57,15 @@ def old_cards() -> ServerMiddleware[Any]:
     """Middleware: every address a card ever had shows the present one, for a chat that outlived an upgrade."""
 
     def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Awaitable[HandlerResult]:
-        asked = (ctx.params or {}).get("uri") if ctx.method == "resources/read" else None
-        if not isinstance(asked, str) or asked == card_uri() or not ADDRESS.fullmatch(asked):
+        address = (ctx.params or {}).get("uri") if ctx.method == "resources/read" else None
+        if not isinstance(address, str) or address == card_uri() or not ADDRESS.fullmatch(address):
             return call_next(ctx)
-        return read(ctx, call_next, asked)
+        return read(ctx, call_next, address)
 
-    async def read(ctx: ServerRequestContext[Any, Any], call_next: CallNext, asked: str) -> HandlerResult:
+    async def read(ctx: ServerRequestContext[Any, Any], call_next: CallNext, address: str) -> HandlerResult:
         answer = await call_next(replace(ctx, params={**(ctx.params or {}), "uri": card_uri()}))
         if isinstance(answer, dict):
-            answer = {**answer, "contents": [{**content, "uri": asked} for content in answer["contents"]]}
+            answer = {**answer, "contents": [{**content, "uri": address} for content in answer["contents"]]}
         return answer
 
     return cast("ServerMiddleware[Any]", middleware)  # no coroutine, which a call that waits would keep

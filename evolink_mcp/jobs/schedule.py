@@ -53,7 +53,7 @@ class Schedule:
         due = _due(poll.task, born, now, spread, awaits_callback=awaits_callback)
         return Schedule(due, poll.task, born, polled, awaits_callback)
 
-    def stretched(self, factor: float, now: float) -> Schedule:
+    def space_out(self, factor: float, now: float) -> Schedule:
         """The same with the next poll that much later: more fall due than can be made."""
         return replace(self, due=now + (self.due - now) * factor) if factor > 1.0 else self
 

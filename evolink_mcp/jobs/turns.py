@@ -15,7 +15,7 @@ MAX_READS = 64  # under way at once; the other connections are left to what is p
 MAX_READS_EACH = 16  # of one key
 MAX_WOKEN = 16  # of tasks that have just changed, beside those: nothing that is only due delays them
 MAX_STRETCH = 4.0
-LOOK_SECONDS = 1.0  # between two changes of the stretch
+STEP_SECONDS = 1.0  # between two changes of the stretch
 LONG_SECONDS, SHORT_SECONDS = 0.25, 0.05  # in the queue, at most: from the one on it grows, up to the other it shrinks
 GROW, SHRINK = 1.25, 0.95
 FORGET_SECONDS = 60.0  # without a read
@@ -68,7 +68,7 @@ class Turns:
         """Takes in how long a read has queued."""
         now = self._now()
         self._longest = max(self._longest, seconds)
-        if now - self._looked < LOOK_SECONDS:
+        if now - self._looked < STEP_SECONDS:
             return
         if self._longest > LONG_SECONDS:
             self._stretch = min(self.stretch * GROW, MAX_STRETCH)

@@ -221,7 +221,7 @@ class Waits:
             expects = self.expectations.expects(ask.task_id)
             now = self.clock.monotonic()
             watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects)
-            watch.schedule = watch.schedule.stretched(self.polls.stretch, now)
+            watch.schedule = watch.schedule.space_out(self.polls.stretch, now)
             watch.notify()
             self._place(watch)
 

@@ -7,11 +7,12 @@ from contextlib import AsyncExitStack
 import anyio
 import httpx2
 
+from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs.pauses import Pauses
-from evolink_mcp.jobs.polls import Ask, LocalPolls
+from evolink_mcp.jobs.polls import Ask, LocalPolls, Poll
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.turns import FORGET_SECONDS, LOOK_SECONDS, MAX_READS, MAX_STRETCH, MAX_WOKEN, Turns
+from evolink_mcp.jobs.turns import FORGET_SECONDS, MAX_READS, MAX_STRETCH, MAX_WOKEN, STEP_SECONDS, Turns
 from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
 from tests.unit.waiting import TimedPolls, Told, started
@@ -39,7 +40,7 @@ async def test_polls_are_spaced_out_while_reads_queue_and_no_further_than_bounde
     turns = Turns(clock.monotonic)
     stretches = [turns.stretch]
     for _ in range(12):
-        await queue(turns, clock, LOOK_SECONDS)
+        await queue(turns, clock, STEP_SECONDS)
         stretches.append(turns.stretch)
     assert stretches == sorted(stretches)
     assert (stretches[0], stretches[-1]) == (1.0, MAX_STRETCH)
@@ -48,14 +49,14 @@ async def test_polls_are_spaced_out_while_reads_queue_and_no_further_than_bounde
 async def test_the_documented_pace_comes_back_with_the_end_of_the_queue() -> None:
     clock = FakeClock()
     turns = Turns(clock.monotonic)
-    await queue(turns, clock, LOOK_SECONDS)
+    await queue(turns, clock, STEP_SECONDS)
     assert turns.stretch > 1.0
     for _ in range(10):
-        clock.time += LOOK_SECONDS
+        clock.time += STEP_SECONDS
         async with turns.take(("a", "b")):
             pass
     assert turns.stretch == 1.0
-    await queue(turns, clock, LOOK_SECONDS)
+    await queue(turns, clock, STEP_SECONDS)
     clock.time += FORGET_SECONDS
     assert turns.stretch == 1.0
 
@@ -73,7 +74,7 @@ async def test_a_key_that_waits_for_its_own_reads_spaces_out_nobody() -> None:
         for _ in range(MAX_READS):
             group.start_soon(read)
         await anyio.wait_all_tasks_blocked()
-        clock.time += 10 * LOOK_SECONDS
+        clock.time += 10 * STEP_SECONDS
         release.set()
     assert turns.stretch == 1.0
 
@@ -82,7 +83,9 @@ async def test_a_wait_in_a_crowd_is_polled_later_and_not_given_up(
     caller: Caller, sandbox: Sandbox, clock: FakeClock
 ) -> None:
     class Crowded(TimedPolls):
-        stretch = 3.0
+        @property
+        def stretch(self) -> float:
+            return 3.0
 
     task, polls, began = await started(caller, sandbox, "image", 20), Crowded(clock), clock.monotonic()
     waits = Waits(clock, Pauses(clock), polls=polls)
@@ -105,11 +108,11 @@ async def test_what_has_just_changed_is_read_at_once_however_many_reads_queue() 
         return httpx2.Response(200, json={"id": name, "status": "processing"})
 
     transport = Transport("https://a.test", "https://f.test", over=httpx2.MockTransport(answer))
-    polls = LocalPolls()
+    polls, answers = LocalPolls(), list[Poll | GatewayError]()
 
     async def read(name: str, *, woken: bool) -> None:
         ask = Ask(Caller(transport, f"sk-{name}"), name, woken=woken)
-        await polls.poll([ask], seconds=9, note=lambda *_: None)
+        await polls.poll([ask], seconds=9, note=lambda _, answer: answers.append(answer))
 
     async with anyio.create_task_group() as group:
         for number in range(2 * MAX_READS):
@@ -122,4 +125,4 @@ async def test_what_has_just_changed_is_read_at_once_however_many_reads_queue() 
         assert len(asked) == MAX_READS + MAX_WOKEN
         assert len(woken) == MAX_WOKEN
         held.set()
-    assert len(asked) == 2 * MAX_READS + 2 * MAX_WOKEN
+    assert len(answers) == 2 * MAX_READS + 2 * MAX_WOKEN

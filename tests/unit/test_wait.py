@@ -9,6 +9,7 @@ import pytest
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, wire
+from evolink_mcp.jobs.expectations import NoExpectations
 from evolink_mcp.jobs.pace import IMAGE_PACE
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
@@ -82,6 +83,19 @@ async def test_what_is_remembered_of_waits_is_bounded(caller: Caller, clock: Fak
     for number in range(MAX_LINGERING + 10):
         waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
     assert len(waits._lingering) == MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_more_is_remembered_of_tasks_that_the_gateway_calls_back_for(caller: Caller, clock: FakeClock) -> None:
+    """A wait for one of them then needs no poll before the call."""
+
+    class Called(NoExpectations):
+        def expects(self, task_id: str) -> bool:
+            return True
+
+    waits = Waits(clock, Pauses(clock), expectations=Called())
+    for number in range(MAX_LINGERING + 10):
+        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
+    assert len(waits._lingering) == MAX_LINGERING + 10  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_what_is_due_is_remembered_no_more(caller: Caller, clock: FakeClock) -> None:
