@@ -251,8 +251,8 @@ class Waits:
 
     def _oldest_is_due(self, now: float) -> bool:
         """Whether what lingers longest is of no more use."""
-        oldest = next(iter(self._lingering.values()))
-        return all(schedule.due <= now for schedule in oldest.values())
+        oldest = next(iter(self._lingering.values()), None)
+        return oldest is not None and all(schedule.due <= now for schedule in oldest.values())
 
     def _resume(self, task_id: str, owner: str, seconds: float) -> Schedule:
         """The schedule of an earlier wait, if its next poll comes within this one; else a poll at once shows more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import anyio
@@ -96,6 +97,14 @@ async def test_more_is_remembered_of_tasks_that_the_gateway_calls_back_for(calle
     for number in range(MAX_LINGERING + 10):
         waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
     assert len(waits._lingering) == MAX_LINGERING + 10  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_one_task_may_be_asked_for_by_more_callers_than_are_remembered(caller: Caller, clock: FakeClock) -> None:
+    """Keys can be made up: whoever comes after a thousand others is answered like them."""
+    waits, task = Waits(clock, Pauses(clock)), wire.Task(id="task-1", status="pending", kind="image")
+    for number in range(MAX_LINGERING + 10):
+        waits.foresee(replace(caller, who=f"owner-{number}"), task)
+    assert len(waits._lingering["task-1"]) <= MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_what_is_due_is_remembered_no_more(caller: Caller, clock: FakeClock) -> None:
