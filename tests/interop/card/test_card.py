@@ -109,6 +109,7 @@ def test_a_dead_link_is_told(browser: Browser, sandbox: Sandbox) -> None:
     told = browser.until("The link has died.")
     browser.until_holds("document.querySelector('figure .tile:not(.busy)')")
     assert "dies in" not in told
+    assert not {"Open", "Download", "Use as reference"} & {*told.splitlines()}
     assert browser.trouble(*BLOCKED) == []
 
 

@@ -20,10 +20,17 @@ STATES: dict[str, dict[str, Any]] = {
     "film": {"tool": "generate_video"},
     "sound": {"tool": "generate_audio"},
     "failed": {},
+    "expired": {"ahead": 25 * 3600},
     "refused": {"input": {**KITE, "n": 900}},
     "list": {"tool": "list_tasks", "input": {}},
 }
-WORDS = {"waiting": "Held:", "failed": "could not be made", "refused": "This did not work", "list": "1 task"}
+WORDS = {
+    "waiting": "Held:",
+    "failed": "could not be made",
+    "expired": "The link has died.",
+    "refused": "This did not work",
+    "list": "1 task",
+}
 SHOWN = {"picture": 1, "four": 4, "film": 1, "list": 1}  # pictures
 
 
@@ -35,6 +42,8 @@ def test_every_state_can_be_read_in_both_themes_and_every_width(
         sandbox.configure(image_seconds=3600)
     if state == "failed":
         sandbox.fault("images", "task_error", code="upstream_error", message="it broke", times=0)
+    if state == "expired":
+        sandbox.configure(link_seconds=0)
     if state == "list":
         call(browser, "generate_image", **KITE)
         sandbox.settle()
