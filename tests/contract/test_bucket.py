@@ -187,7 +187,7 @@ async def test_what_is_kept_anew_while_it_is_read_does_not_get_mixed_in() -> Non
         kept = await keep(keeper, host.url())
     assert isinstance(kept, Copy)
     async with keeper.shelf.open(ALICE, kept.name) as opened:
-        await obstore.put_async(store, names(store)[0], b"another")
+        await obstore.put_async(store, names(store)[0], b"x" * kept.size)
         with pytest.raises(OSError, match="bucket"):
             _ = [piece async for piece in opened.read(0, kept.size)]
 
