@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from typing import Any
@@ -17,13 +18,15 @@ ENVELOPE = {
     f"{META}clientCapabilities": {},
 }
 CALL = {"name": "check_task", "arguments": {"task_id": "task-unified-1-a", "wait_seconds": 0}}
+_NUMBERS = itertools.count(1)
 
 
 class Connection:
     """One kept-alive connection that sends a request and reads its answer to the end."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, key: str = KEY) -> None:
         self._port = port
+        self._key = key
         self._reader = asyncio.StreamReader()
         self._writer: asyncio.StreamWriter | None = None
         self._used = 0.0
@@ -46,7 +49,7 @@ class Connection:
         lines = [
             f"{method} {path} HTTP/1.1",
             f"host: 127.0.0.1:{self._port}",
-            f"authorization: Bearer {KEY}",
+            f"authorization: Bearer {self._key}",
             "accept: application/json, text/event-stream",
             "content-type: application/json",
             f"content-length: {len(body)}",
@@ -107,7 +110,8 @@ class Sse:
     """One caller of HTTP+SSE: a stream for the answers, a connection for the messages."""
 
     def __init__(self, port: int) -> None:
-        self._stream, self._messages = Connection(port), Connection(port)
+        key = f"{KEY}-{next(_NUMBERS)}"  # one caller may have 32 of these
+        self._stream, self._messages = Connection(port, key), Connection(port, key)
         self._path = ""
         self._number = 0
         self._text = ""
