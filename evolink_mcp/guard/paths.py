@@ -149,7 +149,7 @@ def _written(text: str) -> Path:
     its name."""
     path = Path(text).expanduser()
     if not WINDOWS and "\\" in text and not os.path.lexists(path):
-        path = Path(_from_windows(text)).expanduser()
+        path = Path(from_windows(text)).expanduser()
     if not os.path.lexists(path) and any(mark in text for mark in _MARKS):
         from evolink_mcp.settings.placeholders import QUOTES, fill_in
         from evolink_mcp.settings.places import home_folder
@@ -158,7 +158,7 @@ def _written(text: str) -> Path:
     return path
 
 
-def _from_windows(text: str) -> str:
+def from_windows(text: str) -> str:
     """The path here that a program on Windows wrote: with its slashes, below its mount in WSL, or below WSL's share."""
     path = text.replace("\\ ", " ").replace("\\", "/")
     if drive := _DRIVE.match(path):

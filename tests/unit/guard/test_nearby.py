@@ -72,7 +72,7 @@ def test_a_path_in_the_slashes_of_windows_is_read(shelf: Path, form: str, monkey
 
 
 def test_a_drive_of_windows_is_where_wsl_mounts_it(shelf: Path) -> None:
-    assert paths._from_windows("C:\\Users\\me\\a b.png") == "/mnt/c/Users/me/a b.png"
+    assert paths.from_windows("C:\\Users\\me\\a b.png") == "/mnt/c/Users/me/a b.png"
     with pytest.raises(Refused):
         opened("C:\\..\\..\\etc\\passwd", shelf)
 
