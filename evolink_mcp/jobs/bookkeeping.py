@@ -37,9 +37,20 @@ class Bookkeeping:
 
     async def claim(self, purchase: Purchase) -> bool:
         """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
-        better than paid twice."""
+        better than paid twice. Looks whether it was bought elsewhere, too."""
         mark = purchase.mark(self._ledger.process)
-        claim = self._write(purchase, lambda: self._ledger.claim(mark))
+
+        async def claim_and_look() -> bool:
+            try:
+                if not await self._ledger.claim(mark):
+                    return False
+                purchase.twins = (await self._ledger.peek(mark.key)).twins(mark.ref)
+            except Away:
+                purchase.may_repeat = True
+                raise
+            return True
+
+        claim = self._write(purchase, claim_and_look)
         self._writes.discard(claim)  # no beat has to wait for it: it may wait for one
         return await asyncio.shield(claim)
 

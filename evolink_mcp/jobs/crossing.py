@@ -81,6 +81,7 @@ class Crossing:
             if ended or not mark.holder or page.is_silent(mark.holder):
                 try:
                     if await self._ledger.claim(mark):
+                        purchase.twins = page.twins(mark.ref)
                         return mark
                 except Away:  # it may have arrived, and nobody would listen to what it claimed
                     with contextlib.suppress(Away):

@@ -73,6 +73,14 @@ class Page:
         """Whether a process has died, as far as the ledger can tell."""
         return not 0.0 <= self.now - self.heard_at.get(process, -math.inf) <= SILENT_SECONDS
 
+    def twins(self, ref: str) -> tuple[Outcome, ...]:
+        """What became of the same request where nobody has heard of it, but for ``ref``: it was bought twice."""
+        return tuple(
+            mark.outcome
+            for mark in self.marks
+            if mark.ref != ref and mark.delivery is None and (not mark.holder or self.is_silent(mark.holder))
+        )
+
 
 class Ledger(Protocol):
     """Purchases by key. Every method may raise :class:`Away`."""

@@ -30,7 +30,8 @@ class Purchase:
     Attributes:
         done: Set once the outcome is there and has been noted.
         is_earlier: The buyer gets what was bought for somebody who is gone.
-        may_repeat: It could not be recorded before it was sent, so another process may have bought the same.
+        may_repeat: The ledger could not be asked, so another process may have bought the same.
+        twins: Outcomes of the same request that nobody has heard of, as far as the ledger knows.
         answered: The buyer's tool has returned the outcome.
         recorded: The ledger has to know of it.
         recipient: Who was written the answer, for as long as it is settling, or may be asked for again.
@@ -49,6 +50,7 @@ class Purchase:
         self.done = asyncio.Event()
         self.is_earlier = False
         self.may_repeat = False
+        self.twins: tuple[Outcome, ...] = ()
         self.answered = False
         self.recorded = False
         self.departed = False
@@ -119,6 +121,7 @@ class Purchase:
         """Makes it a purchase of its own again."""
         self.ref, self.sender = new_ref(), ""
         self.is_earlier = self.recorded = False
+        self.twins = ()
 
     def check(self) -> None:
         if self.abandoned:

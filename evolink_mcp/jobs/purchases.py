@@ -50,11 +50,13 @@ class Bought(Generic[T]):
     Attributes:
         is_earlier: It is that of an earlier identical request, and nothing was paid for again.
         may_repeat: Another process may have bought the same: the store could not be asked.
+        twins: What else was bought by the same request, and nobody has heard of.
     """
 
     product: T
     is_earlier: bool = False
     may_repeat: bool = False
+    twins: tuple[Outcome, ...] = ()
 
 
 class Purchases:
@@ -84,9 +86,7 @@ class Purchases:
 
         If the block does not end well, or the request's listener goes before the
         answer is written, the purchase is abandoned and kept for ten minutes.
-
-        Args:
-            on_growth: Hears how much of the answer is there, where it comes in parts.
+        ``on_growth`` hears how much of an answer in parts is there.
 
         Raises:
             Refused, Unreachable, GatewayRefused: Nothing was charged.
@@ -100,7 +100,7 @@ class Purchases:
                 case Created(product=product) as created:
                     if product is None or purchase.is_stale:
                         product = await order.reread(created)
-                    yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat)
+                    yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat, purchase.twins)
                 case Free(error) | Unknown(error):
                     failure = error
                 case InFlight():

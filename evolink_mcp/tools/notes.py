@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
 
 MAY_REPEAT = (
     "This server could not reach the store that its replicas share, so this may repeat a request that another replica "
     "paid for a moment ago."
 )
+TWIN = "The same request was paid for once more, and nobody has heard of it: {id}."
+MAX_TWINS = 4
+UNKNOWN_TWIN = "The same request was sent once more, and what became of it is not known: it may be charged, too."
 
 
 def bought_notes(bought: Bought[Any], earlier: str) -> list[str]:
     """Whether it is an ``earlier`` purchase (in these words), and whether another may have been made."""
-    return [*([earlier] if bought.is_earlier else []), *([MAY_REPEAT] if bought.may_repeat else [])]
+    twins = [TWIN.format(id=each.id) if isinstance(each, Created) else UNKNOWN_TWIN for each in bought.twins]
+    return [
+        *([earlier] if bought.is_earlier else []),
+        *([MAY_REPEAT] if bought.may_repeat else []),
+        *dict.fromkeys(twins[:MAX_TWINS]),
+    ]
