@@ -236,11 +236,11 @@ def _unwrapped(body: object) -> Mapping[str, Any]:
     """The task itself: some gateways answer ``{"code": 200, "data": {…}}``, or a list of the only task."""
     outer = as_object(body)
     for key in _WRAPPERS:
-        inner = outer.get(key)
-        if isinstance(inner, list) and len(as_list(inner)) == 1:
-            inner = as_list(inner)[0]
-        if not any(outer.get(each) for each in _ID_KEYS) and any(as_object(inner).get(each) for each in _ID_KEYS):
-            return as_object(inner)
+        within = outer.get(key)
+        only = as_list(within)
+        inner = as_object(only[0] if len(only) == 1 else within)
+        if not any(outer.get(each) for each in _ID_KEYS) and any(inner.get(each) for each in _ID_KEYS):
+            return inner
     return outer
 
 

@@ -79,7 +79,7 @@ async def test_a_result_is_kept_and_served_at_an_address_of_this_server(
     assert response.headers["x-content-type-options"] == "nosniff"
     task_id = answer["structuredContent"]["task_id"]
     assert response.headers["content-disposition"] == f'inline; filename="{task_id}-1.png"'
-    assert keeping.keep_dir is not None
+    assert isinstance(keeping.keep_dir, Path)
     assert files(keeping.keep_dir) == [keeping.keep_dir / owner_of(KEY) / f"{task_id}-1.png"]
     numbers = (await http.get(f"{served.url}/metrics")).text
     assert f"evolink_mcp_kept_bytes {float(len(response.content))}\n" in numbers
@@ -204,7 +204,7 @@ async def test_what_is_removed_or_sealed_with_another_secret_is_gone_at_once(
 ) -> None:
     made = await make(http, served.url)
     address, task_id = result_of(made)["copy_url"], made["structuredContent"]["task_id"]
-    assert keeping.keep_dir is not None
+    assert isinstance(keeping.keep_dir, Path)
     secret = keeping.keep_dir / SECRET
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
     assert stat.S_IMODE(keeping.keep_dir.stat().st_mode) == 0o700
@@ -223,7 +223,7 @@ async def test_what_is_removed_or_sealed_with_another_secret_is_gone_at_once(
 async def test_a_result_that_cannot_be_kept_is_told_beside_its_link(
     served: Served, http: httpx2.AsyncClient, keeping: Settings, sandbox: Sandbox
 ) -> None:
-    assert keeping.keep_dir is not None
+    assert isinstance(keeping.keep_dir, Path)
     (keeping.keep_dir / owner_of(KEY)).write_text("in the way")
     made = await make(http, served.url)
     assert not made.get("isError")
@@ -253,7 +253,7 @@ async def test_who_takes_a_result_in_drops_loses_the_place_to_others(
     served: Served, http: httpx2.AsyncClient, keeping: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = result_of(await make(http, served.url))["copy_url"]
-    assert keeping.keep_dir is not None
+    assert isinstance(keeping.keep_dir, Path)
     (file,) = files(keeping.keep_dir)
     with file.open("r+b") as grown:  # more than what the system holds on the way
         grown.truncate(64 * 1024 * 1024)
