@@ -1,4 +1,4 @@
-"""Models by their whole name in other letters and signs: ``Midjourney v7`` for ``mj-v7``."""
+"""Models by their whole name in other letters and signs, or with their maker's: ``Maker model V2`` for ``model-v2``."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence

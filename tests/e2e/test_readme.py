@@ -25,7 +25,7 @@ from tests.programs import RedisServer, end
 from tests.support import KEY, Sandbox
 
 PROGRAMS = ("evolink-mcp", "make", "pip", "pipx", "uv", "uvx", "npx", "claude", "codex", "code", "docker", "curl")
-PLACES = {"CLIENT": "cursor", "MODEL": next(iter(load().models))}
+PLACES = {"CLIENT": "cursor", "s3://BUCKET/PREFIX": "s3://kept/results", "MODEL": next(iter(load().models))}
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ async def test_replicas_that_wait_for_one_task_read_it_as_often_as_one_would(
 
 async def test_replicas_share_the_batches_of_a_key_too(stores: list[Store], caller: Caller, sandbox: Sandbox) -> None:
     sandbox.configure(image_seconds=1000)
-    sandbox.fault("batch", "slow", delay=0.2, times=0)
+    sandbox.fault("batch", "slow", delay=0.8, times=0)
     asks = [Ask(caller, (await media.create(caller, "image", IMAGE, seconds=10)).id) for _ in range(3)]
     known: list[list[str]] = []
 

@@ -148,7 +148,7 @@ def wrong_types(parameter: Parameter) -> list[object]:
         "integer": 3,
         "number": 1.5,
         "string": "text",
-        "url-list": [LINK],
+        "url-list": [LINK, LINK],  # of one, a list is read as that one
         "object": {"a": 1},
         "nested": [[1]],
     }
