@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # White space, byte order marks, joiners and direction marks, which no value begins or ends with on purpose.
-_EDGES = re.compile(
-    r"^[\s\ufeff\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069]+|[\s\ufeff\u200b-\u200f\u2060\u202a-\u202e\u2066-\u2069]+$"
+_EDGES = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff\u2060" + "".join(
+    map(chr, (*range(0x2000, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
 
 __all__ = [
@@ -174,7 +173,7 @@ def warn_of_ignored(settings: Settings) -> None:
 def _text(env: Mapping[str, str], variable: Variable) -> str:
     """The variable's value without what pasting and env files leave around it: marks that cannot be seen, the
     variable's own name, quotation marks. A key's quotation marks are judged apart."""
-    value = _EDGES.sub("", env.get(variable.name, ""))
+    value = env.get(variable.name, "").strip(_EDGES)
     value = value.removeprefix("export ").lstrip().removeprefix(f"{variable.name}=").strip() if "=" in value else value
     quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1].strip() if quoted and variable.name != API_KEY else value

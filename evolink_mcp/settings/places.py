@@ -17,7 +17,7 @@ BUCKET = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[A-Za-z0-9_-][
 BUCKET_SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
 WINDOWS_STYLE = re.compile(r"%[A-Za-z_][\w()]*%|~\\|\$env:", re.IGNORECASE)
 
-_NO_PLACE = frozenset({"false", "off", "no", "0", "disabled"})  # what is written where nothing is to be saved
+NO_PLACE = frozenset("none off 0 false no disable disabled".split())  # what is written where no folder is meant
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ def working_directory() -> Path | None:
         return None
 
 
+def names_no_place(value: str) -> bool:
+    """Whether ``value`` says that no folder is meant, and no folder of that name is there."""
+    return value.lower() in NO_PLACE and not os.path.lexists(value)
+
+
 def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name == "nt") -> Path:
     """The absolute path that ``value`` means on this machine.
 
@@ -76,8 +81,6 @@ def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name
         ValueError: It names no place on this machine.
     """
     text = _local(value)
-    if text.lower() in _NO_PLACE and not os.path.lexists(text):
-        raise Unfilled(text, whole=True)
     if not windows and "\\ " in text and not os.path.lexists(text):
         text = text.replace("\\ ", " ")  # as a shell has it written
     filled = fill_in(text, environ, home_folder())

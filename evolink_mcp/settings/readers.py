@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from urllib.parse import urlsplit
 
 from evolink_mcp.settings.placeholders import QUOTES, Unfilled, stand_in, unfilled, unfilled_secret
-from evolink_mcp.settings.places import WINDOWS_PATH, Bucket, read_bucket, read_path
+from evolink_mcp.settings.places import WINDOWS_PATH, Bucket, names_no_place, read_bucket, read_path
 
 if TYPE_CHECKING:
     from evolink_mcp.settings.claims import Condition
@@ -40,7 +40,8 @@ MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's c
 VERSION_PATH = re.compile(
     r"(?:/api)?/v1(?:/(?:images|videos|audios|tasks|files|chat|messages|models|credits)\b.*)?/*$", re.IGNORECASE
 )
-_SCHEME = re.compile(r"(?:authorization:\s*)?bearer\s+(?=\S)", re.IGNORECASE)  # of the header that a key is sent in
+# How the header begins that a key is sent in.
+_SCHEME = re.compile(r"(?:authorization:\s*)?(?:bearer(?:\s+|$))?", re.IGNORECASE)
 
 Reader = Callable[[str, Mapping[str, str]], object]
 
@@ -85,9 +86,10 @@ def one_of(words: Mapping[str, object], *usual: str) -> Reader:
 
 
 def read_key(value: str, _environ: Mapping[str, str]) -> str:
-    if placeholder := unfilled_secret(value):
-        raise Unfilled(placeholder, whole=placeholder == value)
-    value = _SCHEME.sub("", value)
+    key = _SCHEME.sub("", value, count=1)
+    if placeholder := unfilled_secret(key) if key else value:
+        raise Unfilled(placeholder, whole=placeholder in (key, value))
+    value = key
     if value[0] in QUOTES or value[-1] in QUOTES:
         raise ValueError("has quotation marks around it, which are no part of a key: write it without them.")
     if value[-1] in ",;":
@@ -137,26 +139,29 @@ def read_url(value: str, _environ: Mapping[str, str]) -> str:
     return base
 
 
-def read_place(value: str, environ: Mapping[str, str]) -> Path:
-    return read_path(value, environ)
+def read_place(value: str, environ: Mapping[str, str]) -> Path | None:
+    """A folder or a file; ``None`` for a word that says there is to be none."""
+    return None if names_no_place(value) else read_path(value, environ)
 
 
-def read_keeping_place(value: str, environ: Mapping[str, str]) -> Path | Bucket:
-    """A folder, or a place in a bucket."""
-    return read_bucket(value) if value.lower().startswith("s3:") else read_path(value, environ)
+def read_keeping_place(value: str, environ: Mapping[str, str]) -> Path | Bucket | None:
+    """A folder, or a place in a bucket; ``None`` for a word that says there is to be none."""
+    return read_bucket(value) if value.lower().startswith("s3:") else read_place(value, environ)
 
 
 def read_places(value: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders of a list with ``os.pathsep``. A colon in a placeholder or a link separates nothing."""
+    """The folders of a list with ``os.pathsep``, none for a word that says so: the default would open one. A colon in a
+    placeholder or a link separates nothing."""
     pattern = r"(?<!\$env):(?![^{}]*\})(?!//)" if os.pathsep == ":" and not WINDOWS_PATH.match(value) else os.pathsep
     folders: list[Path] = []
     problems: list[ValueError] = []
-    for each in re.split(pattern, value):
+    parts = [each for part in re.split(pattern, value) if (each := part.strip())]
+    for each in parts:
         try:
-            folders += [read_path(each.strip(), environ)] if each.strip() else []
+            folders += [] if names_no_place(each) else [read_path(each, environ)]
         except ValueError as error:
             problems.append(error)
-    if problems and not folders and all(isinstance(each, Unfilled) for each in problems):
+    if problems and len(problems) == len(parts) and all(isinstance(each, Unfilled) for each in problems):
         raise problems[0]
     if problems:
         raise Partial("; ".join(map(str, problems)), tuple(folders))

@@ -75,7 +75,7 @@ REMOTE = (
     Variable(
         "EVOLINK_KEYS_FILE",
         "keys_file",
-        readers.read_place,
+        readers.read_path,
         "TOML file with EvoLink keys of people and groups, for `http --auth token` and `oauth` "
         "([docs/oauth.md](docs/oauth.md))",
         otherwise="`EVOLINK_API_KEY` pays for everybody",

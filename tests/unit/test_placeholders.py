@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -48,7 +50,8 @@ WHOLE = (
 
 @pytest.mark.parametrize("value", WHOLE)
 def test_a_whole_value_that_was_left_unfilled_counts_as_not_set(value: str, tmp_path: Path) -> None:
-    names = ("API_KEY", "OUTPUT_DIR", "UPLOAD_DIRS", "BASE_URL", "SANDBOX", "IMAGE_MODEL", "TOOLSETS", "MODELS_FILE")
+    names = ("API_KEY", "BASE_URL", "SANDBOX", "IMAGE_MODEL", "TOOLSETS")
+    names += ("OUTPUT_DIR", "UPLOAD_DIRS", "MODELS_FILE") if value != "None" else ()  # which says that none is meant
     settings = read_settings({f"EVOLINK_{name}": value for name in names}, cwd=tmp_path)
     assert settings == read_settings({}, cwd=tmp_path)
     assert len(settings.ignored) == len(names)
@@ -65,8 +68,16 @@ def test_quotation_marks_around_a_placeholder_fill_nothing_in(value: str, quotes
     assert ignored.unfilled
 
 
-@pytest.mark.parametrize("key", ["sk-${EVOLINK_API_KEY}", "sk-{{key}}", "Bearer ${{ secrets.KEY }}"])
-def test_a_key_with_braces_in_it_was_not_filled_in(key: str) -> None:
+@pytest.mark.parametrize(
+    "key",
+    ["sk-${EVOLINK_API_KEY}", "sk-{{key}}", "Bearer ${{ secrets.KEY }}", "Bearer", "authorization: bearer"]
+    + [
+        f"{scheme} {value}"
+        for scheme in ("Bearer", "Authorization: Bearer")
+        for value in ("<your-key>", "your-api-key")
+    ],
+)
+def test_a_key_that_only_stands_for_one_was_not_filled_in(key: str) -> None:
     (ignored,) = read_settings({"EVOLINK_API_KEY": key}).ignored
     assert ignored.unfilled
 
@@ -171,9 +182,34 @@ def test_the_header_that_a_key_is_sent_in_is_no_part_of_it(written: str) -> None
     assert read_settings({"EVOLINK_API_KEY": written.format("sk-aaaaaaaaaaaaaaaa")}).api_key == "sk-aaaaaaaaaaaaaaaa"
 
 
-@pytest.mark.parametrize("value", ["false", "off", "No", "0"])
-def test_a_word_that_switches_saving_off_makes_no_folder(value: str, tmp_path: Path) -> None:
-    assert read_settings({"EVOLINK_OUTPUT_DIR": value}, cwd=tmp_path).output_dir is None
+def test_a_key_that_holds_the_word_bearer_is_taken_as_it_is() -> None:
+    assert read_settings({"EVOLINK_API_KEY": "sk-abcBearer xyz"}).api_key is None
+    assert read_settings({"EVOLINK_API_KEY": "sk-Bearerxyz"}).api_key == "sk-Bearerxyz"
+
+
+def test_ends_are_found_in_no_time_in_a_value_of_many_blanks() -> None:
+    start = time.process_time()
+    read_settings({"EVOLINK_IMAGE_MODEL": f"a{' ' * 40_000}b"})
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("value", ["false", "off", "No", "0", "disabled", "none", " OFF ", '"off"'])
+def test_a_word_that_says_there_is_no_folder_makes_none_and_is_no_fault(value: str, tmp_path: Path) -> None:
+    settings = read_settings({f"EVOLINK_{name}_DIR": value for name in ("OUTPUT", "KEEP")}, cwd=tmp_path, strict=True)
+    assert settings == read_settings({}, cwd=tmp_path)
+    assert settings.ignored == ()
+
+
+@pytest.mark.parametrize("value", ["false", "off", "No", "0", "disabled", "none", "off:none", "off:${FOLDER}"])
+def test_a_word_that_says_nothing_is_open_opens_nothing(value: str, tmp_path: Path) -> None:
+    value = value.replace(":", os.pathsep)
+    assert read_settings({"EVOLINK_UPLOAD_DIRS": value}, cwd=tmp_path).upload_dirs == ()
+    saved = {"EVOLINK_UPLOAD_DIRS": value, "EVOLINK_OUTPUT_DIR": f"{tmp_path}/out"}
+    assert read_settings(saved, cwd=tmp_path).upload_dirs == ()
+
+
+def test_a_file_of_keys_cannot_be_switched_off(tmp_path: Path) -> None:
+    assert read_settings({"EVOLINK_KEYS_FILE": "off"}, cwd=tmp_path).keys_file is not None
 
 
 def test_a_space_may_be_written_as_in_a_shell(tmp_path: Path) -> None:
