@@ -18,6 +18,7 @@ from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.deadlines import GRACE_SECONDS
 from evolink_mcp.jobs.expectations import Expectations, NoExpectations
 from evolink_mcp.jobs.gathering import Gatherings
+from evolink_mcp.jobs.lingering import Lingering
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import Ask, LocalPolls, Poll, Polls
 from evolink_mcp.jobs.progress import Progress
@@ -25,8 +26,6 @@ from evolink_mcp.jobs.schedule import Schedule, Spread
 from evolink_mcp.jobs.timetable import Timetable
 from evolink_mcp.jobs.watch import MIN_POLL_SECONDS, PollUnderWay, Wait, Watch, verdict
 
-MAX_LINGERING = 1_000  # tasks whose schedule is kept for the seconds until their next poll is due
-MAX_EXPECTED = 10_000  # the same, of tasks that the gateway calls back for: a wait for one then needs no poll at all
 LAST_POLL_SECONDS = 2.0  # what a poll under way may still take once the server is being stopped
 POLL = "poll"  # the name of the asyncio task that makes one
 STOPPED = "This server is being restarted, so the wait ended early; the task goes on. Check again in a few seconds."
@@ -63,8 +62,7 @@ class Waits:
         self.tasks = 0  # that are being waited for
         self._most = most
         self._watches: dict[str, dict[str, Watch]] = {}  # by task id, then by owner
-        self._lingering: dict[str, dict[str, Schedule]] = {}
-        self._lingers = 0
+        self.lingering = Lingering()
         self._waits_of: Counter[str] = Counter()
         self._gatherings = Gatherings(self.timetable, self._start)
 
@@ -88,7 +86,7 @@ class Waits:
 
         A pause that the gateway asked for still holds. Where nobody waits, the next wait begins with a poll.
         """
-        self._lingers -= len(self._lingering.pop(task_id, ()))
+        self.lingering.drop(task_id)
         for watch in list(self._watches.get(task_id, {}).values()):
             watch.wake(self.clock.monotonic())
             watch.notify()
@@ -137,7 +135,7 @@ class Waits:
 
     def foresee(self, caller: Caller, task: wire.Task) -> None:
         """Keeps the schedule of a task just created, so that a wait that follows at once polls when it says so."""
-        self._linger(task.id, caller.owner, self._created(task))
+        self.lingering.put(task.id, caller.owner, self._created(task), self.clock.monotonic())
 
     def _created(self, task: wire.Task) -> Schedule:
         expects = self.expectations.expects(task.id)
@@ -188,7 +186,7 @@ class Waits:
             del self._watches[watch.task_id]
         self.tasks -= 1
         self._gatherings.note(wait.caller, -1)
-        self._linger(watch.task_id, watch.owner, watch.schedule)
+        self.lingering.put(watch.task_id, watch.owner, watch.schedule, self.clock.monotonic())
         if watch.poll is not None:
             watch.poll.drop(watch)
 
@@ -237,32 +235,11 @@ class Waits:
         """Every task that is waited for."""
         return [watch for watches in self._watches.values() for watch in watches.values()]
 
-    def _linger(self, task_id: str, owner: str, schedule: Schedule) -> None:
-        """Keeps a schedule for the next wait, until a poll is due."""
-        now = self.clock.monotonic()
-        if schedule.task is None or schedule.task.final or schedule.failures or schedule.due <= now:
-            return
-        kept = self._lingering.setdefault(task_id, {})
-        self._lingers += owner not in kept
-        kept[owner] = schedule
-        most = MAX_EXPECTED if schedule.awaits_callback else MAX_LINGERING
-        while self._lingers > most or self._oldest_is_due(now):
-            self._lingers -= len(self._lingering.pop(next(iter(self._lingering))))
-
-    def _oldest_is_due(self, now: float) -> bool:
-        """Whether what lingers longest is of no more use."""
-        oldest = next(iter(self._lingering.values()), None)
-        return oldest is not None and all(schedule.due <= now for schedule in oldest.values())
-
     def _resume(self, task_id: str, owner: str, seconds: float) -> Schedule:
         """The schedule of an earlier wait, if its next poll comes within this one; else a poll at once shows more."""
-        kept = self._lingering.get(task_id, {})
-        schedule, now = kept.pop(owner, None), self.clock.monotonic()
+        schedule, now = self.lingering.pop(task_id, owner), self.clock.monotonic()
         if schedule is None:
             return Schedule()
-        self._lingers -= 1
-        if not kept:
-            del self._lingering[task_id]
         soon = seconds > 0 and (schedule.awaits_callback or schedule.due <= now + seconds)
         return schedule if soon and now < schedule.due else Schedule()
 

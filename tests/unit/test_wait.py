@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import anyio
@@ -10,11 +9,10 @@ import pytest
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, wire
-from evolink_mcp.jobs.expectations import NoExpectations
 from evolink_mcp.jobs.pace import IMAGE_PACE
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.waits import MAX_LINGERING, Waits
+from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
 from tests.unit.waiting import Told, poll_times, reads, started, waited
 
@@ -77,42 +75,6 @@ async def test_a_wait_right_after_the_submit_polls_when_the_pace_foresees_it(
     waits.foresee(caller, task)
     await waits.wait_for(caller, task.id, seconds=4, progress=Progress(Told(clock)))
     assert len(reads(sandbox, 0)) == 1
-
-
-async def test_what_is_remembered_of_waits_is_bounded(caller: Caller, clock: FakeClock) -> None:
-    waits = Waits(clock, Pauses(clock))
-    for number in range(MAX_LINGERING + 10):
-        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
-    assert len(waits._lingering) == MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
-
-
-async def test_more_is_remembered_of_tasks_that_the_gateway_calls_back_for(caller: Caller, clock: FakeClock) -> None:
-    """A wait for one of them then needs no poll before the call."""
-
-    class Called(NoExpectations):
-        def expects(self, task_id: str) -> bool:
-            return True
-
-    waits = Waits(clock, Pauses(clock), expectations=Called())
-    for number in range(MAX_LINGERING + 10):
-        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
-    assert len(waits._lingering) == MAX_LINGERING + 10  # pyright: ignore[reportPrivateUsage]
-
-
-async def test_one_task_may_be_asked_for_by_more_callers_than_are_remembered(caller: Caller, clock: FakeClock) -> None:
-    """Keys can be made up: whoever comes after a thousand others is answered like them."""
-    waits, task = Waits(clock, Pauses(clock)), wire.Task(id="task-1", status="pending", kind="image")
-    for number in range(MAX_LINGERING + 10):
-        waits.foresee(replace(caller, who=f"owner-{number}"), task)
-    assert len(waits._lingering["task-1"]) <= MAX_LINGERING  # pyright: ignore[reportPrivateUsage]
-
-
-async def test_what_is_due_is_remembered_no_more(caller: Caller, clock: FakeClock) -> None:
-    waits = Waits(clock, Pauses(clock))
-    for number in range(20):
-        waits.foresee(caller, wire.Task(id=f"task-{number}", status="pending", kind="image"))
-        clock.time += 1.0
-    assert len(waits._lingering) <= 4  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_the_end_is_told_at_once(caller: Caller, sandbox: Sandbox, clock: FakeClock) -> None:
