@@ -12,9 +12,12 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, cast
 
 ABSENT_WORDS = ("null", "undefined", "None", "[]", "{}", '""')  # anthropics/claude-code#95239 and its like
-MAX_PARSED = 200_000  # characters of a text that is read as Python's or as an envelope
+MAX_PARSED = 200_000  # characters of a text that is read as an envelope
 _NUMBER = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)\s*(s|secs?|seconds?)?", re.IGNORECASE)
 _LINK_KEYS = ("url", "uri", "href", "link", "image_url", "video_url", "audio_url", "file_url", "path", "file_path")
+# A list of texts as Python writes it. In time that grows with its length only: what is no such list may be long.
+_PYTHON_TEXT = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|None"""
+_PYTHON_LIST = rf"\[(?:(?:{_PYTHON_TEXT})\s*,\s*){{0,1000}}(?:(?:{_PYTHON_TEXT})\s*)?\]"
 _AROUND_IDS = " \t\r\n\"'`“”‘’"  # of an id that was quoted in a text
 _LINK_WORDS = frozenset({"type", "detail"})  # of the message formats that wrap a link; they change nothing here
 # What some clients and models put all arguments into.
@@ -102,7 +105,7 @@ def _read_list(value: object) -> object:
     if isinstance(value, str) and value.strip() not in ABSENT_WORDS:
         text = value.strip()
         value = _parsed(value)
-        if isinstance(value, str) and text.startswith("['"):
+        if isinstance(value, str) and text.startswith(("['", '["')):
             value = _parsed_as_python(text)
         if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("[", "{")):  # no broken JSON
             parts = [part.strip() for part in value.split(",")]
@@ -116,15 +119,11 @@ def _read_list(value: object) -> object:
 
 
 def _parsed_as_python(text: str) -> object:
-    """The list that Python writes so; the text itself where it is none."""
-    import ast
-
-    if len(text) > MAX_PARSED:
+    """The list of texts that Python writes so; the text itself where it is none."""
+    if not re.fullmatch(_PYTHON_LIST, text, re.DOTALL):  # compiled at first use: hosts start often
         return text
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
+    items = re.findall(_PYTHON_TEXT, text, re.DOTALL)
+    return [re.sub(r"""\\([\\'"])""", r"\1", item[1:-1]) for item in items if item != "None"]
 
 
 def _link_in(item: object) -> object:

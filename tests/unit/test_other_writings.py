@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
+from evolink_mcp.sdk.leniency import read_value
 from tests.support import Sandbox, body, ok, refused
 
 LINK, OTHER = "https://example.com/cat.png", "https://example.com/dog.png"
@@ -125,3 +127,42 @@ async def test_a_model_that_is_only_like_another_is_refused(client: Client, sand
         if name:
             assert "model" in await refused(client, "generate_image", prompt="a kite", model=name)
     assert sandbox.paid() == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "['a'," + "a," * 97_000 + "!]",
+        "['a'," + "1," * 97_000 + "]",
+        "['a'," + "[]," * 65_000 + "]",
+        "['a'," + "''," * 60_000 + "]",
+        "['a'" + " " * 190_000 + "!",
+        "['a'" + ", 'b'" * 39_000 + "!",
+        "['" + "\\'" * 99_000,
+    ],
+    ids=["names", "numbers", "lists", "texts", "blanks", "items", "signs"],
+)
+def test_no_text_in_the_place_of_a_list_takes_long_to_read(text: str) -> None:
+    took: list[float] = []
+    for _ in range(3):
+        began = time.thread_time()
+        assert read_value(text, {"type": "array"}, "image_urls") == text
+        took.append(time.thread_time() - began)
+    assert min(took) < 0.05
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["['a', {[]: 1}]", "['a', 0x" + "f" * 190_000 + "]", "['a', {1}, b'x', ..., 1j]", "['a', 1]", "['a' 'b']", "['a'"],
+)
+async def test_a_list_that_is_none_of_texts_is_refused_as_an_argument(
+    client: Client, sandbox: Sandbox, text: str
+) -> None:
+    assert "image_urls: " in await refused(client, "generate_image", prompt="a kite", image_urls=text)
+    assert sandbox.paid() == 0
+
+
+def test_a_list_as_python_writes_it_is_read() -> None:
+    written = ["https://a.test/it's.png", "C:\\cat.png", 'a "b"', "last"]
+    assert read_value(repr([*written, None]), {"type": "array"}) == written
+    assert read_value("['a' ,\n 'b', ]", {"type": "array"}) == ["a", "b"]
