@@ -20,6 +20,8 @@ STRICT_WORDS = (
     "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
 )
 
+Hold = tuple[str, str]  # a mark's ref, and the process that holds it
+
 
 class Crossing:
     """Records purchases in a ledger before they are sent.
@@ -43,7 +45,7 @@ class Crossing:
             Refused: Its caller went away, there is no time left to send it, or the store
                 is away and must not be.
         """
-        settled_at: float | None = None
+        settled_at: dict[Hold, float] = {}  # when the hang-ups that came before this request have been put
         while True:
             purchase.check()
             try:
@@ -51,7 +53,9 @@ class Crossing:
                 if page is None:
                     purchase.recorded = True
                     return None
-                settled_at = page.now + PROXY_SECONDS if settled_at is None else settled_at
+                # A process may come to hold a mark later, by a claim of a caller who had gone before this request came.
+                holds = () if page.wait else ((each.ref, each.holder) for each in page.marks)
+                settled_at = {each: settled_at.get(each, page.now + PROXY_SECONDS) for each in holds}
                 if others := set[str]() if page.wait else _others(page, purchase) - passed:
                     passed |= others
                     continue
@@ -71,8 +75,14 @@ class Crossing:
             else:
                 await self._pause()
 
-    async def _claim(self, page: Page, purchase: Purchase, settled_at: float, passed: set[str]) -> Mark | None:
-        """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen."""
+    async def _claim(
+        self, page: Page, purchase: Purchase, settled_at: dict[Hold, float], passed: set[str]
+    ) -> Mark | None:
+        """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen.
+
+        Raises:
+            Refused: The caller went away while it was claimed.
+        """
         others = _others(page, purchase)
         for mark in page.marks:
             if mark.ref in others:
@@ -81,6 +91,9 @@ class Crossing:
             if ended or not mark.holder or page.is_silent(mark.holder):
                 try:
                     if await self._ledger.claim(mark):
+                        if purchase.abandoned:  # others would take its caller for one who listens
+                            await self._ledger.give_back(mark)
+                            purchase.check()
                         purchase.twins = page.twins(mark.ref)
                         return mark
                 except Away:  # it may have arrived, and nobody would listen to what it claimed
@@ -89,7 +102,7 @@ class Crossing:
                     raise
             elif not isinstance(mark.outcome, InFlight):
                 # The second in which an answer settles may end with the one that is waited for here.
-                due = settled_at if mark.delivery is None else settled_at + LATE_SECONDS
+                due = settled_at[mark.ref, mark.holder] + (0.0 if mark.delivery is None else LATE_SECONDS)
                 if page.heard_at[mark.holder] >= due:
                     passed.add(mark.ref)
         return None
