@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import obstore
 
-from evolink_mcp.media.buckets import path_of
+from evolink_mcp.media.buckets import path_of, working
 from evolink_mcp.media.kinds import EXTENSIONS
 from evolink_mcp.media.shelf import Copy, type_of
 
@@ -64,12 +64,12 @@ class BucketDraft:
         if self._writer is None:
             path, attributes = self._look()
             await self._shelf.make_room(self._owner, self._size)
-            async with self._shelf.asking(WRITE_SECONDS):
+            async with working(WRITE_SECONDS):
                 content = bytes(self._first)
                 await obstore.put_async(self._shelf.store, path, content, attributes=attributes, use_multipart=False)
         else:
             await self._shelf.make_room(self._owner, self._size)
-            async with self._shelf.asking(WRITE_SECONDS):
+            async with working(WRITE_SECONDS):
                 await self._writer.close()
             self._writer = None
         return self._shelf.bounds.copy(self._owner, self._name, self._size, self._shelf.now())
@@ -83,7 +83,7 @@ class BucketDraft:
             await writer.__aexit__(RuntimeError, None, None)  # pyright: ignore[reportUnknownMemberType]
 
     async def _pass_on(self, writer: AsyncWritableFile, piece: bytes) -> None:
-        async with self._shelf.asking(WRITE_SECONDS):
+        async with working(WRITE_SECONDS):
             await writer.write(piece)
 
     def _look(self) -> tuple[str, Attributes]:

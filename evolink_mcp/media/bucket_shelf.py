@@ -17,11 +17,12 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from evolink_mcp.media.bucket_draft import BucketDraft
-from evolink_mcp.media.buckets import Patience, open_bucket, pages_of, path_of
+from evolink_mcp.media.buckets import Patience, open_bucket, pages_of, path_of, working
 from evolink_mcp.media.shelf import (
     NAME,
     OWNER,
     SECRET,
+    Away,
     Bounds,
     Copy,
     ShelfError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 CHECK = "evolink-check"  # an empty object that is written and removed at start
 ANSWER_SECONDS = 2.5  # for a call to hear what is kept
+FIND_SECONDS = 10.0  # for what is kept of many tasks
 START_SECONDS = 10.0
 STEP_SECONDS = 60.0  # for a page of a list, a removal, or the next bytes
 COUNT_SECONDS = 600.0  # between two counts of everything there is
@@ -71,7 +73,7 @@ class BucketShelf:
         return str(self._place)
 
     def asking(self, seconds: float) -> AbstractAsyncContextManager[None]:
-        """Asks the bucket inside the block: what it says comes as ``OSError``, in our words."""
+        """Asks the bucket a short question inside the block: what it says comes as ``OSError``, in our words."""
         return self._patience.asking(seconds)
 
     def prepare(self) -> None:
@@ -81,7 +83,7 @@ class BucketShelf:
 
     async def _prepare(self) -> None:
         check = f"{CHECK}-{secrets.token_hex(4)}"
-        async with self.asking(START_SECONDS):
+        async with working(START_SECONDS):
             await pages_of(self.store, CHECK).collect_async()
             await obstore.put_async(self.store, check, b"")
             await obstore.delete_async(self.store, [check])
@@ -109,11 +111,14 @@ class BucketShelf:
         turns, ids = asyncio.Semaphore(MAX_LISTS), list(task_ids)
 
         async def find_one(task_id: str) -> list[Copy]:
-            async with turns:
+            async with turns, self.asking(ANSWER_SECONDS):
                 return in_order([copy async for copy in self._copies(f"{owner}/{stem_of(task_id)}")])
 
-        async with self.asking(ANSWER_SECONDS):
-            copies = await asyncio.gather(*map(find_one, ids))
+        try:
+            async with asyncio.timeout(FIND_SECONDS):
+                copies = await asyncio.gather(*map(find_one, ids))
+        except TimeoutError:
+            raise Away("the bucket is slow") from None
         return {task_id: each for task_id, each in zip(ids, copies, strict=True) if each}
 
     @asynccontextmanager
@@ -180,7 +185,7 @@ class BucketShelf:
 
     async def _remove(self, paths: list[str]) -> None:
         if paths:
-            async with self.asking(STEP_SECONDS):
+            async with working(STEP_SECONDS):
                 await obstore.delete_async(self.store, paths)
 
     async def _copies(self, below: str | None) -> AsyncIterator[Copy]:
@@ -191,7 +196,7 @@ class BucketShelf:
     async def _objects(self, below: str | None) -> AsyncIterator[ObjectMeta]:
         pages = pages_of(self.store, below)
         while True:
-            async with self.asking(STEP_SECONDS):
+            async with working(STEP_SECONDS):
                 page = await anext(pages, None)
             if page is None:
                 return
@@ -218,13 +223,13 @@ class OpenObject:
     async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from ``start`` up to ``end``, in pieces."""
         path = path_of(self.copy.owner, self.copy.name)
-        async with self.shelf.asking(STEP_SECONDS):
+        async with working(STEP_SECONDS):
             part = await obstore.get_async(
                 self.shelf.store, path, options={"range": (start, end), "if_match": self.tag}
             )
         pieces = part.stream(PIECE_BYTES)
         while start < end:
-            async with self.shelf.asking(STEP_SECONDS):
+            async with working(STEP_SECONDS):
                 piece = await anext(pieces, None)
             if not piece:
                 raise ShelfError("the bucket gave less than there was")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 AWAY_SECONDS = 10.0  # a bucket that did not answer is not asked again for so long
+TICK_SECONDS = 0.1  # of waiting; what holds this process up takes one at most
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>")
 _STATUS = re.compile(r"status code: ([0-9]{3})")
 _PASSING = frozenset({429, 500, 502, 503, 504})
@@ -66,43 +67,91 @@ def pages_of(store: ObjectStore, below: str | None) -> ListStream[Sequence[Objec
     return obstore.list(store, below, chunk_size=1000)  # pyright: ignore[reportUnknownMemberType]
 
 
+class _Silent(Away):
+    """There was no answer at all."""
+
+    def __init__(self) -> None:
+        super().__init__("the bucket does not answer")
+
+
+@asynccontextmanager
+async def working(seconds: float) -> AsyncGenerator[None]:
+    """Has the bucket do something inside the block, within ``seconds``.
+
+    Raises:
+        FileNotFoundError: There is no such object.
+        Away: It does not answer.
+        ShelfError: It refuses.
+    """
+    try:
+        async with _patient(seconds):
+            yield
+    except ShelfError:
+        raise
+    except TimeoutError:
+        raise _Silent from None
+    except Exception as error:
+        said = str(error)
+        status, code = _STATUS.search(said), _CODE.search(said)
+        if isinstance(error, FileNotFoundError) and not (code and code[1] == "NoSuchBucket"):
+            raise FileNotFoundError("no such object") from None
+        if status is None:
+            raise _Silent from None
+        raise _refusal(int(status[1]), code[1] if code else status[1]) from None
+
+
+@asynccontextmanager
+async def _patient(seconds: float) -> AsyncGenerator[None]:
+    """Ends the block with ``TimeoutError`` after ``seconds`` in which answers could be heard: time for which this
+    process was held up is not the bucket's."""
+    loop, remaining = asyncio.get_running_loop(), seconds
+    step = max(TICK_SECONDS, seconds / 100)
+
+    def tick() -> None:
+        nonlocal remaining, handle
+        remaining -= step
+        if remaining <= 0:
+            limit.reschedule(loop.time())
+        else:
+            handle = loop.call_later(min(step, remaining), tick)
+
+    async with asyncio.timeout(None) as limit:
+        handle = loop.call_later(min(step, seconds), tick)
+        try:
+            yield
+        finally:
+            handle.cancel()
+
+
 class Patience:
-    """How long a bucket is asked: each question has its time, and after one without an answer there is a rest, so that
-    a bucket that hangs holds nobody up again and again."""
+    """How long short questions wait: after one without an answer there is a rest, so that a bucket that hangs holds
+    nobody up again and again. Where others were answered meanwhile, it does not hang."""
 
     def __init__(self) -> None:
         self._away_until = 0.0
+        self._answered_at = 0.0
 
     @asynccontextmanager
     async def asking(self, seconds: float) -> AsyncGenerator[None]:
-        """Asks the bucket inside the block, within ``seconds``.
+        """Asks the bucket inside the block, as :func:`working`.
 
         Raises:
-            FileNotFoundError: There is no such object.
             Away: It does not answer, or did not a moment ago.
-            ShelfError: It refuses.
         """
-        if time.monotonic() < self._away_until:
-            raise Away("the bucket does not answer")
+        start = time.monotonic()
+        if start < self._away_until:
+            raise _Silent
         try:
-            async with asyncio.timeout(seconds):
+            async with working(seconds):
                 yield
-        except ShelfError:
+        except _Silent:
+            if self._answered_at < start:
+                self._away_until = time.monotonic() + AWAY_SECONDS
             raise
-        except TimeoutError:
-            raise self._away() from None
-        except Exception as error:
-            said = str(error)
-            status, code = _STATUS.search(said), _CODE.search(said)
-            if isinstance(error, FileNotFoundError) and not (code and code[1] == "NoSuchBucket"):
-                raise FileNotFoundError("no such object") from None
-            if status is None:
-                raise self._away() from None
-            raise _refusal(int(status[1]), code[1] if code else status[1]) from None
-
-    def _away(self) -> Away:
-        self._away_until = time.monotonic() + AWAY_SECONDS
-        return Away("the bucket does not answer")
+        except OSError:
+            self._answered_at = time.monotonic()
+            raise
+        self._answered_at = time.monotonic()
 
 
 def _refusal(status: int, code: str) -> ShelfError:

@@ -45,9 +45,12 @@ class Copies(Protocol):
     """What a transport keeps. ``request`` is the transport's; ``owner`` whose the tasks are."""
 
     async def keep(
-        self, request: Any, owner: str, task: wire.Task, *, seconds: float
+        self, request: Any, owner: str, task: wire.Task, *, seconds: float, none_kept: bool = False
     ) -> Sequence[ResultCopy | NotSaved]:
-        """Keeps the results of a finished task: for each what is kept, or why nothing is after ``seconds``."""
+        """Keeps the results of a finished task: for each what is kept, or why nothing is after ``seconds``.
+
+        ``none_kept``: ``find`` has just found none of them.
+        """
         ...
 
     async def find(self, request: Any, owner: str, task_ids: Sequence[str]) -> Mapping[str, Sequence[ResultCopy]]:
@@ -59,11 +62,15 @@ class Copies(Protocol):
         ...
 
 
-async def keep_copies(call: Call, task: wire.Task, *, seconds: float) -> Sequence[ResultCopy | NotSaved]:
-    """Keeps the results of a finished task, where this server keeps any."""
+async def keep_copies(
+    call: Call, task: wire.Task, *, seconds: float, none_kept: bool = False
+) -> Sequence[ResultCopy | NotSaved]:
+    """Keeps the results of a finished task, where this server keeps any. ``none_kept``: nothing is kept of it yet."""
     if call.app.copies is None or not task.results:
         return []
-    return await call.app.copies.keep(call.request, call.caller.owner, task, seconds=min(seconds, KEEP_SECONDS))
+    return await call.app.copies.keep(
+        call.request, call.caller.owner, task, seconds=min(seconds, KEEP_SECONDS), none_kept=none_kept
+    )
 
 
 async def find_copies(call: Call, task_ids: Sequence[str]) -> Mapping[str, Sequence[ResultCopy]]:

@@ -114,7 +114,7 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     copies = await find_copies(call, [task.id for task in listing.tasks])
     for task in listing.tasks:
         if task.status == "completed" and task.id not in copies and (task.age_at(now) or 0.0) < LINK_SECONDS:
-            await keep_copies(call, task, seconds=0)
+            await keep_copies(call, task, seconds=0, none_kept=True)
     addresses = {task_id: [each.address for each in results] for task_id, results in copies.items()}
     lines = [
         list_task(task, memory.get(task.id), saved.get(task.id, []), addresses.get(task.id, []), now=now)
@@ -152,10 +152,10 @@ async def unsaved_tasks(call: Call) -> list[str]:
     now = call.app.clock.now()
     recent = await call.app.history.recent(call.caller.owner, since=now - LINK_SECONDS)
     saved = await anyio.to_thread.run_sync(_existing, {task.task_id: task for task in recent})
-    ids = [task.task_id for task in recent]
+    ids = [task.task_id for task in recent if not saved.get(task.task_id)][: account.MAX_BATCH]
     copies = await find_copies(call, ids)
-    ids = [task_id for task_id in ids if not (saved.get(task_id) or copies.get(task_id))]
-    present = await _present(call, ids[: account.MAX_BATCH], [])
+    ids = [task_id for task_id in ids if not copies.get(task_id)]
+    present = await _present(call, ids, [])
     completed = [task_id for task_id in ids if task_id in present and present[task_id].status == "completed"]
     return completed[:MAX_URGENT_IDS]
 

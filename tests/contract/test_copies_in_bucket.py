@@ -10,7 +10,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from evolink_mcp.errors import SettingsError
-from evolink_mcp.media import bucket_shelf
+from evolink_mcp.media import bucket_shelf, keeper
 from evolink_mcp.media.buckets import pages_of
 from evolink_mcp.media.shelf import SECRET, Away, ShelfError
 from evolink_mcp.settings import Settings
@@ -103,6 +103,27 @@ async def test_a_bucket_that_is_away_costs_the_address_and_not_the_call(
             assert not listed.get("isError")
         assert 'keep_failures_total{reason="place"}' in (await http.get(f"{served.url}/metrics")).text
         assert (await http.get(address)).status_code == 200
+
+
+async def test_a_list_of_tasks_asks_the_bucket_once_for_each(
+    keeping: Settings, http: httpx2.AsyncClient, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    async def watch(store: MemoryStore, below: str | None) -> AsyncIterator[object]:
+        asked.append(below)
+        async for page in pages_of(store, below):
+            yield page
+
+    async with serving(keeping) as served:
+        made = [await call(http, served.url, "generate_image", prompt=f"kite {n}") for n in range(6)]
+        ids = [each["structuredContent"]["task_id"] for each in made]
+        sandbox.settle()
+        monkeypatch.setattr(keeper, "MAX_WAITING", 0)  # nothing is begun behind the answer
+        monkeypatch.setattr(bucket_shelf, "pages_of", watch)
+        listed = await call(http, served.url, "list_tasks", ids=ids)
+        assert len(listed["structuredContent"]["tasks"]) == 6
+    assert len(asked) == 6
 
 
 async def test_a_bucket_that_refuses_stops_the_start_and_one_that_is_away_does_not(
