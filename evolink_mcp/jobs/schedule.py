@@ -46,23 +46,29 @@ class Schedule:
         due = _due(task, now, now, spread, awaits_callback=awaits_callback)
         return cls(due, task, now, now, awaits_callback)
 
-    def after_poll(self, poll: Poll, now: float, spread: Spread, *, awaits_callback: bool = False) -> Schedule:
-        """The schedule after a poll that succeeded."""
+    def after_poll(
+        self, poll: Poll, now: float, spread: Spread, *, awaits_callback: bool = False, stretch: float = 1.0
+    ) -> Schedule:
+        """The schedule after a poll that succeeded.
+
+        Args:
+            stretch: By how much more than the pace says the next poll is put off. The safety net of a call that is
+                expected stays where it is.
+        """
         polled = now - poll.seconds_ago
         born = polled - (poll.task.age or 0.0) if self.task is None else self.born
         due = _due(poll.task, born, now, spread, awaits_callback=awaits_callback)
+        if not awaits_callback:
+            due = now + (due - now) * stretch
         return Schedule(due, poll.task, born, polled, awaits_callback)
 
-    def space_out(self, factor: float, now: float) -> Schedule:
-        """The same with the next poll that much later: more fall due than can be made."""
-        return replace(self, due=now + (self.due - now) * factor) if factor > 1.0 else self
-
-    def after_failure(self, error: GatewayError, now: float, spread: Spread) -> Schedule:
-        """The schedule after a poll that failed; the gateway may have said when to come again."""
+    def after_failure(self, error: GatewayError, now: float, spread: Spread, *, stretch: float = 1.0) -> Schedule:
+        """The schedule after a poll that failed; the gateway may have said when to come again, and is taken at its
+        word."""
         due = now + RETRY_SECONDS
         if self.task is not None:
             due = pace_of(self.task.kind).next_poll(self.born, now, spread)
-        due = max(due, now + (error.retry_after or 0.0))
+        due = now + max((due - now) * stretch, error.retry_after or 0.0)
         return replace(self, due=due, failures=self.failures + 1, error=error)
 
     def age(self, now: float) -> float:

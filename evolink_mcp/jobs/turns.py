@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 MAX_READS = 64  # under way at once; the other connections are left to what is paid for
 MAX_READS_EACH = 16  # of one key
 MAX_WOKEN = 16  # of tasks that have just changed, beside those: nothing that is only due delays them
+MAX_WOKEN_EACH = 4  # of these; more of one key take their turn like all others
 MAX_STRETCH = 4.0
 STEP_SECONDS = 1.0  # between two changes of the stretch
 LONG_SECONDS, SHORT_SECONDS = 0.25, 0.05  # in the queue, at most: from the one on it grows, up to the other it shrinks
@@ -34,6 +36,7 @@ class Turns:
         self._now = now
         self._all = asyncio.Semaphore(MAX_READS)
         self._woken = asyncio.Semaphore(MAX_WOKEN)
+        self._woken_of: Counter[Key] = Counter()
         self._each: dict[Key, tuple[asyncio.Semaphore, set[object]]] = {}
         self._stretch = 1.0
         self._looked = now()
@@ -46,9 +49,15 @@ class Turns:
     @asynccontextmanager
     async def take(self, key: Key, *, woken: bool = False) -> AsyncGenerator[None]:
         """Waits for a turn of this key, which lasts for the block; ``woken``: its task has just changed."""
-        if woken and not self._woken.locked():
-            async with self._woken:
-                yield
+        if woken and not self._woken.locked() and self._woken_of[key] < MAX_WOKEN_EACH:
+            self._woken_of[key] += 1
+            try:
+                async with self._woken:
+                    yield
+            finally:
+                self._woken_of[key] -= 1
+                if not self._woken_of[key]:
+                    del self._woken_of[key]
             return
         own, users = self._each.setdefault(key, (asyncio.Semaphore(MAX_READS_EACH), set()))
         user = object()

@@ -216,10 +216,9 @@ class Waits:
             watch = asked.pop((ask.caller.owner, ask.task_id))
             if isinstance(answer, Poll) and answer.task.final:
                 self.expectations.end(ask.task_id)
-            expects = self.expectations.expects(ask.task_id)
+            expects, stretch = self.expectations.expects(ask.task_id), self.polls.stretch
             now = self.clock.monotonic()
-            watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects)
-            watch.schedule = watch.schedule.space_out(self.polls.stretch, now)
+            watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects, stretch=stretch)
             watch.notify()
             self._place(watch)
 
