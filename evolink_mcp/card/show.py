@@ -16,7 +16,7 @@ from evolink_mcp.card import DOMAIN
 from evolink_mcp.media import previews
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import open_copy
+from evolink_mcp.tools.copies import preview_of
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.media import check_task
 from evolink_mcp.tools.views import ResultView, TaskView, View
@@ -117,8 +117,5 @@ async def _make(call: Call, view: TaskView, result: ResultView, number: int) -> 
     with anyio.move_on_after(PICTURE_SECONDS):
         if result.saved_path:
             return await previews.preview(Path(result.saved_path), poster=True)
-        async with open_copy(call, view.task_id, number, max_bytes=previews.MAX_FETCH_BYTES) as file:
-            if file is not None:
-                return await previews.preview_file(file, poster=True)
-        return await previews.preview_link(call.app.fetcher, result.url, poster=True)
+        return await preview_of(call, view.task_id, number, result.url, poster=True)
     raise previews.NoPreview("No preview: there was no time for it.")

@@ -78,14 +78,14 @@ class Keeper:
         self._free = asyncio.Semaphore(MAX_DOWNLOADS)
         self._free_of_owner: OrderedDict[str, asyncio.Semaphore] = OrderedDict()
 
-    async def keep(self, owner: str, task: wire.Task, *, seconds: float, none_kept: bool = False) -> list[KeepOutcome]:
+    async def keep(self, owner: str, task: wire.Task, *, seconds: float, is_new: bool = False) -> list[KeepOutcome]:
         """Keeps all results of a finished task: for each its file, or why there is none after ``seconds``.
 
-        ``none_kept``: somebody has just seen that there is none.
+        ``is_new``: somebody has just seen that there is none.
         """
         outcomes: dict[int, KeepOutcome] = {}
         try:
-            files = {} if none_kept else await self.shelf.find(owner, [task.id])
+            files = {} if is_new else await self.shelf.find(owner, [task.id])
             outcomes = {file.number: file for file in files.get(task.id, [])}
         except OSError as error:
             return [self._note_unusable(error)] * len(task.results)

@@ -58,8 +58,15 @@ async def preview_file(file: BinaryIO, *, poster: bool = False) -> bytes:
     """The same of an open file.
 
     Raises:
-        NoPreview: The extra is missing, or it cannot be shown.
+        NoPreview: The extra is missing, or it cannot be read or shown.
     """
+    try:
+        return await _preview(file, poster=poster)
+    except OSError as error:  # on a disk of the network it may be gone by now
+        raise NoPreview(f"No preview: the file cannot be read ({error.strerror or error}).") from None
+
+
+async def _preview(file: BinaryIO, *, poster: bool) -> bytes:
     kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
         raise NoPreview("No preview: the file is neither a picture nor a film.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from evolink_mcp.errors import EvolinkError, GatewayError
 from evolink_mcp.gateway import wire
+from evolink_mcp.media import previews
 from evolink_mcp.media.downloads import NotSaved, SaveOutcome
 from evolink_mcp.tools.times import iso
 
@@ -45,11 +46,11 @@ class Copies(Protocol):
     """What a transport keeps. ``request`` is the transport's; ``owner`` whose the tasks are."""
 
     async def keep(
-        self, request: Any, owner: str, task: wire.Task, *, seconds: float, none_kept: bool = False
+        self, request: Any, owner: str, task: wire.Task, *, seconds: float, is_new: bool = False
     ) -> Sequence[ResultCopy | NotSaved]:
         """Keeps the results of a finished task: for each what is kept, or why nothing is after ``seconds``.
 
-        ``none_kept``: ``find`` has just found none of them.
+        ``is_new``: ``find`` has just found none of them.
         """
         ...
 
@@ -63,13 +64,13 @@ class Copies(Protocol):
 
 
 async def keep_copies(
-    call: Call, task: wire.Task, *, seconds: float, none_kept: bool = False
+    call: Call, task: wire.Task, *, seconds: float, is_new: bool = False
 ) -> Sequence[ResultCopy | NotSaved]:
-    """Keeps the results of a finished task, where this server keeps any. ``none_kept``: nothing is kept of it yet."""
+    """Keeps the results of a finished task, where this server keeps any. ``is_new``: nothing is kept of it yet."""
     if call.app.copies is None or not task.results:
         return []
     return await call.app.copies.keep(
-        call.request, call.caller.owner, task, seconds=min(seconds, KEEP_SECONDS), none_kept=none_kept
+        call.request, call.caller.owner, task, seconds=min(seconds, KEEP_SECONDS), is_new=is_new
     )
 
 
@@ -91,6 +92,18 @@ async def open_copy(call: Call, task_id: str, number: int, *, max_bytes: int) ->
                 opened = call.app.copies.open(call.caller.owner, copy.name, max_bytes=max_bytes)
                 file = await stack.enter_async_context(opened)
         yield file
+
+
+async def preview_of(call: Call, task_id: str, number: int, url: str, *, poster: bool = False) -> bytes:
+    """A small picture of a result that is not saved here: of its copy, or of its link where none can be read.
+
+    Raises:
+        NoPreview: There is none, and why.
+    """
+    async with open_copy(call, task_id, number, max_bytes=previews.MAX_FETCH_BYTES) as file:
+        if file is not None:
+            return await previews.preview_file(file, poster=poster)
+    return await previews.preview_link(call.app.fetcher, url, poster=poster)
 
 
 def places_of(copies: Sequence[ResultCopy | NotSaved]) -> list[SaveOutcome]:

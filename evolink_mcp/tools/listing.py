@@ -114,7 +114,7 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     copies = await find_copies(call, [task.id for task in listing.tasks])
     for task in listing.tasks:
         if task.status == "completed" and task.id not in copies and (task.age_at(now) or 0.0) < LINK_SECONDS:
-            await keep_copies(call, task, seconds=0, none_kept=True)
+            await keep_copies(call, task, seconds=0, is_new=True)
     addresses = {task_id: [each.address for each in results] for task_id, results in copies.items()}
     lines = [
         list_task(task, memory.get(task.id), saved.get(task.id, []), addresses.get(task.id, []), now=now)

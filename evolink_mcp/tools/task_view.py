@@ -24,7 +24,7 @@ from evolink_mcp.media.kinds import guess_from_link
 from evolink_mcp.settings.table import OUTPUT_DIR
 from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.copies import keep_copies, places_of, show_copies
+from evolink_mcp.tools.copies import keep_copies, places_of, preview_of, show_copies
 from evolink_mcp.tools.follow_ups import names_of_follow_ups, note_assets
 from evolink_mcp.tools.recall import confirm
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
@@ -246,9 +246,7 @@ async def _add_previews(
             return
         try:
             on_disk = isinstance(saved, Path)
-            pictures[index] = await (
-                previews.preview(saved) if on_disk else previews.preview_link(call.app.fetcher, url)
-            )
+            pictures[index] = await (previews.preview(saved) if on_disk else preview_of(call, task.id, index + 1, url))
         except previews.NoPreview as reason:
             pictures[index] = str(reason)
 

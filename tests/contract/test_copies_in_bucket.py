@@ -74,6 +74,8 @@ async def test_what_one_replica_kept_another_serves_after_its_link_has_died(
         again = result_of(await check(http, two.url, task_id))
         assert again["url"] == again["copy_url"]
         assert (await http.get(again["url"])).content == content
+        looked = await call(http, two.url, "check_task", task_id=task_id, wait_seconds=0, preview=True)
+        assert "image" in [block["type"] for block in looked["content"]]
         shown = await call(http, two.url, "show_task", task_id=task_id, picture=1)
         assert [block["type"] for block in shown["content"]] == ["text", "image"]
         for page in pages_of(store, None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import sys
 from collections.abc import Callable
@@ -43,6 +44,15 @@ def shown(result: CallToolResult) -> list[bytes]:
 
 async def looked(client: Client, task_id: str) -> CallToolResult:
     return await client.call_tool("check_task", {"task_id": task_id, "preview": True})
+
+
+async def test_a_file_that_cannot_be_read_any_more_has_no_preview() -> None:
+    class Stale(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    with pytest.raises(previews.NoPreview, match="cannot be read"):
+        await previews.preview_file(Stale())
 
 
 async def test_previews_are_small_jpegs(client: Client) -> None:

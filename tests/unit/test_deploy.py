@@ -106,6 +106,19 @@ def test_the_deployment_may_do_little() -> None:
     assert pod["securityContext"]["runAsUser"] == int(user[1])
 
 
+def test_a_read_only_container_has_a_place_for_what_is_looked_at() -> None:
+    """Pictures of results and results handed on pass a file of no name; Python looks for its place in /tmp."""
+    (deployment,) = of_kind("Deployment")
+    volumes = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["volumes"]}
+    (mount,) = container()["volumeMounts"]
+    assert mount["mountPath"] == "/tmp"
+    assert volumes[mount["name"]]["emptyDir"]["sizeLimit"]
+    (compose,) = documents("compose.yaml")
+    for name in ("mcp-1", "mcp-2"):
+        (place,) = compose["services"][name]["tmpfs"]
+        assert place.startswith("/tmp:size=")
+
+
 def test_a_pod_has_the_time_to_stop_in_order() -> None:
     (deployment,) = of_kind("Deployment")
     pod = deployment["spec"]["template"]["spec"]

@@ -75,9 +75,9 @@ class HttpCopies:
         self._looks = anyio.Semaphore(MAX_LOOKUPS)
 
     async def keep(
-        self, request: Request, owner: str, task: wire.Task, *, seconds: float, none_kept: bool = False
+        self, request: Request, owner: str, task: wire.Task, *, seconds: float, is_new: bool = False
     ) -> Sequence[ResultCopy | NotSaved]:
-        outcomes = await self._keeper.keep(owner, task, seconds=seconds, none_kept=none_kept)
+        outcomes = await self._keeper.keep(owner, task, seconds=seconds, is_new=is_new)
         try:
             seal = await self._seal(request)
         except OSError as error:
