@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,6 +15,8 @@ from evolink_mcp.jobs.outcomes import Free
 from evolink_mcp.jobs.purchase import Purchase
 
 MAX_PUTS = 12  # at once: a store has so many connections, and some of them are for calls
+
+logger = logging.getLogger(__name__)
 
 
 class Bookkeeping:
@@ -106,17 +109,26 @@ class Bookkeeping:
 
     async def _keep_beating(self) -> None:
         while self._ledger.always_beat or any(each.in_flight or not each.abandoned for each in self._lines):
-            await take_turns()  # a beat vouches for the hang-ups that came before it, however late this process is
-            with contextlib.suppress(Away):
-                if self._writes:
-                    await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
-                if not await self._ledger.beat(announced=False):
-                    await self._announce()
-                    await self._ledger.beat(announced=True)
+            try:
+                await self._beat_once()
+            except Away:
+                pass
+            except Exception:  # others would take a process without beats for dead
+                logger.exception("A beat failed inside this server")
             await asyncio.sleep(BEAT_SECONDS)
+
+    async def _beat_once(self) -> None:
+        await take_turns()  # a beat vouches for the hang-ups that came before it, however late this process is
+        if self._writes:
+            await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
+        if not await self._ledger.beat(announced=False):
+            await self._announce()
+            await self._ledger.beat(announced=True)
 
     async def _announce(self) -> None:
         """Puts all there is, past what is being written: a claim may wait for just this."""
         recorded = [each for each in self._lines if each.recorded]
         for first in range(0, len(recorded), MAX_PUTS):
-            await asyncio.wait([self.put(each, at_once=True) for each in recorded[first : first + MAX_PUTS]])
+            batch = [each for each in recorded[first : first + MAX_PUTS] if each in self._lines and each.recorded]
+            if batch:  # what is over by now is forgotten by now
+                await asyncio.wait([self.put(each, at_once=True) for each in batch])

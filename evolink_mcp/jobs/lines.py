@@ -43,6 +43,10 @@ class Lines:
     def __iter__(self) -> Iterator[Purchase]:
         return (purchase for line in list(self._lines.values()) for purchase in list(line.purchases))
 
+    def __contains__(self, purchase: Purchase) -> bool:
+        line = self._lines.get(purchase.key)
+        return line is not None and purchase in line.purchases
+
     @property
     def unclaimed(self) -> int:
         """How many answers are kept for whoever repeats their request."""

@@ -88,3 +88,10 @@ async def test_a_caller_who_leaves_while_another_replicas_answer_is_claimed_leav
     monkeypatch.undo()
     assert (await buy(process, shop, Listener())).is_earlier
     assert not shop.paid
+
+
+async def test_what_is_given_back_twice_at_once_is_given_back(stores: list[Store], other: SharedLedger) -> None:
+    claimed = Mark(KEY, "r1", other.process, other.process, 1.0, Created("task-0"))
+    await other.put(claimed)
+    await asyncio.gather(other.give_back(claimed), other.give_back(claimed))
+    assert held(await other.peek(KEY)) == [("r1", "")]

@@ -11,8 +11,8 @@ import pytest
 from evolink_mcp.jobs.ledger import SILENT_SECONDS, Away, Mark
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared import ledger as shared_ledger
-from evolink_mcp.jobs.shared.ledger import SharedLedger
-from evolink_mcp.jobs.shared.ledger_scripts import ANNOUNCE_SECONDS, BEAT, MISSING_SECONDS
+from evolink_mcp.jobs.shared.ledger import SHARED, SharedLedger
+from evolink_mcp.jobs.shared.ledger_scripts import ANNOUNCE_SECONDS, BEAT, CLAIM, MISSING_SECONDS
 from evolink_mcp.jobs.shared.store import Store, key
 from tests.contract.ledgers import KEY, beat, held, mark, settled
 from tests.programs import RedisServer
@@ -162,6 +162,41 @@ async def test_a_claim_that_is_given_up_is_given_back(losing: Losing, stores: li
     with pytest.raises(Away):
         await b.give_back(unclaimed)
     losing.is_lost = False
+    assert held(await a.peek(KEY)) == [("r1", b.process)]
+    assert await b.beat(announced=False) is False
+    await b.beat(announced=True)
+    assert held(await a.peek(KEY)) == [("r1", "")]
+
+
+async def test_what_is_claimed_again_is_given_back_no_more(losing: Losing, stores: list[Store]) -> None:
+    a, b = SharedLedger(stores[0]), SharedLedger(losing)
+    await settled(a, b)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    await a.put(unclaimed)
+    losing.is_lost = True
+    with pytest.raises(Away):
+        await b.give_back(unclaimed)
+    losing.is_lost = False
+    assert await b.claim(unclaimed)
+    assert await b.beat(announced=False) is False
+    await b.beat(announced=True)
+    assert held(await a.peek(KEY)) == [("r1", b.process)]
+
+
+async def test_what_was_given_back_stays_so_where_its_claim_arrives_late(
+    losing: Losing, stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_ledger, "AWAY_SECONDS", 0.1)
+    a, b = SharedLedger(stores[0]), SharedLedger(losing)
+    await settled(a, b)
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
+    await a.put(unclaimed)
+    losing.is_lost = True
+    with pytest.raises(Away):
+        await b.claim(unclaimed)
+    losing.is_lost = False
+    await b.give_back(unclaimed)
+    await stores[1].ask("EVAL", CLAIM, 5, *SHARED, key(KEY.owner, "purchases", KEY.intent), b.process, "r1", "")
     assert held(await a.peek(KEY)) == [("r1", b.process)]
     assert await b.beat(announced=False) is False
     await b.beat(announced=True)

@@ -122,3 +122,70 @@ async def test_a_crowd_of_purchases_is_announced_without_taking_all_connections_
                 await asyncio.sleep(0)
     await process.end()
     assert most <= 16
+
+
+async def test_a_purchase_that_is_over_is_not_put_again_by_a_later_part_of_an_announcement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.005)
+    lost, announcing, arrival = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    marks: set[str] = set()
+
+    class Flushed(Alone):
+        always_beat = True
+
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None:
+            marks.add(mark.key.intent)
+
+        async def beat(self, *, announced: bool) -> bool:
+            return announced or not lost.is_set()
+
+        async def put(self, mark: Mark) -> None:
+            if lost.is_set():
+                announcing.set()
+                await arrival.wait()
+            marks.add(mark.key.intent)
+
+        async def forget(self, mark: Mark, *, free: bool) -> None:
+            marks.discard(mark.key.intent)
+
+    process, caller = Process(Flushed()), Listener()
+    process.purchases.start()
+    number = bookkeeping.MAX_PUTS + 1
+    async with AsyncExitStack() as stack:
+        for each in range(number - 1):
+            order = ShopOrder(Shop(), key=KEY._replace(intent=str(each)))
+            with listening(Listener()):
+                await stack.enter_async_context(process.purchases.buy(order))
+        with listening(caller):
+            async with process.purchases.buy(ShopOrder(Shop(), key=KEY._replace(intent="last"))):
+                lost.set()
+                await asyncio.wait_for(announcing.wait(), 10)
+        caller.deliver()
+        await turns(20)
+        arrival.set()
+        await turns(40)
+        lost.clear()
+        assert "last" not in marks
+    await process.end()
+
+
+async def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would take this process for dead, and claim what it holds."""
+    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.005)
+    again = asyncio.Event()
+
+    class Broken(Alone):
+        always_beat, beats = True, 0
+
+        async def beat(self, *, announced: bool) -> bool:
+            self.beats += 1
+            if self.beats == 1:
+                raise KeyError("r1")
+            again.set()
+            return True
+
+    process = Process(Broken())
+    process.purchases.start()
+    await asyncio.wait_for(again.wait(), 10)
+    await process.end()

@@ -81,6 +81,7 @@ class SharedLedger(Alone):
 
     async def claim(self, mark: Mark) -> bool:
         end = time.monotonic() + MISSING_SECONDS + ANNOUNCE_SECONDS
+        self._given_back.pop(mark.ref, None)  # somebody listens again
         # What is not there may be of this process, which has not put it yet.
         while (answer := await self._try(CLAIM, mark.key, mark.ref, mark.holder)) == -1 or (
             answer == 0 and (self._owes or not self._is_announced)
@@ -93,7 +94,8 @@ class SharedLedger(Alone):
     async def give_back(self, mark: Mark) -> None:
         self._given_back[mark.ref] = mark
         await self._change(PUT, mark, self._dump(replace(mark, holder="")), "0")
-        del self._given_back[mark.ref]
+        if not self._owes:  # else a claim that got no answer may still arrive
+            self._given_back.pop(mark.ref, None)
 
     async def forget(self, mark: Mark, *, free: bool) -> None:
         self._forgotten[mark.ref] = (mark, free)
