@@ -41,12 +41,16 @@ async def create(
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
     task = wire.parse_task(reply.body, reply.date)
     if task is None:
+        from evolink_mcp.gateway.wrappings import id_named_in
+
         odd = as_line(as_object(reply.body).get("id"), 60)
         said = message_in(reply.body)
+        named = id_named_in(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} "
             + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id.")
-            + (f" It says: {said.rstrip('.')}." if said else ""),
+            + (f" It says: {said.rstrip('.')}." if said else "")
+            + (f" It names {named}, which may be the task: check_task tells." if named else ""),
             status=reply.status,
             code="no_task_id",
             request_id=reply.request_id,

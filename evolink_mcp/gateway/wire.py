@@ -38,12 +38,10 @@ _WORDS: dict[Status, str] = {
     "cancelled": "cancelled canceled cancel aborted",
 }
 _STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
-_ID_KEYS = ("id", "task_id", "taskId")  # the gateway's own (S0, S3, S4); S1's and S2's; providers'
-_WRAPPERS = ("data", "task", "result")
-_STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
+STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
 _PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
-_URL_KEYS: dict[str, Kind | None] = {
+URL_KEYS: dict[str, Kind | None] = {
     "url": None,
     "image_url": "image",
     "video_url": "video",
@@ -172,15 +170,15 @@ def parse_problem(body: object) -> Problem | None:
 
 def parse_task(body: object, date: float | None = None) -> Task | None:
     """The task in an answer that was given at ``date``, by the gateway's clock; ``None`` where it has no id."""
-    outer = _unwrapped(body)
-    word = next((outer[key] for key in _ID_KEYS if outer.get(key)), None)
-    identifier = as_id(word) if isinstance(word, str) else ""
+    from evolink_mcp.gateway.wrappings import task_in
+
+    outer, identifier = task_in(body)
     if not identifier:
         return None
     info = as_object(outer.get("task_info"))
     kind = _kind(outer)
     results = tuple(islice(_results(outer, kind), MAX_RESULTS))
-    word = next((outer[key] for key in _STATUS_KEYS if outer.get(key)), None)
+    word = next((outer[key] for key in STATUS_KEYS if outer.get(key)), None)
     status = _status(word, results)
     created = as_moment(outer.get("created")) or as_moment(outer.get("created_at"))
     return Task(
@@ -232,18 +230,6 @@ def parse_quota(body: object) -> Quota:
     )
 
 
-def _unwrapped(body: object) -> Mapping[str, Any]:
-    """The task itself: some gateways answer ``{"code": 200, "data": {…}}``, or a list of the only task."""
-    outer = as_object(body)
-    for key in _WRAPPERS:
-        within = outer.get(key)
-        only = as_list(within)
-        inner = as_object(only[0] if len(only) == 1 else within)
-        if not any(outer.get(each) for each in _ID_KEYS) and any(inner.get(each) for each in _ID_KEYS):
-            return inner
-    return outer
-
-
 def _kind(task: Mapping[str, Any]) -> Kind | None:
     for word in (as_text(task.get("type")), as_text(task.get("object")).split(".")[0]):
         if word in ("image", "video", "audio", "text"):
@@ -277,7 +263,7 @@ def _links(task: Mapping[str, Any]) -> Iterator[tuple[str, Kind | None]]:
             yield link, None
     for source in (task.get("results"), task.get("result_data"), task.get("output")):
         for item in nested_objects(source):
-            for key, of_kind in _URL_KEYS.items():
+            for key, of_kind in URL_KEYS.items():
                 if link := as_link(item.get(key)):
                     yield link, of_kind
 

@@ -81,6 +81,15 @@ async def test_what_a_success_without_a_task_says_is_kept(body: dict[str, Any]) 
     assert "no credits" in error.what
 
 
+async def test_an_id_that_stands_in_an_odd_place_is_told_with_the_doubt() -> None:
+    odd = {"code": 200, "data": "task-unified-1757156493-imcg5zqt"}
+    error = await failure(answering(200, odd))
+    assert isinstance(error, OutcomeUnknown)
+    assert "names task-unified-1757156493-imcg5zqt" in error.what
+    error = await failure(answering(200, {"data": ["task-unified-1", "task-unified-2"]}))
+    assert "names" not in error.what
+
+
 async def test_a_byte_that_is_no_text_does_not_lose_a_paid_task() -> None:
     raw = '{"id": "task-unified-1", "status": "pending", "model": "é"}'.encode("latin-1")
     task = await media.create(over(lambda _request: httpx2.Response(200, content=raw)), "image", BODY, seconds=5)

@@ -38,6 +38,40 @@ def test_a_wrapped_task_is_a_task(wrapped: dict[str, Any]) -> None:
     assert (parsed.id, parsed.status, urls(parsed)) == ("task-unified-1", "completed", ["https://f/a.png"])
 
 
+ID = "task-unified-1"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": 42, "task_id": ID},
+        {"id": "bad id !", "task_id": ID},
+        {"id": "", "data": {"task_id": ID}},
+        {"id": "req-9", "data": {"id": ID}},
+        {"id": "req-9", "status": "success", "data": {"task_id": ID}},
+        {"id": "req-9", "data": {"id": ID, "status": "pending"}},
+        {"code": 200, "data": {"id": 42, "task_id": ID}},
+        {"data": {"task": {"id": ID}}},
+        {"output": {"task_id": ID, "task_status": "PENDING"}},
+        {"data": {"task_ids": [ID]}},
+        [{"id": ID}],
+        {"id": ID, "status": "completed", "data": {"id": "img-1", "status": "done"}},
+        {"id": ID, "result": {"id": "img-1", "url": "https://f/a.png"}},
+        {"id": ID, "data": {"id": "img-1", "url": "https://f/a.png"}},
+        {"id": ID, "url": "https://f/tasks/1"},
+    ],
+)
+def test_a_paid_id_is_found_beside_and_inside_of_others(body: object) -> None:
+    parsed = wire.parse_task(body)
+    assert parsed is not None
+    assert parsed.id == ID
+
+
+@pytest.mark.parametrize("key", ["result", "data", "output"])
+def test_a_picture_with_an_id_is_no_task(key: str) -> None:
+    assert wire.parse_task({"created": 1, key: {"id": "img-1", "url": "https://f/a.png"}}) is None
+
+
 def test_several_tasks_in_one_answer_are_none() -> None:
     assert wire.parse_task({"data": [{"id": "a"}, {"id": "b"}]}) is None
 
