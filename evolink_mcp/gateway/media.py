@@ -41,11 +41,11 @@ async def create(
         raise error_from(reply, doing=f"creating the {media} task", paid=True)
     task = wire.parse_task(reply.body, reply.date)
     if task is None:
-        from evolink_mcp.gateway.wrappings import id_named_in
+        from evolink_mcp.gateway.wrappings import stray_id_in
 
         odd = as_line(as_object(reply.body).get("id"), 60)
         said = message_in(reply.body)
-        named = id_named_in(reply.body)
+        named = stray_id_in(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} "
             + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id.")

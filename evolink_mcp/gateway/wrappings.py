@@ -36,7 +36,7 @@ def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str
     return outer, own
 
 
-def id_named_in(body: object) -> str:
+def stray_id_in(body: object) -> str:
     """The only text anywhere in an answer that looks like a task's id; "" where there is none, or several."""
     ids = set(_SHAPE.findall(json.dumps(body)[:_MAX_SEARCHED]))
     return ids.pop() if len(ids) == 1 else ""
