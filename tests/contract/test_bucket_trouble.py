@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import anyio
@@ -17,7 +20,7 @@ from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.media.keeper import Keeper
 from evolink_mcp.media.shelf import Away, ShelfError
-from evolink_mcp.settings.places import Bucket, bucket_secrets, read_bucket
+from evolink_mcp.settings.places import Bucket, read_bucket
 from tests.contract.keeping import ALICE, ROOM, keep
 from tests.contract.servers import Host, answer, serving
 
@@ -109,7 +112,7 @@ async def test_a_bucket_that_hangs_holds_a_call_up_once_and_then_nobody(
         await opened.wait()
         return answer()
 
-    monkeypatch.setattr(bucket_shelf, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(bucket_shelf, "ANSWER_SECONDS", 0.6)
     async with serving(hang) as host, serving() as results:
         keeper = new_keeper(at(host))
         with caplog.at_level(logging.WARNING):
@@ -184,6 +187,31 @@ def test_a_place_in_a_bucket_is_read_with_or_without_slashes() -> None:
     assert str(Bucket("results", "kept")) == "s3://results/kept"
 
 
-def test_credentials_of_the_bucket_are_hidden_in_logs() -> None:
-    environ = {"AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_ACCESS_KEY_ID": KEY, "AWS_REGION": "eu-central-1"}
-    assert set(bucket_secrets(environ)) == {SECRET_KEY, KEY}
+@pytest.mark.parametrize(
+    "start",
+    ["cli.main(['http'])", "workers._work(Settings(), HttpOptions(json_lines=False), here, multiprocessing.Pipe()[1])"],
+)
+def test_credentials_of_the_bucket_are_hidden_in_logs(start: str) -> None:
+    """Of a server, and of each of its workers: whoever logs them when it runs."""
+    program = f"""
+import logging, multiprocessing, os, socket
+import anyio
+from evolink_mcp import cli
+from evolink_mcp.settings import Settings
+from evolink_mcp.transports.http import workers
+from evolink_mcp.transports.http.options import HttpOptions
+
+def run(*_):
+    names = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID")
+    logging.getLogger("evolink_mcp").warning("it runs with %s", " ".join(os.environ[name] for name in names))
+    return 0
+
+anyio.run = run
+here = socket.socket()
+{start}
+"""
+    environ = {**os.environ, "AWS_SESSION_TOKEN": "a-token-of-a-session-0123456789"}
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environ)
+    assert "it runs with" in done.stderr
+    for secret in (KEY, SECRET_KEY, environ["AWS_SESSION_TOKEN"]):
+        assert secret not in done.stderr
