@@ -13,19 +13,24 @@ class Naming:
 
     def __init__(self, models: Iterable[Model]) -> None:
         brands: Mapping[str, Sequence[str]] = words()["brands"]
+        models = [*models]
+        self._makers = {tuple(tokens(model.provider)) for model in models}
         self._models: dict[tuple[str, ...], dict[str, None]] = {}
         for model in models:
             for first, *rest in (tokens(name) for name in (model.id, *model.aliases)):
                 for maker in (first, *brands.get(first, ())):
+                    self._makers.add(tuple(tokens(maker)))
                     self._models.setdefault((*tokens(maker), *rest), {})[model.id] = None
 
     def resolve(self, name: str) -> str:
-        """The one model of this name, also behind a maker and a slash (``openai/…``); empty where there is
+        """The one model of this name, also behind known makers and a slash (``openai/…``); empty where there is
         none, or several."""
         if len(name) > MAX_NAME_CHARACTERS:
             return ""
         plain = unicodedata.normalize("NFKC", name)  # of unusual hyphens and full-width letters the usual ones
-        for each in (plain, plain.rpartition("/")[2]):
+        *makers, last = plain.split("/")
+        behind_makers = all(tuple(tokens(maker)) in self._makers for maker in makers)
+        for each in (plain, last) if behind_makers else ():
             ids = [*self._models.get(tuple(tokens(each)), ())]
             if len(ids) == 1:
                 return ids[0]

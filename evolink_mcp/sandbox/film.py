@@ -18,6 +18,7 @@ from evolink_mcp.sandbox.work import Film, Stopped
 
 # Pictures drawn a second. Each is shown for several frames, which cost the encoder next to nothing.
 DRAWN, DRAWN_LARGE = 8, 4
+MAX_SECONDS = 300  # of a clip that is as long as something uploaded
 MAX_EDGE = 2160  # of the short side of an enlarged clip
 
 _WIDE = (16, 9)
@@ -52,14 +53,14 @@ def complete(work: Film) -> Film:
         BadReference: One cannot be read.
     """
     if work.voice is not None and work.length != "own":
-        return replace(work, seconds=max(math.ceil(sound_seconds(work.voice)), 1))
+        return replace(work, seconds=min(max(math.ceil(sound_seconds(work.voice)), 1), MAX_SECONDS))
     if work.clip is None:
         return work
     length, size, has_sound = clip_facts(work.clip)
     edge = work.short_edge or min(round(min(size) * work.scale), MAX_EDGE)
     whole = max(round(length), 1)
     lengths = {"clip": whole, "added": whole + work.seconds, "total": max(whole + 1, work.seconds)}
-    seconds = lengths.get(work.length, work.seconds)
+    seconds = min(lengths.get(work.length, work.seconds), MAX_SECONDS)
     sound = work.sound or (work.keeps_sound and has_sound)
     return replace(work, seconds=seconds, shape=work.shape or size, short_edge=edge, sound=sound)
 

@@ -99,6 +99,7 @@ async def check_balance(call: Call) -> BalanceView:
     # unlimited=False is said of the key only: whether it has a limit is the usual question.
     user = _budget(credits.user, unlimited=True if credits.user.unlimited else None)
     view = BalanceView.of(credits.spendable, user, _budget(credits.key, unlimited=credits.key.unlimited))
+    view.set_saves(call.app.saver is not None or call.app.settings.keep_dir is not None)
     return view.model_copy(update={"spent": await _spent(call), "unsaved": await unsaved_tasks(call) or None})
 
 

@@ -134,6 +134,12 @@ class BalanceView(View):
     unsaved: list[str] | None = None
     next_step: str
 
+    _saves: bool = PrivateAttr(default=True)
+
+    def set_saves(self, saves: bool) -> None:
+        """Whether this server saves or keeps what it fetches."""
+        self._saves = saves
+
     @classmethod
     def of(cls, spendable: float | None, user: BudgetView, key: BudgetView) -> BalanceView:
         """The balance, with what it means for the next call."""
@@ -159,7 +165,14 @@ class BalanceView(View):
                 self.key.as_text("Key"),
                 *([self.spent.as_text()] if self.spent else []),
                 *(
-                    [f"Paid for and not saved: {', '.join(self.unsaved)}. check_task fetches each."]
+                    [
+                        f"Paid for and not saved: {', '.join(self.unsaved)}. "
+                        + (
+                            "check_task fetches each."
+                            if self._saves
+                            else "check_task shows the links: give them to the user."
+                        )
+                    ]
                     if self.unsaved
                     else []
                 ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
+import anyio
+
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
 from evolink_mcp.gateway.values import as_text
@@ -14,6 +16,9 @@ from evolink_mcp.tools.call import Call
 if TYPE_CHECKING:
     from evolink_mcp.registry import Checked, Model
 
+_RESULT_NAMES = ("result_id", "result_ids")  # of a task's results, whatever made them
+_MAKES_ASSETS = "create-"  # how the capability of a model begins whose outputs are assets
+NOTE_SECONDS = 2.0  # of all assets together
 _ASSET_NAMES = ("id", "ids", "voice", "audio_references")
 
 
@@ -71,13 +76,21 @@ def _task_ids(value: object, name: str = "") -> Iterator[str]:
 
 
 async def note_assets(call: Call, task: wire.Task) -> None:
-    """Remembers that what a task of the caller made is the caller's; not what it only repeats of its request."""
-    made = [value for name, value in task.outputs if name.lower().endswith(_ASSET_NAMES)]
+    """Remembers that what a task of the caller made is the caller's; not what it only repeats of its request.
+
+    Other models than those that make assets may name a ready-made voice, which is everybody's.
+    """
+    model = call.app.registry.get(task.model)
+    makes_assets = model is not None and any(each.startswith(_MAKES_ASSETS) for each in model.capabilities)
+    names = _ASSET_NAMES if makes_assets else _RESULT_NAMES
+    made = [value for name, value in task.outputs if name.lower().endswith(names)]
     request = call.app.records.requests.find(call.caller.owner, task.id) if made else None
     repeated = {*_assets(request.params)} if request else set[str]()
-    for value in made:
-        if value not in repeated:
-            await call.note_own("asset", value)
+    with anyio.move_on_after(NOTE_SECONDS):
+        async with anyio.create_task_group() as group:
+            for value in dict.fromkeys(made):
+                if value not in repeated:
+                    group.start_soon(call.note_own, "asset", value)
 
 
 def _assets(value: object, name: str = "") -> Iterator[str]:

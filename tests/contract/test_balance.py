@@ -116,5 +116,9 @@ async def test_only_what_completed_is_called_paid_for_and_not_saved(
         result = await client.call_tool("check_balance", {})
         assert result.structured_content["unsaved"] == [completed]
         assert f"Paid for and not saved: {completed}. check_task fetches each." in text_of(result)
+        without = App(replace(settings, output_dir=None), clock=clock, history=app.history)
+        async with connect(without) as other:
+            words = text_of(await other.call_tool("check_balance", {}))
+            assert f"Paid for and not saved: {completed}. check_task shows the links: give them to the user." in words
         sandbox.fault("batch", "status", status=404)
         assert "unsaved" not in await ok(client, "check_balance")

@@ -126,6 +126,18 @@ async def test_a_persona_of_somebody_else_on_the_account_is_refused(sandbox: San
             assert await ok(client, "generate_audio", prompt="x", options=nobodys, dry_run=True)
 
 
+async def test_a_ready_made_voice_that_a_task_names_stays_everybodys(sandbox: Sandbox) -> None:
+    async with two_people(sandbox, toolsets=("media", "audio"), allow_unlisted_models=True) as (_, url, alice, bob):
+        async with connected(url, "modern", bearer(alice)) as client:
+            task_id = (await ok(client, "generate_image", prompt="x", model="gpt-image-2"))["task_id"]
+            body = {"id": task_id, "status": "completed", "model": "gpt-image-2", "result_data": {"voice": "Cherry"}}
+            sandbox.fault("task", "status", status=200, body=body)
+            assert "voice = Cherry" in text_of(await client.call_tool("check_task", {"task_id": task_id}))
+        async with connected(url, "modern", bearer(bob)) as client:
+            call = {"prompt": "x", "model": "house-voice", "options": {"voice": "Cherry"}, "dry_run": True}
+            assert await ok(client, "generate_audio", **call)
+
+
 async def test_where_people_share_an_account_no_task_is_named_after_a_lost_answer(sandbox: Sandbox) -> None:
     async with two_people(sandbox) as (_, url, alice, bob):
         for person in (alice, bob):
