@@ -85,11 +85,11 @@ def _present_first(app: App, matches: Iterable[Match]) -> list[Match]:
 
 
 def _cut(lines: list[ModelLine], total: int, notes: list[str]) -> ModelsView:
-    """As many lines as are worth their bytes: an agent pays for every byte it reads."""
+    """As many lines as are worth their bytes, the first in any case: an agent pays for every byte it reads."""
     size, fitting = 0, 0
     for line in lines[:MAX_LINES]:
         size += _bytes(line)
-        if size > MAX_MATCHES_BYTES:
+        if size > MAX_MATCHES_BYTES and fitting:
             break
         fitting += 1
     if fitting < total:
@@ -99,6 +99,8 @@ def _cut(lines: list[ModelLine], total: int, notes: list[str]) -> ModelsView:
 
 def _with_common_reasons(view: ModelsView) -> ModelsView:
     """What fits in every line of a list is said once."""
+    if not view.models:
+        return view
     first, *others = ((line.why or "").split(", ") for line in view.models)
     common = [reason for reason in first if reason and all(reason in each for each in others)] if others else []
     if not common:
