@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, report
 from benchmarks.till import Till, open_till
 
-TOLD = re.compile("may repeat a request that another replica paid for|same request was (?:paid for|sent) once more")
+DOUBT = re.compile("may repeat a request that another replica paid for|same request was (?:paid for|sent) once more")
 LOOP_DELAY = re.compile(r"^evolink_mcp_loop_delay_seconds (\S+)", re.M)
 CHARGED = re.compile(r"Charged: (\w+)")
 FROZEN_SECONDS = 8.0
@@ -77,7 +77,7 @@ class Soak:
         self.counts["intents"] += 1
         self.counts["paid"] += len(paid)
         self.counts["repeats that got the task of the request before"] += "identical request" in last
-        told, unknown = bool(TOLD.search(last)), "Charged: unknown" in last
+        told, unknown = bool(DOUBT.search(last)), "Charged: unknown" in last
         self.counts["answers: may repeat one paid elsewhere"] += told
         self.counts["answers: outcome unknown"] += unknown
         if len(paid) > intents:

@@ -43,7 +43,7 @@ class Bookkeeping:
         better than paid twice. Looks whether it was bought elsewhere, too."""
         mark = purchase.mark(self._ledger.process)
 
-        async def claim_and_look() -> bool:
+        async def change() -> bool:
             try:
                 if not await self._ledger.claim(mark):
                     return False
@@ -53,7 +53,7 @@ class Bookkeeping:
                 raise
             return True
 
-        claim = self._write(purchase, claim_and_look)
+        claim = self._write(purchase, change)
         self._writes.discard(claim)  # no beat has to wait for it: it may wait for one
         return await asyncio.shield(claim)
 

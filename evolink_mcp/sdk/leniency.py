@@ -13,6 +13,7 @@ from typing import Any, cast
 
 ABSENT_WORDS = ("null", "undefined", "None", "[]", "{}", '""')  # anthropics/claude-code#95239 and its like
 MAX_PARSED = 200_000  # characters of a text that is read as an envelope
+MAX_NAME = 40  # characters of an argument's name: a longer one is no spelling of any
 _NUMBER = re.compile(r"([+-]?\d{1,15}(?:\.\d{1,15})?)\s*(s|secs?|seconds?)?", re.IGNORECASE)
 _LINK_KEYS = ("url", "uri", "href", "link", "image_url", "video_url", "audio_url", "file_url", "path", "file_path")
 # A list of texts as Python writes it. In time that grows with its length only: what is no such list may be long.
@@ -47,8 +48,8 @@ def opened(
     names = {words_of(name): name for name in properties}
     values: dict[str, Any] = {}
     for name, value in arguments.items():
-        known = name if name in properties else names.get(words_of(name[:40]), name)
-        values[name if known in arguments and known != name else known] = value
+        known = name if name in properties or len(name) > MAX_NAME else names.get(words_of(name), name)
+        values[name if known != name and (known in arguments or known in values) else known] = value
     return values
 
 

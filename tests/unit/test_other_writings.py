@@ -36,6 +36,9 @@ async def test_names_in_another_spelling_and_in_an_envelope_are_read(
 async def test_a_name_given_in_two_spellings_is_refused(client: Client, sandbox: Sandbox) -> None:
     said = await refused(client, "generate_image", prompt="a kite", Prompt="a boat")
     assert "'Prompt' (did you mean prompt?)" in said
+    said = await refused(client, "generate_video", prompt="a kite", Duration=5, DURATION=15)
+    assert "'DURATION' (did you mean duration?)" in said
+    assert "unknown argument" in await refused(client, "generate_image", **{f"prompt{'_' * 40}x": "a kite"})
     said = await refused(client, "generate_image", arguments={"prompt": "a kite"}, n=2)
     assert "unknown argument 'arguments'" in said
     assert sandbox.paid() == 0

@@ -48,8 +48,8 @@ def _part_of(request: Request, headers: Mapping[str, str], size: int) -> tuple[i
         return None
     if not match[1]:
         return max(0, size - int(match[2])), size
-    start, last = int(match[1]), int(match[2] or size)
-    return None if last < start else (start, min(last + 1, size))
+    start, last = int(match[1]), int(match[2]) if match[2] else size
+    return None if match[2] and last < start else (start, min(last + 1, size))
 
 
 def _tag(copy: Copy) -> str:

@@ -154,7 +154,9 @@ async def run_http(
                 group.cancel_scope.cancel()
         except* OSError as group:  # another program has begun to listen there since the address was bound
             problem = group.exceptions[0]
-            raise _unusable(options.host, options.port, problem) if isinstance(problem, OSError) else problem from group
+            if isinstance(problem, OSError) and not server.started:
+                raise _unusable(options.host, options.port, problem) from group
+            raise problem from group
     logger.info("Stopped")
     await abandon_hung_threads()
 
