@@ -72,8 +72,9 @@ def _names(value: object) -> list[str]:
 
 def word(text: str) -> str:
     """A text as a log may hold it: none of several words, which somebody wrote; nothing that separates one from the
-    next. A gateway may put what was asked for into a code, and an agent its prompt into any argument."""
-    if len(text.split()) > 1:
+    next. A gateway may put what was asked for into a code, and an agent its prompt into any argument. Not every script
+    has blanks between words."""
+    if len(text.split()) > 1 or not text.replace("×", "x").isascii():
         return SENTENCE
     return "".join(letter if letter.isalnum() or letter in "-_.:/×" else "_" for letter in text[:MAX_VALUE])
 

@@ -118,8 +118,9 @@ async def test_a_cancelled_call_is_recorded_with_the_task_it_named(
 async def test_what_somebody_wrote_where_a_word_should_be_is_not_recorded(
     client: Client, sandbox: Sandbox, records: Records
 ) -> None:
-    await refused(client, "generate_image", prompt="x", model="a secret garden", size="a secret garden")
-    assert records.last().outcome == "refused"
+    for words in ("a secret garden", "花園裡的secret"):
+        await refused(client, "generate_image", prompt="x", model=words, size=words)
+        assert records.last().outcome == "refused"
     sandbox.fault("images", "status", status=400, code="no: a secret garden")
     await refused(client, "generate_image", prompt="x")
     assert records.last().outcome == "gateway_refused"
