@@ -27,6 +27,8 @@ def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str
     outer = as_object(_only(body))
     own = _id_in(outer, _ID_KEYS)
     for key in _WRAPPERS if levels else ():
+        if not as_object(_only(outer.get(key))):
+            continue
         inner, found = task_in(outer.get(key), levels - 1)
         rank = _rank(inner)
         if not found or (not rank and any(as_link(inner.get(each)) for each in URL_KEYS)):

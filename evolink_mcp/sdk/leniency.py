@@ -38,6 +38,8 @@ def opened(
     Args:
         is_foreign: Whether a name is an argument that a host adds by itself.
     """
+    if all(name in properties for name in arguments):
+        return dict(arguments)
     own = [name for name in arguments if not (name not in properties and is_foreign(name))]
     if len(own) == 1 and words_of(own[0]) in _ENVELOPES and own[0] not in properties:
         inner = arguments[own[0]]
