@@ -18,7 +18,7 @@ from manifests.facts import ROOT
 from tests.interop import software
 
 SCRIPT = Path(__file__).parent / "clients" / "python314.mjs"
-COMPILED = re.compile(r"pydantic_core|httpx2_jsfetch|PIL|/av/|PyInit__core|cryptography|rpds")
+COMPILED = re.compile(r"pydantic_core|httpx2_jsfetch|PIL|/av/|PyInit__core|cryptography|rpds|obstore")
 
 
 def test_the_code_is_at_home_on_python_3_14() -> None:
