@@ -53,7 +53,7 @@ async def test_a_prompt_that_nobody_here_knows_is_left_out(
     async with connect(App(plain, clock=clock)) as client:
         task_id = (await ok(client, "generate_image", prompt="a red kite"))["task_id"]
     async with connect(App(plain, clock=clock)) as client:
-        result = await client.call_tool("check_task", {"task_id": task_id})
+        result = await client.call_tool("check_task", {"task_id": task_id, "wait_seconds": 0})
     assert "prompt" not in result.structured_content
     assert "Prompt:" not in text_of(result)
 
@@ -108,14 +108,14 @@ async def test_a_persona_of_somebody_else_on_the_account_is_refused(sandbox: San
         async with connected(url, "modern", bearer(alice)) as client:
             song = (await ok(client, "generate_audio", prompt="x"))["task_id"]
             sandbox.settle()
-            words = text_of(await client.call_tool("check_task", {"task_id": song}))
+            words = text_of(await client.call_tool("check_task", {"task_id": song, "wait_seconds": 0}))
             result = re.search(r"result_id = ([0-9a-f-]{36})", words)
             assert result
             about = {"source_task_id": song, "result_id": result[1], "name": "Miss Fox", "description": "x"}
             made = {"model": "suno-persona", "prompt": "", "options": {"model_params": about}}
             task_id = (await ok(client, "generate_audio", **made))["task_id"]
             sandbox.settle()
-            words = text_of(await client.call_tool("check_task", {"task_id": task_id}))
+            words = text_of(await client.call_tool("check_task", {"task_id": task_id, "wait_seconds": 0}))
             persona = re.search(r"persona_id = (\S+?)[.,]?\n", words)
             assert persona
             custom = {"custom_mode": True, "style": "jazz"}
@@ -132,7 +132,8 @@ async def test_a_ready_made_voice_that_a_task_names_stays_everybodys(sandbox: Sa
             task_id = (await ok(client, "generate_image", prompt="x", model="gpt-image-2"))["task_id"]
             body = {"id": task_id, "status": "completed", "model": "gpt-image-2", "result_data": {"voice": "Cherry"}}
             sandbox.fault("task", "status", status=200, body=body)
-            assert "voice = Cherry" in text_of(await client.call_tool("check_task", {"task_id": task_id}))
+            check = {"task_id": task_id, "wait_seconds": 0}
+            assert "voice = Cherry" in text_of(await client.call_tool("check_task", check))
         async with connected(url, "modern", bearer(bob)) as client:
             call = {"prompt": "x", "model": "house-voice", "options": {"voice": "Cherry"}, "dry_run": True}
             assert await ok(client, "generate_audio", **call)
