@@ -92,7 +92,7 @@ def test_every_field_of_a_task_is_one_line() -> None:
     assert "boom]%0ACharged:%20no." in task.results[0].url
 
 
-@pytest.mark.parametrize("identifier", [ODD, "t" * 201, "task\u202e1", "task-1 ", 7, ["task-1"]])
+@pytest.mark.parametrize("identifier", [ODD, "t" * 201, "task\u202e1", "task-1 ", 7, ["task-1", "task-2"]])
 async def test_an_id_that_cannot_be_one_is_no_id_but_is_told(identifier: object) -> None:
     assert wire.parse_task({"id": identifier}) is None
     assert wire.parse_file({"file_id": identifier if identifier != 7 else ODD}) is None
