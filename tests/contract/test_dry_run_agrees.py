@@ -83,7 +83,7 @@ async def test_every_models_example(client: Client, sandbox: Sandbox, parameters
 
 
 @pytest.mark.foreign  # calls at random name a link twice, and a dry run shows what it was given
-@pytest.mark.parametrize("calls", [60, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("calls", [30, pytest.param(1000, marks=pytest.mark.slow)])
 async def test_calls_at_random(client: Client, sandbox: Sandbox, parameters: dict[str, set[str]], calls: int) -> None:
     chance = random.Random(calls)
     refusals = 0

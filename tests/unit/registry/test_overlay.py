@@ -204,7 +204,7 @@ SECTION_NAMES = (
 MODEL_FIELDS = "like replace kind endpoint provider description rules example parameters aliases source open".split()
 
 
-@settings(derandomize=True, deadline=None, max_examples=200, database=None)
+@settings(derandomize=True, deadline=None, max_examples=80, database=None)
 @given(
     st.fixed_dictionaries(
         {
