@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from evolink_mcp.jobs.schedule import Schedule
 
-MAX_LINGERING = 1_000  # schedules
+MAX_LINGERING = 600  # schedules
 MAX_EXPECTED = 10_000  # the same, of tasks that the gateway calls back for: a wait for one then needs no poll at all
 
 
