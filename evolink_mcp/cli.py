@@ -23,7 +23,6 @@ PLAIN_WORDS: tuple[list[str], ...] = ([], ["stdio"])
 PLAIN = {"command": "stdio", "sandbox": False, "upload_dirs": None, "toolsets": None, "read_only": False}
 
 
-OBJECTS_PER_SEARCH = 10_000  # between two searches of an HTTP server for garbage: a waiting call has hundreds
 BY_HAND = f"""\
 evolink-mcp {__version__} is an MCP server. It waits here for a client that speaks JSON-RPC; Ctrl-C ends it.
 Set a client up:  evolink-mcp install CLIENT --write  (evolink-mcp install --help lists them)
@@ -150,8 +149,6 @@ def _http(arguments: argparse.Namespace) -> int:
 
 
 def _announce_http(url: str) -> None:
-    gc.freeze()  # what the start made, stays
-    gc.set_threshold(OBJECTS_PER_SEARCH)
     print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).", flush=True)
     if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         _tell(f"Set a client up:  evolink-mcp install CLIENT --remote {url}/mcp")

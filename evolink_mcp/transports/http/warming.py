@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 
@@ -21,11 +22,13 @@ MODULES = (
     "httpcore2",
     "sqlite3",  # of spending limits in memory
 )
+OBJECTS_PER_SEARCH = 10_000  # between two searches for garbage: a waiting call has hundreds
+
 logger = logging.getLogger(__name__)
 
 
 def warm_up(app: App) -> None:
-    """Loads it, and leaves it out of every search for garbage from now on: each would hold up all calls as well."""
+    """Loads it, and leaves it out of the searches for garbage, which are rarer from now on: each holds up all calls."""
     for name in MODULES:
         importlib.import_module(name)
     _ = app.purchases, app.waits, app.beats, app.measurer
@@ -35,3 +38,4 @@ def warm_up(app: App) -> None:
     except EvolinkError as error:
         logger.debug("Not ready for the gateway: %s", error.what)  # each call says so, in its own words
     settle()
+    gc.set_threshold(OBJECTS_PER_SEARCH)
