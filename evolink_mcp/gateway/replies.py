@@ -15,15 +15,8 @@ from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object, a
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 MAX_RETRY_SECONDS = 3600.0
-PLAIN_KEYS = (
-    "message",
-    "msg",
-    "detail",
-    "errors",
-    "error_message",
-    "title",
-    "reason",
-)  # where frameworks put what is wrong
+# Where frameworks put what is wrong.
+PLAIN_KEYS = ("message", "msg", "detail", "errors", "error_message", "title", "reason")
 
 
 @dataclass(frozen=True)

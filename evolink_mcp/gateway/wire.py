@@ -27,6 +27,7 @@ from evolink_mcp.gateway.values import (
     as_whole,
     nested_objects,
 )
+from evolink_mcp.gateway.wrappings import STATUS_KEYS, URL_KEYS, task_in
 
 # The gateway's own words (S1), then those of the providers behind it, which some gateways pass on: ours first in each.
 _WORDS: dict[Status, str] = {
@@ -38,17 +39,8 @@ _WORDS: dict[Status, str] = {
     "cancelled": "cancelled canceled cancel aborted",
 }
 _STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
-STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
 _PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
-URL_KEYS: dict[str, Kind | None] = {
-    "url": None,
-    "image_url": "image",
-    "video_url": "video",
-    "audio_url": "audio",
-    "stream_audio_url": "audio",
-    "profile_picture_url": "image",
-}
 MAX_MESSAGE = 500
 MAX_WORD = 80  # codes, ids of requests
 MAX_STATUS = 40
@@ -170,8 +162,6 @@ def parse_problem(body: object) -> Problem | None:
 
 def parse_task(body: object, date: float | None = None) -> Task | None:
     """The task in an answer that was given at ``date``, by the gateway's clock; ``None`` where it has no id."""
-    from evolink_mcp.gateway.wrappings import task_in
-
     outer, identifier = task_in(body)
     if not identifier:
         return None

@@ -7,9 +7,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from evolink_mcp.gateway.statuses import Kind
 from evolink_mcp.gateway.values import as_id, as_link, as_list, as_object, is_task_id
-from evolink_mcp.gateway.wire import STATUS_KEYS, URL_KEYS
 
+STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
+URL_KEYS: dict[str, Kind | None] = {
+    "url": None,
+    "image_url": "image",
+    "video_url": "video",
+    "audio_url": "audio",
+    "stream_audio_url": "audio",
+    "profile_picture_url": "image",
+}
 _NAMED = ("task_id", "taskId", "task_ids")  # S1's and S2's; providers'
 _ID_KEYS = ("id", *_NAMED)  # the gateway's own first (S0, S3, S4)
 _ENVELOPES = ("data", "task")  # whose own id may be that of the request
