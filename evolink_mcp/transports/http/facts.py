@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
@@ -45,51 +45,41 @@ def add_facts(registry: CollectorRegistry, app: App) -> None:
     kept.set_function(lambda: shelf.stock.size if shelf is not None else 0.0)
     room = Gauge("evolink_mcp_kept_bytes_limit", "The most; then the oldest go. 0: none are kept.", registry=registry)
     room.set(shelf.bounds.bytes_in_all if shelf is not None else 0.0)
-    registry.register(_Failures(app))
-    registry.register(_NotKept(app))
-    registry.register(_Callbacks(app))
+    for counts in _counts(app):
+        registry.register(counts)
 
 
-class _Callbacks(Collector):
-    """What the gateway called, so far, and what it did not."""
+def _counts(app: App) -> Iterator[_Counts]:
+    """What the store, the place of kept results and the gateway's calls have counted so far."""
+    yield _Counts(
+        "evolink_mcp_state_failures", "What the shared store did not answer.", "", lambda: {"": app.state.failures()}
+    )
+    yield _Counts(
+        "evolink_mcp_keep_failures",
+        "Results that were not kept: place (it said no), full, unfit, link (it could not be read), error.",
+        "reason",
+        lambda: _each(
+            app.keeper.failures if app.settings.keep_dir is not None else None,
+            "place",
+            "full",
+            "unfit",
+            "link",
+            "error",
+        ),
+    )
+    yield _Counts(
+        "evolink_mcp_callbacks",
+        "Callbacks received: used, unknown (404) or refused; and absent: tasks that ended without one.",
+        "event",
+        lambda: _each(
+            app.callbacks.counts if app.callbacks is not None else None, "used", "unknown", "refused", "absent"
+        ),
+    )
 
-    def __init__(self, app: App) -> None:
-        self._app = app
 
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(
-            "evolink_mcp_callbacks",
-            "Callbacks received: used, unknown (404) or refused; and absent: tasks that ended without one.",
-            labels=["event"],
-        )
-        counts = self._app.callbacks.counts if self._app.callbacks is not None else Counter[str]()
-        for event in ("used", "unknown", "refused", "absent"):
-            family.add_metric([event], counts[event])
-        yield family
-
-
-class _NotKept(Collector):
-    """What of results was not kept, so far, and why."""
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def describe(self) -> Iterable[Metric]:
-        return []
-
-    def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily(
-            "evolink_mcp_keep_failures",
-            "Results that were not kept: place (it said no), full, unfit, link (it could not be read), error.",
-            labels=["reason"],
-        )
-        counts = self._app.keeper.failures if self._app.settings.keep_dir is not None else Counter[str]()
-        for reason in ("place", "full", "unfit", "link", "error"):
-            family.add_metric([reason], counts[reason])
-        yield family
+def _each(counts: Mapping[Any, int] | None, *names: str) -> Mapping[str, int]:
+    """The counts of these names, 0 where nothing counts them."""
+    return {name: counts.get(name, 0) if counts is not None else 0 for name in names}
 
 
 class Credits:
@@ -121,16 +111,20 @@ class Credits:
         self._today.set(math.nan if credits is None else credits)
 
 
-class _Failures(Collector):
-    """What the store did not answer, so far."""
+@dataclass(frozen=True)
+class _Counts(Collector):
+    """Counts that something else keeps, by what ``label`` says, or one without a label."""
 
-    def __init__(self, app: App) -> None:
-        self._app = app
+    name: str
+    help: str
+    label: str
+    read: Callable[[], Mapping[str, int]]
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterable[Metric]:
-        family = CounterMetricFamily("evolink_mcp_state_failures", "What the shared store did not answer.")
-        family.add_metric([], self._app.state.failures())
+        family = CounterMetricFamily(self.name, self.help, labels=[self.label] if self.label else [])
+        for value, count in self.read().items():
+            family.add_metric([value] if self.label else [], count)
         yield family
