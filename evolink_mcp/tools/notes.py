@@ -11,9 +11,12 @@ MAY_REPEAT = (
     "This server could not reach the store that its replicas share, so this may repeat a request that another replica "
     "paid for a moment ago."
 )
-TWIN = "The same request was paid for once more, and nobody has heard of it: {id}."
+TWIN = "The same request was paid for once more, and nobody has heard of it: {id}. Tell the user of both."
+UNKNOWN_TWIN = (
+    "The same request was sent once more, and what became of it is not known: it may be charged, too. Ask the user "
+    "before another call like it."
+)
 MAX_TWINS = 4
-UNKNOWN_TWIN = "The same request was sent once more, and what became of it is not known: it may be charged, too."
 
 
 def bought_notes(bought: Bought[Any], earlier: str) -> list[str]:
@@ -22,5 +25,5 @@ def bought_notes(bought: Bought[Any], earlier: str) -> list[str]:
     return [
         *([earlier] if bought.is_earlier else []),
         *([MAY_REPEAT] if bought.may_repeat else []),
-        *dict.fromkeys(twins[:MAX_TWINS]),
+        *list(dict.fromkeys(twins))[:MAX_TWINS],
     ]
