@@ -6,7 +6,7 @@ caller's own.
 
 from __future__ import annotations
 
-from evolink_mcp.sdk.leniency import words_of
+from evolink_mcp.sdk.leniency import MAX_NAME, words_of
 
 # Name, and where it was reported.
 HOST_ARGUMENTS = {
@@ -30,4 +30,4 @@ _BY_WORDS = frozenset(map(words_of, HOST_ARGUMENTS))
 
 def is_host_argument(name: str) -> bool:
     """Whether a host put this argument in."""
-    return len(name) <= 40 and words_of(name) in _BY_WORDS
+    return len(name) <= MAX_NAME and words_of(name) in _BY_WORDS

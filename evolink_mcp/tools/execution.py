@@ -148,7 +148,7 @@ def _check(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> tuple[dic
 
     def suggest(name: str, parameters: Sequence[str]) -> str | None:
         registry = call.app.registry
-        known = next((word for word in registry.hints.get(name, ()) if word in parameters), None)
+        known = next((hint for hint in registry.hints.get(name, ()) if hint in parameters), None)
         is_option = (
             "options" in parameters
             and name not in parameters
