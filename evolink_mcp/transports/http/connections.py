@@ -24,7 +24,10 @@ HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to 
 READ_SECONDS = 30.0  # for a client to make room for more of an answer
 SPARE_DESCRIPTORS = 300  # for the gateway, the store, files; and what one round of accepting may take beyond the limit
 MANY_DESCRIPTORS = 10_240  # where the system names no limit: as many as macOS allows
-BACKLOG = 200  # connections that wait to be accepted, and are accepted in one round
+BACKLOG = 200  # connections that are accepted in one round
+# Connections that wait to be accepted; the system may allow fewer. One that finds no place hears nothing: its client
+# asks again after 1, 2, 4, 8 … s. A callback or an agent would then come minutes late to a server with nothing to do.
+MAX_QUEUE = 4096
 
 _FULL_BODY = b"This server has as many connections as it allows. Try again in a few seconds."
 _FULL = (

@@ -21,7 +21,7 @@ from evolink_mcp.jobs.delivery import take_turns
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
-from evolink_mcp.transports.http.connections import BACKLOG, Connection, Connections, connection_limit
+from evolink_mcp.transports.http.connections import BACKLOG, MAX_QUEUE, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.holding_off import hold_off
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.warming import warm_up
@@ -65,6 +65,8 @@ class Server(uvicorn.Server):
         if self.should_exit:
             return
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(MAX_QUEUE)  # asyncio has one number for the queue and for how many of it a round accepts
         if self._on_listening is not None:
             self._on_listening()
 

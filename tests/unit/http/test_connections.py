@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -173,3 +176,15 @@ def test_connections_are_limited_to_what_the_system_allows(monkeypatch: pytest.M
     assert connection_limit(0) == 9_940
     limits.append((resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     assert connection_limit(0) == 0
+
+
+SYSTEMS_MOST = Path("/proc/sys/net/core/somaxconn")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or int(SYSTEMS_MOST.read_text("ascii")) < 600, reason="the system's limit")
+async def test_five_hundred_who_connect_while_a_server_is_busy_all_find_a_place() -> None:
+    async with serving(OFFLINE) as served:
+        address = ("127.0.0.1", int(served.url.rpartition(":")[2]))
+        with ExitStack() as stack:
+            for _ in range(500):  # nothing is accepted meanwhile: this holds up the server's loop
+                stack.enter_context(socket.create_connection(address, timeout=0.9))
