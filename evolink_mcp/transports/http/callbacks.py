@@ -5,6 +5,7 @@ The name is all that counts, and nobody can guess it. What the body says is thro
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -59,7 +60,9 @@ class CallbackRoute:
             return _too_large()
         if self._under_way > MAX_AT_ONCE:
             return refusal(503, "too_much_at_once", "Too many callbacks at once.", retry_after=1)
-        async with self._lookups:
+        # Without a store nothing is waited for. On a busy server four at a time would be a few each second, and the
+        # gateway gives up a call that is not taken.
+        async with self._lookups if self._callbacks.shared is not None else nullcontext():
             is_ours = await self._callbacks.call(scope["path"].rpartition("/")[2])
         if not is_ours:
             return refusal(404, "not_found", "There is nothing here.")
