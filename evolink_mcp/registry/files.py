@@ -67,7 +67,9 @@ def _has_shape(parameter: Parameter) -> bool:
 
 def check_file(parameter: Parameter, facts: FileFacts, path: str, report: Report) -> None:
     """What is wrong with a local file in the place of a link goes to the report."""
-    formats = [(*each.partition(" "), each) for each in _formats(parameter)]
+    marked = parameter.mask and facts.opaque is not None  # then masks.py says what its transparency means
+    words = [each.partition(" ")[0] if marked else each for each in _formats(parameter)]
+    formats = [(*each.partition(" "), each) for each in words]
     kinds = _kinds(parameter)
     if kinds and facts.kind not in kinds:
         text = f"the file is {_KINDS[facts.kind]}; allowed: {_in_words(kinds)}"

@@ -97,9 +97,9 @@ SEARCHES = {
 
 def input_differences(of_input: Mapping[str, object], facts: FileFacts, tolerance: float) -> Iterator[str]:
     """Where a result lacks what it should have of its input. ``tolerance`` is that of ratios."""
-    width, height, edge, seconds, longer, added, spoken = (
+    width, height, edge, seconds, longer, added, either, spoken = (
         cast(float, value) if is_number(value := of_input.get(name)) else 0.0
-        for name in ("width", "height", "edge", "seconds", "longer_than", "added", "spoken")
+        for name in ("width", "height", "edge", "seconds", "longer_than", "added", "either", "spoken")
     )
     if facts.width and facts.height:
         after = facts.width / facts.height
@@ -118,8 +118,14 @@ def input_differences(of_input: Mapping[str, object], facts: FileFacts, toleranc
             yield f"The input lasts {longer:.3g} s, the result {facts.seconds:.3g} s: it may be the added part alone."
         elif longer > 0 and added > 0 and abs(facts.seconds - whole) > 2 * SECONDS_TOLERANCE:
             yield f"Asked {added:g} s more than {longer:.3g} s, got {facts.seconds:.3g} s."
+        elif longer > 0 and either > 0 and not _is_either(facts.seconds, either, longer + either):
+            yield f"Asked {either:g} s for a clip of {longer:.3g} s, got {facts.seconds:.3g} s."
     if of_input.get("sound") is True and facts.has_audio is False:
         yield "The input has sound, the result none."
+
+
+def _is_either(seconds: float, *readings: float) -> bool:
+    return any(abs(seconds - each) <= 2 * SECONDS_TOLERANCE for each in readings)
 
 
 def in_pixels(facts: FileFacts) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from evolink_mcp.registry.report import Report
-from evolink_mcp.registry.spec import FileFacts, Model, Parameter
+from evolink_mcp.registry.spec import FileFacts, Hold, Model, Parameter
 
 MIN_PAINTED, MAX_PAINTED = 0.001, 0.999  # of the picture: less is nothing, more is everything
 MAX_GREY = 0.05  # of a mask in black and white
@@ -54,7 +54,7 @@ def _check_size(parameter: Parameter, path: str, mask: FileFacts, reference: Fil
 def _check_marks(parameter: Parameter, path: str, facts: FileFacts, report: Report) -> None:
     repaints = parameter.mask.get("repaints")
     opaque, white, black = facts.opaque or 0.0, facts.white or 0.0, facts.black or 0.0
-    held = ("warn" if parameter.mask.get("hold") == "warn" else parameter.hold, parameter.source)
+    held = (cast(Hold, parameter.mask.get("hold", parameter.hold)), parameter.source)
     share = {
         "white": white,
         "transparent": 1 - opaque,

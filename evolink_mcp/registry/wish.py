@@ -16,8 +16,8 @@ from evolink_mcp.registry.spec import EMPTY, FileFacts, Model
 MAX_WORD_CHARACTERS = 40
 DEFAULT = "default"
 INPUT = "input"
-"""``width``, ``height``, ``edge``, ``seconds``, ``sound``, ``longer_than``, ``added``, ``spoken``:
-each only where it counts."""
+"""``width``, ``height``, ``edge``, ``seconds``, ``sound``, ``longer_than``, ``added``, ``either``
+(the whole or what is added: the page leaves it open), ``spoken``: each only where it counts."""
 DRAFT = (True, "draft")
 
 Wish = Mapping[str, object]
@@ -115,6 +115,8 @@ def _of_input(
         added = roles.parameter(model, "added")
         if added is not None and is_number(value := call.get(added.name, added.default)):
             of_input["added"] = value
+        elif is_number(asked) and cast(float, asked) > 0:
+            of_input["either"] = asked
     muted = any(call.get(name) is False for name in roles.mute)
     if "sound" in kept and facts.has_audio and not muted and roles.value(model, call, "sound") not in (False, "off"):
         of_input["sound"] = True

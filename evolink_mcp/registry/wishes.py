@@ -111,9 +111,12 @@ class Language:
         for need, phrases in data["words"].items():
             self.phrases |= {tuple(tokens(phrase)): need for phrase in phrases}
         self.absent: dict[tuple[str, ...], tuple[str, str]] = {}
+        self.together: list[tuple[set[str], tuple[str, str]]] = []
         for row in data["absent"].values():
-            says = {tuple(tokens(word)): (row["say"].format(word=word), row["nearest"]) for word in row["words"]}
-            self.absent |= says
+            words_of = row.get("words", ())
+            self.absent |= {tuple(tokens(word)): (row["say"].format(word=word), row["nearest"]) for word in words_of}
+            if "needs" in row:
+                self.together.append(({*row["needs"]}, (row["say"], row["nearest"])))
         for model in models:
             for name, one in model.parameters.items():
                 inner = ({*one.properties} if one.properties else set[str]()) | {name}
@@ -144,7 +147,19 @@ class Language:
                 if need != SEVERAL
             ]
         wish.needs = list(dict.fromkeys(wish.needs))
+        if not wish.absent:
+            wish.absent, wish.instead = self._lacking_together(wish.needs)
         return wish
+
+    def _lacking_together(self, wished: Sequence[Need]) -> tuple[str, str]:
+        """What to say of needs that no model meets together, and the query for what comes nearest; empty for others,
+        and where a name or another kind stands beside them."""
+        asked = {need.text for need in wished}
+        for needs, says in self.together:
+            others = [need for need in wished if need.text not in needs]
+            if needs <= asked and not any(each.kind == "name" or each.text.startswith("kind:") for each in others):
+                return says
+        return "", ""
 
     def _step(self, run: list[str], place: int, wish: Wish) -> int:
         """Reads what begins at ``place`` into ``wish``; how many words that took."""

@@ -90,6 +90,19 @@ def test_where_a_page_says_what_is_added_the_whole_length_is_known() -> None:
     assert told(name, call, seconds=10.0) == ["Asked 5 s more than 8 s, got 10 s."]
 
 
+def lengths_left_open() -> list[str]:
+    names = [name for name in keeping("longer") if "duration" in model(name).parameters]
+    return [name for name in names if OUTCOMES.roles.parameter(model(name), "added") is None]
+
+
+@pytest.mark.parametrize("name", lengths_left_open())
+def test_an_extension_that_is_right_by_no_reading_of_duration_is_told(name: str) -> None:
+    call = {**on(model(name), clip=True), "duration": 5}
+    assert told(name, call, seconds=13.0) == []
+    assert told(name, call, seconds=9.0) == ["Asked 5 s for a clip of 8 s, got 9 s."]
+    assert told(name, {**call, "duration": 12}, seconds=12.0) == []
+
+
 def test_a_clip_that_was_to_be_enlarged_and_was_not_is_told() -> None:
     name = "topaz-video-upscale"
     call = {**on(model(name), clip=True), "model_params": {"upscale_factor": "4"}}
