@@ -68,11 +68,12 @@ class Purchase:
     def end_work(self) -> None:
         """Its outcome is noted. The order is given up: it holds on to the call, which may be kept for ten minutes."""
         self._order = None
+        self.forget_call()
         self.done.set()
 
     def forget_call(self) -> None:
         """Gives up where an error came from: that, too, holds on to the call."""
-        if isinstance(self.outcome, Unknown):
+        if isinstance(self.outcome, Free | Unknown):
             error = self.outcome.error
             error.__traceback__ = error.__cause__ = error.__context__ = None
 

@@ -191,9 +191,20 @@ class Connection(H11Protocol):
             listener.disconnect()
         super().connection_lost(exc)
         self._lost = True
+        self._let_go()
         hang_ups, self._hang_ups = self._hang_ups, []
         for hang_up in hang_ups:
             hang_up.report()
+
+    def _let_go(self) -> None:
+        """Drops what leads back here, so that a connection goes at its end and not when garbage is next searched for.
+
+        A request that runs on has its scope. uvicorn keeps the timer of a connection that was reset.
+        """
+        self._unset_keepalive_if_required()
+        self._settling = []
+        self.app_state = {}
+        self.scope = self.cycle = cast("Any", None)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():

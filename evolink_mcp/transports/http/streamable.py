@@ -85,6 +85,7 @@ class Streamable:
                     await stream.answer(answer)
             finally:
                 self._pings.remove(stream)
+                scope.pop(SINK, None)  # leads back to the scope: neither would go before garbage is searched for
 
 
 def accepted_types(headers: list[str]) -> set[str]:
