@@ -119,13 +119,15 @@ def _sounds(model: Model, body: Json, prompt: str) -> tuple[Work, ...]:
 
 def _picture_size(model: Model, body: Json, reference: Path | None) -> tuple[int, int]:
     size = _text(body, "size")
-    if size in FOLLOWING and reference is not None and (shape := _shape_of(reference)):
-        return shape
+    tier = next((word for name in ("resolution", "quality") if (word := _text(body, name))), None)
+    tier = "0.5K" if model.drafts > 1 and _is_draft(body) else tier
+    if size in FOLLOWING and reference is not None:
+        # On the page S3 a tier counts beside a ratio only.
+        if shape := _shape_of(reference, None if model.page == "S3" else tier):
+            return shape
     if model.page == "S3":
         found = s3_size(size or "auto", _text(body, "resolution") or "1K")
     else:
-        tier = next((word for name in ("resolution", "quality") if (word := _text(body, name))), None)
-        tier = "0.5K" if model.drafts > 1 and _is_draft(body) else tier
         found = picture_size(size, tier)
     return found or (1024, 1024)
 
@@ -150,15 +152,15 @@ def _edit(model: Model, film: Film, body: Json, clip: Path) -> Film:
     return replace(film, clip=clip, shape=shape, short_edge=edge, length=model.extends or "clip", scale=scale)
 
 
-def _shape_of(reference: Path) -> tuple[int, int] | None:
-    """A picture of about one megapixel in the shape of a reference; None where that cannot be read."""
+def _shape_of(reference: Path, tier: str | None) -> tuple[int, int] | None:
+    """A picture of a tier, else of about one megapixel, in the shape of a reference; None where that cannot be read."""
     from evolink_mcp.sandbox.drawing import reference_size  # Pillow, once something is to be made
 
     try:
         across, down = reference_size(reference)
     except BadReference:
         return None
-    return picture_size(f"{across}:{down}") if max(across, down) < 10_000 else None
+    return picture_size(f"{across}:{down}", tier) if max(across, down) < 10_000 else None
 
 
 def _reference(body: Json, locate: Locate) -> Path | None:

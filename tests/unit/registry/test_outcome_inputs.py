@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from evolink_mcp.registry import FileFacts, Model
 from evolink_mcp.registry.wish import defaults_of
@@ -211,3 +212,34 @@ def test_what_becomes_of_flags_in_a_prompt_is_said(name: str, prompt: str, note:
 def test_dashes_are_no_flags(prompt: str) -> None:
     assert list(OUTCOMES.notes(model("gpt-image-2"), {"prompt": prompt}, {})) == []
     assert registry().outcomes.roles.flags_in(model("mj-v8.2"), {"prompt": prompt}) == {}
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("picture") / "picture.png"
+    Image.new("RGB", (1024, 1024)).save(path)
+    return path
+
+
+def editors_in_tiers() -> list[tuple[str, str, str]]:
+    """The models that give a picture the shape of their reference, each with a parameter and a value for its tier."""
+    found: list[tuple[str, str, str]] = []
+    for name in callable_models():
+        one = model(name)
+        shape, tier = OUTCOMES.roles.parameter(one, "shape"), OUTCOMES.roles.parameter(one, "tier")
+        follows = one.endpoint == "image" and shape is not None and shape.default in OUTCOMES.roles.follow
+        if follows and tier is not None and sandbox_models()[name].page != "S3" and "image_urls" in one.parameters:
+            found += [
+                (name, tier.name, value) for value in map(str, tier.allowed) if value.lower() in OUTCOMES.roles.tiers
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("name", "tier", "value"), editors_in_tiers())
+def test_an_edit_in_a_tier_is_made_in_it_by_the_sandbox_and_nothing_is_told(
+    name: str, tier: str, value: str, picture: Path
+) -> None:
+    call = {"prompt": "x", "image_urls": [LINK], tier: value}
+    works = plan(sandbox_models()[name], {"model": name, **call}, lambda _: picture)
+    wish = OUTCOMES.wish(model(name), call, {LINK: FileFacts("image/png", 1, 1024, 1024)})
+    assert OUTCOMES.differences(model(name), wish, [facts_of(work) for work in works]) == []
