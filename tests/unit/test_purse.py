@@ -263,3 +263,11 @@ async def test_a_text_is_bought_only_where_no_day_is_limited() -> None:
     for limits in ({"per_day": 1.0}, {"per_day_in_all": 1.0}):
         with pytest.raises(Refused, match="what a text cost"):
             Till(**limits).purse.check_text()
+
+
+async def test_prices_are_learned_from_tasks_that_completed_and_told_their_charge(till: Till) -> None:
+    for name, task in (("a", ended("a", 2.1)), ("b", ended("b", 0.4, "failed")), ("c", ended("c", None))):
+        await till.pay(running(name), 2.5)
+        till.purse.notice(NAMED, task)
+    await till.purse.catch_up()
+    assert [each.charged for each in await till.disk.alike(NAMED.account, "m", "")] == [2.1]

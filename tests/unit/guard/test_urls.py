@@ -189,6 +189,12 @@ async def test_what_only_stands_for_a_link_is_not_judged() -> None:
         "concat:http://10.0.0.1/a|http://10.0.0.2/b",
         "subfile,,start,0,end,9,,:http://10.0.0.1/a",
         "view-source:https://10.0.0.1/",
+        "\n" * 8192 + "https://10.0.0.1/a",
+        *[
+            f"{scheme}:x"
+            for scheme in "http https ws wss ftp ftps sftp sftps file gopher dict ldap ldaps smb scp javascript jar "
+            "blob rtsp rtmp rtmps tcp udp".split()
+        ],
     ],
 )
 async def test_what_some_program_takes_for_a_link_is_judged_wherever_it_stands(text: str) -> None:
@@ -246,6 +252,7 @@ async def test_a_fake_address_that_is_written_out_is_refused(url: str) -> None:
     [
         ("https://a.b/c_(1).png", "https://a.b/c_(1).png"),
         (" https://a.b/c_(1)\n", "https://a.b/c_(1)"),
+        ("https://a.b/c ", "https://a.b/c"),
         ("[a](https://a.b/c_(1).png)", "https://a.b/c_(1).png"),
         ("'https://a.b/'", "https://a.b/"),
         ("see https://a.b/", "see https://a.b/"),
