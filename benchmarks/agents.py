@@ -25,6 +25,8 @@ from benchmarks.raw_http import ENVELOPE, MODERN
 WAIT_SECONDS = 45  # the longest that one call waits
 SETTLE_SECONDS = 2.0  # until every call that was sent waits
 SPREAD = 0.25  # by how much of it tasks take longer or shorter
+ARRIVE = 0.5  # of that time, in which all agents begin to wait
+MAX_PER_SECOND = 200.0  # of those who begin; so many more than a process can take in
 SUBMITTERS = 20
 SUBMITS_PER_SECOND = 150  # a guess, of which only the estimates of tasks are made
 SPARE_DESCRIPTORS = 100
@@ -34,7 +36,8 @@ SPARE_DESCRIPTORS = 100
 class Plan:
     """What the agents do, with the server at ``port`` and the gateway at ``gateway``.
 
-    ``seconds``: how long a task takes, by a quarter more or less. ``per_second``: how many start to wait.
+    ``seconds``: how long a task takes, by a quarter more or less. Agents begin one after the other within the first
+    half of it, so that all wait before the first hears anything, and tasks end no faster than their agents came.
     ``submit``: tasks are made through the server; otherwise the gateway knows them. ``one_key``: all agents are one
     caller. ``progress``: they ask for it. ``era``: the protocol revision.
     """
@@ -43,11 +46,15 @@ class Plan:
     gateway: str
     agents: int
     seconds: float
-    per_second: float = 200.0
     submit: bool = False
     one_key: bool = False
     progress: bool = False
     era: str = "2025-11-25"
+
+    @property
+    def per_second(self) -> float:
+        """How many begin to wait in a second."""
+        return min(self.agents / (self.seconds * ARRIVE), MAX_PER_SECOND)
 
     def key(self, number: int) -> str:
         """The key of an agent."""

@@ -20,6 +20,7 @@ from evolink_mcp.gateway import wire
 
 BEHIND_SECONDS = 0.5  # how far behind the expected end
 MAX_STRETCH = 1.1  # how far an interval may go beyond the longest to end there
+MAX_AHEAD_STRETCH = 1.25  # the same, of the safety net: a poll just before a call that is to come tells nothing
 MIN_PROGRESS = 10  # percent; less says little of the pace
 
 
@@ -62,7 +63,7 @@ class SafetyNet(NamedTuple):
     """Seconds between the polls of a task that the gateway will call back for."""
 
     behind: float  # the expected end
-    ahead: float  # at most to the next poll, however late the task is expected to end
+    ahead: float  # to the next poll, where the task is expected to end much later
     shortest: float
     longest: float
     full_age: float
@@ -79,7 +80,8 @@ class SafetyNet(NamedTuple):
         age = max(now - created, 0.0)
         remaining = 0.0 if expected is None else expected - age
         if remaining > 0:
-            return now + min(remaining + self.behind, self.ahead)
+            at_end = remaining + self.behind
+            return now + (at_end if at_end <= self.ahead * MAX_AHEAD_STRETCH else self.ahead)
         interval = _stretched(self, age)
         return now + interval * (spread(0.9, 1.1) if spread is not None else 1.0)
 
@@ -108,6 +110,6 @@ def pace_of(kind: str | None) -> Pace:
 def expected_age(task: wire.Task, age: float) -> float | None:
     """The age at which a task should end, going by its progress and the gateway's estimate; the earlier of the two."""
     ages = [float(task.estimated_seconds)] if task.estimated_seconds else []
-    if task.progress and MIN_PROGRESS <= task.progress < 100:
+    if age > 0 and task.progress and MIN_PROGRESS <= task.progress < 100:  # at once it says nothing
         ages.append(age * 100.0 / task.progress)
     return min(ages, default=None)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from evolink_mcp.gateway import wire
-from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, expected_age, pace_of
+from evolink_mcp.jobs.pace import IMAGE_PACE, VIDEO_PACE, expected_age, net_of, pace_of
 
 
 def test_paces_are_those_of_the_seeds() -> None:
@@ -42,6 +42,19 @@ def test_an_end_is_expected_by_progress_and_estimate_whichever_is_sooner() -> No
     assert expected_age(replace(task, progress=5), 90) == 100
     assert expected_age(replace(task, progress=10, estimated_seconds=None), 1) == 10
     assert expected_age(wire.Task(id="t", status="pending"), 10) is None
+
+
+def test_progress_at_the_creation_says_nothing_of_the_end() -> None:
+    task = wire.Task(id="t", status="processing", estimated_seconds=60, progress=40)
+    assert expected_age(task, 0) == 60
+    assert expected_age(replace(task, estimated_seconds=None), 0) is None
+
+
+def test_the_safety_net_comes_behind_the_end_of_a_task_of_a_minute_and_not_just_before_the_call() -> None:
+    assert net_of("image").next_poll(created=0, now=0, expected=60) == 65
+    assert net_of("image").next_poll(created=0, now=0, expected=71) == 60
+    assert net_of("video").next_poll(created=0, now=0, expected=120) == 135
+    assert net_of("video").next_poll(created=0, now=0, expected=600) == 120
 
 
 def test_an_interval_is_stretched_a_little_to_end_behind_the_expected_end_and_no_further() -> None:
