@@ -246,7 +246,7 @@ class Finder:
             "careful": self._careful,
             "cheap": lambda each: each.model.id in self._judged["small"],
         }
-        why += [wish if wish != "cheap" else "small" for wish in leading if wish in leanings and leanings[wish](traits)]
+        why += [wish if wish != "cheap" else "light" for wish in leading if wish in leanings and leanings[wish](traits)]
         return Match(traits.model, tuple(dict.fromkeys(filter(None, why))), tuple(dict.fromkeys(lacks)))
 
     def _reason(self, need: Need, traits: Traits) -> str:

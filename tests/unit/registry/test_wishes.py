@@ -101,6 +101,11 @@ def test_without_prices_cheap_says_what_its_order_rests_on() -> None:
     assert "No price is known here: small and quick models come first." in search("cheap video").notes
 
 
+def test_a_wish_for_a_low_price_says_why_a_light_model_fits() -> None:
+    first, *_ = search("cheapest picture").matches
+    assert "light" in first.why
+
+
 def test_with_prices_the_cheapest_comes_first() -> None:
     found = search("cheapest text to video", prices={"sora-2-preview": (1.0, 4.0), "wan3.0-text-to-video": (2.0, 9.0)})
     assert names(found)[:2] == ["sora-2-preview", "wan3.0-text-to-video"]
