@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -63,13 +63,11 @@ class BucketDraft:
         """Makes room, and has the object be there."""
         if self._writer is None:
             path, attributes = self._look()
-            await self._shelf.make_room(self._owner, self._size)
-            async with working(WRITE_SECONDS):
+            async with self._room(), working(WRITE_SECONDS):
                 content = bytes(self._first)
                 await obstore.put_async(self._shelf.store, path, content, attributes=attributes, use_multipart=False)
         else:
-            await self._shelf.make_room(self._owner, self._size)
-            async with working(WRITE_SECONDS):
+            async with self._room(), working(WRITE_SECONDS):
                 await self._writer.close()
             self._writer = None
         return self._shelf.bounds.copy(self._owner, self._name, self._size, self._shelf.now())
@@ -81,6 +79,9 @@ class BucketDraft:
             return
         with anyio.move_on_after(ABORT_SECONDS, shield=True), suppress(Exception):  # nobody sees what stays behind
             await writer.__aexit__(RuntimeError, None, None)  # pyright: ignore[reportUnknownMemberType]
+
+    def _room(self) -> AbstractAsyncContextManager[None]:
+        return self._shelf.make_room(self._owner, self._name, self._size)
 
     async def _pass_on(self, writer: AsyncWritableFile, piece: bytes) -> None:
         async with working(WRITE_SECONDS):

@@ -26,12 +26,12 @@ from evolink_mcp.media.shelf import (
     Bounds,
     Copy,
     ShelfError,
-    Stock,
     in_order,
     new_secret,
     read_secret,
     stem_of,
 )
+from evolink_mcp.media.stock import Promise, Stock
 from evolink_mcp.settings.places import Bucket
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ ANSWER_SECONDS = 2.5  # for a call to hear what is kept
 FIND_SECONDS = 10.0  # for what is kept of many tasks
 START_SECONDS = 10.0
 STEP_SECONDS = 60.0  # for a page of a list, a removal, or the next bytes
+ROOM_SECONDS = 60.0  # for others to be there, where they fill what may be kept
 COUNT_SECONDS = 600.0  # between two counts of everything there is
 SECRET_SECONDS = 60.0  # a secret that was removed is good for so long
 MAX_LISTS = 8  # at once, of one call
@@ -68,6 +69,7 @@ class BucketShelf:
         self._secret: tuple[float, bytes] | None = None
         self._counted_at = -COUNT_SECONDS
         self._lock = asyncio.Lock()
+        self._settled = asyncio.Event()
 
     def __str__(self) -> str:
         return str(self._place)
@@ -148,36 +150,66 @@ class BucketShelf:
         async with self._lock:
             await self._count()
 
-    async def make_room(self, owner: str, size: int) -> None:
+    @asynccontextmanager
+    async def make_room(self, owner: str, name: str, size: int) -> AsyncGenerator[None]:
         """Removes the oldest objects until there is room for ``size`` bytes: the owner's own, then anybody's.
+
+        The room counts as taken inside the block, and after it too: what failed may still have arrived.
 
         Raises:
             Full: The object is larger than what may be kept of one owner.
+            Away: Others that are on their way took all the room for :data:`ROOM_SECONDS`.
         """
         self.stock.check(size)
+        end = time.monotonic() + ROOM_SECONDS
+        while (promise := await self._promise(owner, name, size)) is None:
+            self._settled.clear()
+            try:
+                async with asyncio.timeout(end - time.monotonic()):
+                    await self._settled.wait()
+            except TimeoutError:
+                raise Away("others on their way into the bucket took all the room") from None
+        try:
+            yield
+        finally:
+            self.stock.settle(promise)
+            self._settled.set()
+
+    async def _promise(self, owner: str, name: str, size: int) -> Promise | None:
+        """Room for an object; ``None`` where what is on its way leaves too little."""
         async with self._lock:
+            if self.stock.must_wait(owner, size):
+                return None
             if time.monotonic() - self._counted_at >= COUNT_SECONDS:
                 await self._count()
             if self.stock.is_full_for(owner, size):
                 await self._remove_oldest(size, owner)
             if self.stock.is_full(size):
                 await self._remove_oldest(size)
-            self.stock.add(owner, size)
+            return self.stock.promise(owner, name, size)
 
     async def _count(self) -> None:
-        stock, old = Stock(self.bounds), list[str]()
-        async for meta in self._objects(None):
-            if copy := self._copy(meta):
-                stock.add(copy.owner, copy.size)
-            elif _is_ours(meta["path"]):
-                old.append(meta["path"])
-        self.stock.replace(stock)
+        _, old = await self._look(None)
         self._counted_at = time.monotonic()
         await self._remove(old)
 
+    async def _look(self, owner: str | None) -> tuple[list[Copy], list[str]]:
+        """Counts what there is of an owner, or of all: what may be removed for others, and what is too old."""
+        copies, old, is_whole = list[Copy](), list[str](), False
+        self.stock.begin_count()
+        try:
+            async for meta in self._objects(owner):
+                if copy := self._copy(meta):
+                    copies.append(copy)
+                elif _is_ours(meta["path"]):
+                    old.append(meta["path"])
+            is_whole = True
+        finally:
+            present = self.stock.end_count(copies if is_whole else None, owner)
+        return present, old
+
     async def _remove_oldest(self, size: int, owner: str | None = None) -> None:
-        copies = [copy async for copy in self._copies(owner)]
-        self.stock.recount(copies, owner)
+        copies, _ = await self._look(owner)
         surplus = self.stock.surplus(copies, size, owner)
         await self._remove([path_of(copy.owner, copy.name) for copy in surplus])
         for copy in surplus:

@@ -24,13 +24,13 @@ from evolink_mcp.media.shelf import (
     STEM,
     Bounds,
     Copy,
-    Stock,
     in_order,
     new_secret,
     read_secret,
     stem_of,
     type_of,
 )
+from evolink_mcp.media.stock import Stock
 
 MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 SCAN_SECONDS = 60.0  # between two counts of everything there is
@@ -138,8 +138,11 @@ class FolderShelf:
         with self._open(owner, name) as file:
             return file.copy
 
-    def make_room(self, owner: str, size: int) -> None:
+    @contextmanager
+    def make_room(self, owner: str, size: int) -> Generator[None]:
         """Removes the oldest files until there is room for ``size`` bytes: the owner's own, then anybody's. Blocks.
+
+        Nobody counts and nobody else has room made until the file has its name, which is the block's only work.
 
         Raises:
             Full: The file is larger than what may be kept of one owner.
@@ -152,6 +155,7 @@ class FolderShelf:
                 self._remove_oldest(size, owner)
             if self.stock.is_full(size):
                 self._remove_oldest(size)
+            yield
             self.stock.add(owner, size)
 
     def _tidy(self) -> None:
@@ -159,23 +163,27 @@ class FolderShelf:
             self._count()
 
     def _count(self) -> None:
-        self.stock.clear()
+        files: list[Copy] = []
         with self._opened() as folder:
             for owner in filter(OWNER.fullmatch, folder.names()):
                 with suppress(OSError), folder.subfolder(owner) as shelf:  # another replica may be at it too
-                    self._tidy_one(shelf, owner)
+                    files += self._tidy_one(shelf, owner)
                     if not shelf.names():
                         folder.remove_folder(owner, min_age_seconds=MAX_PARTIAL_AGE_SECONDS)
+        self.stock.end_count(files)
         self._counted_at = time.monotonic()
 
-    def _tidy_one(self, shelf: Folder, owner: str) -> None:
+    def _tidy_one(self, shelf: Folder, owner: str) -> list[Copy]:
+        """Removes what is too old, and gives the rest."""
+        files: list[Copy] = []
         for name in shelf.names():
             partial, whole = _PARTIAL.fullmatch(name), NAME.fullmatch(name)
             if (partial or whole) and (facts := shelf.facts(name)):
                 if self._now() - facts.st_mtime > (MAX_PARTIAL_AGE_SECONDS if partial else self.bounds.seconds):
                     shelf.remove(name)
                 elif whole:
-                    self.stock.add(owner, facts.st_size)
+                    files.append(self.bounds.copy(owner, name, facts.st_size, facts.st_mtime))
+        return files
 
     def _files(self, owner: str | None) -> Iterator[Copy]:
         with self._opened() as folder:
@@ -193,8 +201,7 @@ class FolderShelf:
         return self.bounds.copy(owner, name, facts.st_size, facts.st_mtime, shelf.path / name)
 
     def _remove_oldest(self, size: int, owner: str | None = None) -> None:
-        files = list(self._files(owner))
-        self.stock.recount(files, owner)
+        files = self.stock.end_count(self._files(owner), owner)
         for file in self.stock.surplus(files, size, owner):
             with suppress(OSError), self._of_owner(file.owner) as shelf:
                 shelf.remove(file.name)
@@ -250,8 +257,8 @@ class FolderDraft:
         self.file.close()
         with self.folder.open_file(self.part) as whole:
             final = f"{stem}.{EXTENSIONS[type_of(whole)]}"
-        self.shelf.make_room(owner, size)
-        self.folder.place(self.part, final)
+        with self.shelf.make_room(owner, size):
+            self.folder.place(self.part, final)
         return self.shelf.copy_of(owner, final)
 
 

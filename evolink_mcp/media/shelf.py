@@ -9,20 +9,20 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import sys
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from evolink_mcp.media.fetch import Unfit
 from evolink_mcp.media.kinds import EXTENSIONS, sniff_file
 
+if TYPE_CHECKING:
+    from evolink_mcp.media.stock import Stock
+
 SECRET = "evolink-kept.key"
 SECRET_BYTES = 32
-MAX_FILES_OF_OWNER = 10_000
-SPARE = 20  # of what may be kept, this part is freed at once
 OWNER = re.compile(r"[0-9a-f]{16}")
 STEM = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 NAME = re.compile(rf"({STEM})-([1-9][0-9]{{0,3}})\.({'|'.join(EXTENSIONS.values())})")
@@ -164,84 +164,6 @@ class Shelf(Protocol):
     async def tidy(self) -> None:
         """Removes what is too old, and what killed processes left half done; counts the rest."""
         ...
-
-
-@dataclass
-class _Held:
-    """What is kept of one owner."""
-
-    size: int = 0
-    files: int = 0
-
-    def add(self, size: int, files: int = 1) -> None:
-        self.size += size
-        self.files += files
-
-
-class Stock:
-    """What is kept of each owner: as of the last count, and what came here since. Other replicas keep results too."""
-
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._held: dict[str, _Held] = {}
-
-    @property
-    def size(self) -> int:
-        """The bytes of everything."""
-        return sum(held.size for held in list(self._held.values()))
-
-    def add(self, owner: str, size: int, files: int = 1) -> None:
-        self._held.setdefault(owner, _Held()).add(size, files)
-
-    def clear(self) -> None:
-        self._held.clear()
-
-    def replace(self, other: Stock) -> None:
-        """Takes another count in place of this one."""
-        self._held = other._held
-
-    def check(self, size: int) -> None:
-        """Raises:
-        Full: A file of this size is larger than what may be kept of one owner.
-        """
-        if size > min(self._bounds.bytes_of_owner, self._bounds.bytes_in_all):
-            raise Full(f"it is larger than what is kept of one caller ({self._bounds.bytes_of_owner:,} bytes)")
-
-    def is_full_for(self, owner: str, size: int) -> bool:
-        """Whether the owner's own files must make room for ``size`` bytes more."""
-        held = self._held.get(owner, _Held())
-        return held.size + size > self._bounds.bytes_of_owner or held.files >= MAX_FILES_OF_OWNER
-
-    def is_full(self, size: int) -> bool:
-        """Whether anybody's files must."""
-        return self.size + size > self._bounds.bytes_in_all
-
-    def recount(self, files: Iterable[Copy], owner: str | None = None) -> None:
-        """Takes what was seen of an owner, or of all, for what is there."""
-        for each in list(self._held) if owner is None else [owner]:
-            self._held.pop(each, None)
-        for file in files:
-            self.add(file.owner, file.size)
-
-    def surplus(self, files: Sequence[Copy], size: int, owner: str | None = None) -> list[Copy]:
-        """The oldest of an owner's files, or of all, that must go until ``size`` more bytes fit.
-
-        A little more goes where that is near, so that a full place is not read through for each result.
-        """
-        limit = self._bounds.bytes_in_all if owner is None else self._bounds.bytes_of_owner
-        most = sys.maxsize if owner is None else MAX_FILES_OF_OWNER - 1
-        total, count = sum(file.size for file in files), len(files)
-        surplus: list[Copy] = []
-        if total + size <= limit and count <= most:
-            return surplus
-        for file in sorted(files, key=lambda file: file.until):
-            fits = total + size <= limit and count <= most
-            spare = total - file.size + size < limit - limit // SPARE and count - 1 < most - most // SPARE
-            if fits and spare:
-                break
-            surplus.append(file)
-            total, count = total - file.size, count - 1
-        return surplus
 
 
 def in_order(files: Iterable[Copy]) -> list[Copy]:

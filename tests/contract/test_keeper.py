@@ -15,7 +15,7 @@ from evolink_mcp.jobs.seal import LocalSeal
 from evolink_mcp.jobs.shared.seal import SharedSeal
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.media import keeper as keeping
-from evolink_mcp.media import shelf
+from evolink_mcp.media import stock
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from evolink_mcp.media.shelf import SECRET, Bounds, Copy
@@ -183,7 +183,7 @@ async def test_the_oldest_results_make_room_for_new_ones_first_those_of_the_same
 
 
 async def test_so_many_files_of_one_owner_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "MAX_FILES_OF_OWNER", 2)
+    monkeypatch.setattr(stock, "MAX_FILES_OF_OWNER", 2)
     keeper = new_keeper(tmp_path)
     async with serving() as host:
         for number in range(3):

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from evolink_mcp.media import keeper as keeping
@@ -91,9 +92,9 @@ def test_a_full_shelf_is_not_read_through_for_each_result(
     shelf.prepare()
 
     def put(number: int) -> None:
-        shelf.make_room(ALICE, 1000)
-        (tmp_path / ALICE).mkdir(exist_ok=True)
-        (tmp_path / ALICE / f"task-{number}-1.png").write_bytes(b"x" * 1000)
+        with shelf.make_room(ALICE, 1000):
+            (tmp_path / ALICE).mkdir(exist_ok=True)
+            (tmp_path / ALICE / f"task-{number}-1.png").write_bytes(b"x" * 1000)
         age(tmp_path, f"{ALICE}/task-{number}-1.png", 500 - number)
 
     for number in range(101):
@@ -114,3 +115,16 @@ def test_a_full_shelf_is_not_read_through_for_each_result(
         put(number)
     assert len(looked) < 20
     assert len(names(tmp_path)) == len(left) + 3
+
+
+async def test_a_count_does_not_forget_what_is_getting_its_name(tmp_path: Path) -> None:
+    shelf = FolderShelf(tmp_path, Bounds(1000, 10**6, 10**6))
+    shelf.prepare()
+    count = threading.Thread(target=anyio.run, args=(shelf.tidy,))
+    with shelf.make_room(ALICE, 1000):
+        count.start()
+        count.join(0.1)
+        (tmp_path / ALICE).mkdir()
+        (tmp_path / ALICE / "task-1-1.png").write_bytes(b"x" * 1000)
+    count.join()
+    assert shelf.stock.size == 1000
