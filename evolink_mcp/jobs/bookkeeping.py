@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from evolink_mcp.jobs.delivery import take_turns
-from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Ledger
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Away, Ledger
 from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.outcomes import Free
 from evolink_mcp.jobs.purchase import Purchase
 
+WRITE_SECONDS = 0.5  # that a beat waits for what is being written, to say that it has been
 MAX_PUTS = 12  # at once: a store has so many connections, and some of them are for calls
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Bookkeeping:
         self._ledger = ledger
         self._lines = lines
         self._writes: set[asyncio.Task[bool]] = set()
+        self._claims: set[asyncio.Task[bool]] = set()
         self._beating: asyncio.Task[None] | None = None
 
     def put(self, purchase: Purchase, *, at_once: bool = False) -> asyncio.Task[bool]:
@@ -41,6 +44,8 @@ class Bookkeeping:
     async def claim(self, purchase: Purchase) -> bool:
         """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
         better than paid twice. Looks whether it was bought elsewhere, too."""
+        if not purchase.recorded:  # nobody else knows of it
+            return True
         mark = purchase.mark(self._ledger.process)
 
         async def change() -> bool:
@@ -54,7 +59,8 @@ class Bookkeeping:
             return True
 
         claim = self._write(purchase, change)
-        self._writes.discard(claim)  # no beat has to wait for it: it may wait for one
+        self._writes.discard(claim)  # nothing waits for it when this process stops
+        self._claims.add(claim)
         return await asyncio.shield(claim)
 
     def forget(self, purchase: Purchase) -> None:
@@ -99,6 +105,7 @@ class Bookkeeping:
 
         def end(task: asyncio.Task[bool]) -> None:
             self._writes.discard(task)
+            self._claims.discard(task)
             purchase.writes = tuple(each for each in purchase.writes if each is not task)  # it holds on to the call
 
         task = asyncio.create_task(write())
@@ -118,17 +125,26 @@ class Bookkeeping:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _beat_once(self) -> None:
-        await take_turns()  # a beat vouches for the hang-ups that came before it, however late this process is
-        if self._writes:
-            await asyncio.wait(list(self._writes), timeout=1)  # a beat vouches for them
-        if not await self._ledger.beat(announced=False):
+        await take_turns()  # the hang-ups that came before, however late this process is, are being written
+        horizon = time.monotonic()
+        if writes := [*self._writes, *self._claims]:
+            _, unfinished = await asyncio.wait(writes, timeout=WRITE_SECONDS)
+            if unfinished:  # a hang-up may be among them, or follow a claim that got no answer
+                horizon = NEVER
+        if not await self._ledger.beat(announced=False, horizon=horizon):
             await self._announce()
             await self._ledger.beat(announced=True)
 
     async def _announce(self) -> None:
-        """Puts all there is, past what is being written: a claim may wait for just this."""
-        recorded = [each for each in self._lines if each.recorded]
+        """Puts all there is, past what is being written: a claim may wait for just this.
+
+        Whom the store has not lost goes on living there, however long it takes.
+        """
+        recorded, lived_at = [each for each in self._lines if each.recorded], time.monotonic()
         for first in range(0, len(recorded), MAX_PUTS):
             batch = [each for each in recorded[first : first + MAX_PUTS] if each in self._lines and each.recorded]
             if batch:  # what is over by now is forgotten by now
                 await asyncio.wait([self.put(each, at_once=True) for each in batch])
+            if time.monotonic() - lived_at >= BEAT_SECONDS:
+                lived_at = time.monotonic()
+                await self._ledger.live()

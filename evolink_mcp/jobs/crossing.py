@@ -9,13 +9,13 @@ from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
-from evolink_mcp.jobs.ledger import Away, Ledger, Mark, Page
+from evolink_mcp.jobs.ledger import NEVER, Away, Ledger, Mark, Page
 from evolink_mcp.jobs.outcomes import Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
 from evolink_mcp.jobs.purchase import Purchase
 
 ASK_SECONDS = 0.2  # between two looks into the ledger
-LATE_SECONDS = 0.5  # after which a beat has arrived at the ledger, or never does
+LATE_SECONDS = 0.1  # by which the clocks of two processes may differ, and a timer be late
 STRICT_WORDS = (
     "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
 )
@@ -78,11 +78,7 @@ class Crossing:
     async def _claim(
         self, page: Page, purchase: Purchase, settled_at: dict[Hold, float], passed: set[str]
     ) -> Mark | None:
-        """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen.
-
-        Raises:
-            Refused: The caller went away while it was claimed.
-        """
+        """The first mark that nobody listens to, made ours. Adds to ``passed`` those whose callers surely listen."""
         others = _others(page, purchase)
         for mark in page.marks:
             if mark.ref in others:
@@ -93,7 +89,7 @@ class Crossing:
                     if await self._ledger.claim(mark):
                         if purchase.abandoned:  # others would take its caller for one who listens
                             await self._ledger.give_back(mark)
-                            purchase.check()
+                            return None  # somebody may have come to listen meanwhile
                         purchase.twins = page.twins(mark.ref)
                         return mark
                 except Away:  # it may have arrived, and nobody would listen to what it claimed
@@ -103,15 +99,14 @@ class Crossing:
             elif not isinstance(mark.outcome, InFlight):
                 # The second in which an answer settles may end with the one that is waited for here.
                 due = settled_at[mark.ref, mark.holder] + (0.0 if mark.delivery is None else LATE_SECONDS)
-                if page.heard_at[mark.holder] >= due:
+                if page.horizon.get(mark.holder, NEVER) >= due:
                     passed.add(mark.ref)
         return None
 
     async def _follow(self, purchase: Purchase, mark: Mark) -> Outcome | None:
         """The outcome of a claimed purchase; ``None`` where it cost nothing.
 
-        Raises:
-            Refused: The caller went away; whoever repeats the request gets the outcome.
+        It goes on for whoever repeats the request where the caller goes away: they listen to this purchase then.
         """
         while isinstance(mark.outcome, InFlight):
             with contextlib.suppress(Away):
@@ -122,15 +117,21 @@ class Crossing:
                 mark = current or mark
                 if isinstance(mark.outcome, InFlight) and not page.wait and page.is_silent(mark.sender):
                     return await self._lost(purchase)
-            if purchase.abandoned or self._clock.monotonic() + recovery.RECOVERY_SECONDS + 1.0 > purchase.deadline:
-                return await self._give_back(purchase, mark)
+            if self._clock.monotonic() + recovery.RECOVERY_SECONDS + 1.0 > purchase.deadline:
+                if (free := await self._give_back(purchase, mark)) is not None:
+                    return free
             await self._pause()
         return mark.outcome
 
-    async def _give_back(self, purchase: Purchase, mark: Mark) -> Free:
-        """Leaves a claimed purchase in flight to the next who repeats the request."""
+    async def _give_back(self, purchase: Purchase, mark: Mark) -> Free | None:
+        """Leaves a claimed purchase in flight to the next who repeats the request; ``None`` where they are here."""
+        buyer = purchase.buyer
+        if purchase.writes:  # a claim among them would come after this
+            await asyncio.wait(purchase.writes)
         with contextlib.suppress(Away):
             await self._ledger.give_back(mark)
+        if purchase.buyer is not buyer:
+            return None
         purchase.detach()
         if purchase.abandoned:
             return Free(gone())

@@ -25,6 +25,7 @@ KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
 REPEAT_SECONDS = 60.0  # the same for one that was written: more than a repeat takes from its arrival until it is sent
 SILENT_SECONDS = 2.5  # without a beat, after which a process counts as dead
 BEAT_SECONDS = 0.5
+NEVER = -math.inf
 MAX_TASKS = 10_000
 
 
@@ -59,19 +60,23 @@ class Mark:
 
 @dataclass(frozen=True)
 class Page:
-    """All marks of one key, and when each process was last heard of, in the ledger's own seconds.
+    """All marks of one key, and what is known of each process, in the ledger's own seconds.
 
-    ``wait``: nothing can be decided yet, for some process may have more to say.
+    Attributes:
+        heard_at: When it last said that it lives.
+        horizon: The hang-ups that it had taken in by then are in the ledger.
+        wait: Nothing can be decided yet, for some process may have more to say.
     """
 
     now: float
     marks: tuple[Mark, ...] = ()
     heard_at: Mapping[str, float] = field(default_factory=dict[str, float])
+    horizon: Mapping[str, float] = field(default_factory=dict[str, float])
     wait: bool = False
 
     def is_silent(self, process: str) -> bool:
         """Whether a process has died, as far as the ledger can tell."""
-        return not 0.0 <= self.now - self.heard_at.get(process, -math.inf) <= SILENT_SECONDS
+        return not 0.0 <= self.now - self.heard_at.get(process, NEVER) <= SILENT_SECONDS
 
     def twins(self, ref: str) -> tuple[Outcome, ...]:
         """What became of the same request where nobody has heard of it, but for ``ref``: it was bought twice."""
@@ -115,8 +120,17 @@ class Ledger(Protocol):
         """
         ...
 
-    async def beat(self, *, announced: bool) -> bool:
-        """Says that this process lives. False: the ledger may lack marks of it, which are to be ``put`` first."""
+    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
+        """Says that this process lives. False: the ledger may lack marks of it, which are to be ``put`` first.
+
+        Args:
+            announced: They were.
+            horizon: All hang-ups that came before this moment, by the monotonic clock, have been put.
+        """
+        ...
+
+    async def live(self) -> None:
+        """Says that this process lives, and nothing else: it is still putting its marks."""
         ...
 
     async def note_task(self, account: str, task_id: str) -> None:
@@ -166,8 +180,10 @@ class Alone:
 
     async def forget(self, mark: Mark, *, free: bool) -> None: ...
 
-    async def beat(self, *, announced: bool) -> bool:
+    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
         return True
+
+    async def live(self) -> None: ...
 
     async def note_task(self, account: str, task_id: str) -> None:
         self._tasks[f"{account} {task_id}"] = None

@@ -22,8 +22,8 @@ async def beat(seconds: float, *ledgers: Ledger) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for ledger in ledgers:
-            if not await ledger.beat(announced=False):
-                await ledger.beat(announced=True)
+            if not await ledger.beat(announced=False, horizon=time.monotonic()):
+                await ledger.beat(announced=True, horizon=time.monotonic())
         await asyncio.sleep(0.2)
 
 

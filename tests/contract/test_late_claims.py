@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,8 +27,8 @@ async def other(stores: list[Store]) -> AsyncIterator[SharedLedger]:
 
     async def live() -> None:
         while True:
-            if not await ledger.beat(announced=False):
-                await ledger.beat(announced=True)
+            if not await ledger.beat(announced=False, horizon=time.monotonic()):
+                await ledger.beat(announced=True, horizon=time.monotonic())
             await asyncio.sleep(0.1)
 
     living = asyncio.create_task(live())

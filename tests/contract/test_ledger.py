@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -156,3 +157,16 @@ async def test_what_others_hold_is_not_given_back(ledgers: list[Ledger]) -> None
     assert await c.claim(unclaimed)
     await b.give_back(unclaimed)
     assert held(await a.peek(KEY)) == [("r1", c.process)]
+
+
+async def test_what_a_process_has_told_counts_until_the_moment_that_it_said(ledgers: list[Ledger]) -> None:
+    """A beat that was long under way says nothing of the hang-ups that came meanwhile."""
+    a, b, _ = ledgers
+    await beat(0.1, a, b)
+    late = (await b.peek(KEY)).now
+    await a.beat(announced=False, horizon=time.monotonic() - 30.0)
+    page = await b.peek(KEY)
+    assert page.horizon[a.process] == pytest.approx(page.now - 30.0, abs=5.0)
+    await a.live()
+    page = await b.peek(KEY)
+    assert page.horizon[a.process] < late <= page.heard_at[a.process]

@@ -10,7 +10,7 @@ import pytest
 
 from evolink_mcp.jobs import bookkeeping
 from evolink_mcp.jobs.delivery import Listener, listening
-from evolink_mcp.jobs.ledger import Alone, Mark
+from evolink_mcp.jobs.ledger import NEVER, Alone, Mark
 from tests.unit.shop import KEY, STEPS, Process, Shop, ShopOrder, turns
 
 
@@ -23,7 +23,7 @@ async def test_a_claim_that_waits_for_an_announcement_does_not_hold_it_up() -> N
 
         async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None: ...
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             return announced or not claiming.is_set()
 
         async def claim(self, mark: Mark) -> bool:
@@ -60,7 +60,7 @@ async def test_an_announcement_that_is_slow_brings_nothing_back(monkeypatch: pyt
         async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None:
             marks.add(mark.ref)
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             return announced or not lost.is_set()
 
         async def put(self, mark: Mark) -> None:
@@ -98,7 +98,7 @@ async def test_a_crowd_of_purchases_is_announced_without_taking_all_connections_
 
         async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None: ...
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             return announced or len(refs) == 40
 
         async def put(self, mark: Mark) -> None:
@@ -137,7 +137,7 @@ async def test_a_purchase_that_is_over_is_not_put_again_by_a_later_part_of_an_an
         async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None:
             marks.add(mark.key.intent)
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             return announced or not lost.is_set()
 
         async def put(self, mark: Mark) -> None:
@@ -178,7 +178,7 @@ async def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch
     class Broken(Alone):
         always_beat, beats = True, 0
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             self.beats += 1
             if self.beats == 1:
                 raise KeyError("r1")
@@ -189,3 +189,38 @@ async def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch
     process.purchases.start()
     await asyncio.wait_for(again.wait(), 10)
     await process.end()
+
+
+async def test_a_long_announcement_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others would claim what this process holds before all of it is put again."""
+    monkeypatch.setattr(bookkeeping, "BEAT_SECONDS", 0.0)
+    events: list[str] = []
+
+    class Owing(Alone):
+        always_beat = True
+
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> None: ...
+
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
+            events.append("beat")
+            return announced
+
+        async def live(self) -> None:
+            events.append("live")
+
+        async def put(self, mark: Mark) -> None:
+            events.append("put")
+
+    process = Process(Owing())
+    async with AsyncExitStack() as stack:
+        for each in range(2 * bookkeeping.MAX_PUTS):
+            order = ShopOrder(Shop(), key=KEY._replace(intent=str(each)))
+            await stack.enter_async_context(process.purchases.buy(order))
+        events.clear()
+        process.purchases.start()
+        async with asyncio.timeout(20):
+            while events.count("beat") < 4:
+                await asyncio.sleep(0)
+    await process.end()
+    puts = "put " * bookkeeping.MAX_PUTS
+    assert f"beat {puts}live {puts}live beat" in " ".join(events)

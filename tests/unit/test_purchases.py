@@ -16,7 +16,7 @@ from evolink_mcp.jobs.delivery import TURNS, Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.history import NoHistory
-from evolink_mcp.jobs.ledger import Alone, Mark
+from evolink_mcp.jobs.ledger import NEVER, Alone, Mark
 from evolink_mcp.jobs.orders import MediaOrder, Records, Sending
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
@@ -72,7 +72,7 @@ async def test_a_beat_vouches_for_the_hang_ups_that_came_before_it() -> None:
     class Beating(Alone):
         always_beat = True
 
-        async def beat(self, *, announced: bool) -> bool:
+        async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
             vouched.append(listener.abandoned)
             return True
 

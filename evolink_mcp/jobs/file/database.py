@@ -38,6 +38,7 @@ CREATE TABLE IF NOT EXISTS purchases (
 );
 CREATE INDEX IF NOT EXISTS purchases_by_key ON purchases (gateway, owner, intent);
 CREATE TABLE IF NOT EXISTS processes (id TEXT NOT NULL PRIMARY KEY, heard_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS horizons (process TEXT NOT NULL PRIMARY KEY, at REAL NOT NULL);
 """
 
 logger = logging.getLogger(__name__)

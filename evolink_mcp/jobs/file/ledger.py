@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
-from evolink_mcp.jobs.ledger import KEEP_SECONDS, SILENT_SECONDS, Alone, Away, Key, Mark, Page
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, NEVER, SILENT_SECONDS, Alone, Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 
 if TYPE_CHECKING:
@@ -81,9 +81,19 @@ class FileLedger(Alone):
         values = (mark.ref,) if free else (mark.ref, self.process)
         await self._run(lambda connection: connection.execute(f"DELETE FROM purchases WHERE ref = ? {where}", values))
 
-    async def beat(self, *, announced: bool) -> bool:
-        await self._run(self._beat)
+    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
+        def work(connection: Connection) -> None:
+            self._beat(connection)
+            if horizon > NEVER:
+                connection.execute(
+                    "INSERT OR REPLACE INTO horizons (process, at) VALUES (?, ?)", (self.process, horizon)
+                )
+
+        await self._run(work)
         return True
+
+    async def live(self) -> None:
+        await self._run(self._beat)
 
     async def aclose(self) -> None:
         with contextlib.suppress(Away):
@@ -104,6 +114,7 @@ class FileLedger(Alone):
         connection.execute("DELETE FROM purchases WHERE at > ? OR at < ?", (now, now - KEEP_SECONDS))
         silent = now - 10 * SILENT_SECONDS
         connection.execute("DELETE FROM processes WHERE heard_at > ? OR heard_at < ?", (now, silent))
+        connection.execute("DELETE FROM horizons WHERE at > ? OR at < ?", (now, now - KEEP_SECONDS))
 
     def _put(self, connection: Connection, mark: Mark) -> None:
         if mark.sender != self.process and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
@@ -122,6 +133,7 @@ class FileLedger(Alone):
             (self._gateway, *key),
         ).fetchall()
         heard_at = dict(connection.execute("SELECT id, heard_at FROM processes").fetchall())
+        horizon = dict(connection.execute("SELECT process, at FROM horizons").fetchall())
         marks = (
             Mark(
                 key,
@@ -133,7 +145,7 @@ class FileLedger(Alone):
             )
             for ref, sender, holder, since, outcome in rows
         )
-        return Page(time.monotonic(), tuple(marks), heard_at)
+        return Page(time.monotonic(), tuple(marks), heard_at, horizon)
 
 
 def _loaded(content: object) -> object:

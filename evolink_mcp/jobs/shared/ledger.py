@@ -26,6 +26,7 @@ from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.ledger import (
     BEAT_SECONDS,
+    NEVER,
     Alone,
     Away,
     Key,
@@ -39,6 +40,7 @@ from evolink_mcp.jobs.shared.ledger_scripts import (
     BEGIN,
     CLAIM,
     FORGET,
+    GOODBYE,
     KEEP_MS,
     MISSING_SECONDS,
     PEEK,
@@ -49,7 +51,7 @@ from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 AWAY_SECONDS = 3.5  # a purchase tries to reach the store for so long before it goes on without
 RETRY_SECONDS = 0.1
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
-SHARED = (f"{PREFIX}replicas", f"{PREFIX}run", f"{PREFIX}unsure", f"{PREFIX}missing")
+SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
 
 
 class SharedLedger(Alone):
@@ -106,7 +108,7 @@ class SharedLedger(Alone):
         if not self._owes:  # else what was put before, and got no answer, may still arrive
             self._forgotten.pop(mark.ref, None)
 
-    async def beat(self, *, announced: bool) -> bool:
+    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
         if announced:
             for mark, free in list(self._forgotten.values()):
                 await self.forget(mark, free=free)
@@ -117,16 +119,14 @@ class SharedLedger(Alone):
         elif self._owes:
             self._owes = self._is_announced = False
             return False
-        start, known = time.monotonic(), self._others if announced else ()
-        answer = await self._insist("EVAL", BEAT, 4, *SHARED, self.process, str(int(announced)), *known)
-        if answer == 0:
+        if not await self._beat(announced=announced, horizon=horizon):
             self._is_announced = False
             return False
-        now, replicas = as_list(answer)
-        self._set_clock(float(str(now)), start, time.monotonic())
-        self._others = [str(each) for each in as_list(replicas) if each != self.process]
         self._is_announced = self._is_announced or announced
         return True
+
+    async def live(self) -> None:
+        await self._beat(announced=False, horizon=NEVER)
 
     async def note_task(self, account: str, task_id: str) -> None:
         await super().note_task(account, task_id)
@@ -139,9 +139,21 @@ class SharedLedger(Alone):
 
     async def aclose(self) -> None:
         try:
-            await self._insist("ZREM", SHARED[0], self.process)
+            await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
         except Away:
             return
+
+    async def _beat(self, *, announced: bool, horizon: float) -> bool:
+        """One beat; false where the store has not got this replica among those whose marks it has."""
+        start, known = time.monotonic(), self._others if announced else ()
+        until = 0.0 if self._offset is None else max(horizon + self._offset, 0.0)
+        answer = await self._insist("EVAL", BEAT, 5, *SHARED, self.process, str(int(announced)), until, *known)
+        if answer == 0:
+            return False
+        now, replicas = as_list(answer)
+        self._set_clock(float(str(now)), start, time.monotonic())
+        self._others = [str(each) for each in as_list(replicas) if each != self.process]
+        return True
 
     async def _change(self, script: str, mark: Mark, *values: str) -> None:
         try:
@@ -151,7 +163,7 @@ class SharedLedger(Alone):
             raise
 
     async def _eval(self, script: str, key: Key, *values: str) -> object:
-        return await self._insist("EVAL", script, 5, *SHARED, _name(key), self.process, *values)
+        return await self._insist("EVAL", script, 6, *SHARED, _name(key), self.process, *values)
 
     async def _try(self, script: str, key: Key, *values: str) -> object:
         """The same, again while the store does not answer. What arrived twice is one."""
@@ -165,7 +177,7 @@ class SharedLedger(Alone):
                     raise
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _insist(self, *command: str | int) -> object:
+    async def _insist(self, *command: str | int | float) -> object:
         """Asks the store also while it rests: it may have just come back."""
         return cast("object", await self._store.ask(*command, insist=True))
 
@@ -189,12 +201,10 @@ class SharedLedger(Alone):
         return json.dumps(fields)
 
     def _page(self, key: Key, answer: object) -> Page:
-        now, wait, fields, scores = as_list(answer)
-        pairs = [str(each) for each in as_list(fields)]
-        beats = [str(each) for each in as_list(scores)]
-        marks = [self._mark(key, ref, value) for ref, value in zip(pairs[::2], pairs[1::2], strict=True)]
-        heard_at = {process: float(at) for process, at in zip(beats[::2], beats[1::2], strict=True)}
-        return Page(float(str(now)), tuple(mark for mark in marks if mark), heard_at, wait=wait == 1)
+        now, wait, fields, heard, told = as_list(answer)
+        marks = [self._mark(key, ref, value) for ref, value in _pairs(fields)]
+        heard_at, horizon = ({process: float(at) for process, at in _pairs(each)} for each in (heard, told))
+        return Page(float(str(now)), tuple(mark for mark in marks if mark), heard_at, horizon, wait=wait == 1)
 
     def _mark(self, key: Key, ref: str, value: str) -> Mark | None:
         """One mark; ``None`` where the store holds something else."""
@@ -210,6 +220,12 @@ class SharedLedger(Alone):
         if self._offset is None or not isinstance(number, str) or not isinstance(at, int | float):
             return None
         return Delivery(number, at - self._offset - PRECISION_SECONDS, disconnected=fields.get("disconnected") is True)
+
+
+def _pairs(flat: object) -> list[tuple[str, str]]:
+    """What the store lists one after the other, two by two."""
+    parts = [str(each) for each in as_list(flat)]
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _name(of: Key) -> str:

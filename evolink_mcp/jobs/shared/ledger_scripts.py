@@ -9,8 +9,9 @@ MISSING_SECONDS = 8.0  # the same for one that others knew before, however littl
 KEEP_MS = str(int(KEEP_SECONDS * 1000))
 
 # Whether nothing may be decided now: the store is new, or a replica has been silent. Whoever was silent together with
-# the one who asks is missing: the store was away, and everybody is to speak first. KEYS 1 to 4 are the replicas, the
-# run, whether all is unsure, and the missing; ARGV 1 is this replica. Sets `now` in seconds.
+# the one who asks is missing: the store was away, and everybody is to speak first. KEYS 1 to 5 are the replicas, the
+# run, whether all is unsure, the missing, and until when each has told its hang-ups (where it said goodbye, a time to
+# come); ARGV 1 is this replica. Sets `now` in seconds.
 SURE = f"""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
@@ -34,8 +35,8 @@ local function unsure()
          or not redis.call('ZSCORE', KEYS[1], ARGV[1])
 end
 local function page(wait)
-  return {{tostring(now), wait and 1 or 0, redis.call('HGETALL', KEYS[5]),
-           redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}}
+  return {{tostring(now), wait and 1 or 0, redis.call('HGETALL', KEYS[6]),
+           redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')}}
 end
 """
 # ARGV: replica, ref, mark, then the refs that may be passed. Empty where the mark was made.
@@ -43,31 +44,31 @@ BEGIN = f"""{SURE}
 if unsure() then return page(true) end
 local passed = {{[ARGV[2]] = true}}
 for i = 4, #ARGV do passed[ARGV[i]] = true end
-local fields = redis.call('HGETALL', KEYS[5])
+local fields = redis.call('HGETALL', KEYS[6])
 for i = 1, #fields, 2 do
   local is_mark, mark = pcall(cjson.decode, fields[i + 1])
   local written = is_mark and mark.holder == '' and mark.delivery
   if written and written.at < now - {REPEAT_SECONDS} then
-    redis.call('HDEL', KEYS[5], fields[i])
+    redis.call('HDEL', KEYS[6], fields[i])
   elseif not passed[fields[i]] then
     return page(false)
   end
 end
-redis.call('HSET', KEYS[5], ARGV[2], ARGV[3])
-redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
+redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return {{}}
 """
 PEEK = f"{SURE} return page(unsure())"
 # ARGV: replica, ref, the holder to follow. 1 where the claim succeeded, 0 where not, -1 where nobody can tell yet.
 CLAIM = f"""{SURE}
 if unsure() then return -1 end
-local raw = redis.call('HGET', KEYS[5], ARGV[2])
+local raw = redis.call('HGET', KEYS[6], ARGV[2])
 if not raw then return 0 end
 local mark = cjson.decode(raw)
 if mark.holder ~= '' and mark.holder ~= ARGV[1] and mark.holder ~= ARGV[3] then return 0 end
 mark.holder, mark.delivery = ARGV[1], nil
-redis.call('HSET', KEYS[5], ARGV[2], cjson.encode(mark))
-redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
+redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return 1
 """
 # ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
@@ -90,18 +91,30 @@ local raw = redis.call('HGET', KEYS[1], ARGV[2])
 if raw and (ARGV[3] == '1' or cjson.decode(raw).holder == ARGV[1]) then redis.call('HDEL', KEYS[1], ARGV[2]) end
 return 1
 """
-# ARGV: replica, whether its marks are all there, then the replicas that it knew before it put them. 0 where they are to
-# be put first, else the time and the replicas.
+# ARGV: replica, whether its marks are all there, until when it has told its hang-ups (0: it does not say), then the
+# replicas that it knew before it put them. 0 where they are to be put first, else the time and the replicas.
 BEAT = f"""{SURE}
 unsure()
 if ARGV[2] == '0' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
-for i = 3, #ARGV do
-  if not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+local told = tonumber(ARGV[3])
+if told > 0 then redis.call('ZADD', KEYS[5], math.min(told, now), ARGV[1]) end
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - {KEEP_SECONDS})
+for i = 4, #ARGV do
+  local has_left = tonumber(redis.call('ZSCORE', KEYS[5], ARGV[i]) or 0) > now + {MISSING_SECONDS}
+  if not has_left and not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
     redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[i])
   end
 end
-for _, i in ipairs({{1, 2, 4}}) do redis.call('PEXPIRE', KEYS[i], {KEEP_MS}) end
+for _, i in ipairs({{1, 2, 4, 5}}) do redis.call('PEXPIRE', KEYS[i], {KEEP_MS}) end
 return {{tostring(now), redis.call('ZRANGE', KEYS[1], 0, -1)}}
+"""
+# ARGV: replica. It is not missed: it has told all there is.
+GOODBYE = f"""{SURE}
+redis.call('ZREM', KEYS[1], ARGV[1])
+redis.call('ZREM', KEYS[4], ARGV[1])
+redis.call('ZADD', KEYS[5], now + {KEEP_SECONDS}, ARGV[1])
+redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+return 1
 """
