@@ -26,7 +26,7 @@ from tests.unit.shop import CALLER, KEY, STEPS, Process, Shop, ShopOrder, turns
 
 async def test_a_request_whose_caller_left_during_a_pause_is_not_begun() -> None:
     process, shop = Process(), Shop()
-    process.pauses.pause(CALLER.account, "m", 0.05)
+    process.pauses.pause(CALLER.account, "m", 0.5)
     call = process.call(shop)
     await turns(3)
     await call.leave(0, 0)
