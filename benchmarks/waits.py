@@ -195,6 +195,12 @@ def row(case: Case, outcome: Outcome) -> list[str]:
     ]
 
 
+NOTE = (
+    "One server process; tasks take a quarter more or less than that. With callbacks all are made before, as fast as "
+    "the server makes them; agents then begin within half of that time, 200 a second at most. CPU is the server's, "
+    "from the first call to the last answer, without the submits; its share of one processor is that from when all "
+    "wait to the last answer. Memory is what the process grew by, connections, submits and all."
+)
 HEAD = ["agents", "told", "CPU ms a wait", "of one CPU", "kB a wait", "late s, median / p95", "requests a task"]
 
 
@@ -220,9 +226,7 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
             f"Agents that wait {seconds:.0f} s over HTTP",
             HEAD,
             rows,
-            "One server process; tasks take a quarter more or less than that. CPU is the server's, from the first call "
-            "to the last answer; its share of one processor is that while all wait. Memory is what the process grew "
-            "by, connections and all.",
+            NOTE,
             figures,
         )
     }
