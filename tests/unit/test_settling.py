@@ -40,6 +40,11 @@ async def told(process: Process, shop: Shop, caller: Listener) -> Bought[str]:
     return bought
 
 
+async def test_a_request_waits_no_longer_than_hang_ups_before_it_take_to_come() -> None:
+    async with asyncio.timeout(30):
+        await listener(seconds=SHORT).settle()
+
+
 async def test_the_same_request_after_the_connection_has_ended_gets_the_task() -> None:
     process, shop, first = Process(), Shop(), listener()
     assert not (await told(process, shop, first)).is_earlier
