@@ -112,13 +112,22 @@ def _read_list(value: object) -> object:
             value = _parsed_as_python(text)
         if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("[", "{")):  # no broken JSON
             parts = [part.strip() for part in value.split(",")]
-            links = all(part.startswith(("https://", "http://")) for part in parts)
-            return parts if links else [value]
+            return parts if _are_links(value.split(",")) else [value]
     if isinstance(value, dict) and isinstance(link := _link_in(cast("object", value)), str):
         value = [link]
     if not isinstance(value, list):
         return cast("object", value)
     return [_link_in(item) for item in cast("list[object]", value) if not _is_blank(item)]
+
+
+def _are_links(parts: list[str]) -> bool:
+    """Whether commas stand between links. Without a space after each, only where every link names a file: an address
+    of a picture to be changed (``…/w_1,https://…``) holds such a comma itself."""
+    links = [part.strip() for part in parts]
+    if not all(link.startswith(("https://", "http://")) for link in links):
+        return False
+    apart = all(part[0].isspace() for part in parts[1:])
+    return apart or all("." in link.partition("?")[0].split("/", 3)[-1].rpartition("/")[2] for link in links)
 
 
 def _parsed_as_python(text: str) -> object:
