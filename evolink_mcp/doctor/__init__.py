@@ -1,6 +1,6 @@
 """Checks what is configured, what is reachable and what is wrong, and says what to do about it.
 
-The checks leave no file behind, ask the gateway only what is free, and end within ten seconds.
+The checks leave no file or object behind, ask the gateway only what is free, and end within ten seconds.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from evolink_mcp.doctor import local, network, surroundings
+from evolink_mcp.doctor import keeping, local, network, surroundings
 from evolink_mcp.doctor.configured import configured, settings_of
 from evolink_mcp.doctor.report import Check, Report
 from evolink_mcp.errors import EvolinkError, SettingsError
-from evolink_mcp.settings import read_settings
+from evolink_mcp.settings import Settings, read_settings
 from evolink_mcp.settings.table import VARIABLES
 
 
@@ -51,6 +51,12 @@ def _by_settings(env: Mapping[str, str]) -> Iterator[Check]:
     yield from local.folders(settings)
     yield from local.models(settings)
     yield local.history(settings)
+    bucket = keeping.begin(settings)  # meanwhile the gateway is asked
+    yield from _gateway(settings, env)
+    yield from bucket()
+
+
+def _gateway(settings: Settings, env: Mapping[str, str]) -> Iterator[Check]:
     if settings.sandbox:
         yield Check("gateway", "ok", "the built-in sandbox is used; EvoLink itself was not asked")
         return

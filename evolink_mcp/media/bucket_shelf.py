@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
-CHECK = "evolink-check"  # an empty object that is written and removed at start
+CHECK = "evolink-check"  # an empty object that is written and removed to try the bucket
 ANSWER_SECONDS = 2.5  # for a call to hear what is kept
 FIND_SECONDS = 10.0  # for what is kept of many tasks
 START_SECONDS = 10.0
@@ -84,12 +84,24 @@ class BucketShelf:
             pool.submit(asyncio.run, self._prepare()).result()
 
     async def _prepare(self) -> None:
-        check = f"{CHECK}-{secrets.token_hex(4)}"
+        await self.probe(START_SECONDS)
         async with working(START_SECONDS):
+            await self._read_secret()
+
+    async def probe(self, seconds: float) -> None:
+        """Tries whether objects can be listed, written, read and removed, and leaves none behind.
+
+        Raises:
+            OSError: The bucket says no.
+        """
+        check = f"{CHECK}-{secrets.token_hex(4)}"
+        async with working(seconds):
             await pages_of(self.store, CHECK).collect_async()
             await obstore.put_async(self.store, check, b"")
-            await obstore.delete_async(self.store, [check])
-            await self._read_secret()
+            try:
+                await self._read_whole(check)
+            finally:
+                await obstore.delete_async(self.store, [check])
 
     async def secret(self) -> bytes:
         """The secret, as it was in the bucket within the last minute."""

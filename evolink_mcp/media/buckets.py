@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import obstore
 from obstore.store import S3Store
 
-from evolink_mcp.media.shelf import Away, ShelfError
+from evolink_mcp.media.shelf import Away, NoAccess, NoBucket, ShelfError
 from evolink_mcp.settings.places import Bucket
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ class Patience:
 def _refusal(status: int, code: str) -> ShelfError:
     """What an answer of the bucket means, by its status and S3's code, or the status again."""
     if code == "NoSuchBucket":
-        return ShelfError("there is no such bucket")
+        return NoBucket("there is no such bucket")
     if status in _PASSING:
         return Away(f"the bucket cannot answer now ({code})")
     if status in _REFUSED:
-        return ShelfError(f"the bucket refuses access ({code})")
+        return NoAccess(f"the bucket refuses access ({code})")
     return ShelfError(f"the bucket answered {code}")
 
 

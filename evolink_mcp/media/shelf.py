@@ -37,6 +37,14 @@ class ShelfError(OSError):
     """The place says no, in words that callers may be told."""
 
 
+class NoBucket(ShelfError):
+    """There is none of that name."""
+
+
+class NoAccess(ShelfError):
+    """It is there, and not for us."""
+
+
 class Away(ShelfError):
     """The same, for now: it does not answer."""
 
