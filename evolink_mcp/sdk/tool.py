@@ -54,19 +54,13 @@ def build_tool(
 
     Its annotated parameters are the schema. What ``call`` is need not be loaded yet.
     """
-    signature = inspect.signature(function, eval_str=True, locals=ABSENT)
-    fields: dict[str, Any] = {
-        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in signature.parameters.items()
-        if name != "call"
-    }
-    arguments = create_model(f"{function.__name__}_arguments", __base__=Arguments, **fields)
+    arguments, parameters = _arguments_of(function)
     tool = StrictTool(
         fn=function,
         name=function.__name__,
         title=title,
         description=description,
-        parameters=portable(arguments, closed=True),
+        parameters=parameters,
         fn_metadata=FuncMetadata(arg_model=arguments, output_schema=output_schema),
         is_async=True,
         context_kwarg=None,
@@ -91,6 +85,19 @@ def output_schema_of(
     full = _schema_of(view or inspect.signature(function, eval_str=True, locals=ABSENT).return_annotation)
     schema = shallow(full) if brief else full
     return {**schema, "required": [name for name in schema["required"] if name not in optional]}
+
+
+@cache
+def _arguments_of(function: Callable[..., Awaitable[BaseModel]]) -> tuple[type[Arguments], Schema]:
+    """The model of a function's arguments and its schema, made once for all apps. Not to be changed."""
+    signature = inspect.signature(function, eval_str=True, locals=ABSENT)
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in signature.parameters.items()
+        if name != "call"
+    }
+    arguments = create_model(f"{function.__name__}_arguments", __base__=Arguments, **fields)
+    return arguments, portable(arguments, closed=True)
 
 
 @cache

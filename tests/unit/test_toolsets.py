@@ -42,6 +42,11 @@ def test_each_toolset_has_its_tools() -> None:
     assert offered(*TOOLSETS) == EVERYTHING
 
 
+def test_what_a_tool_takes_is_made_once_for_all_apps() -> None:
+    one, other = (offered_tools(App(Settings(toolsets=TOOLSETS))) for _ in range(2))
+    assert all(a.fn_metadata.arg_model is b.fn_metadata.arg_model for a, b in zip(one, other, strict=True))
+
+
 def test_read_only_leaves_what_spends_and_changes_nothing() -> None:
     assert offered(*TOOLSETS, read_only=True) == READING
     assert {"generate_image", "generate_video", "generate_text", "upload_file", "delete_file"}.isdisjoint(READING)
