@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import hypothesis
 import pytest
 from mcp.client import Client
 from mcp_types import CallToolResult
 
-from evolink_mcp.gateway import Caller, Transport
+from evolink_mcp.gateway import Caller, Transport, certificates
 from evolink_mcp.guard.addresses import parse_address
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.sandbox.config import SandboxConfig
@@ -31,6 +36,21 @@ hypothesis.settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
+M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
+
+
+def pytest_configure() -> None:
+    """Gives large blocks back to the system: by default glibc keeps ever larger ones, and workers grow by as much."""
+    if mallopt := getattr(ctypes.CDLL(None) if os.name == "posix" else None, "mallopt", None):
+        mallopt(M_MMAP_THRESHOLD, 1 << 20)
+        mallopt(M_ARENA_MAX, 2)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what was collected to the end of the run out of every search for garbage."""
+    gc.collect()
+    gc.freeze()
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -43,6 +63,27 @@ def signals_as_in_a_terminal() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Parses this machine's certificates once, not for each of thousands of apps; other files are read as they are."""
+    real, own = ssl.create_default_context, httpcore2.default_ssl_context
+    of_machine = {name: os.environ.get(name) for name in certificates.OPENSSL}
+    with_file, without_file = cache(partial(real, cafile=of_machine["SSL_CERT_FILE"])), cache(own)
+
+    def create(*rest: Any, cafile: Any = None, **more: Any) -> ssl.SSLContext:
+        plain = cafile is not None and cafile == of_machine["SSL_CERT_FILE"] and not rest and not more
+        return with_file() if plain else real(*rest, cafile=cafile, **more)
+
+    def default(**options: Any) -> ssl.SSLContext:
+        unchanged = all(os.environ.get(name) == value for name, value in of_machine.items())
+        return without_file(**options) if unchanged else own(**options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", create)
+        patch.setattr(httpcore2, "default_ssl_context", default)
+        yield
 
 
 @pytest.fixture(autouse=True)
