@@ -10,7 +10,7 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.guard.addresses import Address, is_public
 from evolink_mcp.guard.names import Resolver
-from evolink_mcp.guard.urls import FREE_TEXT, FakeAddress, Unresolved, UrlGuard, bare_link, is_linklike, system_resolver
+from evolink_mcp.guard.urls import FakeAddress, Unresolved, UrlGuard, bare_link, is_linklike, system_resolver
 from tests.links import CREDENTIALS, GOOD, NO_LINKS, ODD, PRIVATE, THIS_MACHINE
 
 
@@ -160,7 +160,8 @@ async def test_links_are_found_wherever_they_are() -> None:
     for params in hidden:
         with pytest.raises(Refused):
             await UrlGuard().check_links(params)
-    assert "prompt" in FREE_TEXT
+    for name in ("prompt", "negative_prompt", "voice_prompt", "preview_text"):
+        assert await UrlGuard().check_links({name: "http://10.0.0.1"}) == []
     harmless = {"prompt": "http://10.0.0.1", "model_params": {"multi_prompt": [{"prompt": "ftp://x"}]}, "n": 1}
     assert await UrlGuard().check_links(harmless) == []
 
