@@ -52,7 +52,7 @@ DOWN: dict[str, set[str]] = {
     },
     "demo": {"sandbox"},
     "install": {"settings", "errors"},
-    "doctor": {"install", "registry", "gateway", "guard", "jobs", "errors", "settings"},
+    "doctor": {"install", "registry", "gateway", "media", "guard", "jobs", "errors", "settings"},
     "arguments": {"transports", "install", "settings"},
     "cli": {
         "front",
