@@ -42,8 +42,13 @@ class Condition:
 
     def _fits(self, value: str) -> bool:
         if self.value.startswith(ANY_AT):
-            return value.lower().endswith(self.value[1:].lower())
-        return value.lower() == self.value.lower() if self.claim == EMAIL else value == self.value
+            return _fold(value).endswith(_fold(self.value[1:]))
+        return _fold(value) == _fold(self.value) if self.claim == EMAIL else value == self.value
+
+
+def _fold(address: str) -> str:
+    """An address without its case, as far as ASCII goes: some letters beyond fold into ones of other addresses."""
+    return address.lower() if address.isascii() else address
 
 
 def all_hold(conditions: tuple[Condition, ...], claims: Mapping[str, object]) -> bool:

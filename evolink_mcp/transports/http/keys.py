@@ -1,7 +1,8 @@
 """Whose EvoLink key pays for whom: the operator's, or one of a file that names people and groups.
 
 The file is TOML, a line each, and the first that fits counts: ``"groups=film" = "sk-…"``, ``"*" = "sk-…"``. It is read
-again when it changes, as a mounted secret does.
+again when it changes, as a mounted secret does, once it has been left alone for a second: half a file is valid TOML,
+and those whom it does not name yet would be paid for by somebody else.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from evolink_mcp.settings.readers import read_key
 
 EVERYBODY = "*"
 CHECK_SECONDS = 1.0
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 64 * 1024  # a thousand lines: it is read, and searched, while calls wait
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,12 @@ class Keys:
         self._file = file
         self._lines: tuple[tuple[Condition | None, str], ...] = ()
         self._version: tuple[int, int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None  # at the look before
         self._looked_at = time.monotonic()
         if file is not None:
             try:
-                self._version, self._lines = _version(file), read_keys(file)
+                self._version = self._seen = _version(file)
+                self._lines = read_keys(file)
             except (OSError, ValueError) as problem:
                 raise SettingsError([f"EVOLINK_KEYS_FILE {_words(problem)}"]) from None
 
@@ -65,11 +68,17 @@ class Keys:
             version = _version(self._file)
         except OSError:
             version = None
-        if version == self._version:
+        left_alone = version == self._seen or _age(version) >= CHECK_SECONDS
+        self._seen = version
+        if version == self._version or not left_alone:
             return
         self._version = version  # first: a file that cannot be used is told of once
         try:
-            self._lines = read_keys(self._file)
+            lines = read_keys(self._file)
+            if _version(self._file) != version:  # written meanwhile
+                self._seen = None
+                return
+            self._lines = lines
             logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
         except (OSError, ValueError) as problem:
             logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))
@@ -86,6 +95,8 @@ def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
         raw = opened.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise ValueError(f"names a file of more than {MAX_BYTES} bytes.")
+    if not raw.strip():
+        raise ValueError("names an empty file. One that names nobody has a comment.")
     try:
         content = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
@@ -105,6 +116,11 @@ def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
 def _version(file: Path) -> tuple[int, int, int]:
     state = file.stat()
     return state.st_mtime_ns, state.st_ino, state.st_size
+
+
+def _age(version: tuple[int, int, int] | None) -> float:
+    """How long ago the file was written, in seconds; less than nothing where that cannot be told."""
+    return time.time() - version[0] / 1e9 if version is not None else -1.0
 
 
 def _words(problem: OSError | ValueError) -> str:

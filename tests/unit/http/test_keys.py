@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +123,45 @@ def test_a_server_does_not_start_with_a_file_it_cannot_use(file: Path) -> None:
         Keys(OPERATOR, file)
     assert "EVOLINK_KEYS_FILE" in raised.value.problems[0]
     assert ALICE not in raised.value.problems[0]
+
+
+def test_half_a_file_is_not_believed_while_it_is_being_written(file: Path) -> None:
+    read = Keys(OPERATOR, file)
+    ahead = file.stat().st_mtime_ns + 10**12  # written at a time that this clock has still to reach
+    lines = LINES.replace(ALICE, REST).splitlines(keepends=True)
+    for number, part in enumerate(("", lines[1], "".join(lines))):
+        file.write_text(part)
+        os.utime(file, ns=(ahead + number, ahead + number))
+        assert read.key_for({"sub": "alice"}) == ALICE
+    assert read.key_for({"sub": "alice"}) == REST
+
+
+def test_an_empty_file_takes_nobodys_key_and_one_that_names_nobody_does(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = Keys(OPERATOR, file)
+    for empty in ("", "\n \n"):
+        file.write_text(empty)
+        assert read.key_for({"sub": "alice"}) == ALICE
+    assert "empty" in caplog.text
+    file.write_text("# nobody\n")
+    assert read.key_for({"sub": "alice"}) == OPERATOR
+
+
+def test_an_address_fits_only_what_ascii_folds_to_it(file: Path) -> None:
+    change(file, f'"email=kim@example.com" = "{ALICE}"\n"email=*@kim.example" = "{FILM}"\n')
+    read = Keys(OPERATOR, file)
+
+    def key_of(address: str) -> str | None:
+        return read.key_for({"email": address, "email_verified": True})
+
+    assert (key_of("KIM@Example.com"), key_of("any@KIM.example")) == (ALICE, FILM)
+    assert {key_of("\N{KELVIN SIGN}im@example.com"), key_of("any@\N{KELVIN SIGN}im.example")} == {OPERATOR}
+
+
+def test_the_largest_file_is_read_and_searched_in_no_time_that_others_notice(file: Path) -> None:
+    line = '"sub=somebody-with-a-long-name-{:04}" = "sk-0123456789-{:04}"\n'
+    change(file, "".join(line.format(number, number) for number in range(keys.MAX_BYTES // len(line.format(0, 0)))))
+    start = time.process_time()
+    assert Keys(OPERATOR, file).key_for({"sub": "nobody"}) == OPERATOR
+    assert time.process_time() - start < 0.5
