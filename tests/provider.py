@@ -46,6 +46,8 @@ class Provider:
         self.opaque: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.status = 200
+        self.answers_strangers = threading.Event()  # while not set, it takes its time over tokens it does not know
+        self.answers_strangers.set()
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """The claims of a good token, with changes; ``None`` takes one away."""
@@ -69,6 +71,8 @@ class Provider:
             case "/keys":
                 return {"keys": [public_jwk(key, kid) for kid, key in self.keys.items()]}
             case "/introspect":
+                if form["token"][0] not in self.opaque:
+                    self.answers_strangers.wait(30)
                 return self.opaque.get(form["token"][0], {"active": False})
             case _:
                 return None

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 
@@ -15,6 +16,8 @@ from evolink_mcp.errors import SettingsError
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.claims import Condition
 from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.oauth import tokens
+from evolink_mcp.transports.http.oauth.provider import MAX_QUESTIONS, MAX_WAITING
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.provider import AUDIENCE, CLIENT, RESOURCE, MovedClock, Provider, new_key, running_provider, signed_in
 from tests.serving import ACCEPT, WAYS, Way, bearer, call_body, connected, serving
@@ -155,6 +158,7 @@ async def test_an_opaque_token_is_what_the_provider_says_of_it(provider: Provide
     provider.opaque["unaddressed"] = {"active": True, **provider.claims(aud=None)}
     provider.opaque["foreign"] = {"active": True, **provider.claims(iss="https://else.example.com")}
     provider.opaque["old"] = {"active": True, **provider.claims(exp=1)}
+    provider.opaque["for ever"] = {"active": True, **provider.claims(exp=10**400)}
     provider.opaque["endless"] = {"active": True, **provider.claims(exp=None)}
     provider.opaque["nobody"] = {"active": True, **provider.claims(sub=None)}
     async with client(signed_in(provider, oauth_client=CLIENT)) as http:
@@ -165,6 +169,38 @@ async def test_an_opaque_token_is_what_the_provider_says_of_it(provider: Provide
         assert await status(http, "another") == 503
     async with client(signed_in(provider)) as http:
         assert await status(http, "good") == 401
+
+
+async def test_made_up_tokens_keep_nobody_out_who_was_in(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "REMEMBER_SECONDS", 0.0)
+    provider.opaque["good"] = {"active": True, **provider.claims()}
+    held = MAX_QUESTIONS + MAX_WAITING
+    found: list[int] = []
+    async with client(signed_in(provider, oauth_client=CLIENT)) as http:
+
+        async def present(token: str) -> None:
+            found.append(await status(http, token))
+
+        assert await status(http, "good") == 405
+        provider.answers_strangers.clear()
+        try:
+            async with anyio.create_task_group() as strangers:
+                for number in range(held + 5):
+                    strangers.start_soon(present, f"made-up-{number}")
+                with anyio.fail_after(5):
+                    while found != [503] * 5:  # at once, and the rest wait
+                        await anyio.sleep(0.01)
+                assert await status(http, "good") == 405
+                provider.answers_strangers.set()
+        finally:
+            provider.answers_strangers.set()
+        assert found == [503] * 5 + [401] * held
+
+
+async def test_a_token_that_was_refused_is_not_asked_about_again_for_a_while(provider: Provider) -> None:
+    async with client(signed_in(provider, oauth_client=CLIENT)) as http:
+        assert [await status(http, "made-up") for _ in range(3)] == [401] * 3
+        assert provider.requests.count("/introspect") == 1
 
 
 async def test_a_token_without_the_scope_is_told_which_one_to_ask_for(provider: Provider) -> None:

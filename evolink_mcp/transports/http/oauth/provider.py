@@ -27,7 +27,8 @@ COOLDOWN_SECONDS = 5.0  # between two requests for keys, whatever callers presen
 ASK_SECONDS = 5.0
 MAX_ANSWER = 1024 * 1024
 MAX_KEYS = 100
-MAX_QUESTIONS = 16  # introspections at once
+MAX_QUESTIONS = 16  # introspections at once, of tokens that were good before; and as many of others
+MAX_WAITING = 64  # of those others: whoever makes tokens up has no more
 MIN_RSA_BITS = 2048  # RFC 7518, section 3.3
 # The algorithms that are taken, and the type of key that each is made with.
 ALGORITHMS: Mapping[str, str] = {"ES256": "EC", "RS256": "RSA"}
@@ -65,7 +66,7 @@ class Provider:
         self._asked_at = float("-inf")
         self._problem = ""
         self._lock = anyio.Lock()
-        self._questions = anyio.Semaphore(MAX_QUESTIONS)
+        self._known_questions, self._new_questions = anyio.Semaphore(MAX_QUESTIONS), anyio.Semaphore(MAX_QUESTIONS)
         self._http: httpx2.AsyncClient | None = None
 
     async def key(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
@@ -82,16 +83,19 @@ class Provider:
             raise Away(self._problem)
         return key
 
-    async def introspect(self, token: str) -> Mapping[str, Any]:
-        """What the provider says of a token.
+    async def introspect(self, token: str, *, renewal: bool = False) -> Mapping[str, Any]:
+        """What the provider says of a token. One that was good before (a ``renewal``) waits behind no made-up ones.
 
         Raises:
             Away: It cannot be asked.
         """
         client_id, secret = self.client or ("", "")
+        questions = self._known_questions if renewal else self._new_questions
+        if not renewal and questions.statistics().tasks_waiting >= MAX_WAITING:
+            raise Away("the identity provider is asked more than it answers")
         try:
             with anyio.fail_after(2 * ASK_SECONDS):
-                async with self._questions:
+                async with questions:
                     url = (await self.metadata()).introspection
                     form = {"token": token, "token_type_hint": "access_token"}
                     # RFC 6749, section 2.3.1: both parts are encoded as in a form.
@@ -210,7 +214,7 @@ class Provider:
                 verify=certificates.trusted(),
                 trust_env=not is_loopback(urlsplit(self.issuer).hostname or ""),
                 follow_redirects=False,
-                limits=httpx2.Limits(max_connections=2 * MAX_QUESTIONS, keepalive_expiry=15.0),
+                limits=httpx2.Limits(max_connections=3 * MAX_QUESTIONS, keepalive_expiry=15.0),
                 timeout=ASK_SECONDS,
                 headers={"user-agent": f"evolink-mcp/{__version__}", "accept": "application/json"},
             )

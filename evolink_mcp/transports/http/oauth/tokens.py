@@ -23,6 +23,7 @@ MAX_SUBJECT = 255  # characters; OpenID Connect Core, section 2
 SKEW_SECONDS = 60  # between the clocks of the provider and of this machine
 REMEMBER_SECONDS = 30.0  # a token that was revoked is believed no longer
 MAX_REMEMBERED = 10_000
+MAX_EXP = 1e11  # a year beyond 5000, in seconds
 
 
 class Invalid(Exception):
@@ -46,6 +47,7 @@ class Tokens:
         self._provider = provider
         self._audiences = audiences
         self._principals: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._refused: OrderedDict[str, tuple[float, str]] = OrderedDict()  # until when, and why
 
     async def principal(self, token: str) -> Principal:
         """Whom a token speaks for.
@@ -60,7 +62,7 @@ class Tokens:
         known = self._principals.get(digest)
         if known is not None and time.time() < known[0]:
             return known[1]
-        claims = await self._claims(token)
+        claims = await self._claims(token, digest)
         principal = _principal(claims)
         end = min(time.time() + REMEMBER_SECONDS, float(claims["exp"]) + SKEW_SECONDS)
         self._principals[digest] = (end, principal)
@@ -68,14 +70,14 @@ class Tokens:
             self._principals.popitem(last=False)
         return principal
 
-    async def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str, digest: str) -> Mapping[str, Any]:
         match token.count("."):
             case 2:
                 return await self._signed(token)
             case 4:
                 raise Invalid("encrypted tokens are not taken")
             case _:
-                return await self._opaque(token)
+                return await self._judged(token, digest)
 
     async def _signed(self, token: str) -> Mapping[str, Any]:
         """The claims of a token that the provider signed."""
@@ -117,11 +119,23 @@ class Tokens:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise Invalid("the token is malformed") from None
 
-    async def _opaque(self, token: str) -> Mapping[str, Any]:
+    async def _judged(self, token: str, digest: str) -> Mapping[str, Any]:
+        """The claims of an opaque token. One that was refused is not asked about again for a while."""
+        if time.monotonic() < self._refused.get(digest, (0.0, ""))[0]:
+            raise Invalid(self._refused[digest][1])
+        try:
+            return await self._opaque(token, renewal=digest in self._principals)
+        except Invalid as problem:
+            self._refused[digest] = time.monotonic() + REMEMBER_SECONDS, str(problem)
+            while len(self._refused) > MAX_REMEMBERED:
+                self._refused.popitem(last=False)
+            raise
+
+    async def _opaque(self, token: str, *, renewal: bool) -> Mapping[str, Any]:
         """The claims of a token that only the provider can read."""
         if self._provider.client is None:
             raise Invalid("the token is no JSON Web Token")
-        claims = await self._provider.introspect(token)
+        claims = await self._provider.introspect(token, renewal=renewal)
         if claims.get("active") is not True:
             raise Invalid("the token is not active")
         issuer = (await self._provider.metadata()).issuer
@@ -130,7 +144,7 @@ class Tokens:
         if not set(values_of(claims, "aud")) & set(self._audiences):
             raise Invalid("the token was made for another audience")
         end = claims.get("exp")
-        if isinstance(end, bool) or not isinstance(end, int | float) or end <= time.time() - SKEW_SECONDS:
+        if isinstance(end, bool) or not isinstance(end, int | float) or not time.time() - SKEW_SECONDS < end < MAX_EXP:
             raise Invalid("the token has expired")
         return {**claims, "iss": issuer}
 
