@@ -4,6 +4,9 @@ An **asset** is what a task made that has no link, but a name for later calls: a
 
 The gateway knows accounts only. What one person made or stored here is kept from the others; what nobody here made is
 left to whoever has its id. Kept for a week: longer than a file lives, and than a task's links.
+
+Ids of tasks and files are unique over accounts, so that whose they are holds when the account's key is replaced. Names
+of assets are not.
 """
 
 from __future__ import annotations
@@ -31,6 +34,11 @@ class Belongings(Protocol):
         ...
 
 
+def realm_of(account: str, kind: Kind) -> str:
+    """Within what a name is one thing's alone: the account, or "" for the whole gateway."""
+    return account if kind == "asset" else ""
+
+
 class LocalBelongings:
     """What this process knows, the oldest forgotten first."""
 
@@ -38,10 +46,11 @@ class LocalBelongings:
         self._owners: OrderedDict[str, str] = OrderedDict()
 
     async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
-        self._owners[f"{account} {kind} {name}"] = owner
+        self._owners[f"{realm_of(account, kind)} {kind} {name}"] = owner
         while len(self._owners) > MAX_OWNERS:
             self._owners.popitem(last=False)
 
     async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
-        pairs = ((name, self._owners.get(f"{account} {kind} {name}")) for name in names)
+        realm = realm_of(account, kind)
+        pairs = ((name, self._owners.get(f"{realm} {kind} {name}")) for name in names)
         return {name: owner for name, owner in pairs if owner is not None}

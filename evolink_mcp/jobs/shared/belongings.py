@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from evolink_mcp.gateway.values import as_list
-from evolink_mcp.jobs.belongings import KEEP_SECONDS, UNCERTAIN, Kind, LocalBelongings
+from evolink_mcp.jobs.belongings import KEEP_SECONDS, UNCERTAIN, Kind, LocalBelongings, realm_of
 from evolink_mcp.jobs.shared.store import Away, Store, key
 
 TRIES = 3  # of half a second at most
@@ -22,7 +22,7 @@ class SharedBelongings:
     async def add(self, account: str, kind: Kind, name: str, owner: str) -> None:
         await self._local.add(account, kind, name, owner)
         with suppress(Away):
-            await self._insist("SET", key(account, f"{kind}-owner", name), owner, "EX", KEEP_SECONDS)
+            await self._insist("SET", key(realm_of(account, kind), f"{kind}-owner", name), owner, "EX", KEEP_SECONDS)
 
     async def owners(self, account: str, kind: Kind, names: Sequence[str]) -> Mapping[str, str]:
         known = await self._local.owners(account, kind, names)
@@ -30,7 +30,8 @@ class SharedBelongings:
         if not others:
             return known
         try:
-            values = await self._insist("MGET", *(key(account, f"{kind}-owner", name) for name in others))
+            realm = realm_of(account, kind)
+            values = await self._insist("MGET", *(key(realm, f"{kind}-owner", name) for name in others))
         except Away:
             return {**known, **dict.fromkeys(others, UNCERTAIN)}
         pairs = zip(others, as_list(values), strict=False)
