@@ -18,6 +18,7 @@ from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.jobs.shared.usage import SharedUsage
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http.options import HttpOptions
+from evolink_mcp.transports.http.usage import UNPROVEN
 from evolink_mcp.usage import days_since, read_usage
 from tests.e2e.raw import environment
 from tests.programs import RedisServer
@@ -59,6 +60,19 @@ async def test_an_operator_sees_who_made_what_once(redis: RedisServer, sandbox: 
     assert "alice" in table
     assert "Images" in table
     assert "red kite" not in told.stdout + table
+
+
+async def test_keys_that_nobody_has_tried_are_counted_together(redis: RedisServer, sandbox: Sandbox) -> None:
+    async with serving(on(sandbox, state_url=redis.url)) as served:
+        for number in range(3):
+            async with connected(served.url, "modern", bearer(f"sk-made-up-{number:010}")) as stranger:
+                await ok(stranger, "list_models")
+        async with connected(served.url, "modern", bearer(KEY)) as payer:
+            await ok(payer, "generate_image", prompt="a red kite", wait_seconds=30)
+    rows: list[dict[str, Any]] = json.loads(usage(redis, "--json").stdout)["people"]
+    counts = {row["caller"]: (row["calls"], row["images"]) for row in rows}
+    assert counts.pop(UNPROVEN) == (3, 0)
+    assert list(counts.values()) == [(1, 1)]
 
 
 async def test_ten_thousand_tasks_are_read_within_a_second(redis: RedisServer) -> None:

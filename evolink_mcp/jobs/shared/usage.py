@@ -18,7 +18,7 @@ from evolink_mcp.jobs.shared.store import PREFIX, Store, key
 
 KEEP_SECONDS = 62 * 24 * 3600
 WRITE_SECONDS = 1.0
-MAX_WAITING = 10_000  # tasks to be written; beyond it they are not counted
+MAX_WAITING = 10_000  # people and tasks to be written; beyond it they are not counted
 NAME = "name"
 
 # KEYS: the day, then the task if it is of one. ARGV: expiry, owner, name, then fields and amounts by turns.
@@ -52,8 +52,9 @@ class SharedUsage:
 
     def add(self, day: str, owner: str, name: str, counts: Mapping[str, float]) -> None:
         """Counts something of an owner."""
-        self._calls[day, owner, name].update(counts)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        self._write_soon()
+        if (day, owner, name) in self._calls or len(self._calls) < MAX_WAITING:
+            self._calls[day, owner, name].update(counts)  # pyright: ignore[reportArgumentType, reportCallIssue]
+            self._write_soon()
 
     def add_task(self, day: str, owner: str, name: str, task_id: str, counts: Mapping[str, float]) -> None:
         """Counts a task that has ended, unless it was counted before."""

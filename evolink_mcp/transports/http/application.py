@@ -57,6 +57,7 @@ from evolink_mcp.transports.http.stopping import Stopping
 from evolink_mcp.transports.http.streamable import Streamable
 from evolink_mcp.transports.http.tracing import trace_of_caller
 from evolink_mcp.transports.http.uploads import UPLOAD, Uploads
+from evolink_mcp.transports.http.usage import usage_of
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.copies import HttpCopies
@@ -88,6 +89,7 @@ class HttpApplication:
         self._callbacks = callback_route(self.app, options.callback_url)
         self._authenticate = authenticator(options.auth, settings, keys, self.resource)
         self.metrics = Metrics(self.app)
+        self._usage = usage_of(self.app, anybody=options.auth == "passthrough")
         self.stopping = Stopping(self.app, options.stop_seconds)
         self._requests = LocalLimits(options.calls_per_minute * REQUESTS_PER_CALL)
         self._readiness = health.Readiness(self.app, self.stopping)
@@ -115,10 +117,8 @@ class HttpApplication:
         """Counts and logs a finished tool call."""
         self.metrics.record_call(record)
         log_call(record)
-        if self.app.state.usage is not None:
-            from evolink_mcp.transports.http.usage import count_usage
-
-            count_usage(self.app.state.usage, self.app.clock, record)
+        if self._usage is not None:
+            self._usage.count(record)
 
     def record_exchange(self, exchange: Exchange) -> None:
         """Counts a request to the gateway."""
