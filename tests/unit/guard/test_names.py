@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Any
 
 import anyio
@@ -108,3 +109,17 @@ async def test_a_caller_that_leaves_takes_no_answer_from_the_others(dead: DeadSe
     dead.released.set()
     with pytest.raises(socket.gaierror):
         await pool.resolve("same.dead", "second")
+
+
+async def test_a_name_is_looked_up_anew_once_its_lookup_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["93.184.216.34", "93.184.216.35"]
+
+    def look_up(*_: object, **__: object) -> list[tuple[object, ...]]:
+        return [(0, 0, 0, "", (answers.pop(0), 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    pool = NamePool()
+    assert [await pool.resolve("a.example.com") for _ in "12"] == [
+        [ip_address("93.184.216.34")],
+        [ip_address("93.184.216.35")],
+    ]
