@@ -97,6 +97,37 @@ def test_lengths_of_inputs_are_unknown_only_where_there_are_inputs() -> None:
     assert price(body, {"input_videos": 1}) is None
 
 
+TRUE, FALSE = constant("true"), constant("false")
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"op": "not", "args": [FALSE]}, True),
+        ({"op": "not", "args": [TRUE]}, False),
+        ({"op": "and", "args": [TRUE, TRUE]}, True),
+        ({"op": "and", "args": [TRUE, FALSE]}, False),
+        ({"op": "or", "args": [FALSE, TRUE]}, True),
+        ({"op": "or", "args": [FALSE, FALSE]}, False),
+        ({"op": "neq", "args": [SECONDS, constant(4)]}, True),
+        ({"op": "neq", "args": [SECONDS, constant(5)]}, False),
+        ({"op": "eq", "args": [SECONDS, constant("5.0")]}, True),
+    ],
+)
+def test_a_tier_and_a_component_are_for_calls_that_their_condition_holds_for(condition: object, holds: bool) -> None:
+    tiers = [{"when": condition, "rate": {"credits": "9"}}]
+    assert price(rules(constant(1), tiers=tiers)) == (Range(9, 9) if holds else Range(2, 2))
+    assert price(rules(constant(1), condition=condition)) == (Range(2, 2) if holds else None)
+
+
+def test_a_price_that_is_none_is_not_made_up() -> None:
+    assert price(rules(constant(1), rate="-1")) is None
+    assert price(rules(constant(1), rate="0")) is None
+    assert price(rules({"op": "multiply", "args": [constant("1e14")] * 50})) is None
+    body = rules({"op": "variable", "name": "input_seconds"})
+    assert price(body, {"input_audios": 1}) is None
+
+
 def test_minimum_conditions_and_tiers_hold() -> None:
     assert price(rules(constant(1), minimum_charge={"credits": "7"})) == Range(7, 7)
     off = {"op": "gt", "args": [SECONDS, constant(100)]}
