@@ -182,6 +182,22 @@ def test_the_list_shows_what_was_made_and_opens_one_of_it(browser: Browser, sand
     assert browser.trouble() == []
 
 
+def test_the_list_says_what_becomes_of_each_result(browser: Browser, sandbox: Sandbox) -> None:
+    for prompt in ("a red kite", "a blue kite", "a green kite"):
+        call(browser, "generate_image", prompt=prompt)
+    sandbox.settle()
+    result = call(browser, "list_tasks")
+    tasks = {task["prompt"]: task for task in result["structuredContent"]["tasks"]}
+    tasks["a red kite"]["saved_paths"] = ["/home/ann/pictures/a-red-kite.png"]
+    tasks["a blue kite"]["copy_urls"] = ["https://mcp.example.com/copies/a-blue-kite.png"]
+    browser.do("open", tool="list_tasks", result=result)
+    shown = browser.until("3 tasks")
+    fates = {"a red kite": "Saved.", "a blue kite": "Kept.", "a green kite": "The link dies in"}
+    for prompt, fate in fates.items():
+        assert fate in shown[shown.index(prompt) :].split("kite")[1], prompt
+    assert browser.trouble() == []
+
+
 def test_a_card_off_screen_asks_for_nothing(browser: Browser, sandbox: Sandbox) -> None:
     sandbox.configure(image_seconds=3600)
     browser.do("open", input=KITE)
