@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Literal
 from urllib.parse import quote
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import routes, wire
-from evolink_mcp.gateway.replies import error_from, message_in
+from evolink_mcp.gateway.replies import error_from, message_in, naming
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import MAX_TASK_ID, as_line, as_object, is_task_id
 from evolink_mcp.guard.text import one_line
@@ -38,22 +39,23 @@ async def create(
     url = caller.transport.api_url + routes.GENERATIONS[media]
     reply = await caller.ask("POST", url, seconds=seconds, json=dict(body), depart=depart)
     if not reply.ok:
-        raise error_from(reply, doing=f"creating the {media} task", paid=True)
+        raise error_from(reply, doing=f"creating the {media} task", paid=True, request=json.dumps(body, default=str))
     task = wire.parse_task(reply.body, reply.date)
     if task is None:
-        from evolink_mcp.gateway.wrappings import stray_id_in
+        from evolink_mcp.gateway.wrappings import ids_of_tasks
 
         odd = as_line(as_object(reply.body).get("id"), 60)
         said = message_in(reply.body)
-        named = stray_id_in(reply.body)
+        ids = ids_of_tasks(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} "
             + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id.")
             + (f" It says: {said.rstrip('.')}." if said else "")
-            + (f" It names {named}, which may be the task: check_task tells." if named else ""),
+            + (f" {naming(ids)}." if ids else ""),
             status=reply.status,
             code="no_task_id",
             request_id=reply.request_id,
+            candidate=ids[0] if len(ids) == 1 else "",
         )
     return task
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import reprlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import problems, wire
-from evolink_mcp.gateway.values import as_date, as_line, as_number, as_object, as_text, nested_objects
+from evolink_mcp.gateway.values import MAX_ID, as_date, as_line, as_number, as_object, as_text, nested_objects
+from evolink_mcp.guard.text import one_line
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
 MAX_RETRY_SECONDS = 3600.0
+MAX_RAW = 1_000_000  # bytes that are kept of an answer that is no JSON
+MAX_IDS = 5
+_SEPARATORS = dict.fromkeys(map(ord, "_- \\"))
 # Where frameworks put what is wrong.
 PLAIN_KEYS = ("message", "msg", "detail", "errors", "error_message", "title", "reason")
 
@@ -25,6 +29,7 @@ class Reply:
 
     ``date``: when the gateway answered, by its own clock (seconds since 1970), where it says so.
     ``streamed``: it was an event stream, and whoever asked was fed with it.
+    ``raw``: the beginning of an answer that is no JSON: it may name a task all the same.
     """
 
     status: int
@@ -35,6 +40,7 @@ class Reply:
     retry_after: float | None
     date: float | None = None
     streamed: bool = False
+    raw: str = field(default="", repr=False)
 
     @property
     def ok(self) -> bool:
@@ -56,11 +62,12 @@ def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *
         retry_after=_retry_after(headers),
         date=as_date(headers.get("date", "")),
         streamed=streamed,
+        raw="" if is_json else raw[:MAX_RAW].decode("utf-8", "replace"),
     )
 
 
 def _parsed(raw: bytes) -> Any:
-    """The JSON of an answer. One byte that is no UTF-8 must not lose the id of a task that was paid for.
+    """The JSON of an answer. One byte that is no UTF-8, or a long number, must not lose the id of a paid task.
 
     Raises:
         ValueError: It is none.
@@ -68,8 +75,10 @@ def _parsed(raw: bytes) -> Any:
     """
     try:
         return json.loads(raw)
-    except UnicodeDecodeError:
-        return json.loads(raw.decode("utf-8", "replace"))
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # also of a number with more digits than Python reads
+        return json.loads(raw.decode("utf-8", "replace"), parse_int=float)
 
 
 def message_in(body: object) -> str:
@@ -78,13 +87,14 @@ def message_in(body: object) -> str:
     return problem.message if problem else ""
 
 
-def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
+def error_from(reply: Reply, *, doing: str, paid: bool = False, request: str = "") -> GatewayError:
     """The error that an unsuccessful reply amounts to.
 
     Args:
         doing: What was tried, as in "creating the image task".
         paid: Whether the request could cost credits; then anything but a plain
-            refusal is :class:`OutcomeUnknown`.
+            refusal is :class:`OutcomeUnknown`. An answer that names a task is none.
+        request: Its body, whose own ids are no news.
     """
     problem = wire.parse_problem(reply.body) or _plain_problem(reply.body)
     advice = problems.http_advice(reply.status)
@@ -93,7 +103,14 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
     else:
         reason = (problem.message if problem else "") or advice.meaning
     code = (problem.code if problem else "") or str(reply.status)
-    certain = reply.status in problems.NOT_CREATED and code not in problems.DOUBTFUL_CODES
+    named, certain = "", reply.status in problems.NOT_CREATED
+    if paid:
+        from evolink_mcp.gateway.wrappings import ids_of_tasks
+
+        ids = ids_of_tasks(reply.body, reply.raw, request=request)
+        named = ids[0] if len(ids) == 1 else ""
+        certain = certain and not ids and not _is_doubtful(reply)
+        reason = f"{reason.rstrip('.')}. {naming(ids)}" if ids else reason
     charged: Charged | None = None if not paid else ("no" if certain else "unknown")
     kind = OutcomeUnknown if charged == "unknown" else GatewayRefused
     return kind(
@@ -104,7 +121,20 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False) -> GatewayError:
         next_step=_next_step(reply, problem, code),
         request_id=reply.request_id,
         retry_after=reply.retry_after,
+        candidate=named if charged == "unknown" else "",
     )
+
+
+def naming(ids: Sequence[str]) -> str:
+    """A sentence with the tasks that an answer names."""
+    listed = ", ".join(one_line(each, MAX_ID) for each in ids[:MAX_IDS])
+    return f"It names {listed}, which may be the task: check_task tells"
+
+
+def _is_doubtful(reply: Reply) -> bool:
+    """Whether an answer holds a code by which a task may have been made, in whatever place and spelling."""
+    text = (reply.raw or json.dumps(reply.body, ensure_ascii=False)).lower().translate(_SEPARATORS)
+    return any(code.translate(_SEPARATORS) in text for code in problems.DOUBTFUL_CODES)
 
 
 def request_id_in(headers: Mapping[str, str], body: object) -> str:
@@ -136,10 +166,11 @@ def _plain_problem(body: object) -> wire.Problem | None:
     """What an error answer says outside any error object."""
     answer = as_object(body)
     reason = next((answer[key] for key in PLAIN_KEYS if answer.get(key)), None)
+    code = as_line(answer.get("code"), wire.MAX_WORD) or as_line(answer.get("type"), wire.MAX_WORD)
     if reason is None:
         return None
     texts = (item[key] for item in nested_objects(reason) for key in PLAIN_KEYS if isinstance(item.get(key), str))
-    return wire.Problem(message=as_line(next(texts, "") or as_text(reason) or reprlib.repr(reason)))
+    return wire.Problem(message=as_line(next(texts, "") or as_text(reason) or reprlib.repr(reason)), code=code)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from evolink_mcp.gateway.billing import credits_held, credits_used
-from evolink_mcp.gateway.statuses import FINAL, Kind, Status
+from evolink_mcp.gateway.statuses import FINAL, STATUSES, Kind, Status
 from evolink_mcp.gateway.values import (
     as_id,
     as_line,
@@ -29,16 +29,6 @@ from evolink_mcp.gateway.values import (
 )
 from evolink_mcp.gateway.wrappings import STATUS_KEYS, URL_KEYS, task_in
 
-# The gateway's own words (S1), then those of the providers behind it, which some gateways pass on: ours first in each.
-_WORDS: dict[Status, str] = {
-    "pending": "pending queued queue in_queue submitted created accepted scheduled waiting not_start not_started",
-    "processing": "processing running in_progress started starting generating working active executing rendering",
-    "completed": "completed complete succeeded succeed success successful done finished finish",
-    "failed": "failed fail failure error errored rejected refused denied expired timeout timed_out "
-    "moderation_blocked content_blocked blocked moderated nsfw content_policy_violation policy_violation flagged",
-    "cancelled": "cancelled canceled cancel aborted",
-}
-_STATUSES: dict[str, Status] = {word: status for status, words in _WORDS.items() for word in words.split()}
 _PREFIX = re.compile(r"^(task_)?(status|state)_")  # TASK_STATUS_SUCCEED
 _REQUEST_ID = re.compile(r"\(\s*request id:\s*([\w.-]{1,80})\s*\)\s*$", re.IGNORECASE)
 MAX_MESSAGE = 500
@@ -235,7 +225,7 @@ def _percent(value: object) -> int | None:
 def _status(word: object, results: tuple[Result, ...]) -> Status:
     """The status for a gateway's word; results beside a word that nobody knows mean that the task has ended well."""
     name = _PREFIX.sub("", as_line(word, MAX_STATUS).lower().replace("-", "_").replace(" ", "_"))
-    return _STATUSES.get(name) or ("completed" if results else "unknown")
+    return STATUSES.get(name) or ("completed" if results else "unknown")
 
 
 def _results(task: Mapping[str, Any], kind: Kind | None) -> Iterator[Result]:

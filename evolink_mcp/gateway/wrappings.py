@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from evolink_mcp.gateway.statuses import Kind
-from evolink_mcp.gateway.values import as_id, as_link, as_list, as_object, is_task_id
+from evolink_mcp.gateway.statuses import STATUSES, Kind
+from evolink_mcp.gateway.values import as_id, as_link, as_list, as_object, as_text, is_task_id, nested_objects
 
+_STATUS_ENDS = ("status", "state")
 STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
 URL_KEYS: dict[str, Kind | None] = {
     "url": None,
@@ -24,8 +25,10 @@ _ID_KEYS = ("id", *_NAMED)  # the gateway's own first (S0, S3, S4)
 _ENVELOPES = ("data", "task")  # whose own id may be that of the request
 _WRAPPERS = (*_ENVELOPES, "result", "output", "response")
 _LEVELS = 3
-_SHAPE = re.compile(r"\btask-[A-Za-z0-9-]{6,120}")  # as the gateway's own ids are
-_MAX_SEARCHED = 100_000  # characters
+_ESCAPED_BLANK = re.compile(r"\\[bfnrt]")
+_SHAPE = re.compile(r"\btask-(?=[A-Za-z-]{0,120}[0-9])[A-Za-z0-9-]{6,120}")  # as the gateway's own ids are
+# "error" and "rejected" may be said of the answer itself.
+_WORDS_OF_A_TASK = frozenset({word for word, status in STATUSES.items() if status != "failed"} | {"failed"})
 
 
 def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str]:
@@ -47,10 +50,22 @@ def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str
     return outer, own
 
 
-def stray_id_in(body: object) -> str:
-    """The only text anywhere in an answer that looks like a task's id; "" where there is none, or several."""
-    ids = set(_SHAPE.findall(json.dumps(body)[:_MAX_SEARCHED]))
-    return ids.pop() if len(ids) == 1 else ""
+def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> list[str]:
+    """Every id in an answer that is called a task's, stands beside a task's status or looks like one, wherever it is.
+
+    Args:
+        raw: The answer's text, where it is no JSON.
+        request: Its body; ids that stand in it are not new.
+    """
+    text = raw or json.dumps(body, ensure_ascii=False)
+    found = dict.fromkeys(_SHAPE.findall(_ESCAPED_BLANK.sub(" ", text)))
+    for item in nested_objects(body):
+        words = {as_text(each).strip().lower() for key, each in item.items() if key.lower().endswith(_STATUS_ENDS)}
+        for key, value in item.items():
+            name = key.lower().replace("_", "").replace("-", "")
+            if name in ("taskid", "taskids") or (name == "id" and words & _WORDS_OF_A_TASK):
+                found |= dict.fromkeys(as_id(each) for each in as_list(value) or [value] if each)
+    return [each for each in found if each and each not in request]
 
 
 def _only(value: object) -> object:

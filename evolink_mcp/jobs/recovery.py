@@ -42,6 +42,8 @@ async def explain(
     from evolink_mcp.gateway import account  # seldom needed, and every start would pay for it
 
     what = f"{error.what.rstrip('.')}. Whether a task was created is unknown."
+    if error.candidate:
+        return error.replace(what=what, next_step=f"Call check_task with {error.candidate}. {NEVER_BLINDLY}")
     if caller.owner != caller.account:
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {SHARED}")
     try:
