@@ -23,10 +23,13 @@ _PATTERNS = (
     re.compile(r"\b(sk-)[A-Za-z0-9_-]{6,}"),
 )
 _CREDENTIAL_WORDS = r"key|token|bearer|authorization|secret|password|credential"
+# Patterns take runs of backslashes in steps of the square of their length: those beyond any escaping are shortened.
+_LONG_RUN = re.compile(r"\\{16,}")
+_SHORT_RUN = "\\" * 15
 _ESCAPES = re.compile(r"[\\%&]")
 _ESCAPED = re.compile(
-    r"(?i)(?P<bytes>(?:%[0-9a-f]{2})+)|\\+u(?P<wide>000[0-9a-f]{5})|(?P<units>(?:\\+u(?!000[0-9a-f]{5})[0-9a-f]{4})+)"
-    r"|\\+x(?P<byte>[0-9a-f]{2})|&#(?P<number>[0-9]{1,9});|&#x(?P<hex>[0-9a-f]{1,8});|(?P<entity>&(?:amp|lt|gt|quot);)"
+    r"(?i)(?P<bytes>(?:%[0-9a-f]{2})+)|(?<!\\)\\+u(?P<wide>000[0-9a-f]{5})|(?P<units>(?:(?<!\\)\\+u(?!000[0-9a-f]{5})[0-9a-f]{4})+)"
+    r"|(?<!\\)\\+x(?P<byte>[0-9a-f]{2})|&#(?P<number>[0-9]{1,9});|&#x(?P<hex>[0-9a-f]{1,8});|(?P<entity>&(?:amp|lt|gt|quot);)"
 )
 _MAX_KEYS = 64  # whose patterns are kept; those of a busy server's callers are cheap to make again
 _ODD = re.compile(rf"[\\%&{SUSPECTS}]")
@@ -125,7 +128,12 @@ def _hider(secret: str) -> Callable[[str], str]:
         short = re.compile(
             rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){spelled}(?![A-Za-z0-9_-])"
         )
-        return lambda text: short.sub(rf"\1\2{HIDDEN}", text)
+
+        def hide_short(text: str) -> str:
+            hidden, found = short.subn(rf"\1\2{HIDDEN}", _LONG_RUN.sub(lambda _: _SHORT_RUN, text))
+            return hidden if found else text
+
+        return hide_short
     spellings = _spellings(secret)
     bare = secret.replace("\\", "")
     signs = {bare, _unescape(secret)}
@@ -138,7 +146,7 @@ def _hider(secret: str) -> Callable[[str], str]:
         # The pattern of a long token takes a tenth of a second to make: only where it will find something.
         plain = _unescape(text)
         if bare in text.replace("\\", "") or any(sign in plain for sign in signs):
-            return _pattern(secret).sub(HIDDEN, text)
+            return _pattern(secret).sub(HIDDEN, _LONG_RUN.sub(lambda _: _SHORT_RUN, text))
         return text
 
     return hide_long
