@@ -18,6 +18,7 @@ from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.replies import error_from
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
+from evolink_mcp.guard.secrets import beginning
 from evolink_mcp.guard.text import clean_text
 
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
@@ -127,7 +128,7 @@ class _Stream:
         """``error`` with what there is of the text: it may have been paid for."""
         if not self._length:
             return error
-        partial = clean_text(_joined("".join(self._texts)))[:MAX_PARTIAL]
+        partial = beginning(_joined("".join(self._texts)), MAX_PARTIAL)
         return error.replace(what=f"{error.what} The text had {self._length:,} characters by then.", partial=partial)
 
     def whole(self, host: str, request_id: str) -> Message:

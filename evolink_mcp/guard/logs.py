@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from evolink_mcp.errors import EvolinkError
-from evolink_mcp.guard.secrets import clean, redact
+from evolink_mcp.guard.secrets import clean, hide, redact
 from evolink_mcp.guard.text import one_line
 
 OURS = "evolink_mcp"
@@ -36,7 +36,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         start = f"{self.formatTime(record)} {record.levelname} {record.name}: "
         exception = exception_of(record)
-        line = f"{message_of(record)} [{exception}]" if exception else message_of(record)
+        line = f"{message_of(record, *self._keys)} [{exception}]" if exception else message_of(record, *self._keys)
         return start + str(clean(redact(line, *self._keys))).replace("\n", "\\n")
 
 
@@ -56,13 +56,13 @@ class JsonFormatter(logging.Formatter):
         if fields is not None:
             line |= fields
         else:
-            line |= {"logger": record.name, "message": redact(message_of(record), *self._keys)}
+            line |= {"logger": record.name, "message": redact(message_of(record, *self._keys), *self._keys)}
         if exception := exception_of(record):
             line["exception"] = exception
         return json.dumps(clean(line, *self._keys), ensure_ascii=False, default=str)
 
 
-def message_of(record: logging.LogRecord) -> str:
+def message_of(record: logging.LogRecord, *keys: str | None) -> str:
     """What a record says; of a library's message the first line."""
     try:
         message = record.getMessage()
@@ -70,7 +70,7 @@ def message_of(record: logging.LogRecord) -> str:
         message = str(record.msg)
     if record.name.split(".")[0] == OURS:
         return message
-    return one_line(message.partition("\n")[0], MAX_LIBRARY_CHARACTERS)
+    return one_line(hide(message.partition("\n")[0], *keys), MAX_LIBRARY_CHARACTERS)
 
 
 def exception_of(record: logging.LogRecord) -> str:

@@ -26,6 +26,7 @@ _CREDENTIAL_WORDS = r"key|token|bearer|authorization|secret|password|credential"
 # Patterns take runs of backslashes in steps of the square of their length: those beyond any escaping are shortened.
 _LONG_RUN = re.compile(r"\\{16,}")
 _SHORT_RUN = "\\" * 15
+_LONGEST_ESCAPE = 12  # characters for one, as in a surrogate pair
 _ESCAPES = re.compile(r"[\\%&]")
 _ESCAPED = re.compile(
     r"(?i)(?P<bytes>(?:%[0-9a-f]{2})+)|(?<!\\)\\+u(?P<wide>000[0-9a-f]{5})|(?P<units>(?:(?<!\\)\\+u(?!000[0-9a-f]{5})[0-9a-f]{4})+)"
@@ -72,6 +73,15 @@ def hide(text: str, *keys: str | None) -> str:
         if key:
             text = _hider(key)(text)
     return text
+
+
+def beginning(text: str, most: int, *keys: str | None) -> str:
+    """The first ``most`` characters of a text, or some fewer, clean and without a part of a secret at the end."""
+    secrets = [key for key in (*keys, *_secrets_of_request.get()) if key]
+    margin = _LONGEST_ESCAPE * max(map(len, secrets), default=0)
+    hidden = hide(clean_text(text[: most + margin]), *keys)
+    # A secret that the end of this window cuts begins within the margin, which is not shown.
+    return (hidden[:-margin] if margin and len(text) > most + margin else hidden)[:most]
 
 
 def clean(value: object, *keys: str | None) -> object:

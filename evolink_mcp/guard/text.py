@@ -32,7 +32,14 @@ def clean_text(text: str) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
-    """``text`` cleaned, as one printable line of at most ``limit`` characters: any white space becomes one space."""
-    # Cleaning takes time, and of a long text only the beginning is shown. Sequences that are removed make it shorter.
-    line = " ".join(clean_text(text[: 4 * limit]).split())
+    """``text`` cleaned, as one printable line of at most ``limit`` characters: any white space becomes one space.
+
+    Secrets of the request under way are hidden before the cut, which would show a part of one.
+    """
+    if len(text) > limit:
+        from evolink_mcp.guard.secrets import beginning  # it needs what is above
+
+        # Cleaning takes time, and only the beginning is shown. Sequences that are removed make it shorter.
+        text = beginning(text, 4 * limit)
+    line = " ".join(clean_text(text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

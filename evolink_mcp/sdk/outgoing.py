@@ -13,7 +13,7 @@ from typing import Any, cast
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
-from evolink_mcp.guard.secrets import clean, hiding
+from evolink_mcp.guard.secrets import beginning, clean, hiding
 from evolink_mcp.sdk.eras import fit_version, without_icons
 from evolink_mcp.sdk.exchange import open_sink
 
@@ -47,7 +47,7 @@ def _shortened(value: object) -> object:
     """What an error says, without the megabytes of a request that it may quote."""
     match value:
         case str():
-            return value if len(value) <= MAX_ERROR_CHARACTERS else f"{value[:MAX_ERROR_CHARACTERS]}…"
+            return value if len(value) <= MAX_ERROR_CHARACTERS else f"{beginning(value, MAX_ERROR_CHARACTERS)}…"
         case dict():
             return {name: _shortened(part) for name, part in cast("dict[str, object]", value).items()}
         case _:

@@ -12,8 +12,25 @@ from evolink_mcp.guard.text import clean_text
 LENGTH = 40_000
 MAX_SECONDS = 0.5  # of the processor; a search that is quadratic takes from 5 s to minutes
 LONG, ODD, SHORT = "passthrough-Key_1234", 'a\\b&c"longsecret', "abc"
-RUNS = ["\\", "\\\\u", "\\u", "\\x", "\\u0041", "%", "%41", "&", "&#", "&#0", "&#x0", "&amp;", "\x1b", "\x9b", "\x9d"]
-RUNS += ["\x1b]", "\x1b[", "\x1b[0", "\x9d0", "\x1b]\x9d", "\r", "\u2028", "\u200e", "\ud800", "bearer ", "sk-", "key "]
+MORE = ["\x1b]", "\x1b[", "\x1b[0", "\x9d0", "\x1b]\x9d", "\r", "\u2028", "\u200e", "\ud800", "bearer ", "sk-", "key "]
+RUNS = [
+    "\\",
+    "\\\\u",
+    "\\u",
+    "\\x",
+    "\\u0041",
+    "%",
+    "%41",
+    "&",
+    "&#",
+    "&#0",
+    "&#x0",
+    "&amp;",
+    "\x1b",
+    "\x9b",
+    "\x9d",
+    *MORE,
+]
 
 
 def seconds(text: str) -> float:
