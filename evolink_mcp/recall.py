@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 import threading
@@ -26,6 +27,8 @@ ROOMS = ("", "tools", "sdk", "registry", "registry/data", "card", "skills")  # w
 LIBRARIES = ("mcp-", "mcp_types-", "pydantic-")
 
 Answer = dict[str, Any]
+
+_OWN = re.compile(r"[0-9a-f]{32}\.json(?:\.[0-9]+)?")  # with the number of the process that writes it
 
 
 def digest(*values: object) -> str:
@@ -70,12 +73,24 @@ class Recall:
         folder, part = os.path.dirname(self._path), f"{self._path}.{os.getpid()}"
         with self._lock, suppress(OSError):
             os.makedirs(folder, mode=0o700, exist_ok=True)
+            if os.path.islink(folder):  # leads to what is not ours
+                return
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
             with open(os.open(part, flags, 0o600), "w", encoding="utf-8") as file:
                 json.dump(dict(self._answers), file)
             os.replace(part, self._path)
-            for each in sorted(os.scandir(folder), key=lambda each: each.stat().st_mtime)[:-MAX_FILES]:
-                os.unlink(each.path)
+            _tidy(folder)
+
+
+def _tidy(folder: str) -> None:
+    """Removes the oldest of too many files of ours. The folder may be somebody's who keeps other things there."""
+    own = [
+        (each.stat(follow_symlinks=False).st_mtime_ns, each.path)
+        for each in os.scandir(folder)
+        if _OWN.fullmatch(each.name) and each.is_file(follow_symlinks=False)
+    ]
+    for _, path in sorted(own)[:-MAX_FILES]:
+        os.unlink(path)
 
 
 def recall_of(words: Sequence[str]) -> Recall | None:

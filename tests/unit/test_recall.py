@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,10 +30,34 @@ def test_the_newest_answers_are_kept(tmp_path: Path) -> None:
 
 def test_the_newest_files_are_kept(tmp_path: Path) -> None:
     for number in range(recall.MAX_FILES + 3):
-        kept(tmp_path / f"{number}.json", 1)
+        kept(tmp_path / f"{number:032x}.json", 1)
     names = {each.name for each in tmp_path.iterdir()}
     assert len(names) == recall.MAX_FILES
-    assert f"{recall.MAX_FILES + 2}.json" in names
+    assert f"{recall.MAX_FILES + 2:032x}.json" in names
+
+
+def test_only_files_of_ours_are_removed(tmp_path: Path) -> None:
+    for number in range(recall.MAX_FILES + 3):
+        (tmp_path / f"thesis-{number}.json").write_text("mine")
+        os.utime(tmp_path / f"thesis-{number}.json", (number, number))
+        kept(tmp_path / f"{number:032x}.json", 1)
+    (tmp_path / f"{0xABC:032x}.json").mkdir()
+    os.utime(tmp_path / f"{0xABC:032x}.json", (0, 0))
+    kept(tmp_path / f"{0xFFF:032x}.json", 1)
+    names = [each.name for each in tmp_path.iterdir() if each.is_file()]
+    assert len(names) == 2 * recall.MAX_FILES + 3
+    assert sum(name.startswith("thesis") for name in names) == recall.MAX_FILES + 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_a_folder_that_leads_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    for number in range(recall.MAX_FILES + 3):
+        (tmp_path / "precious" / f"{number:032x}.json").write_text("mine")
+    (tmp_path / "evolink-mcp").symlink_to(tmp_path / "precious")
+    kept(tmp_path / "evolink-mcp" / f"{0xFFF:032x}.json", 1)
+    assert {each.read_text() for each in (tmp_path / "precious").iterdir()} == {"mine"}
+    assert len(list((tmp_path / "precious").iterdir())) == recall.MAX_FILES + 3
 
 
 def test_an_answer_that_is_none_is_forgotten(tmp_path: Path) -> None:
