@@ -98,8 +98,9 @@ class _Stream:
 
     def __init__(self, on_growth: OnGrowth | None) -> None:
         self._on_growth = on_growth
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._rest = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._rest: list[str] = []  # of a line that has no end yet, as it came
+        self._rest_length = 0
         self._data: list[str] = []
         self._waiting = 0  # characters of the event that is not complete yet
         self._texts: list[str] = []
@@ -120,7 +121,7 @@ class _Stream:
                 self._event("\n".join(self._data))
                 self._data.clear()
                 self._waiting = 0
-        if self._waiting + len(self._rest) > MAX_EVENT:
+        if self._waiting + self._rest_length > MAX_EVENT:
             self._problem, self._ended = wire.Problem("one of its events has no end", "too_long"), True
         return self._ended
 
@@ -156,7 +157,13 @@ class _Stream:
         raise self.broken(OutcomeUnknown(what, status=200, code=code, request_id=request_id))
 
     def _lines(self, text: str) -> Iterator[str]:
-        *lines, self._rest = (self._rest + text).split("\n")
+        """The lines that end in ``text``. What has no end yet is joined once, in however many parts it comes."""
+        self._rest.append(text)
+        self._rest_length += len(text)
+        if "\n" not in text:
+            return iter(())
+        *lines, rest = "".join(self._rest).split("\n")
+        self._rest, self._rest_length = [rest], len(rest)
         return (line.removesuffix("\r") for line in lines)
 
     def _event(self, data: str) -> None:

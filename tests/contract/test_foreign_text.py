@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -73,6 +74,34 @@ async def test_an_event_without_an_end_ends_the_stream_as_an_unknown_outcome(lin
         await text.create(over(response), {"model": "m"}, seconds=20)
     assert raised.value.code == "too_long"
     assert sent < 2 * text.MAX_EVENT
+
+
+DELTA = 'data: {"type": "content_block_delta", "delta": {"text": "hello"}}\n\n'
+STOP = 'data: {"type": "message_stop"}\n\n'
+
+
+async def test_an_event_in_very_many_parts_takes_no_more_time_than_in_few() -> None:
+    prompt = "a" * (text.MAX_EVENT - 1000)
+    event = f"{DELTA.replace('hello', prompt)}{STOP}"
+
+    async def in_parts(size: int) -> AsyncIterator[bytes]:
+        for start in range(0, len(event), size):
+            yield event[start : start + size].encode()
+
+    seconds: list[float] = []
+    for size in (len(event), 1400):
+        response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=in_parts(size))
+        start = time.process_time()
+        message = await text.create(over(response), {"model": "m"}, seconds=60)
+        seconds.append(time.process_time() - start)
+        assert len(message.text) == len(prompt)
+    assert seconds[1] < 3 * seconds[0] + 1
+
+
+async def test_a_stream_may_begin_with_a_byte_order_mark() -> None:
+    event = f"\ufeff{DELTA}{STOP}".encode()
+    response = httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=event)
+    assert (await text.create(over(response), {"model": "m"}, seconds=20)).text == "hello"
 
 
 def test_every_field_of_a_task_is_one_line() -> None:
