@@ -85,11 +85,14 @@ class Workers:
         """Has a worker of this number, until all are to stop. It is kept once it has served for the first time."""
         started = False
         while not self.stopping:
-            context = multiprocessing.get_context("spawn")
-            ready, told = context.Pipe(duplex=False)
-            process = context.Process(target=self._work, args=(told,), name=f"worker-{number}")
-            process.start()
-            told.close()
+            try:
+                process, ready = self._start(number)
+            except OSError as problem:  # no memory, no descriptor: the others serve on
+                if not started:
+                    raise
+                logger.error("Worker %d cannot be started (%s); it is tried again", number, problem.strerror)
+                await anyio.sleep(RESTART_SECONDS)
+                continue
             self._running[number] = process
             with anyio.move_on_after(READY_SECONDS):
                 await anyio.wait_readable(ready.fileno())  # it serves, or has ended
@@ -107,6 +110,24 @@ class Workers:
         self._left -= 1
         if not self._left:
             self.ended.set()
+
+    def _start(self, number: int) -> tuple[BaseProcess, Connection]:
+        """A new worker, and the end of the pipe on which it tells that it serves.
+
+        Raises:
+            OSError: The system has no room for it.
+        """
+        context = multiprocessing.get_context("spawn")
+        ready, told = context.Pipe(duplex=False)
+        try:
+            process = context.Process(target=self._work, args=(told,), name=f"worker-{number}")
+            process.start()
+        except OSError:
+            ready.close()
+            raise
+        finally:
+            told.close()
+        return process, ready
 
     async def stop_at(self, signals: Signals, place: socket.socket) -> None:
         """At the first signal has all workers end in order, at a second at once."""
