@@ -20,16 +20,18 @@ class Line:
 
     def __init__(self) -> None:
         self.purchases: list[Purchase] = []
-        self._changed = asyncio.Event()
+        self._changed: asyncio.Event | None = None  # while anybody waits: most lines are kept, and nobody does
 
     async def change(self) -> None:
         """Returns when something has changed."""
+        self._changed = self._changed or asyncio.Event()
         await self._changed.wait()
 
     def notify(self) -> None:
         """Wakes those who wait for a change."""
-        self._changed.set()
-        self._changed = asyncio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
 
 class Lines:

@@ -14,6 +14,10 @@ from evolink_mcp.jobs.posting import gone
 
 Growth = Callable[[int], None]
 
+# One for all that are done: an event has a queue of waiters, most of a kilobyte, and answers are kept for ten minutes.
+_DONE = asyncio.Event()
+_DONE.set()
+
 
 @dataclass
 class Buyer:
@@ -70,6 +74,7 @@ class Purchase:
         self._order = None
         self.forget_call()
         self.done.set()
+        self.done = _DONE
 
     def forget_call(self) -> None:
         """Gives up where an error came from: that, too, holds on to the call."""
