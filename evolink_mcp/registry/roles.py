@@ -13,7 +13,11 @@ from evolink_mcp.registry.rules import broken
 from evolink_mcp.registry.spec import EMPTY, FileFacts, Model, Parameter
 
 MAX_FLAGS = 30  # of one prompt
-_FLAG = re.compile(r"(?<!\S)--([A-Za-z]{1,10})(?![^\s,.;])(?:\s+([^\s,;]{1,40}))?")
+# Phones, Word and models write a long dash for two hyphens.
+_FLAG = re.compile(
+    r"(?<!\S)(?:[-\u2010-\u2012\u2212\ufe63\uff0d]{2}|[\u2013-\u2015\u2e3a\u2e3b\ufe58]{1,2})"
+    r"([A-Za-z]{1,10})(?![^\s,.;])(?:\s+([^\s,;]{1,40}))?"
+)
 
 
 class Roles:
@@ -115,7 +119,7 @@ class Roles:
     def flags_in(self, model: Model, call: Mapping[str, object]) -> dict[str, str]:
         """The known flags in the prompt, each with the word that follows it."""
         prompt = call.get("prompt")
-        if not isinstance(prompt, str) or "--" not in prompt:
+        if not isinstance(prompt, str):
             return {}
         flags: dict[str, str] = {}
         for match in _FLAG.finditer(prompt):

@@ -208,7 +208,32 @@ def test_what_becomes_of_flags_in_a_prompt_is_said(name: str, prompt: str, note:
     assert list(OUTCOMES.notes(model(name), {"prompt": prompt}, {})) == [note]
 
 
-@pytest.mark.parametrize("prompt", ["A -- B", "pre--war town", "Signs: --arrive", "--", "it's 5--c", ""])
+@pytest.mark.parametrize(
+    "dash", ["\u2014", "\u2013", "\u2015", "\u2010\u2010", "\u2212\u2212", "\uff0d\uff0d", "\u2014\u2014"]
+)
+def test_a_flag_behind_the_dash_that_phones_write_is_a_flag(dash: str) -> None:
+    call = {"prompt": f"A hat {dash}ar 16:9 {dash}turbo"}
+    plain = {"prompt": "A hat --ar 16:9 --turbo"}
+    for one in (model("mj-v8.2"), model("gpt-image-2")):
+        assert OUTCOMES.roles.flags_in(one, call) == OUTCOMES.roles.flags_in(one, plain) != {}
+        assert OUTCOMES.wish(one, call) == OUTCOMES.wish(one, plain)
+        assert list(OUTCOMES.notes(one, call, {})) == list(OUTCOMES.notes(one, plain, {}))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "A \u2014 ar 3:2",
+        "a\u2014ar",
+        "Signs: \u2014arrive",
+        "A -- B",
+        "pre--war town",
+        "Signs: --arrive",
+        "--",
+        "it's 5--c",
+        "",
+    ],
+)
 def test_dashes_are_no_flags(prompt: str) -> None:
     assert list(OUTCOMES.notes(model("gpt-image-2"), {"prompt": prompt}, {})) == []
     assert registry().outcomes.roles.flags_in(model("mj-v8.2"), {"prompt": prompt}) == {}
