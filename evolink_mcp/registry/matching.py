@@ -90,18 +90,19 @@ class Finder:
         if wish.absent:
             nearest = self._language.read(wish.instead, self._vocabulary)
             kinds = [need for need in wish.needs if need.text.startswith("kind:")]
+            nearest.without, nearest.unwanted = wish.without, wish.unwanted
             nearest.needs = list(dict.fromkeys([*nearest.needs, *kinds]))
             answer = self._rank(nearest, names, prices)
             return Matches(answer.matches[:MAX_NEAREST], 0, [wish.absent, *answer.notes])
         return self._rank(wish, names, prices)
 
     def _rank(self, wish: Wish, names: Sequence[str], prices: Prices) -> Matches:
-        candidates = [self._traits[name] for name in names]
+        candidates = [self._traits[name] for name in names if name not in wish.unwanted]
         needs = self._without_conflict(wish.needs, candidates)
         hard = [need for need in needs if need.text not in _WISHES]
         wanted = {need.text for need in needs} & _WISHES
         searched = [word for word in wish.words if word in self._vocabulary]
-        if not needs and not searched:
+        if not needs and not searched and not wish.without:
             return Matches(notes=[f"No model's page speaks of: {', '.join(wish.words[:8])}."] if wish.words else [])
         rows: list[Row] = []
         for traits in candidates:
@@ -110,7 +111,7 @@ class Finder:
             score -= 0.5 * (bool(traits.model.superseded_by) and traits.model.id not in self._defaults)
             score += sum(self._leaning(wish_for, traits, prices) for wish_for in wanted)
             rows.append((round(missing, 2), score, traits))
-        if not hard and not wanted:
+        if searched and not hard and not wanted:
             rows = [row for row in rows if row[1] > 0]
         rows.sort(key=lambda row: (row[0], _STATUS[row[2].model.status], -round(row[1], 2), *self._standing(row[2])))
         least = rows[0][0] if rows else 0.0
@@ -125,7 +126,8 @@ class Finder:
                 fitting = best
         if fitting and searched and not hard:
             best = [row for row in fitting if row[1] * 2 >= fitting[0][1]]
-        notes = [NO_PRICES] if "cheap" in wanted and best and not prices else []
+        notes = [f"Left out: {', '.join(wish.without)}."] if wish.without else list[str]()
+        notes += [NO_PRICES] if "cheap" in wanted and best and not prices else []
         notes += [*([NO_SPEEDS] if "quick" in wanted and best else []), *others]
         if fitting and len(best) < MAX_MATCHES:
             notes += self._doubtful(hard, rows)
@@ -139,11 +141,8 @@ class Finder:
         kinds = [need for need in needs if need.text.startswith("kind:")]
         if len(kinds) > 1:  # a film is made of pictures, a picture of no film
             kinds = [need for need in kinds if need.text == "kind:video"] or kinds[:1]
-            kinds += (
-                [Need("word", "image-to-video")]
-                if {"kind:image", "kind:video"} <= {each.text for each in needs}
-                else []
-            )
+            if {"kind:image", "kind:video"} <= {each.text for each in needs}:
+                kinds.append(Need("word", "image-to-video"))
         weak = [need for need in needs if need.text in self._weak]
         strong = [need for need in needs if need not in weak and not need.text.startswith("kind:")]
         wishes = [need for need in strong if need.text in _WISHES]

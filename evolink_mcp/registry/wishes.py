@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from evolink_mcp.registry.runs import Refusals, by_first, longest
 from evolink_mcp.registry.spec import Model
 
 MAX_WORDS = 40
 """Of a query: more of them say no more, and each costs time."""
 PATH = Path(__file__).parent / "data" / "search.toml"
-
-V = TypeVar("V")
 
 _TOKEN = re.compile(r"\d{1,2}:\d{1,2}|\d{3,5} ?x ?\d{3,5}|\d{1,6}(?:\.\d{1,3})?|[^\W\d_]+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -66,6 +65,10 @@ class Wish:
     needs: list[Need] = field(default_factory=list[Need])
     words: list[str] = field(default_factory=list[str])
     """What is neither a need nor without meaning, to be looked for in what is said of a model."""
+    without: dict[str, None] = field(default_factory=dict[str, None])
+    """Names whose models are not wanted, as written."""
+    unwanted: set[str] = field(default_factory=set[str])
+    """The ids of these models."""
     absent: str = ""
     """What to say of a thing that no model makes."""
     instead: str = ""
@@ -126,9 +129,10 @@ class Language:
         self.nicknames = frozenset(" ".join(tokens(name)) for name in data["nicknames"])
         names = _names(models, data)
         self.brands = {token for run in names for token in run if len(token) > 3 and token.isalpha()}
+        self._refusals = Refusals(data["without"])
         tokens_of_data = {token for run in (*self.phrases, *self.absent) for token in run}
-        self._names, self._phrases, self._absent = _by_first(names), _by_first(self.phrases), _by_first(self.absent)
-        self._familiar = tokens_of_data | self.ignore | self.brands | {*self.numbers}
+        self._names, self._phrases, self._absent = by_first(names), by_first(self.phrases), by_first(self.absent)
+        self._familiar = tokens_of_data | self._refusals.words | self.ignore | self.brands | {*self.numbers}
 
     def read(self, query: str, vocabulary: set[str]) -> Wish:
         """What a query asks for. Of words that nobody knows, those that look like a name are taken for it."""
@@ -163,10 +167,15 @@ class Language:
 
     def _step(self, run: list[str], place: int, wish: Wish) -> int:
         """Reads what begins at ``place`` into ``wish``; how many words that took."""
+        refused, without, ids = self._refusals.read(run, place, self._names)
+        if refused:
+            wish.without |= dict.fromkeys(without)
+            wish.unwanted |= ids
+            return refused
         counted, need = self._more_than(run, place) if run[place] == _MORE_THAN else self._number(run, place)
-        named, names = _longest(self._names, run, place, frozenset())
-        said, phrase = _longest(self._phrases, run, place, self.ignore)
-        missing, absent = _longest(self._absent, run, place, self.ignore)
+        named, names = longest(self._names, run, place, frozenset())
+        said, phrase = longest(self._phrases, run, place, self.ignore)
+        missing, absent = longest(self._absent, run, place, self.ignore)
         if missing and missing >= max(named, said, counted):
             wish.absent, wish.instead = absent or ("", "")
             return missing
@@ -237,33 +246,6 @@ def _input(word: str, amount: float) -> Need:
     kind = _INPUTS[word]
     shown = {"image": "pictures", "video": "clips", "audio": "sounds"}[kind]
     return Need(kind, f"{amount:g} {shown} in", amount)
-
-
-Table = Mapping[str, Sequence[tuple[tuple[str, ...], V]]]
-"""Runs of words and what they stand for, by their first word."""
-
-
-def _by_first(entries: Mapping[tuple[str, ...], V]) -> Table[V]:
-    table: dict[str, list[tuple[tuple[str, ...], V]]] = {}
-    for run, value in entries.items():
-        table.setdefault(run[0], []).append((run, value))
-    return table
-
-
-def _longest(table: Table[V], run: Sequence[str], place: int, skip: frozenset[str] | set[str]) -> tuple[int, V | None]:
-    """The longest entry that begins at a place, and how many words it takes; words of ``skip`` may stand between."""
-    best: tuple[int, V | None] = (0, None)
-    for key, value in table.get(run[place], ()):
-        end, at = place, 0
-        while at < len(key) and end < len(run):
-            if run[end] == key[at]:
-                at += 1
-            elif run[end] not in skip:
-                break
-            end += 1
-        if at == len(key) and end - place > best[0]:
-            best = (end - place, value)
-    return best
 
 
 def _names(models: Sequence[Model], data: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, None]]:

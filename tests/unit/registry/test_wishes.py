@@ -56,6 +56,40 @@ def test_a_model_that_lacks_something_is_shown_with_what_it_lacks() -> None:
     assert "The longest make 15 s" in found.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("not veo", "*veo*"), ("video, no sora", "sora*"), ("anything but sora, 10s video with sound", "sora*"),
+        ("text to video without kling", "kling*"), ("any model but veo", "*veo*"),
+        ("don't use sora for a video", "sora*"),
+        ("video other than veo or sora", "*veo*|sora*"), ("video except veo, and no sora", "*veo*|sora*"),
+        ("a video model that is not from kling", "kling*"), ("non-kling video", "kling*"),
+        ("kein kling video", "kling*"),
+        ("4K video excluding kling and veo", "kling*|*veo*"), ("video instead of sora", "sora*"),
+    ],
+)  # fmt: skip
+def test_models_behind_not_are_left_out(query: str, refused: str) -> None:
+    found = search(query)
+    assert found.matches
+    assert not [name for name in names(found) for each in refused.split("|") if fnmatch.fnmatch(name, each)]
+    assert any(note.startswith("Left out: ") for note in found.notes)
+
+
+def test_a_maker_behind_not_is_left_out() -> None:
+    found = search("cheapest image model not google")
+    assert found.matches
+    assert all(match.model.provider.lower() != "google" and match.model.kind == "image" for match in found.matches)
+
+
+@pytest.mark.parametrize(
+    "query", ["nothing but veo", "not only veo", "no sound, veo", "cheap but veo", "not sora but veo"]
+)
+def test_not_before_something_else_leaves_the_name_wanted(query: str) -> None:
+    found = search(query)
+    assert found.matches
+    assert all("veo" in name for name in names(found))
+
+
 def test_each_model_is_shown_with_what_speaks_for_it() -> None:
     first, *_ = search("20 seconds with sound at 1080p").matches
     assert {"20 s", "1080p", "sound"} == {*first.why}
