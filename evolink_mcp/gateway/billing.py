@@ -7,11 +7,16 @@ from typing import Any
 
 from evolink_mcp.gateway.values import as_number, as_object
 
+MAX_CREDITS = 1e9  # of one task: so that sums of very many stay numbers that every store holds
+
 
 def credits_held(task: Mapping[str, Any]) -> float | None:
-    """The credits reserved for a task; ``None`` where it does not tell."""
+    """The credits reserved for a task; ``None`` where it does not tell.
+
+    0 tells nothing: a task that is paid for at its end has none reserved, and costs what it costs.
+    """
     usage, billing = as_object(task.get("usage")), as_object(task.get("billing"))
-    return _amount(usage.get("credits_reserved"), billing.get("reserved_credits"))
+    return _amount(usage.get("credits_reserved"), billing.get("reserved_credits")) or None
 
 
 def credits_used(task: Mapping[str, Any]) -> float | None:
@@ -36,4 +41,5 @@ def credits_used(task: Mapping[str, Any]) -> float | None:
 
 
 def _amount(*values: object) -> float | None:
-    return next((number for number in map(as_number, values) if number is not None and number >= 0), None)
+    numbers = (number for number in map(as_number, values) if number is not None and number >= 0)
+    return next((min(number, MAX_CREDITS) for number in numbers), None)

@@ -120,12 +120,24 @@ async def test_a_reading_in_a_final_state_is_not_undone(spending: Spending, acco
     assert await spending.sums(account, [DAY]) == Sums(charged=2.6)
 
 
-async def test_sums_are_kept_for_two_months_and_in_memory_for_so_many_requests() -> None:
+async def test_sums_are_kept_for_two_months_and_in_memory_for_so_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file, "MAX_ROWS_IN_MEMORY", 6)
+    monkeypatch.setattr(file, "MIN_ROWS", 2)
     spending = FileSpending("https://a.test", MEMORY)
-    for number in range(file.MAX_ROWS_IN_MEMORY + 2):
+    for number in range(8):
         await spending.reserve(expense("me", f"r{number}", 1.0), CreditLimits(), NOON)
-    assert await spending.sums("me", [DAY]) == Sums(held=float(file.MAX_ROWS_IN_MEMORY))
-    for late, kept in ((KEEP_SECONDS, file.MAX_ROWS_IN_MEMORY - 1.0), (KEEP_SECONDS + 1, 0.0)):
+    assert await spending.sums("me", [DAY]) == Sums(held=6.0)
+    for late, kept in ((KEEP_SECONDS, 5.0), (KEEP_SECONDS + 1, 0.0)):
         await spending.reserve(expense("me", f"late{late}", 1.0, at=NOON + late), CreditLimits(), NOON + late)
         assert await spending.sums("me", [DAY]) == Sums(held=kept)
     await spending.aclose()
+
+
+async def test_no_call_under_a_wrong_clock_forgets_what_was_spent_today(spending: Spending, account: str) -> None:
+    for number in range(600):
+        await spending.reserve(expense(account, f"{account}{number}", 1.0), CreditLimits(), NOON)
+    for ahead in (KEEP_SECONDS + 1, 10 * KEEP_SECONDS, 20 * KEEP_SECONDS):
+        await spending.reserve(
+            expense(account, f"{account}{ahead}", 1.0, at=NOON + ahead), CreditLimits(), NOON + ahead
+        )
+    assert await spending.sums(account, [DAY]) == Sums(held=600.0)

@@ -151,7 +151,8 @@ def test_rows_of_one_model_are_a_range_where_they_have_one_unit() -> None:
     [
         ({"usage": {"credits_reserved": 3, "credits_used": 2}}, 3, 2),
         ({"billing": {"reserved_credits": 3}}, 3, None),
-        ({"usage": {"credits_reserved": -1}, "billing": {"reserved_credits": 0}}, 0, None),
+        ({"usage": {"credits_reserved": -1}, "billing": {"reserved_credits": 0}}, None, None),
+        ({"usage": {"credits_reserved": 1e14, "credits_used": 999_999_999_999_999}}, 1e9, 1e9),
         ({"usage": {"cost": {"credits": 4}}, "credits_used": 9}, None, 4),
         ({"credits_used": "2.5"}, None, 2.5),
         ({"credits_used": 5, "billing": {"refund_status": "completed", "refunded_credits": 7}}, None, 0),

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_ROWS_IN_MEMORY = 500  # about half a kilobyte each
+MAX_ROWS_IN_MEMORY = 20_000  # about half a kilobyte each
+MIN_ROWS = (
+    1_000  # the newest, which stay whatever the clock says: after a call under a wrong one, a day's sums are there
+)
 # ``units`` is what counts now, NULL where nobody knows; ``held`` what was held at most.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS expenses (
@@ -181,7 +184,9 @@ class FileSpending:
         known = None if expense.credits is None else units(expense.credits)
         row = (expense.ref, self._gateway, expense.owner, expense.account, expense.day, expense.at)
         connection.execute(_INSERT, (*row, billed.model, billed.traits, billed.seconds, billed.count, known))
-        connection.execute("DELETE FROM expenses WHERE at < ?", (expense.at - KEEP_SECONDS,))
+        newest = "SELECT max(rowid) FROM expenses"
+        old = f"DELETE FROM expenses WHERE at < ? AND rowid <= ({newest}) - ?"
+        connection.execute(old, (expense.at - KEEP_SECONDS, MIN_ROWS))
         connection.execute("DELETE FROM warnings WHERE day < ?", (expense.day,))
         if not self.lasting:
             oldest = "SELECT rowid FROM expenses ORDER BY rowid DESC LIMIT 1 OFFSET ?"
