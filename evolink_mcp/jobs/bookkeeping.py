@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine
@@ -30,6 +29,7 @@ class Bookkeeping:
         self._writes: set[asyncio.Task[bool]] = set()
         self._claims: set[asyncio.Task[bool]] = set()
         self._beating: asyncio.Task[None] | None = None
+        self._is_over = False
 
     def put(self, purchase: Purchase, *, at_once: bool = False) -> asyncio.Task[bool]:
         """Has the ledger say what is known of a purchase now. See :meth:`_write`."""
@@ -80,6 +80,7 @@ class Bookkeeping:
 
     async def stop(self) -> None:
         """Beats no more, and writes what is to be written."""
+        self._is_over = True
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.wait([self._beating], timeout=1)
@@ -99,8 +100,11 @@ class Bookkeeping:
         async def write() -> bool:
             if before:
                 await asyncio.wait(before)
-            with contextlib.suppress(Away):
+            try:
                 return await change() is not False
+            except Away:
+                if self._ledger.always_beat and not self._is_over:  # a beat makes it good
+                    self.beat()
             return True
 
         def end(task: asyncio.Task[bool]) -> None:
