@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,15 @@ class Started:
     tools: list[dict[str, Any]]
 
 
+def processor_of(pid: int) -> float:
+    """Seconds that the processor has worked for a process, of all threads there are (Linux: /proc)."""
+    nanoseconds = 0
+    for each in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            nanoseconds += int((each / "schedstat").read_text(encoding="ascii").split()[0])
+    return nanoseconds / 1e9
+
+
 class Child:
     """One running server."""
 
@@ -45,8 +54,7 @@ class Child:
 
     def processor(self) -> float:
         """Seconds that its processor worked so far, of all threads (Linux: /proc)."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((each / "schedstat").read_text(encoding="ascii").split()[0]) for each in tasks) / 1e9
+        return processor_of(self.process.pid)
 
     @property
     def age(self) -> float:

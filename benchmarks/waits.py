@@ -15,12 +15,11 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.agents import Plan, command
-from benchmarks.child import resident
+from benchmarks.child import processor_of, resident
 from benchmarks.figures import Section, percentile
 from benchmarks.gateway import gateway
 from benchmarks.raw_http import MODERN
@@ -76,12 +75,6 @@ def has_callbacks() -> bool:
     """Whether the server can be called back."""
     asked = [sys.executable, "-m", "evolink_mcp", "http", "--help"]
     return "--callback-url" in subprocess.run(asked, capture_output=True, text=True, check=True).stdout
-
-
-def processor_of(pid: int) -> float:
-    """Seconds that the processor has worked for a process, of all threads (Linux: /proc)."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((each / "schedstat").read_text(encoding="ascii").split()[0]) for each in tasks) / 1e9
 
 
 def measure(case: Case, seconds: float = SECONDS, *, warm_up: bool = True) -> Outcome:

@@ -15,11 +15,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-from benchmarks.child import tree
+from benchmarks.child import processor_of, tree
 from benchmarks.figures import Section, ratio, summary
 from benchmarks.gateway import gateway
 from benchmarks.load import NUMBER, Load, ready
-from benchmarks.waits import LIMITS, processor_of
+from benchmarks.waits import LIMITS
 from benchmarks.web import serving
 from tests.programs import RedisServer
 
