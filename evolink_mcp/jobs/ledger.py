@@ -25,6 +25,8 @@ KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
 REPEAT_SECONDS = 60.0  # the same for one that was written: more than a repeat takes from its arrival until it is sent
 SILENT_SECONDS = 2.5  # without a beat, after which a process counts as dead
 BEAT_SECONDS = 0.5
+AWAY_SECONDS = 3.5  # a purchase tries to reach the ledger for so long before it goes on without
+RETRY_SECONDS = 0.1
 NEVER = -math.inf
 MAX_TASKS = 10_000
 

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.ledger import (
+    AWAY_SECONDS,
     BEAT_SECONDS,
     KEEP_SECONDS,
     NEVER,
+    RETRY_SECONDS,
     SILENT_SECONDS,
     Alone,
     Away,
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 T = TypeVar("T")
-
-AWAY_SECONDS = 3.5  # a purchase tries to get the file for so long before it goes on without
-RETRY_SECONDS = 0.1
 
 _PUT = (
     "INSERT INTO purchases (gateway, owner, intent, ref, sender, holder, since, outcome, at) "

@@ -25,8 +25,10 @@ from typing import cast
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.ledger import (
+    AWAY_SECONDS,
     BEAT_SECONDS,
     NEVER,
+    RETRY_SECONDS,
     Alone,
     Away,
     Key,
@@ -48,8 +50,6 @@ from evolink_mcp.jobs.shared.ledger_scripts import (
 )
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 
-AWAY_SECONDS = 3.5  # a purchase tries to reach the store for so long before it goes on without
-RETRY_SECONDS = 0.1
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
 
