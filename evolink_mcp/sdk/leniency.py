@@ -111,8 +111,8 @@ def _read_list(value: object) -> object:
         if isinstance(value, str) and text.startswith(("['", '["')):
             value = _parsed_as_python(text)
         if isinstance(value, str) and value.strip() and not value.lstrip().startswith(("[", "{")):  # no broken JSON
-            parts = [part.strip() for part in value.split(",")]
-            return parts if _are_links(value.split(",")) else [value]
+            parts = value.split(",")
+            return [part.strip() for part in parts] if _are_links(parts) else [value]
     if isinstance(value, dict) and isinstance(link := _link_in(cast("object", value)), str):
         value = [link]
     if not isinstance(value, list):

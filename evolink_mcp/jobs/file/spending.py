@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ROWS_IN_MEMORY = 20_000  # about half a kilobyte each
-MIN_ROWS = (
-    1_000  # the newest, which stay whatever the clock says: after a call under a wrong one, a day's sums are there
-)
+# The newest rows stay whatever the clock says: one call under a wrong one would forget what was spent today.
+MIN_ROWS = 1_000
 # ``units`` is what counts now, NULL where nobody knows; ``held`` what was held at most.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS expenses (

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Generator
 
 import anyio
 import pytest
+from anyio.abc import SocketStream
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.transports.http.connections import Connection
@@ -42,13 +43,18 @@ def held() -> list[str]:
     return [type(each).__name__ for each in gc.get_objects() if isinstance(each, Connection | Stream | Refused)]
 
 
+async def ask(stream: SocketStream) -> None:
+    """Sends a request and reads its answer."""
+    await stream.send((HEAD + BODY).encode())
+    content = b""
+    while b'"result"' not in content:
+        content += await stream.receive()
+
+
 async def answered(served: Served) -> None:
     """A request whose answer is read, on a connection that is closed then."""
     async with await anyio.connect_tcp("127.0.0.1", port_of(served)) as stream:
-        await stream.send((HEAD + BODY).encode())
-        content = b""
-        while b'"result"' not in content:
-            content += await stream.receive()
+        await ask(stream)
 
 
 async def cut_off(served: Served) -> None:
@@ -60,10 +66,7 @@ async def cut_off(served: Served) -> None:
 async def reset_after_answer(served: Served) -> None:
     """A request whose answer is read, on a connection that is reset while it is kept for the next one."""
     async with await anyio.connect_tcp("127.0.0.1", port_of(served)) as stream:
-        await stream.send((HEAD + BODY).encode())
-        content = b""
-        while b'"result"' not in content:
-            content += await stream.receive()
+        await ask(stream)
         raw: socket.socket = stream.extra(anyio.abc.SocketAttribute.raw_socket)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
