@@ -43,20 +43,17 @@ class Bookkeeping:
 
     async def claim(self, purchase: Purchase) -> bool:
         """Whether this process is the one to hand out an abandoned purchase of its own. In doubt it is: told twice is
-        better than paid twice. Looks whether it was bought elsewhere, too."""
+        better than paid twice."""
         if not purchase.recorded:  # nobody else knows of it
             return True
         mark = purchase.mark(self._ledger.process)
 
         async def change() -> bool:
             try:
-                if not await self._ledger.claim(mark):
-                    return False
-                purchase.twins = (await self._ledger.peek(mark.key)).twins(mark.ref)
+                return await self._ledger.claim(mark)
             except Away:
                 purchase.may_repeat = True
                 raise
-            return True
 
         claim = self._write(purchase, change)
         self._writes.discard(claim)  # nothing waits for it when this process stops

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
-from evolink_mcp.errors import OutcomeUnknown, Refused
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
 from evolink_mcp.jobs.ledger import NEVER, Away, Ledger, Mark, Page
-from evolink_mcp.jobs.outcomes import Free, InFlight, Outcome, Unknown
+from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
 from evolink_mcp.jobs.purchase import Purchase
 
 ASK_SECONDS = 0.2  # between two looks into the ledger
+ANSWER_SECONDS = 1.0  # of a call's time, what the look for twins leaves
 LATE_SECONDS = 0.1  # by which the clocks of two processes may differ, and a timer be late
 STRICT_WORDS = (
     "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
@@ -75,6 +77,27 @@ class Crossing:
             else:
                 await self._pause()
 
+    async def find_twins(self, purchase: Purchase, deadline: float) -> None:
+        """Notes what else was bought by the same request, and nobody has heard of; waits for what is in flight.
+
+        Only where that can be: an answer that somebody left, or one that was bought while the ledger was away.
+        """
+        settled_at = 0.0
+        while purchase.recorded and (purchase.is_earlier or purchase.may_repeat):
+            try:
+                page = await self._ledger.peek(purchase.key)
+            except Away:
+                purchase.may_repeat = True
+                return
+            settled_at = settled_at or page.now + PROXY_SECONDS
+            purchase.twins = page.twins(purchase.ref)
+            if not page.wait and not page.is_open(purchase.ref, settled_at):
+                return
+            if self._clock.monotonic() + ANSWER_SECONDS > deadline:
+                purchase.may_repeat = purchase.may_repeat or page.wait
+                return
+            await self._pause()
+
     async def _claim(
         self, page: Page, purchase: Purchase, settled_at: dict[Hold, float], passed: set[str]
     ) -> Mark | None:
@@ -84,13 +107,12 @@ class Crossing:
             if mark.ref in others:
                 continue
             ended = mark.delivery is not None and mark.delivery.disconnected
-            if ended or not mark.holder or page.is_silent(mark.holder):
+            if ended or page.is_unheard(mark):
                 try:
                     if await self._ledger.claim(mark):
                         if purchase.abandoned:  # others would take its caller for one who listens
                             await self._ledger.give_back(mark)
                             return None  # somebody may have come to listen meanwhile
-                        purchase.twins = page.twins(mark.ref)
                         return mark
                 except Away:  # it may have arrived, and nobody would listen to what it claimed
                     with contextlib.suppress(Away):
@@ -153,6 +175,12 @@ class Crossing:
     async def _pause(self) -> None:
         """Lets real time pass: other processes do not live by a clock of ours."""
         await asyncio.sleep(ASK_SECONDS)
+
+
+def with_twins(error: EvolinkError, twins: Sequence[Outcome]) -> EvolinkError:
+    """An outcome in doubt, with the tasks that the same request became elsewhere, and that nobody has heard of."""
+    ids = [each.id for each in twins if isinstance(each, Created)][: recovery.MAX_IDS]
+    return error.with_next(f"The same request was paid for elsewhere, too: {', '.join(ids)}.") if ids else error
 
 
 def _others(page: Page, purchase: Purchase) -> set[str]:

@@ -80,13 +80,26 @@ class Page:
         """Whether a process has died, as far as the ledger can tell."""
         return not 0.0 <= self.now - self.heard_at.get(process, NEVER) <= SILENT_SECONDS
 
+    def is_unheard(self, mark: Mark) -> bool:
+        """Whether nobody listens to what becomes of it."""
+        return not mark.holder or self.is_silent(mark.holder)
+
     def twins(self, ref: str) -> tuple[Outcome, ...]:
         """What became of the same request where nobody has heard of it, but for ``ref``: it was bought twice."""
-        return tuple(
-            mark.outcome
-            for mark in self.marks
-            if mark.ref != ref and mark.delivery is None and (not mark.holder or self.is_silent(mark.holder))
+        return tuple(mark.outcome for mark in self._others(ref) if self.is_unheard(mark))
+
+    def is_open(self, ref: str, settled_at: float) -> bool:
+        """Whether :meth:`twins` may soon tell more: one is in flight, or whoever holds one has not told its hang-ups
+        until ``settled_at`` yet."""
+        return any(
+            isinstance(mark.outcome, InFlight) and not self.is_silent(mark.sender)
+            if self.is_unheard(mark)
+            else self.horizon.get(mark.holder, NEVER) < settled_at
+            for mark in self._others(ref)
         )
+
+    def _others(self, ref: str) -> list[Mark]:
+        return [mark for mark in self.marks if mark.ref != ref and mark.delivery is None]
 
 
 class Ledger(Protocol):

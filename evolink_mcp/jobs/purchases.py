@@ -28,9 +28,10 @@ import anyio
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.jobs.bookkeeping import Bookkeeping
 from evolink_mcp.jobs.clock import Clock
-from evolink_mcp.jobs.crossing import Crossing
+from evolink_mcp.jobs.crossing import Crossing, with_twins
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.delivery import current_listener
+from evolink_mcp.jobs.doubts import Doubts
 from evolink_mcp.jobs.ledger import Ledger
 from evolink_mcp.jobs.lines import Lines
 from evolink_mcp.jobs.orders import Order
@@ -60,11 +61,7 @@ class Bought(Generic[T]):
 
 
 class Purchases:
-    """The purchases of one process.
-
-    Args:
-        strict: Refuses a purchase that cannot be recorded in the ledger.
-    """
+    """The purchases of one process. With ``strict``, those that the ledger cannot record are refused."""
 
     def __init__(self, ledger: Ledger, pauses: Pauses, clock: Clock, *, strict: bool = False) -> None:
         self._pauses = pauses
@@ -73,6 +70,7 @@ class Purchases:
         self._lines = Lines(clock)
         self._work: set[asyncio.Task[None]] = set()
         self._books = Bookkeeping(ledger, self._lines)
+        self.doubts = Doubts(ledger, clock.monotonic)
 
     @asynccontextmanager
     async def buy(
@@ -84,9 +82,8 @@ class Purchases:
     ) -> AsyncGenerator[Bought[T]]:
         """Buys ``order`` with one paid POST within ``seconds``; the block hands the answer to the caller.
 
-        If the block does not end well, or the request's listener goes before the
-        answer is written, the purchase is abandoned and kept for ten minutes.
-        ``on_growth`` hears how much of an answer in parts is there.
+        If the block does not end well, or the request's listener goes before the answer is written, the purchase is
+        abandoned and kept for ten minutes. ``on_growth`` hears how much of an answer in parts is there.
 
         Raises:
             Refused, Unreachable, GatewayRefused: Nothing was charged.
@@ -102,13 +99,14 @@ class Purchases:
                         product = await order.reread(created)
                     yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat, purchase.twins)
                 case Free(error) | Unknown(error):
-                    failure = error
+                    failure = with_twins(error, purchase.twins)
                 case InFlight():
                     raise AssertionError("a purchase that is done has an outcome")
         except BaseException:
             self._abandon(purchase, buyer)
             raise
         purchase.answered = purchase.buyer is buyer
+        self.doubts.add(purchase)
         if not listener.transport:
             listener.deliver()
         if failure is not None:
@@ -152,6 +150,8 @@ class Purchases:
             purchase = await self._join(order, buyer)
             try:
                 await purchase.done.wait()
+                if not isinstance(purchase.outcome, Free):
+                    await self._crossing.find_twins(purchase, buyer.deadline)
             except BaseException:
                 self._abandon(purchase, buyer)
                 raise

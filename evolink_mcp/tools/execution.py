@@ -122,7 +122,7 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
         with call.scope:
             values, notes = _check(call, tool, arguments)
             view: View = await tool.fn(call, **values)
-            return view.with_notes(notes)
+            return view.with_notes([*notes, *await _late_notes(call, view)])
     finally:
         call.app.running.discard(call)
     if call.paid:
@@ -137,6 +137,14 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
         charged="no",
         next_step="Call it again in a few seconds.",
     )
+
+
+async def _late_notes(call: Call, view: View) -> list[str]:
+    if not view.takes_notes or "purchases" not in vars(call.app):  # nothing was bought
+        return []
+    from evolink_mcp.tools.notes import late_notes
+
+    return await late_notes(call)
 
 
 def _check(call: Call, tool: StrictTool, arguments: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.tools.call import Call
 
 MAY_REPEAT = (
     "This server could not reach the store that its replicas share, so this may repeat a request that another replica "
@@ -16,6 +17,7 @@ UNKNOWN_TWIN = (
     "The same request was sent once more, and what became of it is not known: it may be charged, too. Ask the user "
     "before another call like it."
 )
+LATE_TWIN = "A request of yours was paid for once more, and nobody has heard of it: {id}. Tell the user of it."
 MAX_TWINS = 4
 
 
@@ -27,3 +29,9 @@ def bought_notes(bought: Bought[Any], earlier: str) -> list[str]:
         *([MAY_REPEAT] if bought.may_repeat else []),
         *list(dict.fromkeys(twins))[:MAX_TWINS],
     ]
+
+
+async def late_notes(call: Call) -> list[str]:
+    """What earlier answers of this caller could not say of what was paid for."""
+    ids = await call.app.purchases.doubts.resolve(call.credential.owner)
+    return [LATE_TWIN.format(id=each) for each in ids]

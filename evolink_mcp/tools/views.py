@@ -31,9 +31,14 @@ class View(BaseModel):
 
     multiline: ClassVar[frozenset[str]] = frozenset()
 
+    @property
+    def takes_notes(self) -> bool:
+        """Whether there is a place for notes."""
+        return "notes" in type(self).model_fields
+
     def with_notes(self, notes: Sequence[str]) -> Self:
         """The view with more notes, if it has any at all."""
-        if not notes or "notes" not in type(self).model_fields:
+        if not notes or not self.takes_notes:
             return self
         return self.model_copy(update={"notes": [*(getattr(self, "notes", None) or []), *notes]})
 

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from evolink_mcp.errors import OutcomeUnknown
+from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.file.database import Database
-from evolink_mcp.jobs.file.ledger import FileLedger
-from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created, InFlight
 from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.tools.notes import MAY_REPEAT, bought_notes
+from tests.unit.outage import Outage, SlowOrder, abandon, buy, twin_in_flight
 from tests.unit.shop import Process, Shop, ShopOrder
-
-
-class Outage(FileLedger):
-    """A ledger that can be away. What was put meanwhile is there afterwards, as with the next beat."""
-
-    is_away = False
-
-    async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
-        if self.is_away:
-            raise Away
-        return await super().begin(mark, passed)
-
-    async def peek(self, key: Key) -> Page:
-        if self.is_away:
-            raise Away
-        return await super().peek(key)
 
 
 @pytest.fixture
@@ -43,23 +27,6 @@ async def replicas(tmp_path: Path) -> AsyncIterator[tuple[Process, Process]]:
         await process.end()
     for database in databases:
         await database.aclose()
-
-
-async def buy(process: Process, shop: Shop) -> Bought[str]:
-    async with process.purchases.buy(ShopOrder(shop)) as bought:
-        return bought
-
-
-async def abandon(process: Process, shop: Shop) -> None:
-    """Buys, and is gone as soon as it is paid."""
-    paid, task = len(shop.paid), asyncio.create_task(buy(process, shop))
-    while len(shop.paid) == paid:
-        await asyncio.sleep(0)
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-    while process.purchases.unclaimed == 0:
-        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("repeated_on", [0, 1])
@@ -100,6 +67,77 @@ async def test_an_answer_that_was_bought_once_has_no_twin(replicas: tuple[Proces
     bought = await buy(second, shop)
     assert (bought.is_earlier, bought.twins, bought.may_repeat) == (True, (), False)
     assert len(shop.paid) == 1
+
+
+async def test_a_twin_that_is_on_its_way_is_waited_for_and_named(replicas: tuple[Process, Process]) -> None:
+    shop = Shop()
+    order, caller = await twin_in_flight(replicas, shop)
+    caller.abandon()
+    answer = asyncio.create_task(buy(replicas[0], shop))
+    await asyncio.sleep(0.1)
+    assert not answer.done()
+    order.is_answered.set()
+    bought = await answer
+    assert bought.product == "task-1"
+    assert bought.twins == (Created("task-2"),)
+
+
+async def test_one_whose_caller_is_known_to_listen_is_no_twin(
+    replicas: tuple[Process, Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossing, "PROXY_SECONDS", 0.01)
+    shop, (first, second) = Shop(), replicas
+    assert isinstance(second.ledger, Outage)
+    await abandon(first, shop)
+    second.ledger.is_away = True
+    async with second.purchases.buy(ShopOrder(shop)):
+        second.ledger.is_away = False
+        bought = await buy(first, shop)
+    assert (bought.product, bought.twins) == ("task-1", ())
+
+
+async def test_an_answer_does_not_wait_for_a_twin_longer_than_its_call_may_take(
+    replicas: tuple[Process, Process],
+) -> None:
+    shop = Shop()
+    order, caller = await twin_in_flight(replicas, shop)
+    caller.abandon()
+    bought = await buy(replicas[0], shop, seconds=1.1)
+    assert (bought.product, bought.twins) == ("task-1", (InFlight(),))
+    order.is_answered.set()
+
+
+async def test_what_was_bought_without_the_ledger_names_its_twin_where_the_ledger_is_back(
+    replicas: tuple[Process, Process],
+) -> None:
+    shop, (first, second) = Shop(), replicas
+    order = SlowOrder(shop)
+    assert isinstance(second.ledger, Outage)
+    second.ledger.is_away = True
+    answer = asyncio.create_task(buy(second, shop, order))
+    await order.is_sent.wait()
+    await abandon(first, shop)
+    second.ledger.is_away = False
+    order.is_answered.set()
+    bought = await answer
+    assert (bought.product, bought.is_earlier, bought.may_repeat) == ("task-2", False, True)
+    assert bought.twins == (Created("task-1"),)
+
+
+async def test_an_outcome_in_doubt_names_the_twin_that_is_known(replicas: tuple[Process, Process]) -> None:
+    shop, (first, second) = Shop(answers=["unknown"]), replicas
+    assert isinstance(second.ledger, Outage)
+    await abandon(first, shop)
+    second.ledger.is_away = True
+    await abandon(second, shop)
+    second.ledger.is_away = False
+    async with asyncio.timeout(10):
+        while len((await first.ledger.peek(ShopOrder(shop).key)).twins("")) < 2:
+            await asyncio.sleep(0.01)
+    with pytest.raises(OutcomeUnknown) as error:
+        await buy(first, shop)
+    assert error.value.code == "task-1"
+    assert "task-2" in error.value.next_step
 
 
 def test_of_a_twin_in_flight_nothing_is_promised() -> None:
