@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
-import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
-import anyio.to_thread
 import obstore
 from obstore.exceptions import AlreadyExistsError
 
 from evolink_mcp.media.bucket_draft import BucketDraft
+from evolink_mcp.media.bucket_object import OpenObject
 from evolink_mcp.media.buckets import Patience, open_bucket, pages_of, path_of, working
+from evolink_mcp.media.past import NEVER, Past
 from evolink_mcp.media.shelf import (
     NAME,
     OWNER,
@@ -25,7 +25,6 @@ from evolink_mcp.media.shelf import (
     Away,
     Bounds,
     Copy,
-    ShelfError,
     in_order,
     new_secret,
     read_secret,
@@ -39,15 +38,16 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 CHECK = "evolink-check"  # an empty object that is written and removed to try the bucket
+MAX_CHECK_AGE_SECONDS = 3600.0  # one this old belongs to a process that was killed
 ANSWER_SECONDS = 2.5  # for a call to hear what is kept
 FIND_SECONDS = 10.0  # for what is kept of many tasks
 START_SECONDS = 10.0
-STEP_SECONDS = 60.0  # for a page of a list, a removal, or the next bytes
+STEP_SECONDS = 60.0  # for a page of a list, or a removal
 ROOM_SECONDS = 60.0  # for others to be there, where they fill what may be kept
 COUNT_SECONDS = 600.0  # between two counts of everything there is
 SECRET_SECONDS = 60.0  # a secret that was removed is good for so long
 MAX_LISTS = 8  # at once, of one call
-PIECE_BYTES = 64 * 1024  # the least that is read at a time
+_CHECK = re.compile(rf"{CHECK}-[0-9a-f]{{8}}")
 
 
 class BucketShelf:
@@ -58,12 +58,18 @@ class BucketShelf:
     """
 
     def __init__(
-        self, place: Bucket, bounds: Bounds, now: Callable[[], float] = time.time, store: ObjectStore | None = None
+        self,
+        place: Bucket,
+        bounds: Bounds,
+        now: Callable[[], float] = time.time,
+        store: ObjectStore | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.bounds = bounds
         self.stock = Stock(bounds)
         self.store = store if store is not None else open_bucket(place)
         self.now = now
+        self._past = Past(now, monotonic)
         self._place = place
         self._patience = Patience()
         self._secret: tuple[float, bytes] | None = None
@@ -99,7 +105,9 @@ class BucketShelf:
             await pages_of(self.store, CHECK).collect_async()
             await obstore.put_async(self.store, check, b"")
             try:
-                await self._read_whole(check)
+                answer = await obstore.get_async(self.store, check)
+                await answer.bytes_async()
+                self._past.begin(answer.meta["last_modified"].timestamp())  # the bucket's own clock
             finally:
                 await obstore.delete_async(self.store, [check])
 
@@ -153,12 +161,12 @@ class BucketShelf:
             raise FileNotFoundError(name)
         async with self.asking(ANSWER_SECONDS):
             meta = await obstore.head_async(self.store, path_of(owner, name))
-        if (copy := self._copy(meta)) is None:
+        if (copy := self._copy(meta)) is None or copy.until <= self.now():
             raise FileNotFoundError(name)
-        yield OpenObject(self, copy, meta["e_tag"])
+        yield OpenObject(self.store, copy, meta["e_tag"])
 
     async def tidy(self) -> None:
-        """Removes what is too old; counts the rest."""
+        """Removes what is certainly too old; counts the rest."""
         async with self._lock:
             await self._count()
 
@@ -201,30 +209,40 @@ class BucketShelf:
             return self.stock.promise(owner, name, size)
 
     async def _count(self) -> None:
-        _, old = await self._look(None)
+        copies, checks, newest = await self._look(None)
         self._counted_at = time.monotonic()
-        await self._remove(old)
+        past = self._past.review(newest)
+        await self._remove([path for path, modified in checks if modified + MAX_CHECK_AGE_SECONDS <= past])
+        await self._remove_copies([copy for copy in copies if copy.until <= past])
 
-    async def _look(self, owner: str | None) -> tuple[list[Copy], list[str]]:
-        """Counts what there is of an owner, or of all: what may be removed for others, and what is too old."""
-        copies, old, is_whole = list[Copy](), list[str](), False
+    async def _look(self, owner: str | None) -> tuple[list[Copy], list[tuple[str, float]], float]:
+        """Counts what there is of an owner, or of all.
+
+        Gives what may be removed, the objects that tried the bucket with when they did, and when anything was
+        changed last.
+        """
+        copies, checks, newest, is_whole = list[Copy](), list[tuple[str, float]](), NEVER, False
         self.stock.begin_count()
         try:
             async for meta in self._objects(owner):
+                modified = meta["last_modified"].timestamp()
+                newest = max(newest, modified)
                 if copy := self._copy(meta):
                     copies.append(copy)
-                elif _is_ours(meta["path"]):
-                    old.append(meta["path"])
+                elif _CHECK.fullmatch(meta["path"]):
+                    checks.append((meta["path"], modified))
             is_whole = True
         finally:
             present = self.stock.end_count(copies if is_whole else None, owner)
-        return present, old
+        return present, checks, newest
 
     async def _remove_oldest(self, size: int, owner: str | None = None) -> None:
-        copies, _ = await self._look(owner)
-        surplus = self.stock.surplus(copies, size, owner)
-        await self._remove([path_of(copy.owner, copy.name) for copy in surplus])
-        for copy in surplus:
+        copies, _, _ = await self._look(owner)
+        await self._remove_copies(self.stock.surplus(copies, size, owner))
+
+    async def _remove_copies(self, copies: list[Copy]) -> None:
+        await self._remove([path_of(copy.owner, copy.name) for copy in copies])
+        for copy in copies:
             self.stock.add(copy.owner, -copy.size, -1)
 
     async def _remove(self, paths: list[str]) -> None:
@@ -234,7 +252,7 @@ class BucketShelf:
 
     async def _copies(self, below: str | None) -> AsyncIterator[Copy]:
         async for meta in self._objects(below):
-            if copy := self._copy(meta):
+            if (copy := self._copy(meta)) and copy.until > self.now():
                 yield copy
 
     async def _objects(self, below: str | None) -> AsyncIterator[ObjectMeta]:
@@ -248,46 +266,11 @@ class BucketShelf:
                 yield meta
 
     def _copy(self, meta: ObjectMeta) -> Copy | None:
-        """What an object is; ``None`` where its name was not made here, or it is too old."""
-        modified = meta["last_modified"].timestamp()
-        if not _is_ours(meta["path"]) or modified + self.bounds.seconds <= self.now():
+        """What an object is; ``None`` where its name was not made here."""
+        if not _is_ours(meta["path"]):
             return None
         owner, _, name = meta["path"].split("/")
-        return self.bounds.copy(owner, name, meta["size"], modified)
-
-
-@dataclass(frozen=True)
-class OpenObject:
-    """A kept object in the version of ``tag``."""
-
-    shelf: BucketShelf
-    copy: Copy
-    tag: str | None
-
-    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to ``end``, in pieces."""
-        path = path_of(self.copy.owner, self.copy.name)
-        async with working(STEP_SECONDS):
-            part = await obstore.get_async(
-                self.shelf.store, path, options={"range": (start, end), "if_match": self.tag}
-            )
-        pieces = part.stream(PIECE_BYTES)
-        while start < end:
-            async with working(STEP_SECONDS):
-                piece = await anext(pieces, None)
-            if not piece:
-                raise ShelfError("the bucket gave less than there was")
-            yield bytes(piece)
-            start += len(piece)
-
-    @asynccontextmanager
-    async def as_file(self, max_bytes: int) -> AsyncGenerator[BinaryIO]:
-        """A file that holds it meanwhile, and has no name."""
-        with tempfile.TemporaryFile(prefix="evolink-copy-") as file:
-            async for piece in self.read(0, min(max_bytes, self.copy.size)):
-                await anyio.to_thread.run_sync(file.write, piece)
-            file.seek(0)
-            yield file
+        return self.bounds.copy(owner, name, meta["size"], meta["last_modified"].timestamp())
 
 
 def _is_ours(path: str) -> bool:

@@ -144,6 +144,12 @@ class Folder:
             raise OSError(errno.EEXIST, f"{final} is there already and is no file")
         os.replace(self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle)
 
+    def touch(self, name: str, at: float) -> None:
+        """Sets the time at which a regular file was changed, in seconds since 1970."""
+        if self.has_file(name):
+            follow = os.utime not in os.supports_follow_symlinks
+            os.utime(self._at(name), (at, at), dir_fd=self._handle, follow_symlinks=follow)
+
     def remove(self, name: str) -> None:
         """Removes a regular file; anything else stays."""
         if self.has_file(name):

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import NamedTuple
 
 import anyio.to_thread
 
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
-from evolink_mcp.media.kinds import EXTENSIONS
+from evolink_mcp.media.folder_draft import FolderDraft, OpenFile, flush, in_threads
+from evolink_mcp.media.past import NEVER, Past
 from evolink_mcp.media.shelf import (
     NAME,
     OWNER,
@@ -24,30 +22,43 @@ from evolink_mcp.media.shelf import (
     STEM,
     Bounds,
     Copy,
+    ShelfError,
     in_order,
     new_secret,
     read_secret,
     stem_of,
-    type_of,
 )
 from evolink_mcp.media.stock import Stock
 
 MAX_PARTIAL_AGE_SECONDS = 3600.0  # a partial file this old belongs to a process that was killed
 SCAN_SECONDS = 60.0  # between two counts of everything there is
-PIECE_BYTES = 64 * 1024  # are read at a time
 _PARTIAL = re.compile(rf"\.{STEM}-[1-9][0-9]{{0,3}}-[0-9a-f]{{8}}{re.escape(PARTIAL_SUFFIX)}")
 
-T = TypeVar("T")
+
+class _Seen(NamedTuple):
+    """A file of ours, whole or partial."""
+
+    owner: str
+    name: str
+    size: int
+    modified: float
 
 
 class FolderShelf:
     """The folder, for this user alone. Its files are too."""
 
-    def __init__(self, folder: Path, bounds: Bounds, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        bounds: Bounds,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.folder = folder
         self.bounds = bounds
         self.stock = Stock(bounds)
         self._now = now
+        self._past = Past(now, monotonic)
         self._counted_at = -SCAN_SECONDS
         self._lock = threading.Lock()
 
@@ -70,17 +81,17 @@ class FolderShelf:
     @asynccontextmanager
     async def draft(self, owner: str, stem: str) -> AsyncGenerator[FolderDraft]:
         """A hidden file in the owner's folder, gone at the end unless it was placed."""
-        async with _in_threads(self._partial(owner, stem)) as draft:
+        async with in_threads(self._partial(owner, stem)) as draft:
             yield draft
 
     @asynccontextmanager
     async def open(self, owner: str, name: str) -> AsyncGenerator[OpenFile]:
         """A kept file, opened: its name may be another file's by the time it is read."""
-        async with _in_threads(self._open(owner, name)) as file:
+        async with in_threads(self._open(owner, name)) as file:
             yield file
 
     async def tidy(self) -> None:
-        """Removes what is too old, and what killed processes left half done; counts the rest."""
+        """Removes what is certainly too old, and what killed processes left half done; counts the rest."""
         await anyio.to_thread.run_sync(self._tidy)
 
     def _secret(self) -> bytes:
@@ -88,7 +99,7 @@ class FolderShelf:
             if not folder.has_file(SECRET):
                 with folder.partial(SECRET) as (partial, file):
                     file.write(new_secret())
-                    _flush(file)
+                    flush(file)
                     file.close()
                     folder.place(partial, SECRET)
             return read_secret(folder.read(SECRET, max_bytes=1024) or b"")
@@ -146,6 +157,7 @@ class FolderShelf:
 
         Raises:
             Full: The file is larger than what may be kept of one owner.
+            ShelfError: What would make room cannot be removed.
         """
         self.stock.check(size)
         with self._lock:
@@ -155,6 +167,8 @@ class FolderShelf:
                 self._remove_oldest(size, owner)
             if self.stock.is_full(size):
                 self._remove_oldest(size)
+            if self.stock.is_full_for(owner, size) or self.stock.is_full(size):
+                raise ShelfError("older results cannot be removed")
             yield
             self.stock.add(owner, size)
 
@@ -165,33 +179,48 @@ class FolderShelf:
     def _count(self) -> None:
         files: list[Copy] = []
         with self._opened() as folder:
-            for owner in filter(OWNER.fullmatch, folder.names()):
-                with suppress(OSError), folder.subfolder(owner) as shelf:  # another replica may be at it too
-                    files += self._tidy_one(shelf, owner)
-                    if not shelf.names():
-                        folder.remove_folder(owner, min_age_seconds=MAX_PARTIAL_AGE_SECONDS)
-        self.stock.end_count(files)
+            owners = list(filter(OWNER.fullmatch, folder.names()))
+            seen, unread = self._see(folder, owners)
+            past = self._look(folder, seen)
+            for each in seen:
+                is_whole = NAME.fullmatch(each.name) is not None
+                life = self.bounds.seconds if is_whole else MAX_PARTIAL_AGE_SECONDS
+                if each.modified + life <= past:
+                    with suppress(OSError), folder.subfolder(each.owner) as shelf:  # another replica may be at it too
+                        shelf.remove(each.name)
+                        continue
+                if is_whole:
+                    files.append(self.bounds.copy(*each))
+            for owner in {*owners} - {each.owner for each in seen}:
+                with suppress(OSError):
+                    folder.remove_folder(owner, min_age_seconds=MAX_PARTIAL_AGE_SECONDS)
+        self.stock.end_count(files, unread=unread)
         self._counted_at = time.monotonic()
 
-    def _tidy_one(self, shelf: Folder, owner: str) -> list[Copy]:
-        """Removes what is too old, and gives the rest."""
-        files: list[Copy] = []
-        for name in shelf.names():
-            partial, whole = _PARTIAL.fullmatch(name), NAME.fullmatch(name)
-            if (partial or whole) and (facts := shelf.facts(name)):
-                if self._now() - facts.st_mtime > (MAX_PARTIAL_AGE_SECONDS if partial else self.bounds.seconds):
-                    shelf.remove(name)
-                elif whole:
-                    files.append(self.bounds.copy(owner, name, facts.st_size, facts.st_mtime))
-        return files
+    def _look(self, folder: Folder, files: list[_Seen]) -> float:
+        """What is certain to be past. The secret's time keeps it, for servers that start often and keep little."""
+        secret = facts.st_mtime if (facts := folder.facts(SECRET)) else NEVER
+        past = self._past.review(max([secret, *(each.modified for each in files)]))
+        if (moment := self._past.moment()) > secret > NEVER:
+            with suppress(OSError):  # of another user
+                folder.touch(SECRET, moment)
+        return past
 
-    def _files(self, owner: str | None) -> Iterator[Copy]:
-        with self._opened() as folder:
-            for each in filter(OWNER.fullmatch, folder.names() if owner is None else [owner]):
-                with suppress(OSError), folder.subfolder(each) as shelf:
-                    for name in filter(NAME.fullmatch, shelf.names()):
-                        if file := self._file(shelf, each, name):
-                            yield file
+    def _see(self, folder: Folder, owners: Iterable[str]) -> tuple[list[_Seen], set[str]]:
+        """The files of ours that some owners have, and those of them whose files cannot be read now."""
+        seen, unread = list[_Seen](), set[str]()
+        for owner in owners:
+            try:
+                with folder.subfolder(owner) as shelf:
+                    names = [name for name in shelf.names() if NAME.fullmatch(name) or _PARTIAL.fullmatch(name)]
+                    of_names = [(name, facts) for name in names if (facts := shelf.facts(name))]
+            except FileNotFoundError:  # another replica has removed it
+                continue
+            except OSError:
+                unread.add(owner)
+                continue
+            seen += [_Seen(owner, name, facts.st_size, facts.st_mtime) for name, facts in of_names]
+        return seen, unread
 
     def _file(self, shelf: Folder, owner: str, name: str) -> Copy | None:
         """The file of a name, unless it is gone or too old."""
@@ -200,81 +229,17 @@ class FolderShelf:
             return None
         return self.bounds.copy(owner, name, facts.st_size, facts.st_mtime, shelf.path / name)
 
+    def hides(self, folder: Folder, owner: str, name: str) -> bool:
+        """Whether an owner's folder has a file of this name that is too old to be found."""
+        return folder.has_file(name) and self._file(folder, owner, name) is None
+
     def _remove_oldest(self, size: int, owner: str | None = None) -> None:
-        files = self.stock.end_count(self._files(owner), owner)
-        for file in self.stock.surplus(files, size, owner):
-            with suppress(OSError), self._of_owner(file.owner) as shelf:
-                shelf.remove(file.name)
-            self.stock.add(file.owner, -file.size, -1)
-
-
-@dataclass(frozen=True)
-class OpenFile:
-    """A kept file, by its handle."""
-
-    copy: Copy
-    file: BinaryIO
-
-    async def read(self, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from ``start`` up to ``end``, in pieces."""
-        while start < end:
-            piece = await anyio.to_thread.run_sync(self._piece, start, min(PIECE_BYTES, end - start))
-            if not piece:
-                raise OSError(f"{self.copy.name} was cut off")
-            yield piece
-            start += len(piece)
-
-    @asynccontextmanager
-    async def as_file(self, max_bytes: int) -> AsyncGenerator[BinaryIO]:
-        """The file itself."""
-        yield self.file
-
-    def _piece(self, start: int, size: int) -> bytes:
-        self.file.seek(start)
-        return self.file.read(size)
-
-
-@dataclass(frozen=True)
-class FolderDraft:
-    """A hidden file that is being written. ``names``: whose it is to be, and how its name begins."""
-
-    shelf: FolderShelf
-    folder: Folder
-    part: str
-    file: BinaryIO
-    names: tuple[str, str]
-
-    async def write(self, piece: bytes) -> None:
-        await anyio.to_thread.run_sync(self.file.write, piece)
-
-    async def place(self) -> Copy:
-        return await anyio.to_thread.run_sync(self._place)
-
-    def _place(self) -> Copy:
-        owner, stem = self.names
-        size = self.file.tell()
-        _flush(self.file)
-        self.file.close()
-        with self.folder.open_file(self.part) as whole:
-            final = f"{stem}.{EXTENSIONS[type_of(whole)]}"
-        with self.shelf.make_room(owner, size):
-            self.folder.place(self.part, final)
-        return self.shelf.copy_of(owner, final)
-
-
-@asynccontextmanager
-async def _in_threads(manager: AbstractContextManager[T]) -> AsyncGenerator[T]:
-    """Enters and leaves in a thread, so that nobody waits for the disk; left also where entering was cancelled."""
-    entering = asyncio.create_task(anyio.to_thread.run_sync(manager.__enter__))
-    try:
-        yield await asyncio.shield(entering)
-    finally:
-        await asyncio.wait([entering])
-        if entering.exception() is None:
-            await anyio.to_thread.run_sync(manager.__exit__, None, None, None)
-
-
-def _flush(file: BinaryIO) -> None:
-    """Has what was written on the disk, whatever happens to the machine now."""
-    file.flush()
-    os.fsync(file.fileno())
+        with self._opened() as folder:
+            owners = filter(OWNER.fullmatch, folder.names() if owner is None else [owner])
+            seen, unread = self._see(folder, owners)
+            whole = [self.bounds.copy(*each) for each in seen if NAME.fullmatch(each.name)]
+            files = self.stock.end_count(whole, owner, unread)
+            for file in self.stock.surplus(files, size, owner):
+                with suppress(OSError), folder.subfolder(file.owner) as shelf:
+                    shelf.remove(file.name)
+                    self.stock.add(file.owner, -file.size, -1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from evolink_mcp.media.shelf import Bounds, Copy, Full
@@ -101,16 +101,19 @@ class Stock:
         """Says that what there is is being looked at: what arrives meanwhile may be seen or not."""
         self._counting = True
 
-    def end_count(self, files: Iterable[Copy] | None, owner: str | None = None) -> list[Copy]:
+    def end_count(
+        self, files: Iterable[Copy] | None, owner: str | None = None, unread: Collection[str] = ()
+    ) -> list[Copy]:
         """Takes what was seen of an owner, or of all, for what is there; with ``None``, the count came to nothing.
 
+        What could not be seen of the owners in ``unread`` counts as before.
         Returns what was seen without what is promised, which counts by its promise.
         """
         present: list[Copy] = []
         if files is not None:
             promised = {(promise.owner, promise.name) for promise in self._promises}
             present = [file for file in files if (file.owner, file.name) not in promised]
-            for each in list(self._held) if owner is None else [owner]:
+            for each in {*(self._held if owner is None else [owner])}.difference(unread):
                 self._held.pop(each, None)
             for file in present:
                 self.add(file.owner, file.size)

@@ -18,8 +18,29 @@ ALICE, BOB = "a" * 16, "b" * 16
 ROOM = Bounds(30 * 86_400, 10**9, 10**8)
 
 
-def new_keeper(folder: Path, bounds: Bounds = ROOM, claims: Claims | None = None) -> Keeper:
-    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), FolderShelf(folder, bounds), claims or LocalSeal())
+class Clocks:
+    """The time of day, which somebody may set, and the time since some moment."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.passed = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.passed + self.ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+    def pass_by(self, seconds: float) -> None:
+        self.passed += seconds
+
+
+def new_keeper(
+    folder: Path, bounds: Bounds = ROOM, claims: Claims | None = None, clocks: Clocks | None = None
+) -> Keeper:
+    clocks = clocks or Clocks()
+    shelf = FolderShelf(folder, bounds, clocks.now, clocks.monotonic)
+    keeper = Keeper(Fetcher(UrlGuard(allow_loopback=True)), shelf, claims or LocalSeal())
     keeper.shelf.prepare()
     return keeper
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import anyio
@@ -22,15 +21,16 @@ from evolink_mcp.media.fetch import Fetcher
 from evolink_mcp.media.keeper import Keeper
 from evolink_mcp.media.shelf import SECRET, Bounds, Copy
 from evolink_mcp.settings.places import Bucket
-from tests.contract.keeping import ALICE, BOB, ROOM, keep
+from tests.contract.keeping import ALICE, BOB, ROOM, Clocks, keep
 from tests.contract.saving import Gate
 from tests.contract.servers import PNG, answer, serving
 
 HERE = Bucket("results", "kept")
 
 
-def new_keeper(store: MemoryStore, bounds: Bounds = ROOM, ahead: float = 0.0) -> Keeper:
-    shelf = BucketShelf(HERE, bounds, lambda: time.time() + ahead, store)
+def new_keeper(store: MemoryStore, bounds: Bounds = ROOM, clocks: Clocks | None = None) -> Keeper:
+    clocks = clocks or Clocks()
+    shelf = BucketShelf(HERE, bounds, clocks.now, store, clocks.monotonic)
     return Keeper(Fetcher(UrlGuard(allow_loopback=True)), shelf, LocalSeal())
 
 
@@ -139,12 +139,18 @@ async def test_tidying_removes_what_is_too_old_and_only_what_is_named_by_us() ->
         await keep(keeper, host.url(), "old")
     for name in strange:
         await obstore.put_async(store, name, PNG)
-    late = new_keeper(store, ahead=ROOM.seconds + 60)
+    clocks = Clocks()
+    late = new_keeper(store, clocks=clocks)
+    late.shelf.prepare()
+    clocks.pass_by(ROOM.seconds + 60)
     assert await late.find(ALICE, ["old"]) == {}
     with pytest.raises(FileNotFoundError):
         await read(late, ALICE, "old-1.png", 0, 8)
     await keeper.shelf.tidy()
     assert f"{ALICE}/old/old-1.png" in names(store)
+    await late.shelf.tidy()
+    assert f"{ALICE}/old/old-1.png" in names(store), "one look is not enough"
+    clocks.pass_by(3600)
     await late.shelf.tidy()
     assert names(store) == sorted(strange)
     assert len(await late.shelf.secret()) == 32

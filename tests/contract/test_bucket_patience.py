@@ -12,7 +12,8 @@ from obstore.store import MemoryStore
 
 from evolink_mcp.media import bucket_shelf
 from evolink_mcp.media.bucket_draft import PART_BYTES
-from evolink_mcp.media.bucket_shelf import PIECE_BYTES, BucketShelf
+from evolink_mcp.media.bucket_object import PIECE_BYTES
+from evolink_mcp.media.bucket_shelf import BucketShelf
 from evolink_mcp.media.buckets import pages_of
 from evolink_mcp.media.shelf import Away, Copy
 from tests.contract.keeping import ALICE, BOB, ROOM

@@ -15,6 +15,7 @@ from evolink_mcp.arguments import parser
 from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.jobs.seal import LocalSeal
 from evolink_mcp.media import bucket_shelf, buckets
+from evolink_mcp.media.bucket_object import OpenObject
 from evolink_mcp.media.bucket_shelf import BucketShelf
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.fetch import Fetcher
@@ -143,7 +144,7 @@ async def test_a_bucket_that_breaks_off_gives_less_and_says_so(at: Callable[[Hos
         shelf = at(host)
         copy = ROOM.copy(ALICE, "task-1-1.png", 1000, 0.0)
         with pytest.raises(ShelfError):
-            _ = [piece async for piece in bucket_shelf.OpenObject(shelf, copy, '"1"').read(0, 1000)]
+            _ = [piece async for piece in OpenObject(shelf.store, copy, '"1"').read(0, 1000)]
 
 
 def test_the_extra_that_is_missing_is_named_with_its_command(

@@ -19,7 +19,7 @@ from evolink_mcp.media import stock
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from evolink_mcp.media.shelf import SECRET, Bounds, Copy
-from tests.contract.keeping import ALICE, BOB, age, keep, names, new_keeper
+from tests.contract.keeping import ALICE, BOB, Clocks, age, keep, names, new_keeper
 from tests.contract.saving import Gate, task
 from tests.contract.servers import PNG, answer, serving
 
@@ -193,7 +193,8 @@ async def test_so_many_files_of_one_owner_and_no_more(tmp_path: Path, monkeypatc
 
 
 async def test_tidying_removes_what_is_too_old_and_only_what_is_named_by_us(tmp_path: Path) -> None:
-    keeper = new_keeper(tmp_path, Bounds(1000, 10**9, 10**9))
+    clocks = Clocks()
+    keeper = new_keeper(tmp_path, Bounds(10_000, 10**9, 10**9), clocks=clocks)
     async with serving() as host:
         for task_id in ("old", "new"):
             await keep(keeper, host.url(), task_id)
@@ -205,7 +206,11 @@ async def test_tidying_removes_what_is_too_old_and_only_what_is_named_by_us(tmp_
     (tmp_path / "photos" / "me-1.png").write_bytes(PNG)
     (tmp_path / BOB).mkdir()
     for name in (*strange, partial, "old-1.png", "../photos/me-1.png", f"../{SECRET}", f"../{BOB}"):
-        age(tmp_path, f"{ALICE}/{name}", 5000)
+        age(tmp_path, f"{ALICE}/{name}", 50_000)
+    before = names(tmp_path)
+    await keeper.shelf.tidy()
+    assert names(tmp_path) == before, "one look is not enough"
+    clocks.pass_by(3600)
     await keeper.shelf.tidy()
     assert names(tmp_path) == sorted([f"{ALICE}/{name}" for name in (*strange, "new-1.png")] + ["photos/me-1.png"])
     assert (tmp_path / SECRET).exists()
