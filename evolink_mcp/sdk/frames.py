@@ -80,7 +80,7 @@ class Frames:
         try:
             value: object = json.loads(line)
         except (ValueError, RecursionError):
-            return [line]  # answered as what cannot be parsed
+            return self._rest_of_batch(line)
         if not isinstance(value, list):
             if not _is_message(value):
                 return [f"{_INVALID}{line}"]
@@ -100,6 +100,17 @@ class Frames:
             for part in parts
             for each in (("" if _is_message(part) else _INVALID) + json.dumps(part), *self._stand_in(part))
         ]
+
+    def _rest_of_batch(self, line: str) -> list[str]:
+        """A line that cannot be read, which is answered; of a batch the messages that can, beside those that cannot."""
+        from evolink_mcp.sdk.sight import messages_in_sight  # rare, and hosts start often
+
+        parts = messages_in_sight(line)
+        unreadable = [part for part in parts if not _is_json(part)]
+        if not unreadable or len(parts) > MAX_BATCH:
+            return [line]
+        rest = [part for part in parts if part not in unreadable]
+        return [*unreadable, *(self._messages(f"[{','.join(rest)}]") if rest else ())]
 
     def _stand_in(self, message: object) -> list[str]:
         """What goes behind a cancel, so that a batch does not wait for an answer that the SDK will not give."""
@@ -136,6 +147,14 @@ def invalid_request(text: str) -> JSONRPCError | None:
 def is_stand_in(line: str) -> bool:
     """Whether an answer only says that none will come."""
     return line.rstrip().endswith(_STAND_IN_END)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_message(value: object) -> bool:

@@ -17,21 +17,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from evolink_mcp.sdk.sight import Unreadable, error_answer
+
 
 async def take_message(transport: SseServerTransport, number: UUID, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers a POST, whose body comes whole, and hands its message on to the session of that number, its caller's."""
+    """Answers a POST, whose body comes whole, and hands its message on to the session of that number, its caller's.
+
+    What is no message, but has an id in plain sight, is answered in the session: clients wait for it there.
+    """
     body = (await receive()).get("body", b"")
     writer = transport._read_stream_writers.get(number)  # pyright: ignore[reportPrivateUsage]
     if writer is None:
         await Response("Could not find session", status_code=404)(scope, receive, send)
         return
+    incoming: SessionMessage | Unreadable
     try:
         message = jsonrpc_message_adapter.validate_json(body, by_name=False)
+        incoming = SessionMessage(message, metadata=ServerMessageMetadata(request_context=Request(scope)))
     except ValidationError:
-        await Response("Could not parse message", status_code=400)(scope, receive, send)
-        return
+        incoming = Unreadable(error_answer(body.decode(errors="replace")))
+        if incoming.answer.id is None:
+            await Response("Could not parse message", status_code=400)(scope, receive, send)
+            return
     await Response("Accepted", status_code=202)(scope, receive, send)
     try:
-        await writer.send(SessionMessage(message, metadata=ServerMessageMetadata(request_context=Request(scope))))
+        await writer.send(incoming)
     except (ClosedResourceError, BrokenResourceError):
         return  # it was accepted, and its connection has ended meanwhile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import signal
@@ -11,12 +10,10 @@ import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import cast
 
 import anyio
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
-from mcp_types import PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from evolink_mcp.front import Front
@@ -133,16 +130,9 @@ def unreadable(error: Exception) -> SessionMessage | None:
         return None
     if (answer := invalid_request(str(problem["input"]))) is not None:
         return SessionMessage(answer)
-    try:
-        message: object = json.loads(problem["input"])  # takes half a surrogate pair
-    except (ValueError, RecursionError):
-        message = None
-    value = cast("dict[str, object]", message).get("id") if isinstance(message, dict) else None
-    request_id = value if isinstance(value, str | int) and not isinstance(value, bool) else None
-    if isinstance(request_id, str):
-        request_id = request_id.encode("utf-8", "replace").decode()
-    data = ErrorData(code=PARSE_ERROR, message="Parse error: the line is no JSON, or holds half a surrogate pair.")
-    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request_id, error=data))
+    from evolink_mcp.sdk.sight import error_answer  # rare, and hosts start often
+
+    return SessionMessage(error_answer(str(problem["input"])))
 
 
 async def _close_on_signal(stdin: Stdin, signals: Signals) -> None:

@@ -155,6 +155,36 @@ async def test_a_request_whose_id_cannot_be_sent_back_does_not_hold_up_its_batch
     assert [line["error"]["code"] for line in lines if "error" in line] == [-32600]
 
 
+LONG = "1" * 5000  # more digits than Python reads
+UNREADABLE: dict[str, tuple[str, object]] = {
+    "a long number": (f'{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"n":{LONG}}}}}', 9),
+    "an id at the end": (f'{{"method":"ping","params":{{"id":1,"n":{LONG}}},"jsonrpc":"2.0","id":"x"}}', "x"),
+    "many brackets": (f'{{"jsonrpc":"2.0","id":9,"method":"ping","params":{"[" * 5000}{"]" * 5000}}}', 9),
+    "no end": ('{"jsonrpc":"2.0","id":9,"method":"ping"', 9),
+    "a text without an end": ('{"jsonrpc":"2.0","id":9,"method":"pi\\', 9),
+    "a missing comma": ('{"jsonrpc":"2.0","id":9 "method":"ping"}', 9),
+    "a quoted id": (f'{{"x":"\\"id\\":3","n":{LONG}}}', None),
+    "an inner id": (f'{{"params":{{"id":3}},"n":{LONG}}}', None),
+    "an id that is a long number": (f'{{"jsonrpc":"2.0","id":{LONG},"method":"ping"}}', None),
+    "half an id": ('{"jsonrpc":"2.0","id":"9', None),
+}
+
+
+async def test_what_cannot_be_read_is_answered_to_the_id_in_plain_sight_also_in_a_batch() -> None:
+    async with raw_host() as host:
+        await host.initialize("2025-03-26")
+        for title, (line, request_id) in UNREADABLE.items():
+            await host.send(line)
+            answer = await host.receive()
+            assert (title, answer["error"]["code"], answer["id"]) == (title, -32700, request_id)
+        await host.send(f'[{{"jsonrpc":"2.0","id":1,"method":"ping"}}, {UNREADABLE["a long number"][0]}]')
+        lines = [await host.receive_json() for _ in range(2)]
+        assert [{"jsonrpc": "2.0", "id": 1, "result": {}}] in lines
+        assert [line["id"] for line in lines if "error" in line] == [9]
+        await host.send(f"[{LONG}")
+        assert (await host.receive())["id"] is None
+
+
 async def test_a_number_and_its_digits_are_two_requests() -> None:
     frames = Frames()
 

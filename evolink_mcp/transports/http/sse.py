@@ -16,6 +16,7 @@ from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from mcp.server.mcpserver import MCPServer
 from mcp.server.sse import SseServerTransport
+from mcp.shared.message import SessionMessage
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -23,6 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
 from evolink_mcp.sdk.discover import serve_streams
 from evolink_mcp.sdk.listeners import Listeners
+from evolink_mcp.sdk.sight import Unreadable
 from evolink_mcp.sdk.sse_posts import take_message
 from evolink_mcp.tools.identity import Credential
 from evolink_mcp.transports.http.bodies import MAX_BODY
@@ -79,7 +81,7 @@ class Sse:
             async with self._transport.connect_sse(scope, receive, send) as (received, sent):
                 with session.scope:
                     reads, writes = CountedReads(received, session.backlog), CountedWrites(sent, session.backlog)
-                    await serve_streams(self._server, reads, writes, listeners=listeners)
+                    await serve_streams(self._server, reads, writes, _refusal, listeners)
                 await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:
@@ -144,6 +146,11 @@ class Sse:
             logger.warning("Closing an SSE session: its unanswered messages hold the most of %d bytes", self.backlog)
             largest.scope.cancel()
         return None
+
+
+def _refusal(error: Exception) -> SessionMessage | None:
+    """The answer to what is no message."""
+    return SessionMessage(error.answer) if isinstance(error, Unreadable) else None
 
 
 class _Session:

@@ -1,0 +1,58 @@
+"""Over HTTP, too, what cannot be read is answered to the id that is in plain sight, where its client waits for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from tests.serving import Served, bearer, on, serving
+from tests.support import KEY, Sandbox
+
+LONG = "1" * 5000  # more digits than Python reads
+CALL = '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"list_models","arguments":{"n":N}}}'.replace(
+    "N}", f"{LONG}}}"
+)
+HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream", **bearer(KEY)}
+
+
+@pytest.fixture
+async def served(sandbox: Sandbox) -> AsyncIterator[Served]:
+    async with serving(on(sandbox)) as running:
+        yield running
+
+
+@pytest.mark.parametrize("version", ["2025-11-25", "2026-07-28"])
+async def test_an_error_names_the_request_that_cannot_be_read(served: Served, version: str) -> None:
+    headers = {**HEADERS, "mcp-protocol-version": version}
+    async with httpx2.AsyncClient(trust_env=False, headers=headers, timeout=60) as http:
+        for body, number in ((CALL, 7), ('{"jsonrpc":"2.0","method":"ping","id":"x"', "x"), ("[", None), ("{}", None)):
+            response = await http.post(f"{served.url}/mcp", content=body)
+            assert response.status_code == 400, (body[:80], response.text)
+            assert response.json().get("id") == number
+
+
+async def test_an_sse_session_answers_what_cannot_be_read(served: Served) -> None:
+    async with (
+        httpx2.AsyncClient(trust_env=False, headers=HEADERS, timeout=60) as http,
+        http.stream("GET", f"{served.url}/sse") as events,
+    ):
+        lines = events.aiter_lines()
+
+        async def data() -> str:
+            async for line in lines:
+                if line.startswith("data: "):
+                    return line.removeprefix("data: ")
+            raise AssertionError("the stream has ended")
+
+        address = f"{served.url}{await data()}"
+        for body, code in ((CALL, -32700), ('{"id":7,"method":"ping"}', -32600)):
+            assert (await http.post(address, content=body)).status_code == 202
+            answer = json.loads(await data())
+            assert (answer["id"], answer["error"]["code"]) == (7, code)
+        assert (await http.post(address, content="[")).status_code == 400
+        request = {"jsonrpc": "2.0", "id": 8, "method": "ping"}
+        assert (await http.post(address, json=request)).status_code == 202
+        assert json.loads(await data())["id"] == 8
