@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Sequence
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
-from evolink_mcp.jobs.ledger import NEVER, Away, Ledger, Mark, Page
+from evolink_mcp.jobs.ledger import NEVER, Away, Broken, Ledger, Mark, Page
 from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, gone, no_time
 from evolink_mcp.jobs.purchase import Purchase
@@ -18,9 +19,7 @@ from evolink_mcp.jobs.purchase import Purchase
 ASK_SECONDS = 0.2  # between two looks into the ledger
 ANSWER_SECONDS = 1.0  # of a call's time, what the look for twins leaves
 LATE_SECONDS = 0.1  # by which the clocks of two processes may differ, and a timer be late
-STRICT_WORDS = (
-    "The shared store does not answer, so this server cannot tell whether the same request was paid for elsewhere."
-)
+STRICT_WORDS = "This server cannot reach {place}, so it cannot tell whether the same request was paid for elsewhere."
 
 Hold = tuple[str, str]  # a mark's ref, and the process that holds it
 
@@ -62,9 +61,14 @@ class Crossing:
                     passed |= others
                     continue
                 obstacle = None if page.wait else await self._claim(page, purchase, settled_at, passed)
-            except Away:
+            except Away as error:
+                is_passing = not isinstance(error, Broken) and time.monotonic() < self._ledger.away_until
+                if is_passing and self._has_time(purchase):
+                    await self._pause()
+                    continue
                 if self._strict:
-                    raise Refused(STRICT_WORDS, code="store_away", next_step="Call again in a few seconds.") from None
+                    words = STRICT_WORDS.format(place=self._ledger.place)
+                    raise Refused(words, code="store_away", next_step="Call again in a few seconds.") from None
                 purchase.may_repeat = purchase.recorded = True  # it will be, with the next beat that arrives
                 return None
             if obstacle is not None:
@@ -72,10 +76,13 @@ class Crossing:
                 if (outcome := await self._follow(purchase, obstacle)) is not None:
                     return outcome
                 purchase.detach()
-            elif self._clock.monotonic() + MIN_PURCHASE_SECONDS > purchase.deadline:
+            elif not self._has_time(purchase):
                 raise no_time()
             else:
                 await self._pause()
+
+    def _has_time(self, purchase: Purchase) -> bool:
+        return self._clock.monotonic() + MIN_PURCHASE_SECONDS <= purchase.deadline
 
     async def find_twins(self, purchase: Purchase, deadline: float) -> None:
         """Notes what else was bought by the same request, and nobody has heard of; waits for what is in flight.

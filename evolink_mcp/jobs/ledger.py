@@ -25,14 +25,16 @@ KEEP_SECONDS = 600.0  # how long an unclaimed answer waits for its caller
 REPEAT_SECONDS = 60.0  # the same for one that was written: more than a repeat takes from its arrival until it is sent
 SILENT_SECONDS = 2.5  # without a beat, after which a process counts as dead
 BEAT_SECONDS = 0.5
-AWAY_SECONDS = 3.5  # a purchase tries to reach the ledger for so long before it goes on without
-RETRY_SECONDS = 0.1
 NEVER = -math.inf
 MAX_TASKS = 10_000
 
 
 class Away(Exception):
     """The ledger does not answer. What was asked of it may still happen."""
+
+
+class Broken(Away):
+    """The ledger cannot be used, and waiting for it does not help."""
 
 
 class Key(NamedTuple):
@@ -103,10 +105,24 @@ class Page:
 
 
 class Ledger(Protocol):
-    """Purchases by key. Every method may raise :class:`Away`."""
+    """Purchases by key. Every method may raise :class:`Away`.
+
+    Attributes:
+        process: The name of this process.
+        always_beat: It has to say that it lives also while nothing is bought.
+        place: What the purchases are recorded in, in words for callers.
+    """
 
     process: str
-    always_beat: bool
+    place: str
+
+    @property
+    def always_beat(self) -> bool: ...
+
+    @property
+    def away_until(self) -> float:
+        """Until when, by the monotonic clock, a purchase waits for a ledger that is away."""
+        ...
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         """Records a purchase, unless others than ``passed`` are there: then those, and nothing is recorded."""
@@ -175,6 +191,8 @@ class Alone:
     """The ledger of a process that shares nothing: its own purchases are in its memory anyway."""
 
     always_beat = False
+    away_until = NEVER
+    place = ""
 
     def __init__(self) -> None:
         self.process = new_ref()

@@ -50,13 +50,13 @@ class Bought(Generic[T]):
 
     Attributes:
         is_earlier: It is that of an earlier identical request, and nothing was paid for again.
-        may_repeat: Another process may have bought the same: the store could not be asked.
+        away: What could not be asked whether another process has bought the same; "" where nothing was away.
         twins: What else was bought by the same request, and nobody has heard of.
     """
 
     product: T
     is_earlier: bool = False
-    may_repeat: bool = False
+    away: str = ""
     twins: tuple[Outcome, ...] = ()
 
 
@@ -66,6 +66,7 @@ class Purchases:
     def __init__(self, ledger: Ledger, pauses: Pauses, clock: Clock, *, strict: bool = False) -> None:
         self._pauses = pauses
         self._clock = clock
+        self._place = ledger.place
         self._crossing = Crossing(ledger, clock, strict=strict)
         self._lines = Lines(clock)
         self._work: set[asyncio.Task[None]] = set()
@@ -97,7 +98,8 @@ class Purchases:
                 case Created(product=product) as created:
                     if product is None or purchase.is_stale:
                         product = await order.reread(created)
-                    yield Bought(cast("T", product), purchase.is_earlier, purchase.may_repeat, purchase.twins)
+                    away = self._place if purchase.may_repeat else ""
+                    yield Bought(cast("T", product), purchase.is_earlier, away, purchase.twins)
                 case Free(error) | Unknown(error):
                     failure = with_twins(error, purchase.twins)
                 case InFlight():

@@ -9,8 +9,7 @@ from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.tools.call import Call
 
 MAY_REPEAT = (
-    "This server could not reach the store that its replicas share, so this may repeat a request that another replica "
-    "paid for a moment ago."
+    "This server could not reach {place}, so this may repeat a request that was paid for elsewhere a moment ago."
 )
 TWIN = "The same request was paid for once more, and nobody has heard of it: {id}. Tell the user of both."
 UNKNOWN_TWIN = (
@@ -26,7 +25,7 @@ def bought_notes(bought: Bought[Any], earlier: str) -> list[str]:
     twins = [TWIN.format(id=each.id) if isinstance(each, Created) else UNKNOWN_TWIN for each in bought.twins]
     return [
         *([earlier] if bought.is_earlier else []),
-        *([MAY_REPEAT] if bought.may_repeat else []),
+        *([MAY_REPEAT.format(place=bought.away)] if bought.away else []),
         *list(dict.fromkeys(twins))[:MAX_TWINS],
     ]
 

@@ -14,6 +14,7 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.errors import EvolinkError
+from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import Key, Mark, owner_of
 from evolink_mcp.jobs.orders import intent_of
 from evolink_mcp.jobs.purchases import Bought
@@ -209,8 +210,9 @@ async def test_a_replica_that_died_with_a_request_in_flight_is_told_as_unknown_o
 
 
 async def test_with_the_store_gone_each_replica_is_careful_by_itself(
-    replicas: tuple[Replica, Replica], sandbox: Sandbox, redis: RedisServer
+    replicas: tuple[Replica, Replica], sandbox: Sandbox, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 0.3)
     a, b = replicas
     await ok(a.client, "generate_image", **CALL)
     redis.stop()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import SILENT_SECONDS, Away, Mark
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared import ledger as shared_ledger
@@ -186,7 +187,7 @@ async def test_what_is_claimed_again_is_given_back_no_more(losing: Losing, store
 async def test_what_was_given_back_stays_so_where_its_claim_arrives_late(
     losing: Losing, stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_ledger, "AWAY_SECONDS", 0.1)
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 0.1)
     a, b = SharedLedger(stores[0]), SharedLedger(losing)
     await settled(a, b)
     unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))

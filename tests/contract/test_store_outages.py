@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client
 
-from evolink_mcp.jobs.shared import ledger
+from evolink_mcp.jobs import lasting
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -19,7 +19,7 @@ from tests.support import Sandbox, ok, refused
 
 @pytest.fixture(autouse=True)
 def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "AWAY_SECONDS", 0.3)
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 0.3)
 
 
 async def test_a_purchase_that_could_not_be_recorded_says_that_it_may_be_a_second_one(
@@ -29,7 +29,7 @@ async def test_a_purchase_that_could_not_be_recorded_says_that_it_may_be_a_secon
         assert not any("may repeat" in note for note in (await ok(client, "generate_image", **CALL)).get("notes", []))
         redis.stop()
         notes = (await ok(client, "generate_image", **CALL))["notes"]
-    assert any("may repeat a request that another replica paid for" in note for note in notes)
+    assert any("could not reach the store that its replicas share" in note for note in notes)
     assert sandbox.paid() == 2
 
 

@@ -46,7 +46,7 @@ def twin(ledger: Outage, *, task_id: str = "task-9", key: Key | None = None) -> 
 async def test_a_twin_is_told_once_as_soon_as_the_ledger_is_back(process: Process, ledger: Outage) -> None:
     doubts, owner = process.purchases.doubts, ShopOrder(Shop()).key.owner
     ledger.is_away = True
-    assert (await buy(process, Shop())).may_repeat
+    assert (await buy(process, Shop())).away
     assert await doubts.resolve(owner) == []
     ledger.is_away = False
     await ledger.put(twin(ledger))

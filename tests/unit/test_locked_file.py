@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.file import database as database_module
-from evolink_mcp.jobs.file import ledger as ledger_module
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
-from evolink_mcp.jobs.ledger import Away, Key, Mark
+from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.pauses import Pauses
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS
 from evolink_mcp.jobs.purchases import Purchases
 from tests.contract.ledgers import KEY, held, mark
 from tests.unit.shop import Process, Shop, ShopOrder
@@ -66,30 +67,67 @@ async def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         await database.aclose()
 
 
-async def test_a_purchase_waits_for_a_held_file_and_sees_who_is_there(two: Two) -> None:
-    await two.a.begin(mark(two.a))
+async def test_a_purchase_waits_for_a_held_file_and_sees_what_is_there(two: Two) -> None:
+    b, shop = Process(two.b), Shop()
+    await two.a.put(Mark(KEY, "r1", two.a.process, "", 1.0, Created("task-0")))
     two.holder.hold()
-    beginning = asyncio.create_task(two.b.begin(mark(two.b, "r2")))
+    call = b.call(shop)
     while not two.databases[1].problem:
         await asyncio.sleep(0.01)
     two.holder.let_go()
-    page = await beginning
-    assert page is not None
-    assert held(page) == [("r1", two.a.process)]
+    await call.over()
+    assert (shop.heard, shop.paid) == (["task-0"], [])
+    await b.end()
 
 
-async def test_a_new_process_does_not_take_a_held_file_for_none(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "AWAY_SECONDS", 0.05, raising=False)
+async def test_a_new_process_does_not_take_a_held_file_for_none(two: Two) -> None:
     two.holder.hold()
     with pytest.raises(Away):
         await two.b.begin(mark(two.b, "r2"))
+
+
+class Counting(FileLedger):
+    """A ledger that counts how often something was to be begun."""
+
+    begun = 0
+
+    async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
+        self.begun += 1
+        return await super().begin(mark, passed)
+
+
+async def test_an_outage_is_waited_for_once_and_not_by_every_purchase(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 0.5)
+    ledger = Counting(two.databases[0], "https://a.test")
+    process, shop = Process(ledger), Shop()
+    two.holder.hold()
+    for is_first in (True, False):
+        before = ledger.begun
+        async with process.purchases.buy(ShopOrder(shop, key=Key("owner", str(is_first)))) as bought:
+            assert bought.away == "the history file"
+        assert (ledger.begun - before > 1) is is_first
+    two.holder.let_go()
+    await process.end()
+
+
+async def test_a_purchase_waits_for_no_longer_than_its_own_time(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 3600.0)
+    process, shop = Process(two.a), Shop()
+    two.holder.hold()
+    async with process.purchases.buy(ShopOrder(shop), seconds=MIN_PURCHASE_SECONDS + 0.3) as bought:
+        assert bought.away
+    assert len(shop.paid) == 1
+    two.holder.let_go()
+    await process.end()
 
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_a_purchase_beside_a_file_that_stays_held_may_repeat_or_is_refused(
     two: Two, monkeypatch: pytest.MonkeyPatch, *, strict: bool
 ) -> None:
-    monkeypatch.setattr(ledger_module, "AWAY_SECONDS", 0.05, raising=False)
+    monkeypatch.setattr(lasting, "AWAY_SECONDS", 0.05)
     clock, shop = SystemClock(), Shop()
     purchases = Purchases(two.a, Pauses(clock), clock, strict=strict)
     two.holder.hold()
@@ -100,7 +138,7 @@ async def test_a_purchase_beside_a_file_that_stays_held_may_repeat_or_is_refused
         assert shop.paid == []
     else:
         async with purchases.buy(ShopOrder(shop)) as bought:
-            assert bought.may_repeat
+            assert bought.away
             two.holder.let_go()
             async with asyncio.timeout(10):
                 while not held(await two.b.peek(KEY)):  # it is recorded once that is possible

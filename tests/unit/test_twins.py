@@ -58,14 +58,14 @@ async def test_an_answer_that_is_handed_out_while_the_ledger_is_away_may_not_be_
     first.ledger.is_away = True
     bought = await buy(first, shop)
     assert bought.product in shop.paid
-    assert MAY_REPEAT in bought_notes(bought, "earlier")
+    assert MAY_REPEAT.format(place="the history file") in bought_notes(bought, "earlier")
 
 
 async def test_an_answer_that_was_bought_once_has_no_twin(replicas: tuple[Process, Process]) -> None:
     shop, (first, second) = Shop(), replicas
     await abandon(first, shop)
     bought = await buy(second, shop)
-    assert (bought.is_earlier, bought.twins, bought.may_repeat) == (True, (), False)
+    assert (bought.is_earlier, bought.twins, bought.away) == (True, (), "")
     assert len(shop.paid) == 1
 
 
@@ -120,7 +120,7 @@ async def test_what_was_bought_without_the_ledger_names_its_twin_where_the_ledge
     second.ledger.is_away = False
     order.is_answered.set()
     bought = await answer
-    assert (bought.product, bought.is_earlier, bought.may_repeat) == ("task-2", False, True)
+    assert (bought.product, bought.is_earlier, bought.away) == ("task-2", False, "the history file")
     assert bought.twins == (Created("task-1"),)
 
 

@@ -15,19 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
-from evolink_mcp.jobs.ledger import (
-    AWAY_SECONDS,
-    BEAT_SECONDS,
-    KEEP_SECONDS,
-    NEVER,
-    RETRY_SECONDS,
-    SILENT_SECONDS,
-    Alone,
-    Away,
-    Key,
-    Mark,
-    Page,
-)
+from evolink_mcp.jobs.lasting import LastingLedger
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, NEVER, SILENT_SECONDS, Away, Broken, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 
 if TYPE_CHECKING:
@@ -43,39 +32,36 @@ _PUT = (
 )
 
 
-class _Busy(Away):
-    """Another process holds the file: it may be free in a moment."""
+class FileLedger(LastingLedger):
+    """A ledger in the history file. Where there never was one, the process is alone: nothing is refused or said for
+    that. It beats all the time only while the file has to be told something."""
 
-
-class FileLedger(Alone):
-    """A ledger in the history file. What a failure keeps from it is put again with the next beat.
-
-    Where there never was a file, the process is alone: nothing is refused or said for that.
-    """
+    place = "the history file"
 
     def __init__(self, database: Database, gateway: str) -> None:
-        super().__init__()
+        super().__init__(is_announced=True)
         self._database = database
         self._gateway = gateway
         self._turn = asyncio.Lock()  # the wait for one's turn is no wait for the file
         self._is_there = False  # the file: it was used, or others use it
-        self._owes = False
-        self._forgotten: dict[str, bool] = {}  # what the file has to forget, by ref: whether it was free
-        self._given_back: set[str] = set()  # refs that the file may still take for held by this process
+
+    @property
+    def always_beat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return not self._is_announced
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         def work(connection: Connection) -> Page | None:
             connection.execute("BEGIN IMMEDIATE")
-            self._beat(connection)
+            self._hear(connection)
             self._drop_old(connection)
             page = self._page(connection, mark.key)
             if any(each.ref not in (mark.ref, *passed) for each in page.marks):
                 return page
-            self._put(connection, mark)
+            self._insert(connection, mark)
             return None
 
         try:
-            return await self._try(work)
+            return await self._run(work)
         except Away:
             if not self._is_there:
                 return None
@@ -83,76 +69,7 @@ class FileLedger(Alone):
             raise
 
     async def peek(self, key: Key) -> Page:
-        return await self._run(lambda connection: self._page(connection, key))
-
-    async def put(self, mark: Mark) -> None:
-        await self._change(lambda connection: self._put(connection, mark))
-
-    async def claim(self, mark: Mark) -> bool:
-        def work(connection: Connection) -> bool:
-            self._beat(connection)
-            changed = connection.execute(
-                "UPDATE purchases SET holder = ? WHERE ref = ? AND holder IN ('', ?, ?)",
-                (self.process, mark.ref, mark.holder, self.process),
-            )
-            return changed.rowcount == 1
-
-        end = time.monotonic() + AWAY_SECONDS
-        self._given_back.discard(mark.ref)  # somebody listens again
-        # What is not there may be of this process, which has not put it yet.
-        while not (ours := await self._try(work)) and self.always_beat:
-            if time.monotonic() >= end:
-                raise Away
-            await asyncio.sleep(BEAT_SECONDS / 2)
-        return ours
-
-    async def give_back(self, mark: Mark) -> None:
-        await self._release(mark.ref)
-
-    async def _release(self, ref: str) -> None:
-        values = (ref, self.process)
-        self._given_back.add(ref)
-        await self._change(
-            lambda each: each.execute("UPDATE purchases SET holder = '' WHERE ref = ? AND holder = ?", values)
-        )
-        if not self._owes:  # else what was asked before, and got no answer, may still happen
-            self._given_back.discard(ref)
-
-    async def forget(self, mark: Mark, *, free: bool) -> None:
-        await self._remove(mark.ref, free=free)
-
-    async def _remove(self, ref: str, *, free: bool) -> None:
-        where = "" if free else "AND holder = ?"
-        values = (ref,) if free else (ref, self.process)
-        self._forgotten[ref] = free
-        await self._change(
-            lambda connection: connection.execute(f"DELETE FROM purchases WHERE ref = ? {where}", values)
-        )
-        if not self._owes:  # else what was put before, and got no answer, may still happen
-            self._forgotten.pop(ref, None)
-
-    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
-        def work(connection: Connection) -> None:
-            self._beat(connection)
-            if horizon > NEVER:
-                connection.execute(
-                    "INSERT OR REPLACE INTO horizons (process, at) VALUES (?, ?)", (self.process, horizon)
-                )
-
-        if announced:
-            await self._settle()
-            if self._owes:
-                raise Away
-        elif self._owes:
-            self._owes = False
-            return False
-        await self._run(work)
-        if announced:
-            self.always_beat = self._owes
-        return True
-
-    async def live(self) -> None:
-        await self._run(self._beat)
+        return await self._read(lambda connection: self._page(connection, key))
 
     async def aclose(self) -> None:
         with contextlib.suppress(Away):
@@ -160,52 +77,71 @@ class FileLedger(Alone):
         with contextlib.suppress(Away):
             await self._run(lambda each: each.execute("DELETE FROM processes WHERE id = ?", (self.process,)))
 
+    async def _put(self, mark: Mark) -> None:
+        await self._run(lambda connection: self._insert(connection, mark))
+
+    async def _claim(self, mark: Mark) -> bool | None:
+        def work(connection: Connection) -> bool:
+            self._hear(connection)
+            changed = connection.execute(
+                "UPDATE purchases SET holder = ? WHERE ref = ? AND holder IN ('', ?, ?)",
+                (self.process, mark.ref, mark.holder, self.process),
+            )
+            return changed.rowcount == 1
+
+        return await self._run(work)
+
+    async def _release(self, mark: Mark) -> None:
+        values = (mark.ref, self.process)
+        await self._run(
+            lambda each: each.execute("UPDATE purchases SET holder = '' WHERE ref = ? AND holder = ?", values)
+        )
+
+    async def _remove(self, mark: Mark, *, free: bool) -> None:
+        where = "" if free else "AND holder = ?"
+        values = (mark.ref,) if free else (mark.ref, self.process)
+        await self._run(lambda each: each.execute(f"DELETE FROM purchases WHERE ref = ? {where}", values))
+
+    async def _beat(self, *, announced: bool, horizon: float) -> bool:
+        def work(connection: Connection) -> None:
+            self._hear(connection)
+            if horizon > NEVER:
+                connection.execute(
+                    "INSERT OR REPLACE INTO horizons (process, at) VALUES (?, ?)", (self.process, horizon)
+                )
+
+        await self._run(work)
+        return True
+
     async def _run(self, work: Callable[[Connection], T]) -> T:
         async with self._turn:
-            try:
-                result = await self._database.run(work)
-            except Unusable as error:
-                if _is_busy(error.__cause__):
-                    self._is_there = True
-                    raise _Busy from error
-                raise Away from error
-            self._is_there = True
-            return result
+            return await self._reach(self._use(work))
 
-    async def _try(self, work: Callable[[Connection], T]) -> T:
-        """The same, again while another process holds the file."""
-        end = time.monotonic() + AWAY_SECONDS
-        while True:
-            try:
-                return await self._run(work)
-            except _Busy:
-                if time.monotonic() >= end:
-                    raise
-                await asyncio.sleep(RETRY_SECONDS)
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        """The same for what needs no turn to write: a file that others hold can be read all the time."""
+        async with self._turn:
+            return await self._use(work)
 
-    async def _change(self, work: Callable[[Connection], object]) -> None:
+    async def _use(self, work: Callable[[Connection], T]) -> T:
         try:
-            await self._run(work)
-        except Away:
-            self._owe()
-            raise
+            result = await self._database.run(work)
+        except Unusable as error:
+            if _is_busy(error.__cause__):
+                self._is_there = True
+                raise Away from error
+            raise Broken from error
+        self._is_there = True
+        return result
 
     def _owe(self) -> None:
-        """Has the next beat ask for everything again; without a file there is nobody to tell."""
         if self._is_there:
-            self._owes = self.always_beat = True
-        else:
+            super()._owe()
+        else:  # there is nobody to tell
             self._forgotten.clear()
             self._given_back.clear()
 
-    async def _settle(self) -> None:
-        """Removes and gives back what could not be."""
-        for ref, free in list(self._forgotten.items()):
-            await self._remove(ref, free=free)
-        for ref in list(self._given_back):
-            await self._release(ref)
-
-    def _beat(self, connection: Connection) -> None:
+    def _hear(self, connection: Connection) -> None:
+        """Notes that this process lives."""
         now = time.monotonic()
         connection.execute("INSERT OR REPLACE INTO processes (id, heard_at) VALUES (?, ?)", (self.process, now))
 
@@ -216,7 +152,7 @@ class FileLedger(Alone):
         connection.execute("DELETE FROM processes WHERE heard_at > ? OR heard_at < ?", (now, silent))
         connection.execute("DELETE FROM horizons WHERE at > ? OR at < ?", (now, now - KEEP_SECONDS))
 
-    def _put(self, connection: Connection, mark: Mark) -> None:
+    def _insert(self, connection: Connection, mark: Mark) -> None:
         if mark.sender != self.process and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
             return  # another's purchase that is not here any more was free
         outcome = json.dumps(outcome_to_json(mark.outcome))

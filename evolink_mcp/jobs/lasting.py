@@ -1,0 +1,142 @@
+"""A ledger outside of this process: it may be away, and has to be told later what it missed."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from abc import abstractmethod
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Alone, Away, Broken, Mark
+
+T = TypeVar("T")
+
+AWAY_SECONDS = 12.0  # from the begin of an outage, in which purchases wait for its end; then they go on without
+CLAIM_SECONDS = 10.0  # that a claim waits for all processes to have told what they have
+RETRY_SECONDS = 0.1
+GAP_SECONDS = 5.0  # between two failures, after which the second is another outage
+
+
+class LastingLedger(Alone):
+    """What a failure keeps from the ledger is put again with the next beat.
+
+    A change that got no answer may still happen later, so it is made again before a beat says that all is told.
+    """
+
+    def __init__(self, *, is_announced: bool) -> None:
+        super().__init__()
+        self._owes = not is_announced
+        self._is_announced = is_announced  # it has all marks of this process
+        self._forgotten: dict[str, tuple[Mark, bool]] = {}  # what it has to forget, by ref: whether it was free
+        self._given_back: dict[str, Mark] = {}  # what it may still take for held by this process, by ref
+        self._away_since = self._failed_at = -math.inf
+
+    @property
+    def away_until(self) -> float:
+        return self._away_since + AWAY_SECONDS
+
+    async def put(self, mark: Mark) -> None:
+        await self._change(self._put(mark))
+
+    async def claim(self, mark: Mark) -> bool:
+        end = time.monotonic() + CLAIM_SECONDS
+        self._given_back.pop(mark.ref, None)  # somebody listens again
+        # What is not there may be of this process, which has not put it yet.
+        while (is_ours := await self._try_to_claim(mark)) is None or not (is_ours or self._is_announced):
+            if time.monotonic() >= end:
+                raise Away
+            await asyncio.sleep(BEAT_SECONDS / 2)
+        return is_ours
+
+    async def give_back(self, mark: Mark) -> None:
+        self._given_back[mark.ref] = mark
+        await self._change(self._release(mark))
+        if not self._owes:  # else what was asked before, and got no answer, may still happen
+            self._given_back.pop(mark.ref, None)
+
+    async def forget(self, mark: Mark, *, free: bool) -> None:
+        self._forgotten[mark.ref] = (mark, free)
+        await self._change(self._remove(mark, free=free))
+        if not self._owes:  # as above
+            self._forgotten.pop(mark.ref, None)
+
+    async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
+        if announced:
+            await self._settle()
+            if self._owes:
+                raise Away
+        elif self._owes:
+            self._owes = False
+            return False
+        lives = await self._beat(announced=announced, horizon=horizon)
+        self._is_announced = lives and (self._is_announced or announced)
+        return lives
+
+    async def live(self) -> None:
+        await self._beat(announced=False, horizon=NEVER)
+
+    @abstractmethod
+    async def _put(self, mark: Mark) -> None: ...
+
+    @abstractmethod
+    async def _claim(self, mark: Mark) -> bool | None:
+        """Whether it is ours now; ``None`` while nobody can tell."""
+
+    @abstractmethod
+    async def _release(self, mark: Mark) -> None:
+        """Nobody holds it, if this process did."""
+
+    @abstractmethod
+    async def _remove(self, mark: Mark, *, free: bool) -> None: ...
+
+    @abstractmethod
+    async def _beat(self, *, announced: bool, horizon: float) -> bool:
+        """One beat; false where the ledger has not got this process among those whose marks it has."""
+
+    async def _settle(self) -> None:
+        """Removes and gives back what could not be."""
+        for mark, free in list(self._forgotten.values()):
+            await self.forget(mark, free=free)
+        for mark in list(self._given_back.values()):
+            await self.give_back(mark)
+
+    def _owe(self) -> None:
+        """Has the next beat ask for everything again."""
+        self._owes, self._is_announced = True, False
+
+    async def _change(self, change: Awaitable[object]) -> None:
+        try:
+            await change
+        except Away:
+            self._owe()
+            raise
+
+    async def _try_to_claim(self, mark: Mark) -> bool | None:
+        """The same, again while the ledger is away. What arrived twice is one."""
+        start = time.monotonic()
+        while True:
+            try:
+                return await self._claim(mark)
+            except Away as error:
+                self._owe()
+                end = min(self.away_until, start + AWAY_SECONDS)
+                if isinstance(error, Broken) or time.monotonic() >= end:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _reach(self, answer: Awaitable[T]) -> T:
+        """An answer of the ledger. Notes since when there is none."""
+        try:
+            result = await answer
+        except Broken:
+            raise
+        except Away:
+            now = time.monotonic()
+            if now > self._failed_at + GAP_SECONDS:
+                self._away_since = now
+            self._failed_at = now
+            raise
+        self._failed_at = -math.inf
+        return result
