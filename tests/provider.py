@@ -45,6 +45,8 @@ class Provider:
         self.keys: dict[str, Key] = {"first": new_key()}
         self.opaque: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
+        self.at = ""  # below which its keys and its introspection are
+        self.keys_at = ""  # where its keys are, if elsewhere
         self.status = 200
         self.answers_strangers = threading.Event()  # while not set, it takes its time over tokens it does not know
         self.answers_strangers.set()
@@ -61,12 +63,14 @@ class Provider:
         return jwt.encode(self.claims(**changes), key, algorithm_of(key), headers={"kid": kid, **(headers or {})})
 
     def answer(self, path: str, form: dict[str, list[str]]) -> dict[str, Any] | None:
-        match path:
+        if not path.startswith(("/.well-known/", f"{self.at}/")):
+            return None
+        match path.removeprefix(self.at):
             case "/.well-known/openid-configuration":
                 return {
                     "issuer": self.issuer,
-                    "jwks_uri": f"{self.issuer}/keys",
-                    "introspection_endpoint": f"{self.issuer}/introspect",
+                    "jwks_uri": self.keys_at or f"{self.issuer}{self.at}/keys",
+                    "introspection_endpoint": f"{self.issuer}{self.at}/introspect",
                 }
             case "/keys":
                 return {"keys": [public_jwk(key, kid) for kid, key in self.keys.items()]}
@@ -110,10 +114,14 @@ def running_provider() -> Generator[Provider]:
 
 
 class MovedClock(SystemClock):
-    """The machine's clock, whose durations a test may move on."""
+    """The machine's clock, which a test may move on, and set wrong."""
 
     def __init__(self) -> None:
         self.ahead = 0.0
+        self.days_wrong = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.ahead + 86_400 * self.days_wrong
 
     def monotonic(self) -> float:
         return super().monotonic() + self.ahead

@@ -23,6 +23,7 @@ from evolink_mcp.settings import is_loopback
 
 FRESH_SECONDS = 300.0  # a key that was revoked is believed no longer
 STALE_SECONDS = 3600.0  # while the provider is away, its last keys hold so long
+METADATA_SECONDS = 60.0  # between two looks at where the provider's addresses are, if they fail
 COOLDOWN_SECONDS = 5.0  # between two requests for keys, whatever callers present
 ASK_SECONDS = 5.0
 MAX_ANSWER = 1024 * 1024
@@ -59,8 +60,9 @@ class Provider:
     def __init__(self, issuer: str, client: tuple[str, str] | None, clock: Clock) -> None:
         self.issuer = issuer
         self.client = client
-        self._clock = clock
+        self.clock = clock
         self._metadata: Metadata | None = None
+        self._metadata_at = float("-inf")
         self._keys: dict[str, jwt.PyJWK] = {}
         self._keys_at = float("-inf")
         self._asked_at = float("-inf")
@@ -96,24 +98,41 @@ class Provider:
         try:
             with anyio.fail_after(2 * ASK_SECONDS):
                 async with questions:
-                    url = (await self.metadata()).introspection
                     form = {"token": token, "token_type_hint": "access_token"}
                     # RFC 6749, section 2.3.1: both parts are encoded as in a form.
                     auth = httpx2.BasicAuth(quote(client_id, safe=""), quote(secret, safe=""))
-                    return await self._ask("POST", url, data=form, auth=auth)
+                    try:
+                        return await self._ask("POST", (await self.metadata()).introspection, data=form, auth=auth)
+                    except Away:
+                        if not await self._has_moved():
+                            raise
+                    return await self._ask("POST", (await self.metadata()).introspection, data=form, auth=auth)
         except TimeoutError:
             raise Away("the identity provider is asked more than it answers") from None
 
     async def metadata(self) -> Metadata:
-        """What it publishes of itself, read once.
+        """What it publishes of itself, as it was read last.
 
         Raises:
             Away: It cannot be read, or is another provider's.
         """
         if self._metadata is None:
+            self._metadata_at = self.clock.monotonic()
             self._metadata = await self._discover()
             self.issuer = self._metadata.issuer
         return self._metadata
+
+    async def _has_moved(self) -> bool:
+        """Reads the metadata again, at most once in a minute; true where it names other addresses than before."""
+        before, now = self._metadata, self.clock.monotonic()
+        if before is None or now - self._metadata_at < METADATA_SECONDS:
+            return False
+        self._metadata_at = now
+        try:
+            self._metadata = await self._discover()
+        except Away:  # what was known holds
+            return False
+        return self._metadata != before
 
     async def warn_if_away(self) -> None:
         """Says at the start that it cannot be used, so that a wrong address is told before anybody signs in."""
@@ -130,7 +149,7 @@ class Provider:
 
     @property
     def _age(self) -> float:
-        return self._clock.monotonic() - self._keys_at
+        return self.clock.monotonic() - self._keys_at
 
     def _known(self, kid: str, algorithm: str) -> jwt.PyJWK | None:
         fitting = [key for name, key in self._keys.items() if name == kid or not kid]
@@ -139,19 +158,28 @@ class Provider:
 
     async def _refresh(self, kid: str, algorithm: str) -> None:
         """Reads the keys anew, unless that has just been done."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         known = self._known(kid, algorithm) is not None
         if now - self._asked_at < COOLDOWN_SECONDS or (known and self._age <= FRESH_SECONDS):
             return
         self._asked_at = now
         try:
-            answer = await self._ask("GET", (await self.metadata()).keys)
-            self._keys = _usable(answer)
+            try:
+                await self._read_keys()
+                moved = self._known(kid, algorithm) is None and await self._has_moved()
+            except Away:
+                if not (moved := await self._has_moved()):
+                    raise
+            if moved:
+                await self._read_keys()
             self._keys_at, self._problem = now, ""
         except Away as problem:
             if not self._problem:
                 logger.warning("Signing in fails: %s", problem)
             self._problem = str(problem)
+
+    async def _read_keys(self) -> None:
+        self._keys = _usable(await self._ask("GET", (await self.metadata()).keys))
 
     async def _discover(self) -> Metadata:
         parts = urlsplit(self.issuer)

@@ -7,7 +7,6 @@ provider (RFC 7662), where the operator has a client there for it.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +45,9 @@ class Tokens:
     def __init__(self, provider: Provider, audiences: tuple[str, ...]) -> None:
         self._provider = provider
         self._audiences = audiences
-        self._principals: OrderedDict[str, tuple[float, Principal]] = OrderedDict()
+        self._clock = provider.clock
+        # Until when a verdict holds, measured, and by the time of day, which may be wrong when it is made.
+        self._principals: OrderedDict[str, tuple[float, float, Principal]] = OrderedDict()
         self._refused: OrderedDict[str, tuple[float, str]] = OrderedDict()  # until when, and why
 
     async def principal(self, token: str) -> Principal:
@@ -60,12 +61,12 @@ class Tokens:
             raise Invalid("the token is too long")
         digest = hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
         known = self._principals.get(digest)
-        if known is not None and time.time() < known[0]:
-            return known[1]
+        if known is not None and self._clock.monotonic() < known[0] and self._clock.now() < known[1]:
+            return known[2]
         claims = await self._claims(token, digest)
         principal = _principal(claims)
-        end = min(time.time() + REMEMBER_SECONDS, float(claims["exp"]) + SKEW_SECONDS)
-        self._principals[digest] = (end, principal)
+        end = self._clock.monotonic() + REMEMBER_SECONDS
+        self._principals[digest] = (end, float(claims["exp"]) + SKEW_SECONDS, principal)
         while len(self._principals) > MAX_REMEMBERED:
             self._principals.popitem(last=False)
         return principal
@@ -121,12 +122,12 @@ class Tokens:
 
     async def _judged(self, token: str, digest: str) -> Mapping[str, Any]:
         """The claims of an opaque token. One that was refused is not asked about again for a while."""
-        if time.monotonic() < self._refused.get(digest, (0.0, ""))[0]:
+        if self._clock.monotonic() < self._refused.get(digest, (0.0, ""))[0]:
             raise Invalid(self._refused[digest][1])
         try:
             return await self._opaque(token, renewal=digest in self._principals)
         except Invalid as problem:
-            self._refused[digest] = time.monotonic() + REMEMBER_SECONDS, str(problem)
+            self._refused[digest] = self._clock.monotonic() + REMEMBER_SECONDS, str(problem)
             while len(self._refused) > MAX_REMEMBERED:
                 self._refused.popitem(last=False)
             raise
@@ -144,7 +145,11 @@ class Tokens:
         if not set(values_of(claims, "aud")) & set(self._audiences):
             raise Invalid("the token was made for another audience")
         end = claims.get("exp")
-        if isinstance(end, bool) or not isinstance(end, int | float) or not time.time() - SKEW_SECONDS < end < MAX_EXP:
+        if (
+            isinstance(end, bool)
+            or not isinstance(end, int | float)
+            or not self._clock.now() - SKEW_SECONDS < end < MAX_EXP
+        ):
             raise Invalid("the token has expired")
         return {**claims, "iss": issuer}
 
