@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 MAX_CLAIMS = 10_000
@@ -19,6 +20,10 @@ class Seal(Protocol):
         Args:
             max_age: How old, in seconds, what is known here of it may be.
         """
+        ...
+
+    async def secrets(self, *, max_age: float = 0.0) -> Sequence[bytes]:
+        """The same, and those that it was here before: an address outlives them for its few minutes."""
         ...
 
     async def claim(self, name: str, seconds: float) -> bool:
@@ -44,6 +49,9 @@ class LocalSeal:
 
     async def secret(self, *, max_age: float = 0.0) -> bytes:
         return self._secret
+
+    async def secrets(self, *, max_age: float = 0.0) -> Sequence[bytes]:
+        return (self._secret,)
 
     async def claim(self, name: str, seconds: float) -> bool:
         now = time.monotonic()

@@ -14,6 +14,7 @@ import anyio
 import httpx2
 import pytest
 
+from evolink_mcp.jobs.shared import store
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http import uploads
@@ -201,3 +202,27 @@ async def test_the_address_is_that_by_which_clients_know_the_server(sandbox: San
         assert address.startswith("https://mcp.example.com/evolink/upload/")
         local = address.replace("https://mcp.example.com", served.url)
         assert (await http.put(local, content=png())).status_code == 200
+
+
+async def test_an_address_outlives_what_happens_to_the_store(
+    sandbox: Sandbox, http: httpx2.AsyncClient, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "REST_SECONDS", 0.0)
+    monkeypatch.setattr(uploads, "SECRET_SECONDS", 0.0)
+    async with serving(on(sandbox, state_url=redis.url)) as served:
+
+        async def taken(address: str) -> None:
+            response = await http.put(address, content=png())
+            assert response.status_code == 200, response.text
+
+        redis.stop()
+        away = await address_of(http, served.url)
+        redis.start()
+        await taken(away)
+        there = await address_of(http, served.url)
+        redis.stop()
+        await taken(there)
+        again = await address_of(http, served.url)
+        redis.start()  # it has lost its secret
+        await taken(await address_of(http, served.url))
+        await taken(again)

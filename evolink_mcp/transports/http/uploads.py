@@ -62,6 +62,8 @@ class Uploads:
 
     async def new_address(self, request: Request, credential: Credential, names: Mapping[str, str]) -> str:
         """A new address for one file of a caller, within ``LIFE_SECONDS``."""
+        from cryptography.fernet import Fernet
+
         note = {
             "number": secrets.token_hex(12),
             "key": credential.key,
@@ -69,7 +71,7 @@ class Uploads:
             "name": credential.name,
             "names": dict(names),
         }
-        sealed = (await self._fernet()).encrypt(json.dumps(note).encode()).decode()
+        sealed = Fernet(await self._app.state.seal.secret()).encrypt(json.dumps(note).encode()).decode()
         return f"{base_of(request, self._public)}{UPLOAD}/{sealed}"
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, caller: Credential | None) -> None:
@@ -154,17 +156,13 @@ class Uploads:
         return Ticket(note["number"], credential, note["names"])
 
     async def _opened(self, sealed: str, *, max_age: float) -> Mapping[str, Any]:
-        from cryptography.fernet import InvalidToken
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+        keys = MultiFernet([Fernet(each) for each in await self._app.state.seal.secrets(max_age=max_age)])
         try:
-            return as_object(json.loads((await self._fernet(max_age)).decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
+            return as_object(json.loads(keys.decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
         except (InvalidToken, ValueError):
             return {}
-
-    async def _fernet(self, max_age: float = 0.0) -> Any:
-        from cryptography.fernet import Fernet
-
-        return Fernet(await self._app.state.seal.secret(max_age=max_age))
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
