@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import stat
 import sys
-import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -231,26 +230,6 @@ async def test_a_file_locked_by_another_process_is_not_waited_for(
     assert "locked" in caplog.text
     await history.add_task("me", task("t2", now))
     assert {each.task_id for each in await history.recent("me")} == {"t0", "t1", "t2"}
-
-
-async def test_a_file_that_hangs_is_left_alone_from_then_on(
-    opened: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(database, "MAX_WAIT_SECONDS", 0.05)
-    release, tries = threading.Event(), 0
-
-    def hang(self: database.Database, work: object) -> None:
-        nonlocal tries
-        tries += 1
-        release.wait(10)
-
-    monkeypatch.setattr(database.Database, "_work", hang)
-    history = opened()
-    for name in ("t1", "t2", "t3"):
-        await history.add_task("me", task(name, 1.0))
-    release.set()
-    assert tries == 1
-    assert "does not answer" in caplog.text
 
 
 async def test_a_task_is_remembered_before_anybody_hears_of_it(

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BUSY_SECONDS = 0.5  # another process holds the file
 MAX_WAIT_SECONDS = 2.0  # for the file, whatever is wrong with it
+REST_SECONDS = 5.0  # after a thread hung in the file it is left alone for so long, and for as long as that hangs
+MAX_THREADS = 2  # of its own: work elsewhere that takes all of the shared ones holds up nothing here
 MEMORY = Path(":memory:")  # no file: the database ends with the process
 
 _SCHEMA = """
@@ -66,6 +69,30 @@ def state_file() -> Path:
     return folder / "history.db"
 
 
+class _Visit(Generic[T]):
+    """One piece of work in the file, as its thread has it."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._failure: BaseException | None = None
+        self._results: list[T] = []
+        self.has_begun = self.is_over = False
+
+    def make(self) -> None:
+        self.has_begun = True
+        try:
+            self._results.append(self._work())
+        except Exception as error:
+            self._failure = error
+        finally:
+            self.is_over = True
+
+    def result(self) -> T:
+        if self._failure is not None:
+            raise self._failure
+        return self._results[0]
+
+
 class Database:
     """The file, opened at the first use. ``problem`` is why the last attempt failed, "" where it did not.
 
@@ -89,7 +116,9 @@ class Database:
         self._precious = precious
         self._open: Connection | None = None
         self._lock = threading.Lock()
-        self._off = False
+        self._limiter: anyio.CapacityLimiter | None = None
+        self._stuck: _Visit[Any] | None = None  # the last one that took too long
+        self._rests_until = 0.0
         self._logged = False
         self.problem = ""
 
@@ -99,17 +128,17 @@ class Database:
         Raises:
             Unusable: That failed; it was logged if it was the first time.
         """
-        if self._off:
-            raise Unusable
+        if (self._stuck is not None and not self._stuck.is_over) or time.monotonic() < self._rests_until:
+            raise Unusable from TimeoutError()
+        visit = _Visit(lambda: self._work(work))
         try:
-            with anyio.fail_after(MAX_WAIT_SECONDS):
-                result = await anyio.to_thread.run_sync(self._work, work, abandon_on_cancel=True)
+            with anyio.move_on_after(MAX_WAIT_SECONDS):
+                await self._in_thread(visit.make)
+            if not visit.is_over:
+                self._give_up(visit)
+            result = visit.result()  # also where it came while the event loop was busy
             self.problem = ""
             return result
-        except TimeoutError as error:
-            self._off = True  # a thread hangs in the file; no second one is sent after it
-            self._log("the file does not answer; it is off until the next start")
-            raise Unusable from error
         except Exception as error:  # a broken file is no reason to fail a call
             self._log(str(error) or type(error).__name__)
             raise Unusable from error
@@ -122,7 +151,22 @@ class Database:
                 self._close()
 
         with contextlib.suppress(Exception), anyio.move_on_after(MAX_WAIT_SECONDS):
-            await anyio.to_thread.run_sync(close, abandon_on_cancel=True)
+            await self._in_thread(close)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        self._limiter = self._limiter or anyio.CapacityLimiter(MAX_THREADS)
+        await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+
+    def _give_up(self, visit: _Visit[T]) -> None:
+        """Sends no second thread after one that hangs in the file.
+
+        Raises:
+            TimeoutError: Always.
+        """
+        if visit.has_begun:
+            self._stuck = visit
+            self._rests_until = time.monotonic() + REST_SECONDS
+        raise TimeoutError("the file does not answer")
 
     def _work(self, work: Callable[[Connection], T]) -> T:
         import sqlite3
