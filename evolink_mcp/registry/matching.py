@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from evolink_mcp.registry.amounts import Need
+from evolink_mcp.registry.lacking import MAX_NEAREST, doubts, nobody, priced, shown, weight
 from evolink_mcp.registry.measures import MEASURES, holds
 from evolink_mcp.registry.spec import Model
-from evolink_mcp.registry.text import listed, number
 from evolink_mcp.registry.traits import Traits, weights_of
-from evolink_mcp.registry.wishes import Language, Need, Wish, tokens, words
+from evolink_mcp.registry.wishes import Language, Wish, tokens, words
 
 MAX_MATCHES = 10
 NO_PRICES = "No price is known here: small and quick models come first."
@@ -16,15 +17,11 @@ NO_SPEEDS = "No page tells how many seconds a model takes; quick is what pages c
 OTHERS_FIT = "{} more fit but for {}: leave that word out to see them."
 MIN_LED = 3
 """Quick or careful models that fit: where there are so many, others are left out."""
-MAX_NEAREST = 5
-"""Of models that lack something: so many show what comes nearest."""
 Row = tuple[float, float, Traits]
 """What a model lacks by weight, what speaks for it, and the model."""
 Prices = Mapping[str, tuple[float, float]]
 """The least and the most credits that a call of a model is known to cost, by id."""
 
-# What a need weighs where it is not met: a name says more than a kind, a kind more than a figure.
-_WEIGHTS = {"name": 3.0, "kind": 4.0, "word": 3.0, "seconds": 2.0}
 _WISHES = frozenset({"cheap", "quick", "careful", "long"})
 """They order models, and keep none out."""
 _STATUS = {"active": 0, "legacy": 1, "name-only": 2, "placeholder": 3}
@@ -98,7 +95,8 @@ class Finder:
 
     def _rank(self, wish: Wish, names: Sequence[str], prices: Prices) -> Matches:
         candidates = [self._traits[name] for name in names if name not in wish.unwanted]
-        needs = self._without_conflict(wish.needs, candidates)
+        wished, notes = priced(wish.needs, candidates, prices)
+        needs = self._without_conflict(wished, candidates)
         hard = [need for need in needs if need.text not in _WISHES]
         wanted = {need.text for need in needs} & _WISHES
         searched = [word for word in wish.words if word in self._vocabulary]
@@ -106,7 +104,7 @@ class Finder:
             return Matches(notes=[f"No model's page speaks of: {', '.join(wish.words[:8])}."] if wish.words else [])
         rows: list[Row] = []
         for traits in candidates:
-            missing = sum(_weight(need) * (1 - self._met(need, traits)) for need in hard)
+            missing = sum(weight(need) * (1 - self._met(need, traits)) for need in hard)
             score = sum(self._bonus(need, traits) for need in hard) + self._talk(searched, traits)
             score -= 0.5 * (bool(traits.model.superseded_by) and traits.model.id not in self._defaults)
             score += sum(self._leaning(wish_for, traits, prices) for wish_for in wanted)
@@ -116,7 +114,7 @@ class Finder:
         rows.sort(key=lambda row: (row[0], _STATUS[row[2].model.status], -round(row[1], 2), *self._standing(row[2])))
         least = rows[0][0] if rows else 0.0
         fitting = [row for row in rows if row[0] == 0.0]
-        near = min(sum(map(_weight, hard)), 2 * least)
+        near = min(sum(map(weight, hard)), 2 * least)
         best = fitting or [row for row in rows if row[0] < near][:MAX_NEAREST] or rows[:MAX_NEAREST]
         others: list[str] = []
         for wish_for, holds_of in (("quick", self._quick), ("careful", self._careful)):
@@ -126,13 +124,13 @@ class Finder:
                 fitting = best
         if fitting and searched and not hard:
             best = [row for row in fitting if row[1] * 2 >= fitting[0][1]]
-        notes = [f"Left out: {', '.join(wish.without)}."] if wish.without else list[str]()
+        notes += [f"Left out: {', '.join(wish.without)}."] if wish.without else []
         notes += [NO_PRICES] if "cheap" in wanted and best and not prices else []
         notes += [*([NO_SPEEDS] if "quick" in wanted and best else []), *others]
         if fitting and len(best) < MAX_MATCHES:
-            notes += self._doubtful(hard, rows)
+            notes += doubts(hard, [row[2] for row in rows], self._met)
         if least > 0:
-            notes.insert(0, self._nobody(hard, rows))
+            notes.insert(0, nobody(hard, [row[2] for row in rows], self._met, prices))
         matches = [self._match(row[2], hard, wanted) for row in best[:MAX_MATCHES]]
         return Matches(matches, max(len(best) - MAX_MATCHES, 0), notes)
 
@@ -150,7 +148,7 @@ class Finder:
         if (
             not kinds
             and {need.kind for need in strong} <= {*MEASURES} - {"name"}
-            and any(need.kind in ("seconds", "fps") for need in strong)
+            and any(need.kind in ("seconds", "shorter", "fps") for need in strong)
             and not any(self._only_heard(need, candidates) for need in weak)
         ):
             kinds = [Need("word", "kind:video")]
@@ -239,7 +237,7 @@ class Finder:
 
     def _match(self, traits: Traits, hard: Sequence[Need], leading: Iterable[str]) -> Match:
         why = [self._reason(need, traits) for need in hard if self._met(need, traits) == 1]
-        lacks = [_shown(need) for need in hard if self._met(need, traits) < 1]
+        lacks = [shown(need) for need in hard if self._met(need, traits) < 1]
         leanings: dict[str, Callable[[Traits], bool]] = {
             "quick": self._quick,
             "careful": self._careful,
@@ -253,47 +251,9 @@ class Finder:
             return ""
         if need.kind == "word":
             return next((way for way in need.text.split(" | ") if holds(way, traits) == 1), "")
-        return _shown(need)
-
-    def _doubtful(self, hard: Sequence[Need], rows: Sequence[Row]) -> list[str]:
-        """Which models may fit too, but no page says so."""
-        doubts: dict[str, list[str]] = {}
-        for _, _, traits in rows:
-            met = [self._met(need, traits) for need in hard]
-            if traits.model.status == "active" and 0 < min(met, default=1) < 1:
-                unknown = [_shown(need) for need, share in zip(hard, met, strict=True) if share < 1]
-                doubts.setdefault(listed(unknown), []).append(traits.model.id)
-        return [
-            f"Left out, since nobody says whether they have {what}: {', '.join(names[:MAX_NEAREST])}"
-            f"{f' and {len(names) - MAX_NEAREST} more' if len(names) > MAX_NEAREST else ''}."
-            for what, names in doubts.items()
-        ]
+        return shown(need)
 
     def resolve_nickname(self, name: str) -> tuple[str, ...]:
         """The models that people call so, best first; empty where it is no nickname."""
         needs = self._language.read(name, self._vocabulary).needs
         return next((need.names for need in needs if need.text in self._language.nicknames), ())
-
-    def _nobody(self, hard: Sequence[Need], rows: Sequence[Row]) -> str:
-        """Says plainly which needs no model meets, and beside which others."""
-        pool, failing = [row[2] for row in rows], list[Need]()
-        for need in sorted(hard, key=_weight, reverse=True):
-            able = [traits for traits in pool if self._met(need, traits) == 1]
-            pool, failing = (able, failing) if able else (pool, [*failing, need])
-        others = [_shown(need) for need in hard if need not in failing]
-        alone = all(self._met(need, row[2]) < 1 for row in rows for need in failing)
-        beside = f" together with {listed(others)}" if others and not alone else ""
-        text = f"No model here has {listed(map(_shown, failing))}{beside}."
-        longest = max(traits.longest for traits in pool)
-        if longest and any(need.kind == "seconds" for need in failing):
-            text += f" The longest make {number(longest)} s."
-        return f"{text} These come nearest."
-
-
-def _weight(need: Need) -> float:
-    return _WEIGHTS["kind"] if need.text.startswith("kind:") else _WEIGHTS.get(need.kind, 1.5)
-
-
-def _shown(need: Need) -> str:
-    """A need in a few words."""
-    return need.text.removeprefix("kind:").replace(" | ", " or ")

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from evolink_mcp.registry.amounts import Need
 from evolink_mcp.registry.choices import fits
 from evolink_mcp.registry.text import number
 from evolink_mcp.registry.traits import Traits
-from evolink_mcp.registry.wishes import Need, words
+from evolink_mcp.registry.wishes import words
 
 _SOUND = {"switch": 1.0, "always": 1.0, "unknown": 0.3, "never": 0.0}
 _SILENCE = {"switch": 1.0, "always": 0.0, "unknown": 0.4, "never": 1.0}
@@ -43,6 +44,14 @@ def _seconds(need: Need, traits: Traits) -> float:
     return min(traits.longest / need.amount, 1) * 0.5 if need.amount else 0.0
 
 
+def _shorter(need: Need, traits: Traits) -> float:
+    if traits.model.endpoint == "image":
+        return 0.0
+    if traits.shortest is None:
+        return 1.0 if "speech" in traits.model.capabilities else 0.3
+    return float(traits.shortest <= need.amount)
+
+
 def _tier(need: Need, traits: Traits) -> float:
     return float(need.text.lower() in {tier.lower() for tier in traits.tiers})
 
@@ -77,6 +86,8 @@ def _inputs(need: Need, traits: Traits) -> float:
 MEASURES: Mapping[str, Callable[[Need, Traits], float]] = {
     "name": _name,
     "seconds": _seconds,
+    "shorter": _shorter,
+    "credits": _name,
     "tier": _tier,
     "ratio": _ratio,
     "fps": _frames,

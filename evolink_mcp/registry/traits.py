@@ -62,6 +62,14 @@ class Traits:
         seconds = self.seconds
         return (seconds.high or 0.0) if isinstance(seconds, Span) else max(seconds or (0.0,))
 
+    @property
+    def shortest(self) -> float | None:
+        """In seconds; ``None`` where nothing is known. A range that begins at 0 means something else by it."""
+        seconds = self.seconds
+        if isinstance(seconds, Span):
+            return max(seconds.low or 0.0, 1.0)
+        return min(seconds) if seconds else None
+
     def lasts(self, seconds: float) -> bool:
         """Whether it makes just this length."""
         lengths = self.seconds

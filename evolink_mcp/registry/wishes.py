@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evolink_mcp.registry.amounts import SEVERAL, Amounts, Need
 from evolink_mcp.registry.runs import Refusals, by_first, longest
 from evolink_mcp.registry.spec import Model
 
@@ -23,39 +24,6 @@ PATH = Path(__file__).parent / "data" / "search.toml"
 
 _TOKEN = re.compile(r"\d{1,2}:\d{1,2}|\d{3,5} ?x ?\d{3,5}|\d{1,6}(?:\.\d{1,3})?|[^\W\d_]+")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_BARE_TIERS = {"480", "512", "720", "768", "1080", "1440", "2160"}
-_SECONDS = {"s", "sec", "second", "sek", "sekunde", "sekunden", "seconde", "segundo"}
-_MINUTES = {"min", "minute", "minuten", "minuto"}
-_MEGABYTES = {"mb", "megabyte", "mib"}
-_FRAMES = {"fps", "hz"}
-_LENGTHS = {"character", "char", "letter", "token"}
-_PIECES = {"version", "variant", "variation", "option", "output", "result", "copy", "alternative"}
-_SHOTS = {"shot", "scene", "cut"}
-_INPUTS = {
-    **dict.fromkeys(("reference", "ref", "input", "image", "picture", "photo", "frame"), "image"),
-    **dict.fromkeys(("clip", "video", "film"), "video"),
-    **dict.fromkeys(("sound", "song", "recording"), "audio"),
-}
-_MORE_THAN = "over"  # what the data rewrite "longer than" and its kin to
-_REFERENCES = {"reference", "ref", "input", "source", "sample"}
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One thing a query asks for.
-
-    ``kind`` is ``name``, ``word`` (a need as the data write it), or what a number counts: ``seconds``, ``tier``,
-    ``ratio``, ``fps``, ``mb``, ``length``, ``n``, or ``image``, ``video`` and ``audio`` of inputs. ``names`` are the
-    models of a name, best first.
-    """
-
-    kind: str
-    text: str
-    amount: float = 0.0
-    names: tuple[str, ...] = ()
-
-
-SEVERAL = Need("n", "several at once", 2)
 
 
 @dataclass(slots=True)
@@ -110,6 +78,7 @@ class Language:
         self.ignore = {stem(word) for word in str(data["ignore"]).split()}
         self.rewrite = {plain(old): new for old, new in data["rewrite"].items()}
         self.numbers: Mapping[str, float] = data["numbers"]
+        self._amounts = Amounts(self.numbers)
         self.phrases: dict[tuple[str, ...], str] = {}
         for need, phrases in data["words"].items():
             self.phrases |= {tuple(tokens(phrase)): need for phrase in phrases}
@@ -150,6 +119,8 @@ class Language:
                 for need in wish.needs
                 if need != SEVERAL
             ]
+        if any(need.kind == "credits" for need in wish.needs):
+            wish.needs.append(Need("word", "cheap"))
         wish.needs = list(dict.fromkeys(wish.needs))
         if not wish.absent:
             wish.absent, wish.instead = self._lacking_together(wish.needs)
@@ -172,7 +143,9 @@ class Language:
             wish.without |= dict.fromkeys(without)
             wish.unwanted |= ids
             return refused
-        counted, need = self._more_than(run, place) if run[place] == _MORE_THAN else self._number(run, place)
+        counted, need = self._amounts.read(run, place)
+        if counted and need is None:
+            return counted
         named, names = longest(self._names, run, place, frozenset())
         said, phrase = longest(self._phrases, run, place, self.ignore)
         missing, absent = longest(self._absent, run, place, self.ignore)
@@ -193,59 +166,9 @@ class Language:
             wish.words.append(word)
         return 1
 
-    def _more_than(self, run: list[str], place: int) -> tuple[int, Need | None]:
-        """A length that is to be exceeded: lengths are whole seconds, so the next one."""
-        counted, need = self._number(run, place + 1) if place + 1 < len(run) else (0, None)
-        if need is None or need.kind != "seconds":
-            return 0, None
-        return counted + 1, Need("seconds", f"over {need.text}", need.amount + 1)
-
-    def _number(self, run: list[str], place: int) -> tuple[int, Need | None]:
-        """A number with its unit, and how many words the two take."""
-        word = run[place]
-        if ":" in word:
-            return 1, Need("ratio", word)
-        if "x" in word and word.replace("x", "").isdigit():
-            return 1, Need("ratio", word)
-        amount = float(word) if _NUMBER.fullmatch(word) else self.numbers.get(word)
-        if amount is None:
-            return 0, None
-        unit = run[place + 1] if place + 1 < len(run) else ""
-        after = run[place + 2] if place + 2 < len(run) else ""
-        for units, kind, factor, sign in (
-            (_SECONDS, "seconds", 1, "s"),
-            (_MINUTES, "seconds", 60, "s"),
-            (_MEGABYTES, "mb", 1, "MB"),
-            (_FRAMES, "fps", 1, "fps"),
-            (_LENGTHS if amount >= 100 else (), "length", 1, "characters"),
-        ):
-            if unit in units:
-                return 2, Need(kind, f"{amount * factor:g} {sign}", amount * factor)
-        if unit in ("k", "p") and word[0].isdigit():
-            return 2, Need("tier", f"{word}{'K' if unit == 'k' else 'p'}")
-        if word in _BARE_TIERS:
-            return 1, Need("tier", f"{word}p")
-        if unit in _PIECES or (unit, after) == ("at", "once"):
-            return 2, Need("n", f"{amount:g} at once", amount)
-        if run[place + 2 : place + 4] == ["at", "once"]:
-            return 1, Need("n", f"{amount:g} at once", amount)
-        if unit in _SHOTS:
-            return 2, Need("word", "multi-shot")
-        if unit in _REFERENCES and after in _INPUTS and after not in _REFERENCES:
-            return 3, _input(after, amount)
-        if unit in _INPUTS and (amount > 1 or unit in _REFERENCES):
-            return 2, _input(unit, amount)
-        return 0, None
-
     def _mended(self, word: str) -> str:
         """The name that a mistyped word is, or the word."""
         return next(iter(get_close_matches(word, self.brands, 1, 0.8)), word) if len(word) > 3 else word
-
-
-def _input(word: str, amount: float) -> Need:
-    kind = _INPUTS[word]
-    shown = {"image": "pictures", "video": "clips", "audio": "sounds"}[kind]
-    return Need(kind, f"{amount:g} {shown} in", amount)
 
 
 def _names(models: Sequence[Model], data: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, None]]:

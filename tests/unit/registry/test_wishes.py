@@ -10,6 +10,7 @@ import pytest
 
 from evolink_mcp.registry.matching import MAX_MATCHES, NO_SPEEDS, Matches
 from evolink_mcp.registry.recipes import of_model, recipes
+from evolink_mcp.registry.traits import Traits
 from evolink_mcp.registry.wishes import words
 from tests.unit.registry.support import callable_models, model, registry
 
@@ -88,6 +89,51 @@ def test_not_before_something_else_leaves_the_name_wanted(query: str) -> None:
     found = search(query)
     assert found.matches
     assert all("veo" in name for name in names(found))
+
+
+PRICES = {"sora-2-preview": (4.0, 9.0), "wan3.0-text-to-video": (9.0, 20.0)}
+
+
+@pytest.mark.parametrize(
+    ("query", "lacks", "says"),
+    [
+        ("video of 1 hour", "3600 s", "The longest make 30 s."),
+        ("half an hour of music film", "1800 s", "The longest make "),
+        ("seedance shorter than 2 seconds", "a length under 2 s", "The shortest make 2 s."),
+        ("video under 1 credit", "a price under 1 credit", "The lowest that is known is 4."),
+        ("video, at most 3 credits", "a price of at most 3 credits", "The lowest that is known is 4."),
+    ],
+)
+def test_a_limit_that_nothing_meets_is_told_with_the_nearest_figure(query: str, lacks: str, says: str) -> None:
+    found = search(query, prices=PRICES)
+    assert found.notes[0].startswith(f"No model here has {lacks}")
+    assert says in found.notes[0]
+    assert all(lacks in match.lacks for match in found.matches)
+
+
+@pytest.mark.parametrize(
+    ("query", "most"),
+    [
+        ("video shorter than 3 seconds", 2), ("video under 5 s", 4), ("video below 5 s", 4), ("video at most 5 s", 5),
+        ("video no longer than 4 seconds", 4), ("video of not more than 5 s", 5), ("video, less than a minute", 59),
+    ],
+)  # fmt: skip
+def test_a_length_that_is_not_to_be_exceeded_leads_to_models_that_are_short_enough(query: str, most: int) -> None:
+    found = search(query)
+    assert found.matches
+    assert all((Traits(match.model).shortest or 99) <= most for match in found.matches)
+    assert all(f"{most} s" in why or f"{most + 1} s" in why for match in found.matches for why in match.why)
+
+
+def test_a_price_that_is_not_to_be_exceeded_leaves_out_what_costs_more_or_nobody_knows() -> None:
+    for query in ("video under 5 credits", "video, 4 credits", "a video cheaper than 4.5 credits"):
+        found = search(query, prices=PRICES)
+        assert names(found) == ["sora-2-preview"]
+        assert found.notes == ["Models without a known price are left out."]
+    assert names(search("video under 4 credits", prices=PRICES)) != ["sora-2-preview"]
+    assert "Not looked for: a price under 5 credits." in search("video under 5 credits").notes
+    assert len(search("a video over 2 credits", prices=PRICES).matches) == MAX_MATCHES
+    assert registry().wants_price("video under 5 credits")
 
 
 def test_each_model_is_shown_with_what_speaks_for_it() -> None:
