@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Generator
@@ -84,7 +85,7 @@ def browsing(url: str, home: Path) -> Generator[Browser]:
     packages = folder()
     for script in ("host.mjs", "hostpage.js"):
         target = packages / script
-        fresh = target.with_suffix(f".{home.name}")
+        fresh = target.with_suffix(f".{os.getpid()}")  # runs of other clones share the folder
         fresh.write_bytes((HERE / script).read_bytes())
         fresh.replace(target)
     given = json.dumps({"chromium": chromium(), "url": url, "key": KEY})
