@@ -189,11 +189,12 @@ class MediaOrder:
         return unknown
 
     async def _is_known(self, task_id: str) -> bool:
-        """Whether a task is that of another request, whose id was received."""
-        try:
-            return await self.records.ledger.has_task(self.caller.account, task_id)
-        except Away:
-            return False
+        """Whether a task is that of another request, whose id was received.
+
+        Raises:
+            Away: Nobody can tell.
+        """
+        return await self.records.ledger.has_task(self.caller.account, task_id)
 
     async def reread(self, created: Created) -> wire.Task:
         try:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, wire
+from evolink_mcp.jobs.ledger import Away
 
 RECOVERY_SECONDS = 8.0  # of a submit's deadline are kept for this
 MARGIN_SECONDS = 15.0  # the gateway tells ages in whole seconds, and the list takes its time to come
@@ -35,7 +36,8 @@ async def explain(
     """The unknown outcome with what the list shows of it, in ``what`` and ``next_step``.
 
     Args:
-        is_ours: Whether a task id is somebody's already: it was received as the answer to another request.
+        is_ours: Whether a task id is somebody's already: it was received as the answer to another request. It may
+            raise ``Away``.
         seconds_ago: How long ago the submit began; tasks older than that, by the gateway's clock, are not it.
         seconds: How long this may take.
     """
@@ -55,13 +57,21 @@ async def explain(
         trouble = "This gateway offers no list of recent tasks, so the task cannot be looked up."
         return error.replace(what=what, next_step=f"{NEVER_BLINDLY} {trouble} {ASK_THE_USER}")
     oldest = seconds_ago + MARGIN_SECONDS
-    new = [task for task in recent.tasks if (task.age is None or task.age <= oldest) and not await is_ours(task.id)]
+    recent_ones = [task for task in recent.tasks if task.age is None or task.age <= oldest]
+    try:
+        new, is_certain = [task for task in recent_ones if not await is_ours(task.id)], True
+    except Away:
+        new, is_certain = recent_ones, False
     candidate = new[0].id if len(new) == 1 else ""
-    return error.replace(what=what, next_step=_advice(new, model), candidate=candidate)
+    return error.replace(what=what, next_step=_advice(new, model, is_certain=is_certain), candidate=candidate)
 
 
-def _advice(tasks: Sequence[wire.Task], model: str) -> str:
-    """What to do, going by the tasks that were created since and that nobody here has heard of."""
+def _advice(tasks: Sequence[wire.Task], model: str, *, is_certain: bool) -> str:
+    """What to do, going by the tasks that were created since.
+
+    Args:
+        is_certain: Nobody here has heard of them; else that could not be looked up.
+    """
     match tasks:
         case []:
             return (
@@ -71,9 +81,10 @@ def _advice(tasks: Sequence[wire.Task], model: str) -> str:
             )
         case [task]:
             made = f"made {task.age:.0f} s ago" if task.age is not None else "made since"
+            others = "no other request got it" if is_certain else "whether another request got it cannot be looked up"
             return (
-                f"Task {task.id} was created at that time and is probably yours ({model[:60]}, {made}, and no other "
-                f"request got it): call check_task. {NEVER_BLINDLY}"
+                f"Task {task.id} was created at that time and is probably yours ({model[:60]}, {made}, and {others}): "
+                f"call check_task. {NEVER_BLINDLY}"
             )
         case _:
             named = ", ".join(task.id for task in tasks[:MAX_IDS])

@@ -17,7 +17,7 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.lasting import LastingLedger
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, NEVER, SILENT_SECONDS, Away, Broken, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.outcomes import Created, InFlight, outcome_from_json, outcome_to_json
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -29,6 +29,11 @@ _PUT = (
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ref) DO UPDATE SET "
     "outcome = CASE excluded.outcome WHEN '{}' THEN outcome ELSE excluded.outcome END, "
     "holder = CASE holder WHEN ? THEN excluded.holder ELSE holder END, at = excluded.at"
+)
+
+_HAS_TASK = (
+    "SELECT 1 FROM tasks WHERE gateway = ? AND id = ? "
+    "UNION ALL SELECT 1 FROM purchases WHERE gateway = ? AND outcome = ? LIMIT 1"
 )
 
 
@@ -70,6 +75,13 @@ class FileLedger(LastingLedger):
 
     async def peek(self, key: Key) -> Page:
         return await self._read(lambda connection: self._page(connection, key))
+
+    async def has_task(self, account: str, task_id: str) -> bool:
+        """Also whether another process of this user received it: it is in the history, or a purchase's outcome."""
+        if await super().has_task(account, task_id):
+            return True
+        values = (self._gateway, task_id, self._gateway, json.dumps(outcome_to_json(Created(task_id))))
+        return await self._read(lambda connection: connection.execute(_HAS_TASK, values).fetchone() is not None)
 
     async def aclose(self) -> None:
         with contextlib.suppress(Away):
