@@ -250,6 +250,11 @@ def warning_is_due(limit: float, sums: Sums) -> bool:
     return units(sums.total) >= WARN_SHARE * units(limit)
 
 
+def most(*amounts: int | None) -> int | None:
+    """What counts while a task runs: a gateway may hold less than the task is known to cost."""
+    return max((each for each in amounts if each is not None), default=None)
+
+
 def units(credits: float) -> int:
     """Credits in the gateway's smallest amount."""
     return round(credits * UNITS)

@@ -87,8 +87,8 @@ async def test_what_is_reserved_held_and_charged_counts_and_what_is_dropped_does
     spending = reopen()
     assert await spending.reserve(expense("a", 4.0), TEN, NOW) is None
     assert await spending.sums("me", [DAY]) == Sums(0.0, 4.0)
-    await spending.hold([Hold(expense("a", 4.0), reading("t", 3.5))], TEN)
-    assert await reopen().sums("me", [DAY]) == Sums(0.0, 3.5)
+    await spending.hold([Hold(expense("a", 4.0), reading("t", 4.5))], TEN)
+    assert await reopen().sums("me", [DAY]) == Sums(0.0, 4.5)
     assert await spending.observe([reading("t", 2.1, "charged")]) == [Change(charged=2.1)]
     assert await spending.reserve(expense("b", 1.0), TEN, NOW) is None
     await spending.drop(expense("b", 1.0))

@@ -141,3 +141,20 @@ async def test_no_call_under_a_wrong_clock_forgets_what_was_spent_today(spending
             expense(account, f"{account}{ahead}", 1.0, at=NOON + ahead), CreditLimits(), NOON + ahead
         )
     assert await spending.sums(account, [DAY]) == Sums(held=600.0)
+
+
+async def test_a_task_that_holds_less_than_it_is_known_to_cost_counts_for_its_cost(
+    spending: Spending, account: str
+) -> None:
+    """Else a gateway that reserves little lets a day's limit through. What was held is still learned as it was."""
+    await spending.hold([Hold(expense(account, "a", 5.0), reading(account, "t", 1.0))], TEN)
+    assert await spending.sums(account, [DAY]) == Sums(0.0, 5.0)
+    for held, sum_held in ((2.0, 5.0), (6.0, 6.0), (3.0, 6.0)):
+        await spending.observe([reading(account, "t", held)])
+        assert await spending.sums(account, [DAY]) == Sums(0.0, sum_held)
+    await spending.observe([reading(account, "t", 0.5, "charged")])
+    assert await spending.sums(account, [DAY]) == Sums(0.5, 0.0)
+    assert await spending.alike(account, "m", "") == [Charge(0.5, 6.0, 5.0, 1)]
+    await spending.hold([Hold(expense(account, "b", 5.0), reading(account, "u", 1.0))], TEN)
+    await spending.observe([reading(account, "u", 0.5, "charged")])
+    assert (await spending.alike(account, "m", ""))[0] == Charge(0.5, 1.0, 5.0, 1)

@@ -28,6 +28,7 @@ from evolink_mcp.jobs.spending import (
     Sums,
     change_of,
     expense_of,
+    most,
     room_for,
     units,
     warning_is_due,
@@ -116,8 +117,7 @@ class FileSpending:
             connection.execute("BEGIN IMMEDIATE")
             for expense, reading in holds:
                 self._insert(connection, expense)
-                credits = expense.credits if reading.credits is None else reading.credits
-                self._set(connection, expense.ref, reading, None if credits is None else units(credits))
+                self._set(connection, expense.ref, reading, most(_units(expense.credits), _units(reading.credits)))
             return [tuple(self._due(connection, expense, limits)) for expense, _ in holds]
 
         return await self._run(work)
@@ -180,7 +180,7 @@ class FileSpending:
 
     def _insert(self, connection: Connection, expense: Expense) -> None:
         billed = expense.billed
-        known = None if expense.credits is None else units(expense.credits)
+        known = _units(expense.credits)
         row = (expense.ref, self._gateway, expense.owner, expense.account, expense.day, expense.at)
         connection.execute(_INSERT, (*row, billed.model, billed.traits, billed.seconds, billed.count, known))
         newest = "SELECT max(rowid) FROM expenses"
@@ -211,6 +211,8 @@ class FileSpending:
             return None
         ref, state, before = row
         now = before if reading.credits is None else units(reading.credits)
+        if reading.state == "held":
+            now = most(before, now)
         if (state, before) == (reading.state, now) or (state in FINAL and reading.state not in FINAL):
             return None
         self._set(connection, ref, reading, now)
@@ -235,7 +237,11 @@ class FileSpending:
         return Candidate(expense.ref, "flight", None)
 
     def _set(self, connection: Connection, ref: str, reading: Reading, now: int | None) -> None:
-        connection.execute(_UPDATE, (reading.task_id, reading.state, now, now or 0, ref))
+        connection.execute(_UPDATE, (reading.task_id, reading.state, now, _units(reading.credits) or 0, ref))
+
+
+def _units(credits: float | None) -> int | None:
+    return None if credits is None else units(credits)
 
 
 def _owner(owner: str, scope: Scope) -> str:

@@ -74,12 +74,16 @@ if ARGV[13] == '1' then {_RECORD} end
 return {{}}
 """
 _BIND = f"""
-local function bind(name, task, state, units)
+local function most(a, b)
+  if a == '' or b == '' then return a .. b end
+  return tonumber(a) > tonumber(b) and a or b
+end
+local function bind(name, task, state, units, told)
   redis.call('HSET', name, 'task', task)
   local held = tonumber(redis.call('HGET', name, 'held')) or 0
-  if units ~= '' and tonumber(units) > held then
-    held = tonumber(units)
-    redis.call('HSET', name, 'held', units)
+  if told ~= '' and tonumber(told) > held then
+    held = tonumber(told)
+    redis.call('HSET', name, 'held', told)
   end
   local facts = redis.call('HMGET', name, 'account', 'model', 'traits', 'seconds', 'count', 'state', 'owner', 'ref')
   redis.call('SET', '{PREFIX}' .. facts[1] .. ':expense:' .. task, name, 'EX', {EXPIRY})
@@ -105,7 +109,7 @@ end
 # ARGV 10: the task; 11: its units, '' where it does not tell; 12 and 13: from how many units on to warn, -1 for never.
 HOLD = f"""{_MOVE}{_BIND}
 {_RECORD}
-bind(KEYS[1], ARGV[10], 'held', ARGV[11] ~= '' and ARGV[11] or ARGV[9])
+bind(KEYS[1], ARGV[10], 'held', most(ARGV[9], ARGV[11]), ARGV[11])
 local due = {{}}
 for place, day in ipairs(days(ARGV[1], ARGV[3])) do
   local from, found = tonumber(ARGV[11 + place]), sums(day)
@@ -155,8 +159,8 @@ if not name and ARGV[6] ~= '' then
 end
 if not name or redis.call('EXISTS', name) == 0 then return {{}} end
 local old = redis.call('HMGET', name, 'state', 'units')
-local units = ARGV[5] ~= '' and ARGV[5] or old[2]
+local units = ARGV[4] == 'held' and most(old[2], ARGV[5]) or (ARGV[5] ~= '' and ARGV[5] or old[2])
 if (old[1] == ARGV[4] and old[2] == units) or (is_final(old[1]) and not is_final(ARGV[4])) then return {{}} end
-bind(name, ARGV[2], ARGV[4], units)
+bind(name, ARGV[2], ARGV[4], units, ARGV[5])
 return {{old[1], old[2], units}}
 """
