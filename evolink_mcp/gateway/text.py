@@ -101,6 +101,8 @@ class _Stream:
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._rest: list[str] = []  # of a line that has no end yet, as it came
         self._rest_length = 0
+        self._after_cr = False  # ended in a line end that may go on
+        self._name = ""  # of the event that is not complete yet
         self._data: list[str] = []
         self._waiting = 0  # characters of the event that is not complete yet
         self._texts: list[str] = []
@@ -117,10 +119,13 @@ class _Stream:
             if line.startswith("data:"):
                 self._data.append(line[5:].removeprefix(" "))
                 self._waiting += len(line)
-            elif not line and self._data:
-                self._event("\n".join(self._data))
+            elif line.startswith("event:"):
+                self._name = line[6:].strip()
+            elif not line:
+                if self._data:
+                    self._event("\n".join(self._data))
                 self._data.clear()
-                self._waiting = 0
+                self._name, self._waiting = "", 0
         if self._waiting + self._rest_length > MAX_EVENT:
             self._problem, self._ended = wire.Problem("one of its events has no end", "too_long"), True
         return self._ended
@@ -157,21 +162,28 @@ class _Stream:
         raise self.broken(OutcomeUnknown(what, status=200, code=code, request_id=request_id))
 
     def _lines(self, text: str) -> Iterator[str]:
-        """The lines that end in ``text``. What has no end yet is joined once, in however many parts it comes."""
+        """The lines that end in ``text``. What has no end yet is joined once, in however many parts it comes.
+
+        Lines end as those of event streams do (WHATWG HTML, section 9.2.5): with CR, LF or both.
+        """
+        if text:
+            text, self._after_cr = text.removeprefix("\n") if self._after_cr else text, text.endswith("\r")
         self._rest.append(text)
         self._rest_length += len(text)
-        if "\n" not in text:
+        if "\n" not in text and "\r" not in text:
             return iter(())
-        *lines, rest = "".join(self._rest).split("\n")
+        *lines, rest = "".join(self._rest).replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._rest, self._rest_length = [rest], len(rest)
-        return (line.removesuffix("\r") for line in lines)
+        return iter(lines)
 
     def _event(self, data: str) -> None:
+        event: Mapping[str, Any] = {}
         try:
             event = as_object(json.loads(data))
         except (ValueError, RecursionError):
-            return
-        match event.get("type"):
+            if self._name != "error":
+                return
+        match event.get("type") or self._name or ("error" if event.get("error") else ""):
             case "message_start":
                 message = as_object(event.get("message"))
                 self._facts.update(message)

@@ -114,8 +114,8 @@ def _insert(text: str, node: Node, value: Any, name: str | None = None) -> str:
     several_lines = True
     if node.children:
         first, last = node.children[0], node.children[-1]
-        opens = "\n" in text[node.start : first.start]
-        several_lines = opens or "\n" in text[last.end : node.end]  # a comment may end the line
+        opens = _has_break(text[node.start : first.start])
+        several_lines = opens or _has_break(text[last.end : node.end])  # a comment may end the line
         indent = _indent_at(text, first.start) if opens else indent
     key = f"{json.dumps(name, ensure_ascii=False)}: " if name is not None else ""
     comma_at = node.children[-1].end if node.children and not node.has_comma else inner_end
@@ -123,7 +123,7 @@ def _insert(text: str, node: Node, value: Any, name: str | None = None) -> str:
     if several_lines:
         tail = text[inner_end:before_close]
         new = newline + indent + key + _dump(value, text, indent)
-        closing = "" if "\n" in tail else newline + outer
+        closing = "" if _has_break(tail) else newline + outer
     else:
         new = " " + key + json.dumps(value, ensure_ascii=False)
         closing = ""
@@ -148,19 +148,25 @@ def _dump(value: Any, text: str, indent: str) -> str:
 
 
 def newline_of(text: str) -> str:
-    """The line end that the text uses."""
-    return "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+    """The line end that the text uses most."""
+    both = text.count("\r\n")
+    counts = {"\n": text.count("\n") - both, "\r\n": both, "\r": text.count("\r") - both}
+    return max(counts, key=lambda end: counts[end])
+
+
+def _has_break(text: str) -> bool:
+    return "\n" in text or "\r" in text
 
 
 def _unit(text: str) -> str:
     """One step of indentation, as the text has it."""
-    match = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
+    match = re.search(r"(?:^|[\r\n])([ \t]+)\S", text)
     return "\t" if match and match[1].startswith("\t") else match[1] if match and len(match[1]) <= 8 else "  "
 
 
 def _indent_at(text: str, position: int) -> str:
     """The indentation of the line that ``position`` is on."""
-    line = text[text.rfind("\n", 0, position) + 1 : position]
+    line = text[max(text.rfind(end, 0, position) for end in "\r\n") + 1 : position]
     return line[: len(line) - len(line.lstrip())]
 
 
@@ -214,5 +220,5 @@ def _many(text: str, start: int) -> Node:
 
 
 def _wrong(text: str, position: int) -> NotJson:
-    line = text.count("\n", 0, position) + 1
+    line = len(re.findall(r"\r\n?|\n", text[:position])) + 1
     return NotJson(f"line {line} cannot be read")

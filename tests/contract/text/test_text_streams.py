@@ -34,9 +34,10 @@ STREAM = [
 ]
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r"])
 @pytest.mark.parametrize("size", [1, 2, 7, 10_000])
-async def test_a_stream_is_put_together_wherever_it_is_cut(written: Callable[..., Any], size: int) -> None:
-    raw = "".join(STREAM).encode()
+async def test_a_stream_is_put_together_wherever_it_is_cut(written: Callable[..., Any], size: int, end: str) -> None:
+    raw = "".join(STREAM).replace("\r\n", "\n").replace("\n", end).encode()
     message = await written([raw[place : place + size] for place in range(0, len(raw), size)])
     assert message == text.Message(
         text="Grüße 😀.", model="m-1", stop_reason="end_turn", input_tokens=3, output_tokens=7, other=("thinking",)
@@ -71,6 +72,19 @@ async def test_a_stream_that_breaks_off_is_an_unknown_outcome(
     assert said in raised.value.what
     assert raised.value.charged == "unknown"
     assert raised.value.partial == ("Grüße \ufffd" if len(pieces) == 6 else "")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ('event: error\ndata: {"error":{"message":"No credits"}}\n\n', "No credits"),
+        ('data: {"error":{"message":"No credits"}}\n\n', "No credits"),
+        ("event: error\ndata: overloaded\n\n", "no reason was given"),
+    ],
+)
+async def test_an_error_is_one_by_its_name_too(written: Callable[..., Any], error: str, said: str) -> None:
+    with pytest.raises(OutcomeUnknown, match=said):
+        await written(["".join(STREAM[:6]).encode(), error.encode()])
 
 
 async def test_all_that_came_of_a_broken_stream_is_handed_over(written: Callable[..., Any]) -> None:

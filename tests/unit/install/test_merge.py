@@ -71,6 +71,8 @@ def test_everything_else_in_a_file_stays(name: str, tmp_path: Path) -> None:
         assert change.backup.read_bytes() == raw
     if b"\r\n" in raw:
         assert after.count(b"\r\n") == after.count(b"\n")
+    elif b"\r" in raw:
+        assert b"\n" not in after
     else:
         assert b"\r" not in after
 
