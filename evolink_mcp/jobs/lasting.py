@@ -28,7 +28,7 @@ class LastingLedger(Alone):
     def __init__(self, *, is_announced: bool) -> None:
         super().__init__()
         self._owes = not is_announced
-        self._is_announced = is_announced  # it has all marks of this process
+        self._is_announced = is_announced  # it has all marks of this process, unless it is owed some since
         self._forgotten: dict[str, tuple[Mark, bool]] = {}  # what it has to forget, by ref: whether it was free
         self._given_back: dict[str, Mark] = {}  # what it may still take for held by this process, by ref
         self._away_since = self._failed_at = -math.inf
@@ -37,6 +37,11 @@ class LastingLedger(Alone):
     def away_until(self) -> float:
         return self._away_since + AWAY_SECONDS
 
+    @property
+    def _is_complete(self) -> bool:
+        """Whether the ledger has all that this process knows. A failure during a beat outlives that beat."""
+        return self._is_announced and not self._owes
+
     async def put(self, mark: Mark) -> None:
         await self._change(self._put(mark))
 
@@ -44,7 +49,7 @@ class LastingLedger(Alone):
         end = time.monotonic() + CLAIM_SECONDS
         self._given_back.pop(mark.ref, None)  # somebody listens again
         # What is not there may be of this process, which has not put it yet.
-        while (is_ours := await self._try_to_claim(mark)) is None or not (is_ours or self._is_announced):
+        while (is_ours := await self._try_to_claim(mark)) is None or not (is_ours or self._is_complete):
             if time.monotonic() >= end:
                 raise Away
             await asyncio.sleep(BEAT_SECONDS / 2)
@@ -68,7 +73,7 @@ class LastingLedger(Alone):
             if self._owes:
                 raise Away
         elif self._owes:
-            self._owes = False
+            self._owes = self._is_announced = False
             return False
         lives = await self._beat(announced=announced, horizon=horizon)
         self._is_announced = lives and (self._is_announced or announced)
@@ -104,7 +109,7 @@ class LastingLedger(Alone):
 
     def _owe(self) -> None:
         """Has the next beat ask for everything again."""
-        self._owes, self._is_announced = True, False
+        self._owes = True
 
     async def _change(self, change: Awaitable[object]) -> None:
         try:

@@ -52,7 +52,7 @@ class FileLedger(LastingLedger):
 
     @property
     def always_beat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return not self._is_announced
+        return not self._is_complete
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         def work(connection: Connection) -> Page | None:

@@ -1,0 +1,54 @@
+"""What a ledger outside of the process is owed outlives whatever is under way when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from evolink_mcp.jobs import lasting
+from evolink_mcp.jobs.lasting import LastingLedger
+from evolink_mcp.jobs.ledger import Away, Mark
+from evolink_mcp.jobs.outcomes import Created
+from tests.unit.shop import KEY
+
+
+class Failing(LastingLedger):
+    """A ledger that takes no marks, and whose beats take until ``goes_on``."""
+
+    def __init__(self) -> None:
+        super().__init__(is_announced=False)
+        self._owes = False
+        self.beats, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def _put(self, mark: Mark) -> None:
+        raise Away
+
+    async def _claim(self, mark: Mark) -> bool | None:
+        return False
+
+    async def _release(self, mark: Mark) -> None: ...
+
+    async def _remove(self, mark: Mark, *, free: bool) -> None: ...
+
+    async def _beat(self, *, announced: bool, horizon: float) -> bool:
+        self.beats.set()
+        await self.goes_on.wait()
+        return True
+
+
+async def test_an_answer_whose_mark_failed_during_a_beat_is_not_taken_for_one_that_others_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever takes it for that drops it, and pays again."""
+    monkeypatch.setattr(lasting, "CLAIM_SECONDS", 0.05)
+    ledger = Failing()
+    mark = Mark(KEY, "r1", ledger.process, "", 1.0, Created("task-1"))
+    beat = asyncio.create_task(ledger.beat(announced=True))
+    await ledger.beats.wait()
+    with pytest.raises(Away):
+        await ledger.put(mark)
+    ledger.goes_on.set()
+    assert await beat
+    with pytest.raises(Away):
+        await ledger.claim(mark)
