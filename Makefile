@@ -39,10 +39,10 @@ card-pictures: $(DEV) ## Draw the README's pictures of the card anew (needs npm,
 	$(BIN)/python -m tests.interop.card.pictures
 
 test: $(DEV) ## Run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 300 -m 'not slow'
+	$(BIN)/python -m pytest -n 3 --dist worksteal --timeout 300 -m 'not slow'
 
 coverage: $(DEV) ## Run the tests with branch coverage, which takes half as long again
-	$(BIN)/python -m pytest -n 2 --dist worksteal --timeout 300 -m 'not slow' --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/python -m pytest -n 3 --dist worksteal --timeout 300 -m 'not slow' --cov --cov-report=term --cov-fail-under=90
 
 check: $(DEV) ## Lint, formatting, types
 	$(BIN)/ruff check .

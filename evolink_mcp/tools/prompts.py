@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
@@ -164,11 +165,14 @@ PROMPTS = {
 
 def list_prompts(tools: Collection[str] | None = None) -> list[Prompt]:
     """The prompts whose jobs these tools can do (None: all prompts), in the order clients show them."""
-    prompts = [
-        Prompt.from_function(function, name=name, title=title, description=description)
-        for name, (function, title, description) in PROMPTS.items()
-    ]
-    return [prompt for prompt in prompts if tools is None or NEEDS[prompt.name].issubset(tools)]
+    return [_prompt(name) for name in PROMPTS if tools is None or NEEDS[name].issubset(tools)]
+
+
+@cache
+def _prompt(name: str) -> Prompt:
+    """A prompt, made once: its schema takes as long as the rest of a server."""
+    function, title, description = PROMPTS[name]
+    return Prompt.from_function(function, name=name, title=title, description=description)
 
 
 def complete_models(server: MCPServer, app: App) -> None:
