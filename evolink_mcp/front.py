@@ -22,8 +22,13 @@ from evolink_mcp.recall import Answer, Recall, digest, recall_of
 
 SWITCH = "EVOLINK_FAST_START"
 OFF = ("off", "0", "false", "no", "n", "f", "disable", "disabled")
-# Ctrl-C, an order of the system, a closed terminal; Ctrl-Break and a closed console on Windows.
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+# What ends a process unless it minds: Ctrl-C, an order of the system, a closed terminal, Ctrl-\, what watchers and
+# timers of programs send (USR1, USR2, ALRM), processor time used up; Ctrl-Break and a closed console on Windows.
+SIGNALS = tuple(
+    getattr(signal, f"SIG{name}")
+    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM", "XCPU", "BREAK")
+    if hasattr(signal, f"SIG{name}")
+)
 # Lists, with what has changed where one has; and all questions whose answers are kept.
 LISTS = {f"{each}/list": each.partition("/")[0] for each in ("tools", "prompts", "resources", "resources/templates")}
 QUESTIONS = ("initialize", "server/discover", *LISTS)
@@ -56,7 +61,7 @@ class Front:
             return
         for each in SIGNALS:
             if signal.getsignal(each) is not signal.SIG_IGN:
-                signal.signal(each, _end)
+                signal.signal(each, leave)
         # Read as the SDK reads it, but from a descriptor of its own: the SDK will divert the first one.
         self._stdin = open(os.dup(0), encoding="utf-8", errors="replace")
         self._thread.start()
@@ -188,7 +193,7 @@ def _message(line: str) -> Message:
     return {**message, "params": message.get("params") or {}} if fits else {}
 
 
-def _end(*_: object) -> None:
+def leave(*_: object) -> None:
     """Ends the process at a signal, while nothing is under way that could be lost."""
     os._exit(0)
 

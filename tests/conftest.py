@@ -61,8 +61,9 @@ def anyio_backend() -> str:
 def signals_as_in_a_terminal() -> None:
     """Children inherit what is ignored, and a runner in the background may ignore what the tests send."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    for name in ("SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from evolink_mcp.front import SIGNALS
+from evolink_mcp.front import SIGNALS, leave
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.app import App
 
@@ -26,7 +26,8 @@ Signals = asyncio.Queue[signal.Signals]
 
 @contextmanager
 def end_signals() -> Generator[Signals]:
-    """Collects the signals that ask the process to end. What its parent had it ignore (``nohup``) stays ignored."""
+    """Collects the signals that ask the process to end. What its parent had it ignore (``nohup``) stays ignored, and
+    what somebody else in this process handles stays theirs."""
     loop, signals = asyncio.get_running_loop(), Signals()
 
     def receive(number: int, _frame: object) -> None:
@@ -34,8 +35,8 @@ def end_signals() -> Generator[Signals]:
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
     for each, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(each, receive)
+        if handler in (signal.SIG_DFL, leave) or (each is signal.SIGINT and handler is not signal.SIG_IGN):
+            signal.signal(each, receive)  # of SIGINT the event loop has a handler of its own
     try:
         yield signals
     finally:

@@ -22,6 +22,7 @@ from tests.support import KEY, Sandbox
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
 ENDINGS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+OTHERS = [signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGXCPU]
 CLIENT = {"protocolVersion": LEGACY[-1], "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
 INITIALIZE = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": CLIENT}
 CALL = '{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "%s", "arguments": {%s}}}'
@@ -86,7 +87,18 @@ async def test_a_signal_ends_an_idle_server_at_once(ending: signal.Signals) -> N
     assert "Traceback" not in host.stderr
 
 
-@pytest.mark.parametrize("ending", [*ENDINGS, None])
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="shows what a process catches on Linux only")
+async def test_no_signal_that_programs_send_to_others_ends_it_at_once() -> None:
+    """Ctrl-\\, what watchers restart with, alarms: each would lose the task of a paid request under way."""
+    async with raw_host() as host:
+        await host.initialize()
+        assert "result" in await host.request("tools/list")
+        status = Path(f"/proc/{host.process.pid}/status").read_text(encoding="ascii")
+        (caught,) = [int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")]
+        assert [each.name for each in OTHERS if not caught & 1 << (each - 1)] == []
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, signal.SIGUSR2, None])
 async def test_a_paid_request_under_way_comes_home(
     ending: signal.Signals | None, sandbox: Sandbox, tmp_path: Path
 ) -> None:
