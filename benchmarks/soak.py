@@ -67,15 +67,16 @@ class Soak:
     async def _intent(self, prompt: str, key: str, chance: random.Random, missing: dict[str, str]) -> None:
         wire = _wire(prompt, key, chance.choice((0, 0, 3)))
         gone = [await self._leave(wire, chance) for _ in range(chance.choice((0, 1, 1, 2)))]
-        last = ""
+        last, tries = "", list[str]()
         for _ in range(20):
             last = await self._ask(wire, chance)
+            tries.append(last)
             charged = CHARGED.search(last)
             if last and "[busy]" not in last and (charged is None or charged[1] != "no"):
                 break
             self.counts["tries repeated"] += 1
             await asyncio.sleep(1)
-        contents = [*await asyncio.gather(*gone), last]
+        contents = [*await asyncio.gather(*gone), *tries]
         for task_id in [each for each in missing if any(each in content for content in contents)]:
             del missing[task_id]
             self.counts["ids told with a later answer"] += 1
@@ -84,10 +85,12 @@ class Soak:
         self.counts["intents"] += 1
         self.counts["paid"] += len(paid)
         self.counts["repeats that got the task of the request before"] += "identical request" in last
-        told, unknown = bool(DOUBT.search(last)), "Charged: unknown" in last
+        told = any(DOUBT.search(content) for content in contents)
+        unknown = any("Charged: unknown" in content for content in contents)  # whoever heard that asks for another one
         self.counts["answers: may repeat one paid elsewhere"] += told
         self.counts["answers: outcome unknown"] += unknown
-        where = f"{time.strftime('%H:%M:%S')} {prompt}: paid {paid}, heard {heard}: {last[-400:]}"
+        tails = [content[-400:] for content in contents]
+        where = f"{time.strftime('%H:%M:%S')} {prompt}: paid {paid}, heard {heard}: {tails}"
         unheard = set(paid) - set[str]().union(*heard)
         if len(paid) > intents:
             self.counts[TWICE_WITH_NOTE if told else TWICE_UNKNOWN if unknown else TWICE] += 1

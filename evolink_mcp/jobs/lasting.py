@@ -48,6 +48,7 @@ class LastingLedger(Alone):
     async def claim(self, mark: Mark) -> bool:
         end = time.monotonic() + CLAIM_SECONDS
         self._given_back.pop(mark.ref, None)  # somebody listens again
+        self._forgotten.pop(mark.ref, None)
         # What is not there may be of this process, which has not put it yet.
         while (is_ours := await self._try_to_claim(mark)) is None or not (is_ours or self._is_complete):
             if time.monotonic() >= end:

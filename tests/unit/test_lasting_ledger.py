@@ -14,7 +14,10 @@ from tests.unit.shop import KEY
 
 
 class Failing(LastingLedger):
-    """A ledger that takes no marks, and whose beats take until ``goes_on``."""
+    """A ledger that takes no marks, fails to remove the first, and whose beats take until ``goes_on``."""
+
+    is_ours = False
+    removed = 0
 
     def __init__(self) -> None:
         super().__init__(is_announced=False)
@@ -25,11 +28,14 @@ class Failing(LastingLedger):
         raise Away
 
     async def _claim(self, mark: Mark) -> bool | None:
-        return False
+        return self.is_ours
 
     async def _release(self, mark: Mark) -> None: ...
 
-    async def _remove(self, mark: Mark, *, free: bool) -> None: ...
+    async def _remove(self, mark: Mark, *, free: bool) -> None:
+        self.removed += 1
+        if self.removed == 1:
+            raise Away
 
     async def _beat(self, *, announced: bool, horizon: float) -> bool:
         self.beats.set()
@@ -52,3 +58,17 @@ async def test_an_answer_whose_mark_failed_during_a_beat_is_not_taken_for_one_th
     assert await beat
     with pytest.raises(Away):
         await ledger.claim(mark)
+
+
+async def test_what_is_claimed_again_is_forgotten_no_more() -> None:
+    """Its removal failed, and whoever repeats the request listens to it now."""
+    ledger = Failing()
+    ledger.goes_on.set()
+    mark = Mark(KEY, "r1", ledger.process, ledger.process, 1.0, Created("task-1"))
+    with pytest.raises(Away):
+        await ledger.forget(mark, free=False)
+    ledger.is_ours = True
+    assert await ledger.claim(mark)
+    assert await ledger.beat(announced=False) is False
+    await ledger.beat(announced=True)
+    assert ledger.removed == 1
