@@ -93,7 +93,7 @@ def _stretched(pace: Pace | SafetyNet, age: float) -> float:
 
 IMAGE_PACE = Pace(first=3, shortest=3, longest=5, give_up=300, full_age=15)
 VIDEO_PACE = Pace(first=15, shortest=10, longest=15, give_up=600, full_age=60)
-IMAGE_NET = SafetyNet(behind=5, ahead=60, shortest=30, longest=60, full_age=60)
+IMAGE_NET = SafetyNet(behind=5, ahead=120, shortest=30, longest=60, full_age=60)
 VIDEO_NET = SafetyNet(behind=15, ahead=120, shortest=30, longest=60, full_age=120)
 
 

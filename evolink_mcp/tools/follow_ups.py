@@ -84,7 +84,9 @@ async def note_assets(call: Call, task: wire.Task) -> None:
     makes_assets = model is not None and any(each.startswith(_MAKES_ASSETS) for each in model.capabilities)
     names = _ASSET_NAMES if makes_assets else _RESULT_NAMES
     made = [value for name, value in task.outputs if name.lower().endswith(names)]
-    request = call.app.records.requests.find(call.caller.owner, task.id) if made else None
+    if not made:
+        return
+    request = call.app.records.requests.find(call.caller.owner, task.id)
     repeated = {*_assets(request.params)} if request else set[str]()
     with anyio.move_on_after(NOTE_SECONDS):
         async with anyio.create_task_group() as group:

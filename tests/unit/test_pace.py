@@ -50,9 +50,10 @@ def test_progress_at_the_creation_says_nothing_of_the_end() -> None:
     assert expected_age(replace(task, estimated_seconds=None), 0) is None
 
 
-def test_the_safety_net_comes_behind_the_end_of_a_task_of_a_minute_and_not_just_before_the_call() -> None:
+def test_the_safety_net_comes_behind_the_end_of_a_task_of_two_minutes_and_not_just_before_the_call() -> None:
     assert net_of("image").next_poll(created=0, now=0, expected=60) == 65
-    assert net_of("image").next_poll(created=0, now=0, expected=71) == 60
+    assert net_of("image").next_poll(created=0, now=0, expected=145) == 150
+    assert net_of("image").next_poll(created=0, now=0, expected=146) == 120
     assert net_of("video").next_poll(created=0, now=0, expected=120) == 135
     assert net_of("video").next_poll(created=0, now=0, expected=600) == 120
 
