@@ -9,6 +9,7 @@ from mcp.server.mcpserver import MCPServer
 from evolink_mcp import __version__, card, skills
 from evolink_mcp.sdk.offer import offer_only
 from evolink_mcp.sdk.outgoing import clean_answers
+from evolink_mcp.sdk.spans import collected_only
 from evolink_mcp.sdk.startup_logging import own_logging
 from evolink_mcp.tools import prompts, toolsets
 from evolink_mcp.tools.resources import add_resources
@@ -42,6 +43,7 @@ def create_server(app: App) -> MCPServer:
             ],
             subscriptions=False,
         )
+        collected_only(server)
     add_resources(server, app)
     card.add_results(server, app)
     for prompt in offered:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import anyio
 
@@ -19,6 +19,8 @@ from evolink_mcp.jobs.timetable import Appointment, Timetable
 
 MAX_GAP_SECONDS = 4.5  # a beat that is late, and its way to the client, still fit into 5 s
 FEW, MANY = 100, 1_000  # calls that hear beats: up to the one at the shortest gap, from the other on at the longest
+
+_SILENCE = nullcontext()  # of all calls that nobody wants to hear of: each waits with it
 
 
 class Beats:
@@ -35,12 +37,12 @@ class Beats:
         shortest = progress_module.MIN_GAP_SECONDS
         return shortest + max(MAX_GAP_SECONDS - shortest, 0.0) * crowded
 
-    @asynccontextmanager
-    async def keep(self, progress: Progress) -> AsyncGenerator[None]:
+    def keep(self, progress: Progress) -> AbstractAsyncContextManager[None]:
         """Reports progress at intervals while the block runs, if anybody wants to hear it."""
-        if not progress.audible:
-            yield
-            return
+        return self._keep(progress) if progress.audible else _SILENCE
+
+    @asynccontextmanager
+    async def _keep(self, progress: Progress) -> AsyncGenerator[None]:
         heart = _Heart(self, progress, self._timetable)
         self._calls += 1
         heart.place()

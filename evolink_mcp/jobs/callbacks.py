@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.expectations import Expectation
 
 if TYPE_CHECKING:
     from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
@@ -40,29 +41,6 @@ REFUSAL_STATUSES = frozenset({400, 422})  # of a request whose content is wrong
 logger = logging.getLogger(__name__)
 
 Event = Literal["used", "unknown", "refused", "absent"]
-
-
-@dataclass(slots=True, eq=False)
-class Expectation:
-    """A call that is expected.
-
-    Attributes:
-        address: Where; "" where another replica made it.
-        path: The hash of the address's name.
-        calls: How many have come.
-        is_news: One has come since the task was read.
-        has_ended: The task was read as ended, before one came.
-    """
-
-    owner: str
-    path: str
-    until: float
-    address: str = ""
-    task_id: str = ""
-    calls: int = 0
-    last: float = float("-inf")
-    is_news: bool = False
-    has_ended: bool = False
 
 
 @dataclass
@@ -123,24 +101,34 @@ class Callbacks:
             expectation.is_news = True
             self.wake(task_id)
 
+    def is_judged_here(self, name: str) -> bool:
+        """Whether the store is not needed to tell what a call at the address of this name is."""
+        return self.shared is None or len(name) != NAME_CHARACTERS or _path(name) in self._by_path
+
     async def call(self, name: str) -> bool:
-        """A call came in at the address of this name; false where there is none, or it is used up."""
+        """A call came in at the address of this name; false where there is none, or it is used up.
+
+        Who waits here for a task whose address is known here is woken at once; other replicas hear of it in a moment.
+        """
         self._expire()
         path = _path(name)
         expectation = self._by_path.get(path)
-        local = expectation is not None and expectation.calls < MAX_CALLS
-        if len(name) != NAME_CHARACTERS or (expectation is not None and not local):
+        task_id = None
+        if len(name) != NAME_CHARACTERS or (expectation is not None and expectation.calls >= MAX_CALLS):
             return self._count("unknown", used=False)
-        shared = await self.shared.call(path) if self.shared is not None else None
-        if not local and shared is None:
-            return self._count("unknown", used=False)
+        if expectation is None:
+            task_id = await self.shared.call(path) if self.shared is not None else None
+            if task_id is None:
+                return self._count("unknown", used=False)
         self._arrive()
         if expectation is not None:
             self._come(expectation)
+            if self.shared is not None:
+                self.shared.call_soon(path)
             if expectation.has_ended:
-                await self._close(expectation)
-        elif shared:
-            self.note(shared)
+                self._end_soon(expectation)
+        elif task_id:
+            self.note(task_id)
         return self._count("used", used=True)
 
     def refuse(self) -> None:
@@ -192,9 +180,7 @@ class Callbacks:
         if expectation is None:
             return
         if expectation.calls:
-            self._remove(expectation)
-            if self.shared is not None:
-                self.shared.close_soon(expectation.path, task_id)
+            self._end_soon(expectation)
             return
         expectation.has_ended = True
         self.counts["absent"] += 1
@@ -227,6 +213,11 @@ class Callbacks:
         self._remove(expectation)
         if self.shared is not None:
             await self.shared.close(expectation.path, expectation.task_id)
+
+    def _end_soon(self, expectation: Expectation) -> None:
+        self._remove(expectation)
+        if self.shared is not None:
+            self.shared.close_soon(expectation.path, expectation.task_id)
 
     def _come(self, expectation: Expectation) -> None:
         now = self.clock.monotonic()

@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(slots=True, eq=False)
+class Expectation:
+    """A call that is expected.
+
+    Attributes:
+        address: Where; "" where another replica made it.
+        path: The hash of the address's name.
+        calls: How many have come.
+        is_news: One has come since the task was read.
+        has_ended: The task was read as ended, before one came.
+    """
+
+    owner: str
+    path: str
+    until: float
+    address: str = ""
+    task_id: str = ""
+    calls: int = 0
+    last: float = float("-inf")
+    is_news: bool = False
+    has_ended: bool = False
 
 
 class Expectations(Protocol):

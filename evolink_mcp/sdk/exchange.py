@@ -74,10 +74,10 @@ async def serve_call(server: Server[Any], state: object, request: Request, call:
     connection.initialized = _initialized()
     connection.exit_stack = _nothing_to_close()
     answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id}
+    coming = serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state=state)
+    del call  # its parts are held while it waits, and not it too
     try:
-        answer["result"] = await serve_one(
-            server, exchange, call.method, call.params, connection=connection, lifespan_state=state
-        )
+        answer["result"] = await coming
     except Exception as error:  # the boundary of a request: whatever is wrong is an answer
         answer["error"] = modern_error_data(error).model_dump(mode="json", by_alias=True, exclude_none=True)
     return to_json(answer)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from functools import cached_property
 from typing import Any
 
@@ -166,15 +166,13 @@ class Call:
         """The time to a deadline ``seconds`` after the call came in; never below zero."""
         return max(self._started + seconds - self.app.clock.monotonic(), 0.0)
 
-    @contextmanager
-    def waiting(self, task_id: str, seconds: float) -> Generator[Allowance]:
+    def waiting(self, task_id: str, seconds: float) -> AbstractContextManager[Allowance]:
         """Allows the call to wait for a task, no longer than its client has shown to wait."""
         params = self._context.session.client_params
         name = params.client_info.name if params is not None else ""
         alone = self.request is None
         client = Client(self.credential.owner, name, alone)
-        with self.app.patience.waiting(client, task_id, self._started, seconds) as allowance:
-            yield allowance
+        return self.app.patience.waiting(client, task_id, self._started, seconds)
 
     def heartbeat(self) -> AbstractAsyncContextManager[None]:
         """Reports progress at intervals while the block runs, so that the client does not give up on it."""

@@ -6,7 +6,6 @@ import logging
 from contextlib import suppress
 from itertools import pairwise
 
-import anyio
 import pytest
 
 from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused, SettingsError
@@ -15,31 +14,14 @@ from evolink_mcp.jobs import callbacks as module
 from evolink_mcp.jobs.callbacks import KEEP_SECONDS, MAX_ABSENT, Callbacks
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.progress import Progress
-from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
-from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.jobs.waits import Waits
 from evolink_mcp.settings import Settings
 from evolink_mcp.transports.http.options import HttpOptions
-from tests.programs import RedisServer
 from tests.support import FakeClock, Sandbox
+from tests.unit.calling import OWNER, TASK, URL, bound, callbacks_of
 from tests.unit.waiting import Told, reads, started
 
-URL, OWNER, TASK = "https://mcp.example.com/callbacks", "an owner", "task-unified-1-abc"
 BOUND = 15.0
-
-
-def callbacks_of(clock: FakeClock, store: Store | None = None) -> tuple[Callbacks, list[str]]:
-    """Callbacks of a process, and the tasks they wake."""
-    wakes: list[str] = []
-    return Callbacks(URL, clock, wakes.append, SharedCallbacks(store) if store is not None else None), wakes
-
-
-async def bound(callbacks: Callbacks, task_id: str = TASK) -> str:
-    """The name at the end of the address for a task."""
-    async with callbacks.expecting(OWNER) as expectation:
-        assert expectation is not None
-        await callbacks.bind(expectation, task_id)
-        return expectation.address.removeprefix(f"{URL}/")
 
 
 async def waited_in_vain(caller: Caller, sandbox: Sandbox, callbacks: Callbacks, clock: FakeClock) -> list[float]:
@@ -195,60 +177,6 @@ async def test_owners_who_are_to_go_without_an_address_are_bounded(
         await refused(callbacks, f"owner {number}")
         await bound(callbacks, f"task-{number}")
     assert [await has_address(callbacks, f"owner {number}") for number in range(3)] == [True, False, False]
-
-
-async def test_a_call_that_reaches_another_replica_wakes_the_one_that_waits(stores: list[Store]) -> None:
-    clock = FakeClock()
-    (submitting, _), (waiting, wakes), (reached, others) = (callbacks_of(clock, store) for store in stores)
-    name = await bound(submitting)
-    await waiting.find(TASK)
-    assert waiting.shared is not None
-    with anyio.fail_after(BOUND):
-        while not waiting.shared.hears:
-            await anyio.sleep(0.01)
-        assert waiting.expects(TASK)
-        assert await reached.call(name)
-        while not wakes:
-            await anyio.sleep(0.01)
-    assert wakes == [TASK]
-    assert others == [TASK]  # whoever waits there, for it may be known by now
-    assert waiting.take_news(TASK)
-    waiting.end(TASK)
-    for shared in (waiting.shared, submitting.shared):
-        assert shared is not None
-        await shared.aclose()
-    assert not await reached.call(name)
-
-
-async def test_a_call_to_another_replica_before_the_answer_is_not_lost(stores: list[Store]) -> None:
-    clock = FakeClock()
-    (submitting, wakes), (reached, _) = (callbacks_of(clock, store) for store in stores[:2])
-    async with submitting.expecting(OWNER) as expectation:
-        assert expectation is not None
-        assert await reached.call(expectation.address.removeprefix(f"{URL}/"))
-        await submitting.bind(expectation, TASK)
-    assert wakes == [TASK]
-    assert submitting.take_news(TASK)
-    for name in await stores[0].ask("KEYS", "*"):
-        assert 0 < await stores[0].ask("PTTL", name) <= KEEP_SECONDS * 1000
-    assert submitting.shared is not None
-    await submitting.shared.aclose()
-
-
-async def test_without_its_store_a_replica_goes_on_with_its_own_addresses(
-    stores: list[Store], redis: RedisServer
-) -> None:
-    clock = FakeClock()
-    (callbacks, wakes), (other, _) = (callbacks_of(clock, store) for store in stores[:2])
-    redis.stop()
-    name = await bound(callbacks)
-    await other.find(TASK)
-    assert not other.expects(TASK)
-    assert not await other.call(name)
-    assert await callbacks.call(name)
-    assert wakes == [TASK]
-    assert callbacks.shared is not None
-    await callbacks.shared.aclose()
 
 
 @pytest.mark.parametrize(

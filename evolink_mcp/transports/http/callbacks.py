@@ -60,10 +60,10 @@ class CallbackRoute:
             return _too_large()
         if self._under_way > MAX_AT_ONCE:
             return refusal(503, "too_much_at_once", "Too many callbacks at once.", retry_after=1)
-        # Without a store nothing is waited for. On a busy server four at a time would be a few each second, and the
-        # gateway gives up a call that is not taken.
-        async with self._lookups if self._callbacks.shared is not None else nullcontext():
-            is_ours = await self._callbacks.call(scope["path"].rpartition("/")[2])
+        name = scope["path"].rpartition("/")[2]
+        # On a busy server four at a time would be a few each second, and the gateway gives up a call that is not taken.
+        async with nullcontext() if self._callbacks.is_judged_here(name) else self._lookups:
+            is_ours = await self._callbacks.call(name)
         if not is_ours:
             return refusal(404, "not_found", "There is nothing here.")
         with anyio.move_on_after(BODY_SECONDS):

@@ -80,7 +80,9 @@ class Streamable:
                     del channel  # the body is not held while the call waits
                     if SINK in scope:
                         await stream.open()
-                    answer = await serve_call(self._server, self._state, Request(scope), call, version)
+                    coming = serve_call(self._server, self._state, Request(scope), call, version)
+                    del call
+                    answer = await coming
                     if SINK not in scope:
                         await send(start_of(_JSON_HEADERS))
                     await stream.answer(answer)
