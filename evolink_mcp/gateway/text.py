@@ -23,7 +23,10 @@ from evolink_mcp.guard.text import clean_text
 
 MAX_PARTIAL = 50_000  # characters of a broken text that its error hands over
 MAX_EVENT = 4 * 1024 * 1024  # characters of one event, which brings a word or two
+MAX_TEXT = 1_000_000  # characters of a text: more than any model writes, and as much as is cleaned while others wait
 MAX_OTHER = 20  # kinds of content beside text that are named
+
+_TOO_LONG = f"the text has more than {MAX_TEXT:,} characters"
 
 OnGrowth = Callable[[int], None]
 
@@ -90,6 +93,10 @@ async def create(
             code=(problem.code if problem else "") or "no_text",
             request_id=reply.request_id,
         )
+    if len(message.text) > MAX_TEXT:
+        what = f"{reply.host} failed while writing the text: {_TOO_LONG}."
+        partial = beginning(message.text, MAX_PARTIAL)
+        raise OutcomeUnknown(what, status=reply.status, code="too_long", request_id=reply.request_id, partial=partial)
     return message
 
 
@@ -128,6 +135,8 @@ class _Stream:
                 self._name, self._waiting = "", 0
         if self._waiting + self._rest_length > MAX_EVENT:
             self._problem, self._ended = wire.Problem("one of its events has no end", "too_long"), True
+        elif self._length > MAX_TEXT:
+            self._problem, self._ended = wire.Problem(_TOO_LONG, "too_long"), True
         return self._ended
 
     def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:

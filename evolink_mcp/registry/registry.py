@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from evolink_mcp.registry import checking, search
+from evolink_mcp.registry.bounds import MAX_NAME_CHARACTERS
 from evolink_mcp.registry.build import Builder, spellings
 from evolink_mcp.registry.outcome import Outcomes
 from evolink_mcp.registry.reading import Tables
@@ -130,6 +131,7 @@ class Registry:
     def nearest(self, name: str, *, kind: str | None = None, count: int = 3) -> list[str]:
         """The callable models with the most similar names or descriptions; the default and other active models where
         none is similar; for a placeholder, the models it stands for."""
+        name = name[:MAX_NAME_CHARACTERS]  # each name there is is compared with it
         known = self.get(name)
         if known is not None and known.status == "placeholder":
             return list(known.replacements[:count])

@@ -41,6 +41,7 @@ BODIES: dict[str, object] = {
     "arguments like a known one": call("generate_image", **LIKE_A_NAME),
     "options like a known one": call("generate_image", prompt="a", options=LIKE_A_NAME),
     "a query of many words": call("list_models", query="word " * (SIZE // 5)),
+    "a model of many words": call("list_models", model="--ar " * 39_000),
     "a long model": call("list_models", model="gpt-image-" * (SIZE // 10)),
     "a long task id": call("check_task", task_id="sk-" * (SIZE // 3)),
     "a long method": message("m" * SIZE),

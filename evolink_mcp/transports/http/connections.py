@@ -18,10 +18,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from evolink_mcp.jobs.delivery import Listener
+from evolink_mcp.transports.http.chunks import Parser
 from evolink_mcp.transports.http.hang_up import HangUp
 
 HEAD_SECONDS = 15.0  # from the first byte of a request, or of a connection, to the end of its headers
 READ_SECONDS = 30.0  # for a client to make room for more of an answer
+MAX_AHEAD = 64 * 1024  # bytes that a client may send behind a request whose end somebody watches
 SPARE_DESCRIPTORS = 300  # for the gateway, the store, files; and what one round of accepting may take beyond the limit
 MANY_DESCRIPTORS = 10_240  # where the system names no limit: as many as macOS allows
 BACKLOG = 200  # connections that are accepted in one round
@@ -123,6 +125,7 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
+        self.conn = Parser(config.h11_max_incomplete_event_size)
         self._pool = connections
         self._head_timer: asyncio.TimerHandle | None = None
         self._read_timer: asyncio.TimerHandle | None = None
@@ -216,7 +219,24 @@ class Connection(H11Protocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not isinstance(cycle.message_event, _Signal):  # its task has not begun yet
             cycle.message_event = _Signal(is_set=cycle.message_event.is_set())
+        self._read_on()
         self._watch(expected=True)
+
+    def _read_on(self) -> None:
+        """Reads on behind a request whose client is watched. uvicorn stops at what comes behind one until it has its
+        answer, and a hang-up would not be seen."""
+        if self._hang_ups and self.flow.read_paused:
+            if len(self.conn.trailing_data[0]) <= MAX_AHEAD:
+                self.flow.resume_reading()
+            else:
+                self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP, unless an answer has begun: then the connection ends."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -100,8 +100,11 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
 
 
 def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """The channels of an event stream whose calls have ``listeners``."""
-    connection = connection_of(scope)
+    """The channels of an event stream whose calls have ``listeners``. Its connection ends with it."""
+    connection, hang_up = connection_of(scope), HangUp()
+    hang_up.watch(listeners.hang_up)
+    if connection is not None:
+        connection.watch_end(hang_up)
 
     async def from_client() -> Message:
         message = await receive()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
 from collections.abc import Callable
 from typing import Any
@@ -114,6 +116,36 @@ async def test_a_stream_without_an_end_is_cut_off_and_handed_over(
         await written(words)
     assert raised.value.code == "too_long"
     assert raised.value.partial.startswith("word word ")
+
+
+@pytest.mark.parametrize("kind", ["text/event-stream", "application/json"])
+async def test_a_text_longer_than_any_model_writes_is_cut_off_and_handed_over(
+    written: Callable[..., Any], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MAX_TEXT", 100)
+    pieces = [event("content_block_delta", index=0, delta={"text": "word " * 30}).encode(), *map(str.encode, STREAM)]
+    if kind == "application/json":
+        pieces = [json.dumps({"content": [{"type": "text", "text": "word " * 30}]}).encode()]
+    with pytest.raises(OutcomeUnknown) as raised:
+        await written(pieces, kind=kind)
+    assert raised.value.code == "too_long"
+    assert raised.value.partial.startswith("word word ")
+
+
+async def test_a_stream_that_unfolds_into_thousands_of_events_lets_others_go_on(written: Callable[..., Any]) -> None:
+    packed = gzip.compress(b"data: {}\n\n" * 50_000 + "".join(STREAM).encode())
+    others = 0
+
+    async def count() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
+
+    counting = asyncio.create_task(count())
+    assert (await written([packed], headers={"content-encoding": "gzip"})).text == "Grüße 😀."
+    counting.cancel()
+    assert others > 5
 
 
 @pytest.mark.parametrize("headers", [{}, {"request-id": "req_1"}])

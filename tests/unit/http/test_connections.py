@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from anyio.abc import SocketStream
 from evolink_mcp.transports.http import bodies, connections
 from evolink_mcp.transports.http.connections import connection_limit
 from evolink_mcp.transports.http.options import HttpOptions
-from tests.serving import Served, serving
+from tests.serving import Served, call_body, on, serving
+from tests.support import Sandbox
 from tests.unit.http.asking import KEY, OFFLINE
 
 HEAD = f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
@@ -149,6 +151,32 @@ async def test_thousands_of_small_headers_are_refused() -> None:
             async with dialed(served, HEAD + "Connection: close\r\n" + "a:\r\n" * count + "\r\n") as stream:
                 answer = await read_all(stream)
                 assert answer.split()[1] in (b"431", b"400")
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "status"), [(1, 900, b"400"), (300, 2_000, b"400"), (1, 2_000, None), (16, 9_000, None)]
+)
+async def test_a_body_in_many_tiny_chunks_is_refused_before_they_are_read(
+    size: int, count: int, status: bytes | None
+) -> None:
+    """Each takes as long to read as a large one: 40,000 of them held everybody up for two seconds."""
+    async with serving(OFFLINE) as served:
+        async with dialed(served, f"{HEAD}Transfer-Encoding: chunked\r\n\r\n") as stream:
+            with suppress(anyio.BrokenResourceError):
+                await stream.send(f"{size:x}\r\n{'[' * size}\r\n".encode() * count + b"0\r\n\r\n")
+            answer = (await stream.receive()).decode()
+    assert ("Invalid HTTP request" in answer) is (status is None), answer
+
+
+async def test_what_is_sent_behind_a_call_is_read_up_to_a_bound(sandbox: Sandbox) -> None:
+    sandbox.fault("images", "slow", delay=60)
+    body = json.dumps(call_body("generate_image", prompt="a"))
+    head = f"{HEAD}content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with serving(on(sandbox)) as served, dialed(served, head + body) as stream:
+        with anyio.fail_after(10):
+            while not sandbox.requests("/generations"):
+                await anyio.sleep(0.01)
+            await drip(stream, "x" * 50_000)
 
 
 def test_connections_are_limited_to_what_the_system_allows(monkeypatch: pytest.MonkeyPatch) -> None:
