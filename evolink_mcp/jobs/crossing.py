@@ -62,8 +62,7 @@ class Crossing:
                     continue
                 obstacle = None if page.wait else await self._claim(page, purchase, settled_at, passed)
             except Away as error:
-                is_passing = not isinstance(error, Broken) and time.monotonic() < self._ledger.away_until
-                if is_passing and self._has_time(purchase):
+                if self._may_pass(error) and self._has_time(purchase):
                     await self._pause()
                     continue
                 if self._strict:
@@ -81,6 +80,10 @@ class Crossing:
             else:
                 await self._pause()
 
+    def _may_pass(self, outage: Away) -> bool:
+        """Whether it is worth waiting for the end of an outage."""
+        return not isinstance(outage, Broken) and time.monotonic() < self._ledger.away_until
+
     def _has_time(self, purchase: Purchase) -> bool:
         return self._clock.monotonic() + MIN_PURCHASE_SECONDS <= purchase.deadline
 
@@ -93,7 +96,10 @@ class Crossing:
         while purchase.recorded and (purchase.is_earlier or purchase.may_repeat):
             try:
                 page = await self._ledger.peek(purchase.key)
-            except Away:
+            except Away as error:
+                if self._may_pass(error) and self._clock.monotonic() + ANSWER_SECONDS <= deadline:
+                    await self._pause()
+                    continue
                 purchase.may_repeat = True
                 return
             settled_at = settled_at or page.now + PROXY_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.file.database import Database
+from evolink_mcp.jobs.ledger import Away, Key, Page
 from evolink_mcp.jobs.outcomes import Created, InFlight
 from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.tools.notes import MAY_REPEAT, bought_notes
@@ -59,6 +61,33 @@ async def test_an_answer_that_is_handed_out_while_the_ledger_is_away_may_not_be_
     bought = await buy(first, shop)
     assert bought.product in shop.paid
     assert MAY_REPEAT.format(place="the history file") in bought_notes(bought, "earlier")
+
+
+class Faltering(Outage):
+    """A ledger that does not answer the first look."""
+
+    looks = 0
+
+    @property
+    def away_until(self) -> float:
+        return math.inf
+
+    async def peek(self, key: Key) -> Page:
+        self.looks += 1
+        if self.looks == 1:
+            raise Away
+        return await super().peek(key)
+
+
+async def test_a_look_that_gets_no_answer_is_repeated_before_anything_is_said_to_be_in_doubt(tmp_path: Path) -> None:
+    database, shop = Database(tmp_path / "history.db"), Shop()
+    ledger = Faltering(database, "https://a.test")
+    process = Process(ledger)
+    await abandon(process, shop)
+    bought = await buy(process, shop)
+    assert (bought.is_earlier, bought.away, ledger.looks) == (True, "", 2)
+    await process.end()
+    await database.aclose()
 
 
 async def test_an_answer_that_was_bought_once_has_no_twin(replicas: tuple[Process, Process]) -> None:
