@@ -27,6 +27,7 @@ from evolink_mcp.gateway.bodies import pieces
 from evolink_mcp.gateway.pools import LIMITS, POOLS, Pools
 from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
+from evolink_mcp.gateway.routes import route_of
 from evolink_mcp.gateway.wire import Task
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
@@ -240,7 +241,8 @@ class Caller:
                 else:
                     raw += chunk
         reply = reply_from(response.status_code, host, response.headers, bytes(raw), streamed=fed is not None)
-        logger.debug("%s %s%s -> %d %s", method, host, urlsplit(url).path, reply.status, reply.request_id)
+        route = route_of(urlsplit(url).path)  # ids are handles: a file's is all that its removal takes
+        logger.debug("%s %s%s -> %d %s", method, host, route, reply.status, reply.request_id)
         return reply
 
 

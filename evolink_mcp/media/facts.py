@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tempfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
@@ -23,13 +23,15 @@ from evolink_mcp.media.decoding import NoDecoder, Task, Undecodable, decode
 from evolink_mcp.media.fetch import Fetcher, NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.kinds import EXTENSIONS, SNIFF_BYTES, index_of_mp4, sniff, sniff_file
+from evolink_mcp.media.shares import Shares
 from evolink_mcp.media.visits import Visits
 from evolink_mcp.media.works import end_works
 
 MAX_MEASURED = 20  # results of one task
 MAX_REMEMBERED = 1_000  # results whose facts are kept
-MAX_RUNNING = 8  # for all callers; one takes a fifth of a second of a processor, and an answer is worth more than facts
-MAX_LINKS_AT_ONCE = 4
+# For all callers, and for each: one takes a fifth of a second of a processor, and an answer is worth more than facts.
+MAX_RUNNING, MAX_RUNNING_OF_OWNER = 20, 10
+MAX_LINKS_AT_ONCE, MAX_LINKS_OF_OWNER = 4, 3
 OURS = ""  # the owner of visits that no caller chose
 MAX_LINK_SECONDS = 6.0
 HEAD_BYTES = 256 * 1024
@@ -77,9 +79,10 @@ class Measurer:
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher
-        self._free = asyncio.Semaphore(MAX_LINKS_AT_ONCE)
+        self._shares = Shares(MAX_LINKS_AT_ONCE, MAX_LINKS_OF_OWNER)
         self._known: OrderedDict[str, Facts] = OrderedDict()
         self._running: dict[str, asyncio.Task[Facts | None]] = {}
+        self._running_of: Counter[str] = Counter()
         self._visits = Visits()
 
     def recall(self, place: str | Path) -> Facts | None:
@@ -96,16 +99,16 @@ class Measurer:
         while len(self._known) > MAX_REMEMBERED:
             self._known.popitem(last=False)
 
-    async def measure(self, places: Sequence[str | Path], *, seconds: float) -> list[Facts]:
-        """The facts of links and of files (by path), in order: of each what is known after ``seconds``."""
+    async def measure(self, owner: str, places: Sequence[str | Path], *, seconds: float) -> list[Facts]:
+        """The facts of an owner's links and files (by path), in order: of each what is known after ``seconds``."""
         works: list[asyncio.Task[Facts | None]] = []
-        crowded = len(self._running) >= MAX_RUNNING
         for place in places[:MAX_MEASURED]:
             key = _key(place)
+            crowded = len(self._running) >= MAX_RUNNING or self._running_of[owner] >= MAX_RUNNING_OF_OWNER
             if key in self._running:
                 works.append(self._running[key])
             elif key not in self._known and not crowded and not self._visits.has_failed(OURS, key):
-                works.append(self._start(key, place))
+                works.append(self._start(owner, key, place))
         if works:
             await asyncio.wait(works, timeout=seconds)
         return [self._known.get(_key(place), Facts()) for place in places]
@@ -136,17 +139,24 @@ class Measurer:
         """Ends the measurements under way."""
         await end_works(self._running.values())
 
-    def _start(self, key: str, place: str | Path) -> asyncio.Task[Facts | None]:
-        work = self._running[key] = asyncio.create_task(self._measure(key, place))
-        work.add_done_callback(lambda _: self._running.pop(key, None))
+    def _start(self, owner: str, key: str, place: str | Path) -> asyncio.Task[Facts | None]:
+        work = self._running[key] = asyncio.create_task(self._measure(owner, key, place))
+        self._running_of[owner] += 1
+
+        def end(_: object) -> None:
+            self._running.pop(key, None)
+            self._running_of.subtract([owner])
+            self._running_of += Counter()  # without those of whom there is none
+
+        work.add_done_callback(end)
         return work
 
-    async def _measure(self, key: str, place: str | Path) -> Facts | None:
+    async def _measure(self, owner: str, key: str, place: str | Path) -> Facts | None:
         try:
             if isinstance(place, Path):
                 facts = await _of_file(place)
             else:
-                async with self._free, asyncio.timeout(MAX_LINK_SECONDS):
+                async with self._shares.place(owner), asyncio.timeout(MAX_LINK_SECONDS):
                     facts = await facts_of_link(self._fetcher, place)
         except (NotFetched, OSError, TimeoutError):
             self._visits.fail(OURS, key)

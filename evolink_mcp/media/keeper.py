@@ -19,6 +19,7 @@ import anyio
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.downloads import MAX_RESULT_BYTES, NotSaved
 from evolink_mcp.media.fetch import Fetcher, NotFetched, Unfit
+from evolink_mcp.media.shares import Shares
 from evolink_mcp.media.shelf import Copy, Full, Shelf, ShelfError, stem_of
 from evolink_mcp.media.works import end_works
 
@@ -75,8 +76,7 @@ class Keeper:
         self._claims = claims
         self._running: dict[tuple[str, str], asyncio.Task[KeepOutcome]] = {}
         self._unfit: OrderedDict[tuple[str, str], tuple[float, NotSaved]] = OrderedDict()
-        self._free = asyncio.Semaphore(MAX_DOWNLOADS)
-        self._free_of_owner: OrderedDict[str, asyncio.Semaphore] = OrderedDict()
+        self._shares = Shares(MAX_DOWNLOADS, MAX_DOWNLOADS_OF_OWNER)
 
     async def keep(self, owner: str, task: wire.Task, *, seconds: float, is_new: bool = False) -> list[KeepOutcome]:
         """Keeps all results of a finished task: for each its file, or why there is none after ``seconds``.
@@ -131,7 +131,7 @@ class Keeper:
     async def _keep_one(self, source: _Source) -> KeepOutcome:
         name = f"keep {source.owner} {source.stem}"
         try:
-            async with self._of_owner(source.owner), self._free:
+            async with self._shares.place(source.owner):
                 if not await self._claims.claim(name, CLAIM_SECONDS):
                     return NotSaved(_UNDER_WAY, in_progress=True)
                 try:
@@ -182,14 +182,6 @@ class Keeper:
     def _max_bytes(self) -> int:
         bounds = self.shelf.bounds
         return min(MAX_RESULT_BYTES, bounds.bytes_of_owner, bounds.bytes_in_all)
-
-    def _of_owner(self, owner: str) -> asyncio.Semaphore:
-        """The owner's share of the downloads, so that one who has many does not hold up the others."""
-        share = self._free_of_owner.setdefault(owner, asyncio.Semaphore(MAX_DOWNLOADS_OF_OWNER))
-        self._free_of_owner.move_to_end(owner)
-        if len(self._free_of_owner) > MAX_WAITING:
-            self._free_of_owner.popitem(last=False)
-        return share
 
 
 def _outcome(work: asyncio.Task[KeepOutcome]) -> KeepOutcome:

@@ -15,7 +15,7 @@ from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase
 from pydantic import ConfigDict, ValidationError
 
 from evolink_mcp.sdk.host_arguments import is_host_argument
-from evolink_mcp.sdk.leniency import is_absent, opened, read_value
+from evolink_mcp.sdk.leniency import has_only_blanks, is_absent, opened, read_value
 
 MAX_PROBLEMS = 8
 # What one call may hold, so that checking it holds up nobody else.
@@ -70,6 +70,8 @@ def check_arguments(
         _check_length(name, arguments.get(name), limit)
         value = read_value(arguments.get(name), prop, name)
         if value is None or (name not in required and is_absent(value, prop)):
+            if has_only_blanks(arguments.get(name)):
+                notes.append(f"{name} held nothing but empty texts, and counts as not given.")
             continue
         if isinstance(value, bool) and prop.get("type") == "integer":
             raise InvalidArguments(f"{name}: a whole number is expected (given {value})")

@@ -19,6 +19,7 @@ _LINK_KEYS = ("url", "uri", "href", "link", "image_url", "video_url", "audio_url
 # A list of texts as Python writes it. In time that grows with its length only: what is no such list may be long.
 _PYTHON_TEXT = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*"|None"""
 _PYTHON_LIST = rf"\[(?:(?:{_PYTHON_TEXT})\s*,\s*){{0,1000}}(?:(?:{_PYTHON_TEXT})\s*)?\]"
+_FIGURES = frozenset({"size", "resolution", "quality"})  # 1024 and 720 are; what none takes is refused unpaid
 _AROUND_IDS = " \t\r\n\"'`“”‘’"  # of an id that was quoted in a text
 _LINK_WORDS = frozenset({"type", "detail"})  # of the message formats that wrap a link; they change nothing here
 # What some clients and models put all arguments into.
@@ -62,14 +63,14 @@ def read_value(value: object, schema: Mapping[str, Any], name: str = "") -> obje
 
     A word of a short list is read in any case and in the plural. A list loses its empty items, and a text in the place
     of a list is its only item; the only item of a list stands for it where no list is taken. A number is written out
-    where a text is taken.
+    where it names something or is a figure; as a prompt it is a mix-up, and left for whoever checks it.
     """
     kind = schema.get("type")
     if kind == "array":
         return _read_list(value)
     if isinstance(value, list) and len(cast("list[object]", value)) == 1:
         value = cast("list[object]", value)[0]
-    if kind == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind == "string" and _may_be_number(name) and isinstance(value, int | float) and not isinstance(value, bool):
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)
     if not isinstance(value, str):
         return cast("object", value)
@@ -87,6 +88,10 @@ def read_value(value: object, schema: Mapping[str, Any], name: str = "") -> obje
             return value.strip(_AROUND_IDS)
         case _:
             return value
+
+
+def _may_be_number(name: str) -> bool:
+    return name in _FIGURES or name.endswith("_id")
 
 
 def _read_number(text: str, *, seconds: bool) -> object:
@@ -151,6 +156,14 @@ def _link_in(item: object) -> object:
     if isinstance(value, list) and len(cast("list[object]", value)) == 1:
         value = cast("list[object]", value)[0]
     return value if isinstance(value, str) else item
+
+
+def has_only_blanks(value: object) -> bool:
+    """Whether a list was given that holds nothing but empty texts and nulls, also as text."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _parsed(value)
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return bool(items) and all(map(_is_blank, items))
 
 
 def is_absent(value: object, schema: Mapping[str, Any]) -> bool:

@@ -127,7 +127,7 @@ async def measure(
             measurer.keep(path, Facts.read(kept[path.name]))
     new = [place for place in places if measurer.recall(place) is None]
     call.progress.describe("looking at what came out")
-    measured = await measurer.measure(places, seconds=min(seconds, MEASURE_SECONDS))
+    measured = await measurer.measure(call.caller.owner, places, seconds=min(seconds, MEASURE_SECONDS))
     for result, facts in zip(task.results, measured, strict=True):
         if facts.bytes:
             measurer.keep(result.url, facts)

@@ -22,6 +22,7 @@ from evolink_mcp.sandbox.film import shoot
 from evolink_mcp.sandbox.sound import play
 from evolink_mcp.sandbox.work import Film, SoundFormat, Tone
 from tests.contract import hostile_media as hostile
+from tests.contract.keeping import ALICE
 from tests.contract.servers import Host, answer, serving
 
 PICTURES = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif", "AVIF": "image/avif"}
@@ -88,7 +89,7 @@ def ranged(host: Host, content: bytes) -> bytes:
 async def of_file(path: Path, content: bytes) -> Facts:
     path.write_bytes(content)
     measurer = Measurer(Fetcher(UrlGuard()))
-    return (await measurer.measure([path], seconds=30))[0]
+    return (await measurer.measure(ALICE, [path], seconds=30))[0]
 
 
 async def of_link(content: bytes, *, ranges: bool = True) -> tuple[Facts, int]:
@@ -100,7 +101,7 @@ async def of_link(content: bytes, *, ranges: bool = True) -> tuple[Facts, int]:
 
     async with serving(said) as host:
         measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
-        (found,) = await measurer.measure([host.url()], seconds=30)
+        (found,) = await measurer.measure(ALICE, [host.url()], seconds=30)
         return found, len(host.asked)
 
 
@@ -198,7 +199,7 @@ async def test_all_who_wait_for_a_result_share_one_measurement(tmp_path: Path) -
         results: list[list[Facts]] = []
 
         async def wait() -> None:
-            results.append(await measurer.measure([host.url()], seconds=30))
+            results.append(await measurer.measure(ALICE, [host.url()], seconds=30))
 
         async with anyio.create_task_group() as group:
             for _ in range(20):
@@ -218,7 +219,7 @@ async def test_a_link_that_never_answers_costs_the_call_its_time_and_no_more() -
     async with serving(said) as host:
         measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
         start = time.monotonic()
-        assert await measurer.measure([host.url()], seconds=0.2) == [Facts()]
+        assert await measurer.measure(ALICE, [host.url()], seconds=0.2) == [Facts()]
         assert time.monotonic() - start < 5
         await measurer.aclose()
         stuck.set()
@@ -228,12 +229,12 @@ async def test_a_link_that_never_answers_costs_the_call_its_time_and_no_more() -
 async def test_a_link_that_fails_leaves_the_facts_unknown(status: str) -> None:
     async with serving(answer(b"gone", status=status)) as host:
         measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
-        assert await measurer.measure([host.url()], seconds=30) == [Facts()]
+        assert await measurer.measure(ALICE, [host.url()], seconds=30) == [Facts()]
 
 
 async def test_an_address_of_this_network_is_not_looked_at() -> None:
     async with serving(answer(picture("PNG"))) as host:
-        assert await Measurer(Fetcher(UrlGuard())).measure([host.url()], seconds=30) == [Facts()]
+        assert await Measurer(Fetcher(UrlGuard())).measure(ALICE, [host.url()], seconds=30) == [Facts()]
         assert host.asked == []
 
 

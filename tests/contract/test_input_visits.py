@@ -21,6 +21,7 @@ from evolink_mcp.media import visits
 from evolink_mcp.media.facts import Facts, Measurer
 from evolink_mcp.media.fetch import Fetcher
 from tests.contract.asking import call
+from tests.contract.keeping import ALICE
 from tests.contract.servers import Host, answer, moved, serving
 from tests.contract.test_outcomes_of_inputs import EDIT
 from tests.serving import on
@@ -89,7 +90,7 @@ async def test_inputs_that_hang_are_few_end_with_their_calls_and_hold_up_no_resu
             await asked(host, visits.MAX_IN_ALL)
             with anyio.fail_after(BOUND):
                 assert await looking.measure_input("honest", host.url(path="/x"), seconds=LONG) == Facts()
-                (found,) = await looking.measure([host.url(path="/picture")], seconds=LONG)
+                (found,) = await looking.measure(ALICE, [host.url(path="/picture")], seconds=LONG)
             assert found.width == 32
             assert len(host.asked) == visits.MAX_IN_ALL + 1
             group.cancel_scope.cancel()

@@ -142,8 +142,9 @@ async def test_what_hosts_add_inside_options_is_taken_off_too(client: Client, sa
 
 @pytest.mark.parametrize("empty", [[""], [None], ["", None, " "], '[""]'])
 async def test_a_list_of_empty_items_counts_as_absent(client: Client, sandbox: Sandbox, empty: object) -> None:
-    await ok(client, "generate_image", prompt="a kite", image_urls=empty)
+    task = await ok(client, "generate_image", prompt="a kite", image_urls=empty)
     assert body(sandbox) == {"model": "gpt-image-1.5", "prompt": "a kite"}
+    assert "image_urls held nothing but empty texts, and counts as not given." in task["notes"]
 
 
 async def test_empty_values_deep_in_options_count_as_absent(client: Client, sandbox: Sandbox) -> None:

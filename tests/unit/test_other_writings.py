@@ -112,6 +112,18 @@ async def test_a_number_or_a_list_of_one_stands_for_a_text(client: Client, sandb
     assert [each["json"]["quality"] for each in sandbox.requests("/v1/videos/generations")] == ["720p", "720p"]
 
 
+@pytest.mark.parametrize("tool", ["generate_image", "generate_video"])
+@pytest.mark.parametrize("given", [5, 0, 1.5, [5], True])
+async def test_a_number_for_a_prompt_is_a_mix_up_and_costs_nothing(
+    client: Client, sandbox: Sandbox, tool: str, given: object
+) -> None:
+    for arguments in ({"prompt": given}, {"prompt": "a kite", "options": {"negative_prompt": given}}):
+        text = await refused(client, tool, **arguments)
+        assert "prompt" in text
+        assert "Charged: no." in text
+    assert sandbox.paid() == 0
+
+
 async def test_an_id_that_was_quoted_is_the_id(client: Client) -> None:
     task = (await ok(client, "generate_image", prompt="a kite"))["task_id"]
     for written in (f"`{task}`", f' "{task}"', f"{task}\n", f"\u2018{task}\u2019"):
