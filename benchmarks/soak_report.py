@@ -6,6 +6,8 @@ from collections import Counter
 from statistics import median
 from typing import Any
 
+from evolink_mcp.jobs.ledger import KEEP_SECONDS
+
 TWICE = "paid twice, told nothing"
 TWICE_WITH_NOTE = "paid twice, told that it may be"
 TWICE_UNKNOWN = "paid twice, told that the outcome is unknown"
@@ -28,9 +30,8 @@ def report(
     """
     seconds = frame["seconds"]
     minute = min(60.0, seconds / 3)
-    second = median(size for at, size in memory if minute <= at < 2 * minute)
-    last = median(size for at, size in memory if at >= seconds - minute)
-    growth = round((last / second - 1) * 100, 2)
+    growth, first, last = _growth(memory, minute, seconds, minute)
+    flat = _growth(memory, KEEP_SECONDS + minute, seconds, minute)[0] if is_settled(seconds) else None
     every = {TWICE: 0, TWICE_WITH_NOTE: 0, TWICE_UNKNOWN: 0, "ids lost": 0, **counts}
     twice = every[TWICE] + every[TWICE_WITH_NOTE] + every[TWICE_UNKNOWN]
     longest = [round(delay * 1000) for delay in delays]
@@ -47,6 +48,19 @@ def report(
         "paid twice, in all": twice,
         "worst /health, ms": round(latency * 1000),
         "worst delay of each replica's event loop, ms": longest,
-        "MiB of both replicas, second minute and last": [round(second, 1), round(last, 1)],
+        "MiB of both replicas, second minute and last": [first, last],
         "memory growth, %": growth,
+        "memory growth once kept answers end, %": flat,
     }
+
+
+def is_settled(seconds: float) -> bool:
+    """Whether a run is long enough for memory to be flat: what nobody heard is kept for ten minutes."""
+    return seconds >= KEEP_SECONDS + 180
+
+
+def _growth(memory: list[tuple[float, float]], start: float, end: float, minute: float) -> tuple[float, float, float]:
+    """By how many per cent memory grew from the minute that begins at ``start`` to the last, and both in MiB."""
+    first = median(size for at, size in memory if start <= at < start + minute)
+    last = median(size for at, size in memory if at >= end - minute)
+    return round((last / first - 1) * 100, 2), round(first, 1), round(last, 1)

@@ -44,7 +44,7 @@ def read_call(body: bytes) -> JSONRPCRequest | None:
     if b'"tools/call"' not in body:
         return None
     try:
-        message = jsonrpc_message_adapter.validate_python(from_json(body), by_name=False)
+        message = jsonrpc_message_adapter.validate_python(from_json(body, cache_strings="keys"), by_name=False)
     except (ValueError, ValidationError):
         return None
     return message if isinstance(message, JSONRPCRequest) and message.method == "tools/call" else None

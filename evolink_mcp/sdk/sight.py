@@ -63,7 +63,7 @@ def messages_in_sight(text: str) -> list[str]:
 def error_answer(text: str) -> JSONRPCError:
     """The answer to what cannot be read, or is no message."""
     try:
-        from_json(text)  # as the SDK reads
+        from_json(text, cache_strings="none")  # as the SDK reads
         error = _INVALID
     except ValueError:
         error = _PARSE
