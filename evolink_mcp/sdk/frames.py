@@ -82,14 +82,14 @@ class Frames:
         except (ValueError, RecursionError):
             return self._rest_of_batch(line)
         if not isinstance(value, list):
-            if not _is_message(value):
+            if not is_message(value):
                 return [f"{_INVALID}{line}"]
             self._note(value)
             return [line, *self._stand_in(value)]
         parts = cast("list[object]", value)
         if not 0 < len(parts) <= MAX_BATCH:
             return [f"{_INVALID}{{}}"]
-        requests = [cast("dict[str, Any]", part) for part in parts if _is_message(part)]
+        requests = [cast("dict[str, Any]", part) for part in parts if is_message(part)]
         for part in requests:
             self._note(part)
         waiting = {number_of(part["id"]) for part in requests if "id" in part and "method" in part}
@@ -98,7 +98,7 @@ class Frames:
         return [
             each
             for part in parts
-            for each in (("" if _is_message(part) else _INVALID) + json.dumps(part), *self._stand_in(part))
+            for each in (("" if is_message(part) else _INVALID) + json.dumps(part), *self._stand_in(part))
         ]
 
     def _rest_of_batch(self, line: str) -> list[str]:
@@ -114,7 +114,7 @@ class Frames:
 
     def _stand_in(self, message: object) -> list[str]:
         """What goes behind a cancel, so that a batch does not wait for an answer that the SDK will not give."""
-        if not _is_message(message):
+        if not is_message(message):
             return []
         value = cast("dict[str, Any]", message)
         params: dict[str, Any] = value.get("params") or {}
@@ -157,8 +157,9 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _is_message(value: object) -> bool:
-    """Whether this can be a request, a notification or an answer."""
+def is_message(value: object) -> bool:
+    """Whether this can be a request, a notification or an answer. One whose id is a fraction would pass for a
+    notification with the SDK, and get no answer."""
     if not isinstance(value, dict):
         return False
     message = cast("dict[str, object]", value)

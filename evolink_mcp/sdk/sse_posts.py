@@ -11,12 +11,13 @@ from uuid import UUID
 from anyio import BrokenResourceError, ClosedResourceError
 from mcp.server.sse import SseServerTransport
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
-from mcp_types import jsonrpc_message_adapter
-from pydantic import ValidationError
+from mcp_types import JSONRPCNotification, jsonrpc_message_adapter
+from pydantic_core import from_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from evolink_mcp.sdk.frames import is_message
 from evolink_mcp.sdk.sight import Unreadable, error_answer
 
 
@@ -33,8 +34,10 @@ async def take_message(transport: SseServerTransport, number: UUID, scope: Scope
     incoming: SessionMessage | Unreadable
     try:
         message = jsonrpc_message_adapter.validate_json(body, by_name=False)
+        if isinstance(message, JSONRPCNotification) and b'"id"' in body and not _is_notification(from_json(body)):
+            raise ValueError("an id that no answer can have")
         incoming = SessionMessage(message, metadata=ServerMessageMetadata(request_context=Request(scope)))
-    except ValidationError:
+    except ValueError:
         incoming = Unreadable(error_answer(body.decode(errors="replace")))
         if incoming.answer.id is None:
             await Response("Could not parse message", status_code=400)(scope, receive, send)
@@ -44,3 +47,8 @@ async def take_message(transport: SseServerTransport, number: UUID, scope: Scope
         await writer.send(incoming)
     except (ClosedResourceError, BrokenResourceError):
         return  # it was accepted, and its connection has ended meanwhile
+
+
+def _is_notification(value: dict[str, object]) -> bool:
+    """Whether it has no id, or null in its place, as some clients write it."""
+    return value.get("id") is None or is_message(value)

@@ -34,6 +34,29 @@ async def test_an_error_names_the_request_that_cannot_be_read(served: Served, ve
             assert response.json().get("id") == number
 
 
+@pytest.mark.parametrize("number", ["1.5", "1e400", "true", "[1]", "{}"])
+async def test_a_request_whose_id_no_answer_can_have_is_refused_and_not_passed_over(
+    served: Served, number: str
+) -> None:
+    async with httpx2.AsyncClient(trust_env=False, headers=HEADERS, timeout=60) as http:
+        for method in ("ping", "tools/call"):
+            body = f'{{"jsonrpc":"2.0","id":{number},"method":"{method}","params":{{"name":"list_files"}}}}'
+            response = await http.post(f"{served.url}/mcp", content=body)
+            assert (response.status_code, response.json()["error"]["code"]) == (400, -32600)
+        response = await http.post(
+            f"{served.url}/mcp", content='{"jsonrpc":"2.0","id":null,"method":"notifications/x"}'
+        )
+        assert response.status_code == 202
+
+
+async def test_what_is_no_message_is_not_quoted(served: Served) -> None:
+    async with httpx2.AsyncClient(trust_env=False, headers=HEADERS, timeout=60) as http:
+        for body in (KEY, [KEY], {"jsonrpc": "2.0", "id": 1, "params": KEY}, {KEY: KEY}):
+            response = await http.post(f"{served.url}/mcp", json=body)
+            assert "Invalid request" in response.text
+            assert KEY not in response.text
+
+
 async def test_an_sse_session_answers_what_cannot_be_read(served: Served) -> None:
     async with (
         httpx2.AsyncClient(trust_env=False, headers=HEADERS, timeout=60) as http,
@@ -52,7 +75,8 @@ async def test_an_sse_session_answers_what_cannot_be_read(served: Served) -> Non
             assert (await http.post(address, content=body)).status_code == 202
             answer = json.loads(await data())
             assert (answer["id"], answer["error"]["code"]) == (7, code)
-        assert (await http.post(address, content="[")).status_code == 400
+        for body in ("[", '{"jsonrpc":"2.0","id":1.5,"method":"ping"}'):
+            assert (await http.post(address, content=body)).status_code == 400
         request = {"jsonrpc": "2.0", "id": 8, "method": "ping"}
         assert (await http.post(address, json=request)).status_code == 202
         assert json.loads(await data())["id"] == 8

@@ -1,4 +1,4 @@
-"""Answers to requests that cannot be read: they name the id that is in plain sight."""
+"""Answers to requests that cannot be read, or are none: they name the id that is in plain sight."""
 
 from __future__ import annotations
 
@@ -6,11 +6,26 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import from_json
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import Message, Send
 
 from evolink_mcp.gateway.values import as_object
-from evolink_mcp.sdk.sight import id_in_sight
+from evolink_mcp.sdk.frames import is_message
+from evolink_mcp.sdk.sight import error_answer, id_in_sight
+
+
+def no_message(body: bytes) -> Response | None:
+    """The answer to JSON that is no message: the SDK would quote it, keys included. ``None`` for anything else."""
+    try:
+        value: object = from_json(body)
+    except ValueError:
+        return None
+    if as_object(value).get("id", 0) is None or is_message(value):  # some clients write null where there is none
+        return None
+    answer = error_answer(body.decode(errors="replace"))
+    return Response(answer.model_dump_json(by_alias=True), 400, media_type="application/json")
 
 
 def with_id(send: Send, body: bytes) -> Send:

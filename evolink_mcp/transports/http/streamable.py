@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from evolink_mcp.sdk.exchange import SINK, read_call, serve_call, version_of
 from evolink_mcp.transports.http.bodies import MAX_BODY, Channel
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp
-from evolink_mcp.transports.http.ids import with_id
+from evolink_mcp.transports.http.ids import no_message, with_id
 from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream, start_of
 
 # Host and Origin are checked once, for all paths, before any of this.
@@ -67,6 +67,9 @@ class Streamable:
         with anyio.CancelScope() as until_hang_up:
             _hang_up_of(scope).watch(until_hang_up.cancel)
             if call is None:
+                if accepted and _is_json(headers) and (refusal := no_message(channel.body)) is not None:
+                    await refusal(scope, channel, send)
+                    return
                 manager = self._json if accepted == {JSON} else self._events
                 await manager.handle_request(scope, channel, with_id(send, channel.body))
                 return
