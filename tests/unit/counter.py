@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,14 +32,19 @@ TOOLS: dict[str, tuple[str, dict[str, Any]]] = {
     "media": ("generate_image", {}),
     "text": ("generate_text", {"model": "claude-sonnet-4-5-20250929"}),
 }
+PICTURE = bytes.fromhex("89504e470d0a1a0a") + b"0" * 64
 NUMBERS = itertools.count()
 
 
 class Counter:
-    """What was paid for here, by id. ``answer``: how the first paid request is answered; those after it are created."""
+    """What was paid for here, by id. ``answer``: how the first paid request is answered; those after it are created.
 
-    def __init__(self, answer: str) -> None:
+    ``results``: of tasks that are done as soon as they are read.
+    """
+
+    def __init__(self, answer: str, results: tuple[str, ...] = ()) -> None:
         self.answer = answer
+        self._results = results
         self.paid: list[str] = []
         self.prompt = f"kite {next(NUMBERS)}"
 
@@ -46,8 +52,11 @@ class Counter:
         if request.method != "POST":
             await turns(1)
             paid_id = request.url.path.rpartition("/")[2]
-            return httpx2.Response(200, json=self._task(paid_id) if paid_id.startswith("paid") else {"data": []})
+            return httpx2.Response(200, json=self._now(paid_id) if paid_id.startswith("paid") else {"data": []})
         await turns(STEPS)  # a connection
+        if "/files/" in request.url.path:
+            stored = {"file_id": "f1", "file_url": f"{URL}/{next(NUMBERS)}.png"}
+            return httpx2.Response(200, json={"success": True, "code": 200, "data": stored})
         wire = SimpleNamespace(method=b"POST")
         await request.extensions["trace"]("http11.send_request_headers.started", {"request": wire})
         await turns(STEPS)
@@ -64,6 +73,10 @@ class Counter:
             words = {"content": content, "stop_reason": "end_turn", "usage": usage}
             return httpx2.Response(200, json={"id": "m", "type": "message", "role": "assistant", "model": "m", **words})
         return httpx2.Response(200, json=self._task(self.paid[-1]))
+
+    def _now(self, task_id: str) -> dict[str, object]:
+        done = {"status": "completed", "progress": 100, "results": list(self._results)} if self._results else {}
+        return {**self._task(task_id), **done}
 
     def _task(self, task_id: str) -> dict[str, object]:
         return {"id": task_id, "status": "pending", "type": "image", "model": "m", "created": 1_800_000_000}
@@ -96,29 +109,34 @@ class QuickClock(SystemClock):
 
 
 class Till:
-    """One process of this server, with its tools. Without a ledger it is alone, and its sleeps take no time."""
+    """One process of this server, with its tools. Without a ledger it is alone, and its sleeps take no time.
 
-    def __init__(self, folder: Path | None = None, ledger: Ledger | None = None) -> None:
-        toolsets = ("media", "text")
+    ``more`` are settings.
+    """
+
+    def __init__(self, folder: Path | None = None, ledger: Ledger | None = None, **more: Any) -> None:
         settings = Settings(
             api_key="sk-test-0123456789",
             base_url=URL,
             files_url=URL,
             text_url=URL,
-            toolsets=toolsets,
+            toolsets=("media", "text"),
             output_dir=folder,
         )
+        settings = replace(settings, **more)
         self.app = App(settings, ledger=ledger, clock=SystemClock() if ledger else QuickClock())
         self._way = Way()
         self.app.transport = Transport(URL, URL, over=self._way)  # once, for it reads the machine's certificates
         tools = [tool for each in build_offer(self.app).values() for tool in each]
         self.tools = {tool.name: cast("StrictTool", tool) for tool in tools}
 
-    def call(self, counter: Counter, kind: str) -> ToolCall:
+    def call(self, counter: Counter, kind: str, *, settles: bool = False, **more: object) -> ToolCall:
+        """A call with the counter's prompt; ``more`` are arguments. See :class:`ToolCall`."""
         self._way.counter = counter
         name, arguments = TOOLS[kind]
         waits = {"wait_seconds": 5} if kind == "media" and isinstance(self.app.clock, QuickClock) else {}
-        return ToolCall(self, self.tools[name], {"prompt": counter.prompt, **arguments, **waits})
+        arguments = {"prompt": counter.prompt, **arguments, **waits, **more}
+        return ToolCall(self, self.tools[name], arguments, settles=settles)
 
     async def idle(self) -> None:
         """Returns once nothing is bought and nothing written down."""
@@ -137,10 +155,14 @@ class Till:
 
 
 class ToolCall:
-    """A call of a tool, as a transport without a second of settling runs it. ``heard``: the ids its client was told."""
+    """A call of a tool, as a transport runs it. ``heard``: the ids its client was told.
 
-    def __init__(self, till: Till, tool: StrictTool, arguments: dict[str, Any]) -> None:
-        self.listener = Listener("1")
+    ``settles``: as over HTTP, where a connection may end after the answer.
+    """
+
+    def __init__(self, till: Till, tool: StrictTool, arguments: dict[str, Any], *, settles: bool) -> None:
+        self.listener = Listener("1", settle_seconds=60.0) if settles else Listener("1")
+        self._settles = settles
         self.heard: set[str] = set()
         self._till = till
         self.is_unknown = self.may_repeat = False
@@ -164,7 +186,7 @@ class ToolCall:
                 self.heard = set(PAID_ID.findall(text.text))
                 self.is_unknown = "Charged: unknown." in text.text
                 self.may_repeat = "may repeat a request" in text.text
-            self.listener.deliver()
+            self.listener.deliver(settles=self._settles)
 
     async def _progress(self, *_: object) -> None:
         await turns(1)
@@ -182,9 +204,11 @@ class ToolCall:
             await asyncio.sleep(0)
         return False
 
-    async def leave(self, cancel: int) -> None:
-        """The client goes away; the SDK cancels the call some turns later."""
+    async def leave(self, cancel: int, notice: int = 0) -> None:
+        """The client goes away: the transport notices after some turns, and the SDK cancels after some more."""
+        await turns(notice)
         self.listener.abandon()
+        self.listener.disconnect()
         await turns(cancel)
         self.task.cancel()
 

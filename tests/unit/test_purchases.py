@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import cast
 
+import anyio
 import pytest
 
 from evolink_mcp.errors import Refused
@@ -198,3 +199,32 @@ async def test_a_tool_that_fails_after_the_purchase_leaves_the_task_to_the_repea
     await again.over()
     await process.end()
     assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_a_tool_that_ends_late_says_nothing_of_an_answer_that_somebody_else_has_taken_over() -> None:
+    process, shop, first = Process(), Shop(), Listener()
+    with listening(first):
+        async with process.purchases.buy(ShopOrder(shop)):
+            first.abandon()
+            second = process.call(shop)
+            await turns(STEPS)
+    second.listener.deliver()  # a transport that fails: the client has heard nothing of the task
+    second.task.cancel()
+    await second.over()
+    third = process.call(shop)
+    await third.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_a_process_that_is_cancelled_lets_its_purchases_come_home() -> None:
+    process, shop = Process(), Shop()
+    call = process.call(shop)
+    while not shop.in_flight:
+        await asyncio.sleep(0)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await process.purchases.drain(60)
+    assert shop.paid == shop.noted == ["task-1"]
+    call.task.cancel()
+    await call.over()
