@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
+import time
+from collections import Counter
 from uuid import UUID
 
 import anyio
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 MESSAGES = "/messages/"
 _NUMBER = re.compile(rb"session_id=([0-9a-f]{32})")
 MAX_OF_CALLER = 32  # connections: one caller alone must not take everybody's
+QUIET_SECONDS = 30.0  # without a message, after which an idle connection makes room: made-up callers cost nothing
 
 
 class Sse:
@@ -85,7 +88,7 @@ class Sse:
                 await received.aclose()
                 await sent.aclose()  # ends the event stream in order
         finally:
-            self._sessions.remove(session)
+            self._sessions.discard(session)
 
     async def post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Takes a message for a session that is open."""
@@ -101,6 +104,7 @@ class Sse:
         elif answer := self._full(session, charge):
             await answer(scope, receive, send)
         else:
+            session.used_at = time.monotonic()
             with session.backlog.arrival(scope, charge):
                 await take_message(self._transport, UUID(hex=session.number), scope, replay, send)
 
@@ -121,7 +125,7 @@ class Sse:
 
     def _no_room(self, owner: str, scope: Scope) -> Response | None:
         """The answer to one connection too many."""
-        if self.limit and len(self._sessions) >= self.limit:
+        if self.limit and len(self._sessions) >= self.limit and not self._make_room():
             status, message = 503, f"{self.limit} SSE connections are open, the most this server allows."
         elif sum(session.owner == owner for session in self._sessions) >= MAX_OF_CALLER:
             status, message = 429, f"You have {MAX_OF_CALLER} SSE connections open, the most of one caller."
@@ -130,6 +134,18 @@ class Sse:
         path = under_prefix(scope, "/mcp")
         next_step = f"Try again in a moment, or use Streamable HTTP at {path}, which keeps no connection open."
         return refusal(status, "too_many_connections", message, next_step=next_step, retry_after=15)
+
+    def _make_room(self) -> bool:
+        """Closes a connection without a request under way: of whoever has most of them, the quiet one."""
+        count = Counter(session.owner for session in self._sessions)
+        quiet = time.monotonic() - QUIET_SECONDS
+        spare = [each for each in self._sessions if each.backlog.idle and each.used_at <= quiet]
+        if not spare:
+            return False
+        closed = min(spare, key=lambda each: (-count[each.owner], each.used_at))
+        self._sessions.discard(closed)
+        closed.scope.cancel()
+        return True
 
     def _full(self, session: _Session, charge: int) -> Response | None:
         """The answer to a message that is too much; where all sessions hold too much, the largest is closed."""
@@ -159,6 +175,7 @@ class _Session:
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.number = ""
+        self.used_at = time.monotonic()
         self.scope = anyio.CancelScope()
         self.backlog = Backlog()
 

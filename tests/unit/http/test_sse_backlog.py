@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from evolink_mcp.transports.http import sse
 from evolink_mcp.transports.http.application import HttpApplication
+from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.sse_backlog import CHARGE, MIN_CHARGE, Backlog
 from tests.serving import bearer, serving
 from tests.unit.http.asking import KEY, OFFLINE, reason
@@ -173,6 +174,26 @@ async def test_where_all_sessions_hold_too_much_the_largest_is_closed(monkeypatc
             assert (await session.answer())["id"] == 1
             with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
                 await hostile.answer()
+
+
+async def test_where_all_connections_are_taken_the_quiet_one_of_whoever_has_most_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Made-up keys cost nothing: their connections, opened and left, kept everybody else out."""
+    monkeypatch.setattr(sse, "QUIET_SECONDS", 0.0)
+    hostile = "sk-the-hostile-caller"
+    async with serving(OFFLINE, HttpOptions(sse_connections=3)) as served, AsyncExitStack() as stack:
+        older = await stack.enter_async_context(opened(served.url, "sk-somebody-who-came-first"))
+        left = [await stack.enter_async_context(opened(served.url, hostile)) for _ in range(2)]
+        newest = await stack.enter_async_context(opened(served.url))
+        with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
+            await left[0].answer()
+        for session in (older, left[1], newest):
+            assert (await session.post("ping", 1)).status_code == 202
+        assert sessions_of(served.application).connections == 3
+        monkeypatch.setattr(sse, "QUIET_SECONDS", 60.0)
+        async with httpx2.AsyncClient(base_url=served.url, trust_env=False) as http:
+            assert (await http.get("/sse", headers=bearer(KEY))).status_code == 503, "none of them is quiet"
 
 
 @pytest.mark.parametrize("spelling", ["{}", "{{{}}}", "urn:uuid:{}"])
