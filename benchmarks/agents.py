@@ -30,6 +30,7 @@ MAX_PER_SECOND = 200.0  # of those who begin; so many more than a process can ta
 SUBMITTERS = 20
 SUBMITS_PER_SECOND = 150  # a guess, of which only the estimates of tasks are made
 SPARE_DESCRIPTORS = 100
+WATCH_SECONDS = 0.1  # between two looks at how late this process is
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[
     begins = [number / plan.per_second for number in range(plan.agents)]
     chance = random.Random(plan.agents)
     ends = [begin + plan.seconds * chance.uniform(1 - SPREAD, 1 + SPREAD) for begin in begins]
-    ids = await _submit(plan, ends, begins) if plan.submit else [task_id(end, plan.seconds) for end in ends]
+    usual = [begin + plan.seconds for begin in begins]  # a task counts from now on, and its agent comes later
+    ids = await _submit(plan, ends, begins) if plan.submit else list(map(task_id, ends, usual))
     await pass_stage("ready")
     late, failures, calls = list[float](), list[str](), 0
     start = time.time() + SETTLE_SECONDS
@@ -180,11 +182,22 @@ async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[
         finally:
             agent.close()
 
+    delays = list[float]()
+    watch = asyncio.create_task(_watch(delays))
     waits = asyncio.gather(*map(wait, range(plan.agents)))
     await asyncio.sleep(start + begins[-1] - time.time() + SETTLE_SECONDS)
     await pass_stage("open")
     await waits
-    return {"late": late, "failures": failures, "calls": calls}
+    watch.cancel()
+    return {"late": late, "failures": failures, "calls": calls, "delays": delays}
+
+
+async def _watch(delays: list[float]) -> None:
+    """Notes by how much this process itself is late: what it is of the lateness is not the server's."""
+    while True:
+        began = time.monotonic()
+        await asyncio.sleep(WATCH_SECONDS)
+        delays.append(time.monotonic() - began - WATCH_SECONDS)
 
 
 def main() -> None:

@@ -45,7 +45,9 @@ class Case:
 @dataclass(frozen=True)
 class Outcome:
     """What was measured: the server's processor seconds and bytes for each wait, its share of one processor while all
-    waited, seconds of lateness, requests to the gateway for each task."""
+    waited, seconds of lateness, requests to the gateway for each task. ``delays``: seconds by which the agents' own
+    process was late.
+    """
 
     processor: float
     memory: float
@@ -53,6 +55,7 @@ class Outcome:
     late: list[float]
     requests: float
     failures: list[str]
+    delays: list[float]
 
 
 def cases(many: Sequence[int]) -> list[Case]:
@@ -102,7 +105,13 @@ def measure(case: Case, seconds: float = SECONDS, *, warm_up: bool = True) -> Ou
         after = _counts(url)
     asked = sum(after.get(name, 0) - before.get(name, 0) for name in ("reads", "batches"))
     return Outcome(
-        processor / case.agents, memory / case.agents, share, results["late"], asked / case.agents, results["failures"]
+        processor / case.agents,
+        memory / case.agents,
+        share,
+        results["late"],
+        asked / case.agents,
+        results["failures"],
+        results["delays"],
     )
 
 
@@ -213,6 +222,7 @@ def sections(*, quick: bool = False) -> dict[str, Section]:
             "share": outcome.share,
             "late": median(outcome.late) if outcome.late else None,
             "requests": outcome.requests,
+            "agents_late": percentile(outcome.delays, 95),
         }
     return {
         "waits": Section(
