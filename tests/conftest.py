@@ -172,6 +172,12 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
     )
 
 
+@pytest.fixture(autouse=True)
+def short_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas that end say goodbye twice without the pause between, which every test with two would pay for."""
+    monkeypatch.setattr("evolink_mcp.jobs.shared.ledger.GOODBYE_SECONDS", 0.0)
+
+
 @pytest.fixture
 async def connect() -> AsyncIterator[Callable[[App], Client]]:
     """Makes in-memory clients of servers over given apps, and closes the apps' pools afterwards."""

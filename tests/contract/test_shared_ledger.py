@@ -220,6 +220,24 @@ async def test_who_said_goodbye_is_not_waited_for(losing: Losing, stores: list[S
     assert not (await a.peek(KEY)).wait
 
 
+async def test_a_goodbye_that_a_flush_has_lost_is_said_again(
+    stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever knew it by its last beat waits for 8 s for it."""
+    monkeypatch.setattr(shared_ledger, "GOODBYE_SECONDS", 0.3)
+    a, b = map(SharedLedger, stores[:2])
+    await beat(0.3, a, b)
+    leaving = asyncio.create_task(b.aclose())
+    async with asyncio.timeout(10):
+        while b.process in (await a.peek(KEY)).heard_at:
+            await asyncio.sleep(0.01)
+    await stores[0].ask("FLUSHALL")
+    assert await a.beat(announced=False) is False
+    await a.beat(announced=True)
+    await leaving
+    assert await stores[0].ask("ZRANGE", "evolink:missing", 0, -1) == []
+
+
 async def test_a_sign_of_life_neither_announces_a_replica_nor_what_it_owes(losing: Losing, stores: list[Store]) -> None:
     a, b = SharedLedger(losing), SharedLedger(stores[0])
     await beat(0.1, b)

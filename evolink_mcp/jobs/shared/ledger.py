@@ -15,6 +15,8 @@ the store's clock; beats say what that is by a replica's own.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Collection, Mapping
@@ -24,7 +26,7 @@ from typing import cast
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.lasting import LastingLedger
-from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.ledger_scripts import (
     BEAT,
@@ -38,6 +40,7 @@ from evolink_mcp.jobs.shared.ledger_scripts import (
 )
 from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 
+GOODBYE_SECONDS = BEAT_SECONDS  # until it is said once more
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
 
@@ -75,10 +78,11 @@ class SharedLedger(LastingLedger):
         return await self._store.ask("EXISTS", key(account, "task", task_id)) == 1
 
     async def aclose(self) -> None:
-        try:
-            await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
-        except Away:
-            return
+        # Others ask for whom their last beat named. A store that is flushed before their next one has lost the goodbye.
+        for pause in (0.0, GOODBYE_SECONDS) if self._others else (0.0,):
+            await asyncio.sleep(pause)
+            with contextlib.suppress(Away):
+                await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
 
     async def _put(self, mark: Mark) -> None:
         # Another's purchase that is not here any more was free: only its sender could have it in flight again.
