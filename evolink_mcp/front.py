@@ -35,6 +35,7 @@ QUESTIONS = ("initialize", "server/discover", *LISTS)
 REPLAY = "evolink-front-"  # begins the id of a question that the full server answers once more
 MAX_CHARACTERS, MAX_LINES = 64_000, 40  # of a line, and lines of a conversation, in which a question is looked for
 MAX_AHEAD = 200  # lines that are read before the full server takes them
+MARK = "\ufeff"  # of byte order, which shells put before what they pipe: it would cost the first request its answer
 PAUSE_SECONDS = 0.03  # without a word of the client, after which the SDK is loaded
 SWITCH_SECONDS, USUAL_SWITCH_SECONDS = 0.001, 0.005  # between threads: while it is, and Python's own
 
@@ -117,6 +118,7 @@ class Front:
 
     def _take(self, line: str) -> None:
         """Answers a line, or puts it aside for the full server."""
+        line = line.removeprefix(MARK)
         message = _message(line)
         question = self._note(message)
         if message.get("method") == "notifications/cancelled" and self._take_back(message):

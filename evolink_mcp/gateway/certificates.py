@@ -26,6 +26,8 @@ def certificate_problem(environ: Mapping[str, str] = os.environ) -> str:
         if name == "SSL_CERT_DIR" or (name not in OPENSSL and Path(value).is_dir()):
             hashed = any(_HASHED.fullmatch(file) for file in os.listdir(value))
             return "" if hashed else f"{shown}, which holds no certificates under their hashes (see openssl rehash)."
+        if Path(value).exists() and not Path(value).is_file():
+            return f"{shown}, which is no file."  # a pipe would be waited for, with everybody who waits for us
         ssl.create_default_context(cafile=value)
     except ssl.SSLError:
         return f"{shown}, which holds no certificates."

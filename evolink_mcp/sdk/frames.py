@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 
+from evolink_mcp.front import MARK
 from evolink_mcp.sdk.numbers import is_number, number_of, twin_of
 
 MAX_BATCH = 100
@@ -43,7 +44,7 @@ class Frames:
     async def split(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
         """The lines as the SDK takes them: one message each."""
         async for line in lines:
-            for each in self._messages(line):
+            for each in self._messages(line.removeprefix(MARK)):
                 yield each
 
     def join(self, line: str, number: str | None) -> tuple[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -44,13 +45,15 @@ async def refusal(url: str, seconds: float = 5) -> Unreachable:
 
 
 @pytest.mark.parametrize("variable", certificates.VARIABLES)
-@pytest.mark.parametrize("kind", ["missing", "empty", "text", "empty folder"])
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "empty folder", "pipe"])
 async def test_certificates_that_cannot_be_loaded_are_told_by_their_variable_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: Sandbox, variable: str, kind: str
 ) -> None:
     path = tmp_path / "ca"
     if kind == "empty folder":
         path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
     elif kind != "missing":
         path.write_text("root:x:0:0" if kind == "text" else "", encoding="utf-8")
     monkeypatch.setenv(variable, str(path))

@@ -38,11 +38,11 @@ async def test_what_is_no_message_is_answered_as_an_invalid_request(version: str
         assert "result" in await host.request("ping")
 
 
-async def test_params_of_null_are_none() -> None:
+async def test_params_of_null_are_none_and_a_byte_order_mark_is_nothing() -> None:
     async with raw_host() as host:
         await host.initialize()
         for method in ("ping", "tools/list"):
-            await host.send(json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": None}))
+            await host.send("\ufeff" + json.dumps({"jsonrpc": "2.0", "id": method, "method": method, "params": None}))
             assert "result" in await host.receive()
 
 
