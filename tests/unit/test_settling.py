@@ -18,7 +18,7 @@ from evolink_mcp.jobs.ledger import REPEAT_SECONDS
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.purchases import Bought
 from tests.support import FakeClock
-from tests.unit.shop import KEY, Process, Shop, ShopOrder
+from tests.unit.shop import KEY, Process, Shop, ShopOrder, turns
 
 LONG, SHORT = 60.0, 0.05  # seconds in which an answer settles: longer than a test, or over at once
 
@@ -171,6 +171,50 @@ async def test_what_waits_for_a_slow_repeat_is_bounded_and_is_no_unclaimed_answe
     clock.time += REPEAT_SECONDS + time.monotonic()
     assert not kept.line(KEY).purchases
     assert not list(kept)
+    await process.end()
+
+
+async def test_a_repeat_that_has_taken_over_an_answer_is_not_passed_by_another() -> None:
+    process, shop, first = Process(), Shop(), listener()
+    await told(process, shop, first)
+    first.disconnect()
+    second = listener()
+    with listening(second):
+        async with process.purchases.buy(ShopOrder(shop)):
+            third = asyncio.create_task(buy(process, shop, listener()))
+            await turns(60)
+            assert not third.done()
+    third.cancel()
+    await process.end()
+
+
+async def test_an_answer_that_was_written_by_itself_while_it_was_read_again_was_another() -> None:
+    process, shop, first = Process(), Shop(), listener()
+    await told(process, shop, first)
+    first.disconnect()
+    second = listener()
+
+    async def fail() -> None:
+        with listening(second):
+            async with process.purchases.buy(ShopOrder(shop)):
+                second.deliver()
+                raise ValueError("gone")
+
+    with pytest.raises(ValueError, match="gone"):
+        await fail()
+    assert (await buy(process, shop, listener())).product == "task-1"
+    await process.end()
+
+
+async def test_the_end_of_a_second_says_nothing_of_who_has_taken_over_the_answer() -> None:
+    process, shop, first = Process(), Shop(), listener()
+    await told(process, shop, first)
+    first.disconnect()
+    second = listener()
+    assert (await buy(process, shop, second)).is_earlier
+    first.confirm()
+    second.abandon()
+    assert (await buy(process, shop, listener())).product == "task-1"
     await process.end()
 
 

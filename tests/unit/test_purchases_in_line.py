@@ -1,0 +1,88 @@
+"""Callers behind an identical request: those who have left, who have no time, or who are cut off while they claim."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from evolink_mcp.errors import Refused
+from evolink_mcp.jobs.delivery import Listener, listening
+from evolink_mcp.jobs.ledger import Alone, Mark
+from evolink_mcp.jobs.orders import Sending
+from evolink_mcp.jobs.outcomes import Created
+from tests.unit.shop import STEPS, Process, Shop, ShopOrder, turns
+
+
+async def test_who_left_before_the_purchase_claims_nothing() -> None:
+    claims: list[Mark] = []
+
+    class Claims(Alone):
+        async def claim(self, mark: Mark) -> bool:
+            claims.append(mark)
+            return True
+
+    process, shop, caller = Process(Claims()), Shop(), Listener()
+    first = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await first.leave(0, 0)
+    caller.abandon()
+    with pytest.raises(Refused, match="cancelled"), listening(caller):
+        async with process.purchases.buy(ShopOrder(shop)):
+            pass
+    assert not claims
+    await process.end()
+
+
+async def test_a_request_behind_another_is_refused_when_no_time_is_left_to_send_it() -> None:
+    sent, answered = asyncio.Event(), asyncio.Event()
+
+    class Long(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            sent.set()
+            await answered.wait()
+            return await super().send(seconds, sending)
+
+    async def buy(seconds: float) -> str:
+        with listening(Listener()):
+            async with process.purchases.buy(Long(shop), seconds=seconds) as bought:
+                return bought.product
+
+    process, shop = Process(), Shop()
+    first = asyncio.create_task(buy(60.0))
+    await sent.wait()
+    with pytest.raises(Refused, match="no time is left"):
+        await asyncio.wait_for(buy(1.0), 10)
+    answered.set()
+    assert await first == "task-1"
+    await process.end()
+    assert shop.paid == ["task-1"]
+
+
+async def test_a_call_that_is_cut_off_while_it_claims_an_answer_leaves_it_to_the_next() -> None:
+    """Its server stops it: the client has not hung up."""
+    claiming = asyncio.Event()
+
+    class Slow(Alone):
+        async def claim(self, mark: Mark) -> bool:
+            claiming.set()
+            await turns(STEPS)
+            return True
+
+    async def buy() -> str:
+        with listening(Listener()):
+            async with process.purchases.buy(ShopOrder(shop)) as bought:
+                return bought.product
+
+    process, shop = Process(Slow()), Shop()
+    first = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await first.leave(0, 0)
+    second = asyncio.create_task(buy())
+    await claiming.wait()
+    second.cancel()
+    assert await buy() == "task-1"
+    await process.end()
+    assert shop.paid == ["task-1"]
