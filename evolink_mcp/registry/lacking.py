@@ -39,7 +39,7 @@ def doubts(hard: Sequence[Need], pool: Sequence[Traits], met: Met) -> list[str]:
     for traits in pool:
         shares = [met(need, traits) for need in hard]
         if traits.model.status == "active" and 0 < min(shares, default=1) < 1:
-            unknown = [shown(need) for need, share in zip(hard, shares, strict=True) if share < 1]
+            unknown = [in_words(need) for need, share in zip(hard, shares, strict=True) if share < 1]
             doubtful.setdefault(listed(unknown), []).append(traits.model.id)
     return [
         f"Left out, since nobody says whether they have {what}: {', '.join(names[:MAX_NEAREST])}"
@@ -56,10 +56,10 @@ def nobody(
     for need in sorted(hard, key=weight, reverse=True):
         able = [traits for traits in pool if met(need, traits) == 1]
         pool, failing = (able, failing) if able else (pool, [*failing, need])
-    others = [shown(need) for need in hard if need not in failing]
+    others = [in_words(need) for need in hard if need not in failing]
     alone = all(met(need, traits) < 1 for traits in everybody for need in failing)
     beside = f" together with {listed(others)}" if others and not alone else ""
-    text = f"No model here has {listed(map(shown, failing))}{beside}."
+    text = f"No model here has {listed(map(in_words, failing))}{beside}."
     kinds = {need.kind for need in failing}
     longest = max(traits.longest for traits in pool)
     if longest and "seconds" in kinds:
@@ -78,6 +78,6 @@ def weight(need: Need) -> float:
     return _WEIGHTS["kind"] if need.text.startswith("kind:") else _WEIGHTS.get(need.kind, 1.5)
 
 
-def shown(need: Need) -> str:
+def in_words(need: Need) -> str:
     """A need in a few words."""
     return need.text.removeprefix("kind:").replace(" | ", " or ")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from evolink_mcp.registry.amounts import Need
-from evolink_mcp.registry.lacking import MAX_NEAREST, doubts, nobody, priced, shown, weight
+from evolink_mcp.registry.lacking import MAX_NEAREST, doubts, in_words, nobody, priced, weight
 from evolink_mcp.registry.measures import MEASURES, holds
 from evolink_mcp.registry.spec import Model
 from evolink_mcp.registry.traits import Traits, weights_of
@@ -237,7 +237,7 @@ class Finder:
 
     def _match(self, traits: Traits, hard: Sequence[Need], leading: Iterable[str]) -> Match:
         why = [self._reason(need, traits) for need in hard if self._met(need, traits) == 1]
-        lacks = [shown(need) for need in hard if self._met(need, traits) < 1]
+        lacks = [in_words(need) for need in hard if self._met(need, traits) < 1]
         leanings: dict[str, Callable[[Traits], bool]] = {
             "quick": self._quick,
             "careful": self._careful,
@@ -251,7 +251,7 @@ class Finder:
             return ""
         if need.kind == "word":
             return next((way for way in need.text.split(" | ") if holds(way, traits) == 1), "")
-        return shown(need)
+        return in_words(need)
 
     def resolve_nickname(self, name: str) -> tuple[str, ...]:
         """The models that people call so, best first; empty where it is no nickname."""

@@ -1,7 +1,8 @@
 """What is in plain sight of JSON that cannot be read: the id to answer to, and the messages of a batch.
 
 A whole number of more than 4,300 digits, brackets a thousand deep, half a surrogate pair or a missing comma: JSON-RPC
-2.0 has an answer without an id for these, and whoever waits for one with an id would wait for ever.
+2.0 has an answer without an id for these, and whoever waits for one with an id would wait for ever. Unnecessary once
+the SDK answers with the id it can see (mcp 2.3 passes such lines over, or answers without one).
 """
 
 from __future__ import annotations

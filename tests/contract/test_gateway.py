@@ -281,6 +281,10 @@ def test_every_code_of_the_seeds_has_a_resolution() -> None:
 async def test_a_debug_log_holds_no_key(caller: Caller, sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     await create(caller)
+    assert not await files.delete_file(caller, "file-0123456789", seconds=10)
     assert "/v1/images/generations" in caplog.text
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("evolink_mcp")]
+    assert any("/api/v1/files/{id} -> " in line for line in own)
+    assert not any("file-0123456789" in line for line in own), "whoever has it can remove the file"
     assert KEY not in caplog.text
     assert KEY not in repr(caller)
