@@ -124,10 +124,8 @@ class Purchases:
         self._books.start()
 
     async def drain(self, seconds: float) -> None:
-        """Waits, however the process is being ended, until nothing is in flight; gives up after ``seconds``.
-
-        What was not delivered by then is left in the ledger as unclaimed.
-        """
+        """Waits, however the process is being ended, until nothing is in flight, for ``seconds`` at most; what was not
+        delivered by then is left in the ledger as unclaimed."""
         with anyio.CancelScope(shield=True):
             if self._work:
                 _, late = await asyncio.wait(list(self._work), timeout=seconds)
