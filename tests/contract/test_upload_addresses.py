@@ -140,6 +140,25 @@ async def test_the_size_is_told_first_and_bounded(served: Served, http: httpx2.A
     assert (await http.get(address)).status_code == 405
 
 
+async def test_where_all_places_are_taken_the_slowest_file_makes_room(
+    served: Served, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up keys cost nothing: a byte now and then, under eight of them, kept everybody else out."""
+    monkeypatch.setattr(uploads, "MAX_IN_ALL", 1)
+    slow, address = urlsplit(await address_of(http, served.url)), await address_of(http, served.url)
+    async with await anyio.connect_tcp("127.0.0.1", slow.port or 0) as stream:
+        await stream.send(f"PUT {slow.path} HTTP/1.1\r\nhost: {slow.netloc}\r\ncontent-length: 1000\r\n\r\nx".encode())
+        with anyio.fail_after(10):
+            while not served.application.uploads.under_way:
+                await anyio.sleep(0.01)
+        refused = await http.put(address, content=png())
+        assert (refused.status_code, reason(refused)) == (503, "too_much_at_once")
+        monkeypatch.setattr(uploads, "SLOW_SECONDS", 0.0)
+        assert (await http.put(address, content=png())).status_code == 200
+        assert b" 503 " in await stream.receive()
+    assert served.application.uploads.under_way == 0
+
+
 async def test_a_file_of_100_mb_passes_through_in_pieces(
     served: Served, http: httpx2.AsyncClient, sandbox: Sandbox
 ) -> None:

@@ -226,10 +226,8 @@ class Connection(H11Protocol):
         """Reads on behind a request whose client is watched. uvicorn stops at what comes behind one until it has its
         answer, and a hang-up would not be seen."""
         if self._hang_ups and self.flow.read_paused:
-            if len(self.conn.trailing_data[0]) <= MAX_AHEAD:
-                self.flow.resume_reading()
-            else:
-                self.transport.abort()
+            fits = len(self.conn.trailing_data[0]) <= MAX_AHEAD
+            self.flow.resume_reading() if fits else self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP, unless an answer has begun: then the connection ends."""

@@ -7,10 +7,10 @@ What arrives is told by its first bytes, bounded, and sent on to the files API a
 from __future__ import annotations
 
 import json
+import math
 import secrets
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,9 @@ RETRY_SECONDS = 1.0  # and where an address does not fit it: a new store has ano
 IDLE_SECONDS = 30.0  # for the next bytes of a file to arrive
 MAX_OF_CALLER = 2  # files under way
 MAX_IN_ALL = 16
+# Made-up keys cost nothing: where all places are taken, the slowest file gives up its own if it comes slower than this.
+SLOW_BYTES = 50_000  # a second
+SLOW_SECONDS = 5.0  # after which that can be told
 METHODS = ("PUT", "POST")
 _AGAIN = "Call upload_file without a source for a new address."
 
@@ -52,13 +55,41 @@ class Ticket:
     names: Mapping[str, str]
 
 
+class _Place:
+    """A file under way: whose, and how fast it comes."""
+
+    def __init__(self, owner: str, size: int) -> None:
+        self.owner = owner
+        self.scope = anyio.CancelScope()
+        self._left = size
+        self._size = size
+        self._started = time.monotonic()
+
+    @property
+    def speed(self) -> float:
+        """Bytes a second; no bound where that cannot be told yet, or all has come."""
+        seconds = time.monotonic() - self._started
+        return (self._size - self._left) / seconds if self._left > 0 and seconds > SLOW_SECONDS else math.inf
+
+    async def count(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The parts of the file, counted."""
+        async for part in parts:
+            self._left -= len(part)
+            yield part
+
+
 class Uploads:
     """Hands addresses out, and takes what is sent to them."""
 
     def __init__(self, app: App, public_url: str) -> None:
         self._app = app
         self._public = public_url
-        self._under_way: Counter[str] = Counter()
+        self._places: set[_Place] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many files are."""
+        return len(self._places)
 
     async def new_address(self, request: Request, credential: Credential, names: Mapping[str, str]) -> str:
         """A new address for one file of a caller, within ``LIFE_SECONDS``."""
@@ -96,34 +127,39 @@ class Uploads:
             message = f"A file may have 1 to {MAX_UPLOAD_BYTES:,} bytes."
             return refusal(413, "too_large", message, next_step="Make the file smaller.")
         with hiding(ticket.credential.secrets):
-            async with self._place(ticket) as answer:
-                return answer or await self._take(ticket, int(length), receive)
+            return await self._answer_file(ticket, int(length), receive)
 
-    @asynccontextmanager
-    async def _place(self, ticket: Ticket) -> AsyncGenerator[Response | None]:
-        """A place for a file under way; or the answer where there is none, or the address was used."""
-        owner = ticket.credential.owner
-        if self._under_way[owner] >= MAX_OF_CALLER or self._under_way.total() >= MAX_IN_ALL:
-            status = 429 if self._under_way[owner] >= MAX_OF_CALLER else 503
-            message = "As many files as allowed are under way."
-            yield refusal(status, "too_much_at_once", message, next_step="Send it again later.", retry_after=15)
-            return
-        self._under_way[owner] += 1
+    async def _answer_file(self, ticket: Ticket, size: int, receive: Receive) -> Response:
+        """Takes a file where there is a place for it, and its address was not used."""
+        place = _Place(ticket.credential.owner, size)
+        own = sum(each.owner == place.owner for each in self._places)
+        if own >= MAX_OF_CALLER or (len(self._places) >= MAX_IN_ALL and not self._make_room()):
+            return _busy(429 if own >= MAX_OF_CALLER else 503)
+        self._places.add(place)
         try:
-            if await self._app.state.seal.claim(ticket.number, LIFE_SECONDS):
-                yield None
-            else:
-                yield refusal(410, "address_used", "This upload address was used.", next_step=_AGAIN)
+            if not await self._app.state.seal.claim(ticket.number, LIFE_SECONDS):
+                return refusal(410, "address_used", "This upload address was used.", next_step=_AGAIN)
+            with place.scope:
+                return await self._take(ticket, size, place.count(_parts(receive)))
+            await self._app.state.seal.release(ticket.number)
+            return _busy(503)
         finally:
-            self._under_way[owner] -= 1
-            if not self._under_way[owner]:
-                del self._under_way[owner]
+            self._places.discard(place)
 
-    async def _take(self, ticket: Ticket, size: int, receive: Receive) -> Response:
+    def _make_room(self) -> bool:
+        """Has the slowest file under way give up its place; false where none is slow."""
+        slowest = min(self._places, key=lambda each: each.speed)
+        if slowest.speed >= SLOW_BYTES:
+            return False
+        self._places.discard(slowest)
+        slowest.scope.cancel()
+        return True
+
+    async def _take(self, ticket: Ticket, size: int, parts: AsyncIterator[bytes]) -> Response:
         credential = ticket.credential
         caller = Caller(self._app.transport, credential.key or "", credential.owner, self._watch)
         try:
-            upload = await upload_parts(caller, _parts(receive), size, ticket.names, stem=ticket.number)
+            upload = await upload_parts(caller, parts, size, ticket.names, stem=ticket.number)
         except EvolinkError as error:
             if not isinstance(error, OutcomeUnknown):
                 await self._app.state.seal.release(ticket.number)
@@ -163,6 +199,11 @@ class Uploads:
             return as_object(json.loads(keys.decrypt(sealed.encode(), ttl=LIFE_SECONDS)))
         except (InvalidToken, ValueError):
             return {}
+
+
+def _busy(status: int) -> Response:
+    message = "As many files as allowed are under way."
+    return refusal(status, "too_much_at_once", message, next_step="Send it again later.", retry_after=15)
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
