@@ -35,7 +35,7 @@ QUESTIONS = ("initialize", "server/discover", *LISTS)
 REPLAY = "evolink-front-"  # begins the id of a question that the full server answers once more
 MAX_CHARACTERS, MAX_LINES = 64_000, 40  # of a line, and lines of a conversation, in which a question is looked for
 MAX_AHEAD = 200  # lines that are read before the full server takes them
-MARK = "\ufeff"  # of byte order, which shells put before what they pipe: it would cost the first request its answer
+_MARK = "\ufeff"  # of byte order, which shells put before what they pipe: it would cost the first request its answer
 PAUSE_SECONDS = 0.03  # without a word of the client, after which the SDK is loaded
 SWITCH_SECONDS, USUAL_SWITCH_SECONDS = 0.001, 0.005  # between threads: while it is, and Python's own
 
@@ -62,7 +62,7 @@ class Front:
             return
         for each in SIGNALS:
             if signal.getsignal(each) is not signal.SIG_IGN:
-                signal.signal(each, leave)
+                signal.signal(each, end_process)
         # Read as the SDK reads it, but from a descriptor of its own: the SDK will divert the first one.
         self._stdin = open(os.dup(0), encoding="utf-8", errors="replace")
         self._thread.start()
@@ -118,7 +118,7 @@ class Front:
 
     def _take(self, line: str) -> None:
         """Answers a line, or puts it aside for the full server."""
-        line = line.removeprefix(MARK)
+        line = line.removeprefix(_MARK)
         message = _message(line)
         question = self._note(message)
         if message.get("method") == "notifications/cancelled" and self._take_back(message):
@@ -195,7 +195,7 @@ def _message(line: str) -> Message:
     return {**message, "params": message.get("params") or {}} if fits else {}
 
 
-def leave(*_: object) -> None:
+def end_process(*_: object) -> None:
     """Ends the process at a signal, while nothing is under way that could be lost."""
     os._exit(0)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import anyio
 
-from evolink_mcp.front import SIGNALS, leave
+from evolink_mcp.front import SIGNALS, end_process
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.tools.app import App
 
@@ -35,7 +35,7 @@ def end_signals() -> Generator[Signals]:
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
     for each, handler in before.items():
-        if handler in (signal.SIG_DFL, leave) or (each is signal.SIGINT and handler is not signal.SIG_IGN):
+        if handler in (signal.SIG_DFL, end_process) or (each is signal.SIGINT and handler is not signal.SIG_IGN):
             signal.signal(each, receive)  # of SIGINT the event loop has a handler of its own
     try:
         yield signals
