@@ -8,9 +8,11 @@ import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.jobs.delivery import Listener, listening
-from evolink_mcp.jobs.ledger import Alone, Mark
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, Alone, Mark
 from evolink_mcp.jobs.orders import Sending
 from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.purchases import Purchases
+from tests.support import FakeClock
 from tests.unit.shop import STEPS, Process, Shop, ShopOrder, turns
 
 
@@ -86,3 +88,25 @@ async def test_a_call_that_is_cut_off_while_it_claims_an_answer_leaves_it_to_the
     assert await buy() == "task-1"
     await process.end()
     assert shop.paid == ["task-1"]
+
+
+async def test_an_answer_that_somebody_has_taken_over_does_not_grow_old_meanwhile() -> None:
+    clock, process, shop = FakeClock(), Process(), Shop()
+    process.purchases = Purchases(process.ledger, process.pauses, clock)
+
+    async def fail_later() -> None:
+        async with process.purchases.buy(ShopOrder(shop)):
+            clock.time += KEEP_SECONDS + 1
+            assert not process.purchases.unclaimed
+            raise RuntimeError
+
+    first = process.call(shop)
+    while not shop.noted:
+        await asyncio.sleep(0)
+    await first.leave(0, 0)
+    with pytest.raises(RuntimeError), listening(Listener()):
+        await fail_later()
+    second = process.call(shop)
+    await second.over()
+    await process.end()
+    assert shop.paid == shop.heard == ["task-1"]
