@@ -146,9 +146,9 @@ async def test_without_a_limit_the_sums_have_what_was_paid_or_may_have_been(free
     with pytest.raises(OutcomeUnknown):
         await free_till.pay(None, 4.0, OutcomeUnknown("Broken."))
     await free_till.pay(running("a"), 3.0)
-    assert await free_till.sums() == Sums(held=6.5)
+    assert await free_till.sums() == Sums(held=7.0)
     await free_till.pay(running("b", None), None)
-    assert await free_till.sums() == Sums(held=6.5, unknown=1)
+    assert await free_till.sums() == Sums(held=7.0, unknown=1)
 
 
 async def test_the_metrics_hear_once_what_is_held_and_what_is_charged(till: Till) -> None:
@@ -189,12 +189,13 @@ async def test_a_task_that_ended_at_once_is_charged_at_once(till: Till) -> None:
         (ended("a", None), Sums(charged=2.5)),
         (ended("a", 0.0, "failed"), Sums()),
         (ended("a", 0.4, "cancelled"), Sums(charged=0.4)),
-        (running("a", 2.2), Sums(held=2.2)),
+        (running("a", 2.2), Sums(held=2.5)),
+        (running("a", 2.7), Sums(held=2.7)),
         (running("a", None), Sums(held=2.5)),
         (wire.Task("a", "unknown", model="m", credits_reserved=9.0), Sums(held=2.5)),
     ],
 )
-async def test_what_a_task_says_of_its_credits_replaces_what_was_held(
+async def test_what_a_task_says_of_its_credits_counts_once_it_has_ended_and_before_that_where_it_is_more(
     till: Till, task: wire.Task, expected: Sums
 ) -> None:
     await till.pay(running("a"), 2.5)
@@ -233,7 +234,7 @@ async def test_what_could_not_be_written_is_written_later_and_nobody_spends_mean
     assert refusal.value.code == "credit_limit_unreadable"
     assert await till.purse.sums(NAMED.owner) is None
     till.disk.fails = False
-    assert await till.sums() == Sums(held=2.5)
+    assert await till.sums() == Sums(held=3.0)
 
 
 async def test_only_the_newest_readings_wait_for_a_disk_that_fails(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
