@@ -12,7 +12,7 @@ _SENTENCE = re.compile(r"(?<=[.:;])\s+|\n")
 LISTS = ("list_models", "list_tasks", "list_files", "check_balance")  # their lines may say the same of several things
 MIN_SENTENCE_CHARACTERS = 30  # a shorter one may stand twice, as facts do
 
-# Words, with the tools whose answers must not have them; "" for all.
+# Words, but for what an id holds by chance, with the tools whose answers must not have them; "" for all.
 UNWANTED = {
     "a source code": ("", re.compile(r"\bS[0-4](?:-table|-ratios)?\b(?!-)|\bdocs-prose\b")),
     "a default in brackets": ("", re.compile(r"\(default\)")),
@@ -22,10 +22,10 @@ UNWANTED = {
         re.compile(r"frees? (?:quota|its place)"),
     ),
     "a callback_url": ("list_models", re.compile(r"callback_url")),
-    "guidance on polling": ("check_task generate_image generate_video generate_audio", re.compile(r"\bpoll", re.I)),
+    "guidance on polling": ("check_task generate_image generate_video generate_audio", re.compile(r"(?i)(?<!-)\bpoll")),
     "reservation or settlement": (
         "check_task generate_image generate_video generate_audio",
-        re.compile(r"\breserv|\bsettle|\bonly a hold\b", re.IGNORECASE),
+        re.compile(r"(?<!-)\b(?:reserv|settle)|\bonly a hold\b", re.IGNORECASE),
     ),
 }
 
