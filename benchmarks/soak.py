@@ -21,7 +21,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -33,6 +32,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks.child import free_port, resident
 from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, is_settled, report
 from benchmarks.till import Till, open_till
 
@@ -188,12 +188,6 @@ def _post(key: str, content: str) -> bytes:
     ).encode()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @asynccontextmanager
 async def _program(log: Path, *command: str, **env: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A child process that writes to ``log``; ended in order."""
@@ -238,12 +232,6 @@ async def _trouble(port: int, logs: Path, seconds: float) -> None:
         await asyncio.sleep(3)  # away
 
 
-def _resident(pid: int) -> float:
-    """MiB in memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
-
-
 async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict[str, Any]:
     """Runs it and returns the report."""
     chance = random.Random(1)
@@ -251,7 +239,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
     async with AsyncExitStack() as stack:
         till = await stack.enter_async_context(open_till())
         till.seconds = lambda: chance.choice((0.01, 0.1, 0.6))
-        store, ports = _free_port(), [_free_port(), _free_port()]
+        store, ports = free_port(), [free_port(), free_port()]
         life = asyncio.create_task(_trouble(store, logs, seconds))
         await _listens(store)
         env = {
@@ -271,7 +259,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
         work = [asyncio.create_task(counted.agent(number, end)) for number in range(agents)]
         work += [asyncio.create_task(counted.hostile(end)), asyncio.create_task(counted.probe(end))]
         while time.monotonic() < end:
-            memory.append((time.monotonic() - start, sum(_resident(each.pid) for each in replicas)))
+            memory.append((time.monotonic() - start, sum(resident(each.pid) for each in replicas) / 1024**2))
             await asyncio.sleep(1)
         await asyncio.wait(work, timeout=90)
         unfinished = sum(not each.done() for each in work)

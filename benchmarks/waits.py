@@ -7,7 +7,6 @@ processor time counts. ``make waits`` runs the full form.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.agents import Plan, command
-from benchmarks.child import processor_of, resident
+from benchmarks.child import free_port, processor_of, resident
 from benchmarks.figures import Section, percentile
 from benchmarks.gateway import gateway
 from benchmarks.raw_http import MODERN
@@ -84,7 +83,7 @@ def measure(case: Case, seconds: float = SECONDS, *, warm_up: bool = True) -> Ou
     """Waits with all agents of a case against a fresh server."""
     with ExitStack() as stack:
         url = stack.enter_context(gateway(module="benchmarks.deadline_gateway"))
-        port = _free_port()
+        port = free_port()
         options = ["--callback-url", f"http://127.0.0.1:{port}/callbacks"] if case.callbacks else []
         server = ["evolink_mcp", "http", "--port", str(port), *LIMITS, *options]
         pid, _ = stack.enter_context(serving(server, EVOLINK_BASE_URL=url, EVOLINK_FILES_URL=url))
@@ -153,12 +152,6 @@ def _go_on(agents: subprocess.Popen[str]) -> None:
 def _counts(url: str) -> dict[str, int]:
     with urllib.request.urlopen(f"{url}/counts") as answer:  # the gateway of this run, on loopback
         return json.loads(answer.read())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 FEW, MORE, SHORT_SECONDS = 50, 400, 4.0  # of the check
