@@ -33,8 +33,9 @@ async def take_message(transport: SseServerTransport, number: UUID, scope: Scope
         return
     incoming: SessionMessage | Unreadable
     try:
-        message = jsonrpc_message_adapter.validate_json(body, by_name=False)
-        if isinstance(message, JSONRPCNotification) and b'"id"' in body and not _is_notification(from_json(body)):
+        value = from_json(body, cache_strings="keys")
+        message = jsonrpc_message_adapter.validate_python(value, by_name=False)
+        if isinstance(message, JSONRPCNotification) and not _is_notification(value):
             raise ValueError("an id that no answer can have")
         incoming = SessionMessage(message, metadata=ServerMessageMetadata(request_context=Request(scope)))
     except ValueError:

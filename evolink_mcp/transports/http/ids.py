@@ -19,7 +19,7 @@ from evolink_mcp.sdk.sight import error_answer, id_in_sight
 def no_message(body: bytes) -> Response | None:
     """The answer to JSON that is no message: the SDK would quote it, keys included. ``None`` for anything else."""
     try:
-        value: object = from_json(body)
+        value: object = from_json(body, cache_strings="keys")
     except ValueError:
         return None
     if as_object(value).get("id", 0) is None or is_message(value):  # some clients write null where there is none
