@@ -9,7 +9,7 @@ OUT ?= demo-output
 
 .PHONY: help demo picture card-pictures test coverage check ci tokens bench bench-check waits soak episodes agreement generated models-check
 .PHONY: manifests constraints mcpb
-.PHONY: rolling package interop interop-frameworks mutants hooks clean
+.PHONY: rolling package interop interop-frameworks mutants mends hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -102,6 +102,9 @@ bench-check: $(DEV) ## Hold the budgets of speed and footprint, as ratios in one
 
 mutants: $(DEV) ## Change the code line by line for ten minutes, and show what no test notices (ROOMS="jobs gateway guard")
 	$(BIN)/python -m tests.mutants $(ROOMS)
+
+mends: $(DEV) ## Take out each mend of the money path, one by one, and show which no test misses (MENDS="ledger --list")
+	$(BIN)/python -m tests.mends $(MENDS)
 
 hooks: $(DEV) ## Run the checks before every commit
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pre-commit

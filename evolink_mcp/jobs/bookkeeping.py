@@ -141,9 +141,9 @@ class Bookkeeping:
 
         Whom the store has not lost goes on living there, however long it takes.
         """
-        recorded, lived_at = [each for each in self._lines if each.recorded], time.monotonic()
-        for first in range(0, len(recorded), MAX_PUTS):
-            batch = [each for each in recorded[first : first + MAX_PUTS] if each in self._lines and each.recorded]
+        purchases, lived_at = list(self._lines), time.monotonic()
+        for first in range(0, len(purchases), MAX_PUTS):
+            batch = [each for each in purchases[first : first + MAX_PUTS] if each in self._lines]
             if batch:  # what is over by now is forgotten by now
                 await asyncio.wait([self.put(each, at_once=True) for each in batch])
             if time.monotonic() - lived_at >= BEAT_SECONDS:

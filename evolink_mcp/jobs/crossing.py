@@ -128,8 +128,7 @@ class Crossing:
                             return None  # somebody may have come to listen meanwhile
                         return mark
                 except Away:  # it may have arrived, and nobody would listen to what it claimed
-                    with contextlib.suppress(Away):
-                        await self._ledger.give_back(mark)
+                    await self._ledger.give_back(mark)
                     raise
             elif not isinstance(mark.outcome, InFlight):
                 # The second in which an answer settles may end with the one that is waited for here.

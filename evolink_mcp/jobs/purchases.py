@@ -156,7 +156,7 @@ class Purchases:
                 self._abandon(purchase, buyer)
                 raise
             match purchase.outcome:
-                case Free(Refused(code="cancelled")) if not buyer.listener.abandoned:
+                case Free(Refused(code="cancelled")):
                     continue  # it was stopped for the sake of a caller who is gone
                 case _:
                     return purchase
@@ -231,7 +231,7 @@ class Purchases:
         """Nobody listens to a purchase any more; whoever repeats the request gets it."""
         if purchase.buyer is not buyer:
             return
-        purchase.buyer, purchase.answered = None, False
+        purchase.buyer = None
         if isinstance(purchase.outcome, Free):
             self._lines.remove(purchase)
             return
@@ -276,7 +276,6 @@ class Purchases:
             elif purchase.abandoned:
                 self._park(purchase)
             purchase.end_work()
-            self._lines.change(purchase)
 
     async def _outcome(self, purchase: Purchase) -> Outcome:
         try:

@@ -60,12 +60,31 @@ async def test_a_task_that_was_somebodys_answer_is_not_it() -> None:
     error = await explained([task("task-1", 1), task("task-2", 1)], ours="task-1")
     assert "Task task-2 was created at that time" in error.next_step
     assert "task-1" not in error.next_step
+    assert error.candidate == "task-2"
 
 
 async def test_of_several_candidates_five_are_named_and_none_is_called_yours() -> None:
     error = await explained([task(f"task-{number}", 1) for number in range(7)])
     assert "one may be yours: task-0, task-1, task-2, task-3, task-4." in error.next_step
     assert recovery.NEVER_BLINDLY in error.next_step
+    assert not error.candidate
+
+
+async def test_the_task_that_the_answer_itself_named_is_not_looked_for_in_the_list() -> None:
+    asked: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        return httpx2.Response(200, json={"data": [task("task-1", 1)]}, headers={"date": DATE})
+
+    async def is_ours(_: str) -> bool:
+        return False
+
+    caller = Caller(Transport("https://api.test", "https://f.test", over=httpx2.MockTransport(answer)), KEY)
+    named = UNKNOWN.replace(candidate="task-9")
+    error = await recovery.explain(named, caller, "m", is_ours, seconds_ago=5, seconds=5)
+    assert error.next_step == f"Call check_task with task-9. {recovery.NEVER_BLINDLY}"
+    assert (error.candidate, asked) == ("task-9", [])
 
 
 @pytest.mark.parametrize(("status", "words"), [(404, "offers no list"), (500, "could not be read (500)")])

@@ -39,13 +39,15 @@ NUMBERS = itertools.count()
 class Counter:
     """What was paid for here, by id. ``answer``: how the first paid request is answered; those after it are created.
 
-    ``results``: of tasks that are done as soon as they are read.
+    ``results``: of tasks that are done as soon as they are read. ``sent``: how many paid requests have left,
+    ``answered``: how many have their answer.
     """
 
     def __init__(self, answer: str, results: tuple[str, ...] = ()) -> None:
         self.answer = answer
         self._results = results
         self.paid: list[str] = []
+        self.sent = self.answered = self.most_in_flight = 0
         self.prompt = f"kite {next(NUMBERS)}"
 
     async def answer_to(self, request: httpx2.Request) -> httpx2.Response:
@@ -59,6 +61,14 @@ class Counter:
             return httpx2.Response(200, json={"success": True, "code": 200, "data": stored})
         wire = SimpleNamespace(method=b"POST")
         await request.extensions["trace"]("http11.send_request_headers.started", {"request": wire})
+        self.sent += 1
+        self.most_in_flight = max(self.most_in_flight, self.sent - self.answered)
+        try:
+            return await self._sell(request)
+        finally:
+            self.answered += 1
+
+    async def _sell(self, request: httpx2.Request) -> httpx2.Response:
         await turns(STEPS)
         answer, self.answer = self.answer, "created"
         if answer == "free":
@@ -165,7 +175,7 @@ class ToolCall:
         self._settles = settles
         self.heard: set[str] = set()
         self._till = till
-        self.is_unknown = self.may_repeat = False
+        self.is_unknown = self.may_repeat = self._is_writing = False
         self._context = SimpleNamespace(
             request_context=SimpleNamespace(request=None),
             session=SimpleNamespace(client_params=None, protocol_version="2025-06-18"),
@@ -180,6 +190,7 @@ class ToolCall:
             except asyncio.CancelledError:
                 self.listener.abandon()
                 raise
+            self._is_writing = True
             await turns(STEPS)  # the answer waits for the writer
             if not self.listener.abandoned:
                 (text,) = (each for each in answer.content if isinstance(each, TextContent))
@@ -193,8 +204,16 @@ class ToolCall:
 
     @property
     def points(self) -> set[str]:
-        """The awaits of this package at which the call and what it has set going wait now."""
-        return set(_points({self.task, *self._till.work}))
+        """The awaits of this package at which the call and what it has set going wait now, and that of the writer."""
+        return {*_points({self.task, *self._till.work}), *(["writer"] if self._is_writing else [])}
+
+    async def walk(self) -> list[str]:
+        """Goes on to its end: the awaits that it comes by, in order."""
+        points = dict[str, None]()
+        while not self.task.done():
+            points |= dict.fromkeys(sorted(self.points))
+            await asyncio.sleep(0)
+        return list(points)
 
     async def reach(self, point: str) -> bool:
         """Goes on until it waits at a point; false where it is over before."""

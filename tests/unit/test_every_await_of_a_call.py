@@ -31,12 +31,9 @@ SHARED = {"media": (8, {"enter", "begin", "_send"}), "text": (6, {"enter", "begi
 
 async def points_of(till: Till, counter: Counter, kind: str) -> list[str]:
     """The awaits that an undisturbed call comes by."""
-    call, points = till.call(counter, kind), dict[str, None]()
-    while not call.task.done():
-        points |= dict.fromkeys(sorted(call.points))
-        await asyncio.sleep(0)
+    points = await till.call(counter, kind).walk()
     await till.idle()
-    return list(points)
+    return points
 
 
 def verdict(counter: Counter, first: ToolCall, again: ToolCall) -> str:

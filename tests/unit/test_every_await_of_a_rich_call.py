@@ -19,7 +19,7 @@ import pytest
 from evolink_mcp.jobs.delivery import TURNS
 from evolink_mcp.jobs.ledger import owner_of
 from evolink_mcp.tools.identity import Credential
-from tests.unit.counter import PICTURE, URL, Counter, Till, ToolCall
+from tests.unit.counter import PICTURE, URL, Counter, Till
 from tests.unit.shop import turns
 
 ANSWERS = ("created", "unknown", "free")[: 3 if "EVOLINK_EPISODES" in os.environ else 1]
@@ -65,15 +65,6 @@ def till_of(way: Way, folder: Path) -> Till:
     return till
 
 
-async def points_of(call: ToolCall) -> list[str]:
-    """The awaits that an undisturbed call comes by."""
-    points = dict[str, None]()
-    while not call.task.done():
-        points |= dict.fromkeys(sorted(call.points))
-        await asyncio.sleep(0)
-    return list(points)
-
-
 @pytest.mark.parametrize("name", WAYS)
 async def test_a_client_that_leaves_a_call_of_many_steps_at_any_await_and_repeats_pays_once(
     name: str, tmp_path: Path
@@ -81,7 +72,7 @@ async def test_a_client_that_leaves_a_call_of_many_steps_at_any_await_and_repeat
     way = WAYS[name]
     till, arguments, covered = till_of(way, tmp_path), way.arguments(tmp_path), set[str]()
     for answer in ANSWERS:
-        points = await points_of(till.call(Counter(answer, way.results), "media", settles=way.settles, **arguments))
+        points = await till.call(Counter(answer, way.results), "media", settles=way.settles, **arguments).walk()
         await till.idle()
         covered |= set(points)
         for number, point in enumerate(points):

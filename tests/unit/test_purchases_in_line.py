@@ -1,4 +1,4 @@
-"""Callers behind an identical request: those who have left, who have no time, or who are cut off while they claim."""
+"""Callers behind an identical request: who left, has no time, is cut off while it claims, takes over, or goes on."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from evolink_mcp.errors import Refused
+from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, Alone, Mark
 from evolink_mcp.jobs.orders import Sending
-from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.outcomes import Created, Outcome, Unknown
 from evolink_mcp.jobs.purchases import Purchases
 from tests.support import FakeClock
 from tests.unit.shop import STEPS, Process, Shop, ShopOrder, turns
@@ -110,3 +110,95 @@ async def test_an_answer_that_somebody_has_taken_over_does_not_grow_old_meanwhil
     await second.over()
     await process.end()
     assert shop.paid == shop.heard == ["task-1"]
+
+
+async def test_who_waits_behind_a_caller_who_leaves_listens_from_then_on() -> None:
+    sent, left = asyncio.Event(), asyncio.Event()
+    growth: list[int] = []
+
+    class Growing(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            sending.depart()
+            sent.set()
+            await left.wait()
+            await turns(STEPS)
+            sending.grow(7)
+            return await self._answer()
+
+    async def buy(caller: Listener) -> str:
+        with listening(caller):
+            async with process.purchases.buy(Growing(shop), on_growth=growth.append) as bought:
+                return bought.product
+
+    process, shop, caller = Process(), Shop(), Listener()
+    first = asyncio.create_task(buy(caller))
+    await sent.wait()
+    growth.clear()
+    second = asyncio.create_task(buy(Listener()))
+    await turns(STEPS)
+    caller.abandon()
+    left.set()
+    assert await second == "task-1"
+    assert growth == [7]
+    first.cancel()
+    await asyncio.wait([first])
+    await process.end()
+    assert shop.paid == ["task-1"]
+
+
+async def test_the_next_request_is_sent_while_the_task_before_it_is_noted() -> None:
+    noting, noted = asyncio.Event(), asyncio.Event()
+
+    class Slow(ShopOrder):
+        async def remember(self, created: Created) -> None:
+            noting.set()
+            await noted.wait()
+
+    async def buy() -> str:
+        with listening(Listener()):
+            async with process.purchases.buy(Slow(shop)) as bought:
+                return bought.product
+
+    process, shop = Process(), Shop()
+    first = asyncio.create_task(buy())
+    while not shop.in_flight:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(buy())
+    await noting.wait()
+    async with asyncio.timeout(10):
+        while len(shop.paid) < 2:
+            await asyncio.sleep(0)
+    noted.set()
+    assert [await first, await second] == shop.paid
+    await process.end()
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+async def test_a_request_that_is_cut_off_as_the_process_ends_is_called_unknown_to_all(has_left: bool) -> None:
+    sent, outcomes = asyncio.Event(), list[Outcome]()
+
+    class Endless(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            sending.depart()
+            sent.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    class Recorded(Alone):
+        async def put(self, mark: Mark) -> None:
+            outcomes.append(mark.outcome)
+
+    async def buy() -> None:
+        with listening(caller):
+            async with process.purchases.buy(Endless(shop)):
+                pass
+
+    process, shop, caller = Process(Recorded()), Shop(), Listener()
+    call = asyncio.create_task(buy())
+    await sent.wait()
+    if has_left:
+        caller.abandon()
+    await process.purchases.drain(0)
+    assert isinstance(outcomes[-1], Unknown)
+    with pytest.raises(OutcomeUnknown, match="stopped"):
+        await call
