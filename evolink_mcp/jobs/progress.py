@@ -31,7 +31,7 @@ class Progress:
         self._now = now
         self._value = 0.0
         self._known = 0.0
-        self._message = "sending"
+        self._message = "working"
         self._task: wire.Task | None = None
         self._born = 0.0
         self._shown: tuple[str, int | None] | None = None

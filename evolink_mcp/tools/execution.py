@@ -121,8 +121,9 @@ async def _run(call: Call, tool: StrictTool, arguments: dict[str, Any], *, paid:
     try:
         with call.scope:
             values, notes = _check(call, tool, arguments)
-            view: View = await tool.fn(call, **values)
-            return view.with_notes([*notes, *await _late_notes(call, view)])
+            async with call.heartbeat():
+                view: View = await tool.fn(call, **values)
+                return view.with_notes([*notes, *await _late_notes(call, view)])
     finally:
         call.app.running.discard(call)
     if call.paid:

@@ -63,15 +63,14 @@ async def upload_file(
             "It prints file_url: pass that in image_urls.",
         )
     source = _only_one([name for name, value in sources.items() if value is not None])
-    async with call.heartbeat():
-        if file_url is not None:
-            call.progress.describe("the gateway is copying the file")
-            uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
-        elif base64_data is not None:
-            call.progress.describe("uploading")
-            uploaded = await uploads.upload_base64(call.caller, base64_data, names)
-        else:
-            uploaded = await _upload_path(call, file_path or "", names)
+    if file_url is not None:
+        call.progress.describe("the gateway is copying the file")
+        uploaded = await uploads.upload_link(call.caller, call.app.urls, file_url, names)
+    elif base64_data is not None:
+        call.progress.describe("uploading")
+        uploaded = await uploads.upload_base64(call.caller, base64_data, names)
+    else:
+        uploaded = await _upload_path(call, file_path or "", names)
     stored = uploaded.file
     await call.note_own("file", stored.file_id)
     overwrites = OVERWRITES.format(name=stored.file_name or "one") if file_name or source != "base64_data" else None
@@ -140,7 +139,7 @@ async def list_files(
         except GatewayError as error:
             failed.append(error)
 
-    async with call.heartbeat(), anyio.create_task_group() as group:
+    async with anyio.create_task_group() as group:
         group.start_soon(read_quota)
         group.start_soon(read_list)
     if failed:

@@ -94,33 +94,32 @@ async def generate(
 
                 cost = spend.cost or UNKNOWN
                 return quote(call, kind, {"model": model, **checked.params}, local, notes, cost)
-        async with call.heartbeat():
-            with _before_payment():
-                body = checked.params
-                if local.names:
-                    call.progress.describe(f"uploading {local.names}")
-                    seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
-                    body = await local.upload(caller, checked.params, seconds=seconds)
-                    call.progress.describe("sending")
-            try:
-                intent, body = {"model": model, **checked.params}, {"model": model, **body}
-                seconds = call.remaining(SUBMIT_SECONDS)
-                note = _note_of(call, {"model": model, **params})
-                order = MediaOrder(caller, kind, body, call.app.records, intent, note, wish, spend.billed, spend.cost)
-                async with call.app.purchases.buy(order, seconds=seconds) as bought:
-                    call.task_id = bought.product.id
-                    notes += local.notes + bought_notes(bought, REPEATED)
-                    notes += call.app.purse.take_warning(bought.product.id)
-                    # Whoever repeats a request has waited once, and is impatient: they are answered at once.
-                    patient = replace(manner, wait_seconds=0) if bought.is_earlier else manner
-                    view = await _follow(call, bought.product, tuple(notes), patient)
-                    view.prompt = first_words(body.get("prompt")) if bought.is_earlier else None
-                    return view
-            except EvolinkError as error:
-                named = error.status and model in error.what
-                if named and (others := registry.alternatives(model, params=checked.params)):
-                    error = error.with_next(f"Models that take this call: {', '.join(others)}.")
-                raise local.with_uploads(error) from error.__cause__
+        with _before_payment():
+            body = checked.params
+            if local.names:
+                call.progress.describe(f"uploading {local.names}")
+                seconds = call.remaining(SUBMIT_SECONDS) - POST_SECONDS
+                body = await local.upload(caller, checked.params, seconds=seconds)
+        call.progress.describe("sending")
+        try:
+            intent, body = {"model": model, **checked.params}, {"model": model, **body}
+            seconds = call.remaining(SUBMIT_SECONDS)
+            note = _note_of(call, {"model": model, **params})
+            order = MediaOrder(caller, kind, body, call.app.records, intent, note, wish, spend.billed, spend.cost)
+            async with call.app.purchases.buy(order, seconds=seconds) as bought:
+                call.task_id = bought.product.id
+                notes += local.notes + bought_notes(bought, REPEATED)
+                notes += call.app.purse.take_warning(bought.product.id)
+                # Whoever repeats a request has waited once, and is impatient: they are answered at once.
+                patient = replace(manner, wait_seconds=0) if bought.is_earlier else manner
+                view = await _follow(call, bought.product, tuple(notes), patient)
+                view.prompt = first_words(body.get("prompt")) if bought.is_earlier else None
+                return view
+        except EvolinkError as error:
+            named = error.status and model in error.what
+            if named and (others := registry.alternatives(model, params=checked.params)):
+                error = error.with_next(f"Models that take this call: {', '.join(others)}.")
+            raise local.with_uploads(error) from error.__cause__
 
 
 @contextmanager

@@ -180,12 +180,11 @@ async def check_task(
     await call.check_own("task", task_id)
     try:
         with call.waiting(task_id, wait_seconds) as allowance:
-            async with call.heartbeat():
-                task, notes = await wait(call, task_id, allowance)
-                seconds = call.remaining(allowance.seconds + allowance.grace)
-                view = await finish(call, task, seconds=seconds, notes=notes, preview=preview)
-                view.prompt = await prompt_of(call, task)
-                return view
+            task, notes = await wait(call, task_id, allowance)
+            seconds = call.remaining(allowance.seconds + allowance.grace)
+            view = await finish(call, task, seconds=seconds, notes=notes, preview=preview)
+            view.prompt = await prompt_of(call, task)
+            return view
     except EvolinkError as error:
         error = await with_copies(call, task_id, await with_saved_files(call, task_id, error))
         raise error from error.__cause__

@@ -149,12 +149,9 @@ async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> Tex
     call.app.purse.check_text()
 
     with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
-        async with (
-            call.heartbeat(),
-            call.app.purchases.buy(
-                TextOrder(caller, body), on_growth=partial(call.progress.grow, most=max_tokens)
-            ) as bought,
-        ):
+        call.progress.describe("sending")
+        order = TextOrder(caller, body)
+        async with call.app.purchases.buy(order, on_growth=partial(call.progress.grow, most=max_tokens)) as bought:
             await call.progress.done()
             return _view(bought.product, model, max_tokens, bought_notes(bought, REPEATED))
     return TextView(
