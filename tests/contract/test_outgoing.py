@@ -12,11 +12,12 @@ import pytest
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
 
+from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
 from tests.contract.servers import answer as gateway_answer
 from tests.contract.servers import serving
-from tests.support import FakeClock, Sandbox, ok, refused, text_of
+from tests.support import KEY, FakeClock, Sandbox, ok, refused, text_of
 
 Connect = Callable[..., Client]
 ODD_KEY = 'evo"live\\0123456789'
@@ -154,3 +155,37 @@ async def test_progress_is_as_clean_as_the_rest(client: Client, sandbox: Sandbox
     await client.call_tool("check_task", {"task_id": task_id, "wait_seconds": 5}, progress_callback=hear)
     assert messages
     assert all(harmless(each) for each in messages)
+
+
+async def test_whatever_made_it_an_answer_is_cleaned_where_it_leaves(settings: Settings) -> None:
+    """One seam has the last word, also on what came in past all others."""
+    server, said = create_server(App(settings)), f"x\ud800{HOSTILE}{KEY}"
+
+    def tell() -> str:
+        return said
+
+    def fail() -> str:
+        raise MCPError(-32000, said, {said: [said]})
+
+    server.resource("odd://told")(tell)
+    server.resource("odd://failed")(fail)
+    async with Client(server) as client:
+        told = (await client.read_resource("odd://told")).model_dump_json()
+        with pytest.raises(MCPError) as raised:
+            await client.read_resource("odd://failed")
+    for left in (told, raised.value.error.model_dump_json()):
+        assert "x\ufffd" in left
+        assert harmless(left)
+        assert KEY not in left
+
+
+async def test_a_key_is_in_no_progress(client: Client, sandbox: Sandbox) -> None:
+    messages: list[str] = []
+
+    async def hear(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message or "")
+
+    sandbox.fault("task", "status", status=200, body=answer(status=f"odd {KEY}"), times=0)
+    await client.call_tool("check_task", {"task_id": "task-unified-1-abc", "wait_seconds": 5}, progress_callback=hear)
+    assert any("odd ***" in each for each in messages)
+    assert KEY not in " ".join(messages)
