@@ -117,7 +117,7 @@ STORED = [
     ("| memory or the store | 30 minutes |", callbacks.KEEP_SECONDS, 1800),
     ("by person and day | the store | 62 days |", usage.KEEP_SECONDS, 62 * DAY),
     (
-        "what it cost | `spending.db` beside the history, the store, or memory ([docs/cost.md](docs/cost.md)) | 62 days",
+        "the store, or memory ([docs/cost.md](docs/cost.md)) | 62 days",
         spending.KEEP_SECONDS,
         62 * DAY,
     ),
