@@ -19,23 +19,25 @@ from itertools import chain
 from typing import IO, Any, cast
 
 from evolink_mcp.recall import Answer, Recall, digest, recall_of
+from evolink_mcp.sdk.numbers import MARK, is_number, number_of, twin_of
 
 SWITCH = "EVOLINK_FAST_START"
 OFF = ("off", "0", "false", "no", "n", "f", "disable", "disabled")
-# What ends a process unless it minds: Ctrl-C, an order of the system, a closed terminal, Ctrl-\, what watchers and
-# timers of programs send (USR1, USR2, ALRM), processor time used up; Ctrl-Break and a closed console on Windows.
-SIGNALS = tuple(
-    getattr(signal, f"SIG{name}")
-    for name in ("INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "ALRM", "XCPU", "BREAK")
-    if hasattr(signal, f"SIG{name}")
+# What ends a process unless it minds, but for faults of its own: Ctrl-C, an order of the system, a closed terminal,
+# Ctrl-\, what watchers, timers and profilers of programs send, processor time used up, power that fails; Ctrl-Break and
+# a closed console on Windows; and the real-time ones, with which images of systemd are stopped.
+_NAMES = "INT TERM HUP QUIT USR1 USR2 ALRM VTALRM PROF XCPU IO PWR STKFLT BREAK".split()
+SIGNALS: tuple[int, ...] = (
+    *(getattr(signal, f"SIG{name}") for name in _NAMES if hasattr(signal, f"SIG{name}")),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
 )
 # Lists, with what has changed where one has; and all questions whose answers are kept.
 LISTS = {f"{each}/list": each.partition("/")[0] for each in ("tools", "prompts", "resources", "resources/templates")}
 QUESTIONS = ("initialize", "server/discover", *LISTS)
+CANCEL = "notifications/cancelled"
 REPLAY = "evolink-front-"  # begins the id of a question that the full server answers once more
 MAX_CHARACTERS, MAX_LINES = 64_000, 40  # of a line, and lines of a conversation, in which a question is looked for
 MAX_AHEAD = 200  # lines that are read before the full server takes them
-_MARK = "\ufeff"  # of byte order, which shells put before what they pipe: it would cost the first request its answer
 PAUSE_SECONDS = 0.03  # without a word of the client, after which the SDK is loaded
 SWITCH_SECONDS, USUAL_SWITCH_SECONDS = 0.001, 0.005  # between threads: while it is, and Python's own
 
@@ -50,7 +52,7 @@ class Front:
         self._era = ""  # what client and server have agreed on, hashed; "+" behind it once the client has confirmed
         self._asked: dict[str, tuple[str, str]] = {}  # method and key of the questions passed on, by id
         self._replays: dict[str, tuple[str, str, Answer]] = {}  # the same of those answered here, with the answer
-        self._lines: deque[tuple[str, object]] = deque()  # for the full server; with the id of a request
+        self._lines: deque[tuple[str, str]] = deque()  # for the full server; with the number of a request
         self._count, self._stuck, self._handed = 0, False, False
         self._lock, self._heard = threading.Lock(), threading.Event()
         self._stdin: IO[str] | None = None
@@ -118,15 +120,15 @@ class Front:
 
     def _take(self, line: str) -> None:
         """Answers a line, or puts it aside for the full server."""
-        line = line.removeprefix(_MARK)
+        line = line.removeprefix(MARK)
         message = _message(line)
         question = self._note(message)
-        if message.get("method") == "notifications/cancelled" and self._take_back(message):
+        if message.get("method") == CANCEL and "id" not in message and self._take_back(message):
             return
         is_request = not message or "id" in message  # or what cannot be told from one
         if not is_request or self._stuck or self._handed or question is None or not self._answer(message, *question):
             self._stuck = self._stuck or is_request
-            self._lines.append((line, message.get("id")))
+            self._lines.append((line, number_of(message["id"]) if "id" in message else ""))
 
     def _answer(self, message: Message, method: str, key: str) -> bool:
         """Answers a question if it can, and has the full server answer it too."""
@@ -135,16 +137,16 @@ class Front:
             return False
         _write({"jsonrpc": "2.0", "id": message["id"], "result": answer})
         if key:
-            self._asked.pop(json.dumps(message["id"]), None)
+            self._asked.pop(number_of(message["id"]), None)
             replay = f"{REPLAY}{len(self._replays)}"
-            self._replays[json.dumps(replay)] = method, key, answer
-            self._lines.append((json.dumps({**message, "id": replay}) + "\n", None))
+            self._replays[number_of(replay)] = method, key, answer
+            self._lines.append((json.dumps({**message, "id": replay}) + "\n", ""))
         return True
 
     def _take_back(self, cancel: Message) -> bool:
         """Drops a cancelled request that the full server has not seen: it is never begun, and costs nothing."""
-        request_id = cancel["params"].get("requestId")
-        match = next((each for each in self._lines if request_id is not None and each[1] == request_id), None)
+        numbers = _cancelled(cancel)
+        match = next((each for number in numbers for each in self._lines if each[1] == number), None)
         if match is not None:
             self._lines.remove(match)
         return match is not None
@@ -153,6 +155,9 @@ class Front:
         """The method and key of a question, "" for a ping; ``None`` for anything else. Follows the conversation."""
         self._count += 1
         method, params = message.get("method"), message.get("params", {})
+        # A question whose number is cancelled or used again has no answer that could be told from another's.
+        for number in (number_of(message["id"]),) if "id" in message else _cancelled(message):
+            self._asked.pop(number, None)
         if self._count > MAX_LINES:
             return None
         if "id" not in message:
@@ -168,7 +173,7 @@ class Front:
             return None
         if method == "initialize":
             self._era = key
-        self._asked[json.dumps(message["id"])] = method, key
+        self._asked[number_of(message["id"])] = method, key
         return method, key
 
 
@@ -191,8 +196,14 @@ def _message(line: str) -> Message:
         return {}
     message = cast("Message", value) if isinstance(value, dict) else {}
     fits = message.get("jsonrpc") == "2.0" and isinstance(message.get("method"), str)
-    fits = fits and type(message.get("id", 0)) in (int, str) and isinstance(message.get("params"), dict | None)
+    fits = fits and is_number(message.get("id", 0)) and isinstance(message.get("params"), dict | None)
     return {**message, "params": message.get("params") or {}} if fits else {}
+
+
+def _cancelled(message: Message) -> tuple[str, ...]:
+    """The number of the request that a message cancels, in both its forms; nothing for other messages."""
+    number = message["params"].get("requestId") if message.get("method") == CANCEL else None
+    return (number_of(number), twin_of(number_of(number))) if is_number(number) else ()
 
 
 def end_process(*_: object) -> None:

@@ -18,10 +18,12 @@ from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.shared._context_streams import ContextReceiveStream
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCRequest
+from mcp_types import JSONRPCError, JSONRPCRequest
 
 from evolink_mcp.jobs.delivery import set_listener
+from evolink_mcp.sdk.frames import INVALID
 from evolink_mcp.sdk.listeners import Listeners
+from evolink_mcp.sdk.numbers import is_number
 
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
@@ -86,10 +88,17 @@ async def _answer_alone(server: Server[Any], message: Incoming, outgoing: WriteS
 async def _refuse(
     message: Incoming, outgoing: WriteStream[SessionMessage], refusal: Callable[[Exception], SessionMessage | None]
 ) -> bool:
-    answer = refusal(message) if isinstance(message, Exception) else None
+    answer = refusal(message) if isinstance(message, Exception) else _refusal_of_id(message)
     if answer is not None:
         await outgoing.send(answer)
     return answer is not None
+
+
+def _refusal_of_id(message: SessionMessage) -> SessionMessage | None:
+    """The answer to a request whose id is too long; lines of a megabyte come here unread."""
+    if not isinstance(message.message, JSONRPCRequest) or is_number(message.message.id):
+        return None
+    return SessionMessage(JSONRPCError(jsonrpc="2.0", id=None, error=INVALID))
 
 
 async def _relay(

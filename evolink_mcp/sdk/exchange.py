@@ -27,6 +27,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 from starlette.requests import Request
 
+from evolink_mcp.sdk.numbers import is_number
+
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
@@ -47,7 +49,9 @@ def read_call(body: bytes) -> JSONRPCRequest | None:
         message = jsonrpc_message_adapter.validate_python(from_json(body, cache_strings="keys"), by_name=False)
     except (ValueError, ValidationError):
         return None
-    return message if isinstance(message, JSONRPCRequest) and message.method == "tools/call" else None
+    if not isinstance(message, JSONRPCRequest) or message.method != "tools/call":
+        return None
+    return message if is_number(message.id) else None
 
 
 def version_of(headers: Sequence[str]) -> str | None:

@@ -14,15 +14,14 @@ from typing import Any, cast
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 
-from evolink_mcp.sdk.numbers import is_number, number_of, twin_of
+from evolink_mcp.sdk.numbers import MARK, is_number, number_of, twin_of
 
 MAX_BATCH = 100
 MAX_CHECKED_CHARACTERS = 1_000_000
 _INVALID = "\x1e"  # begins a line that the SDK cannot read, so that it comes back to ``invalid_request``
 _CANCELLED = "\x1d"  # begins the same for a request of a batch that its client cancelled: it gets no other answer
 _CANCEL = "notifications/cancelled"
-_MARK = "\ufeff"  # of byte order; shells put it before what they pipe
-_INVALID_WORDS = "Invalid request: the line is no JSON-RPC 2.0 message."
+INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is no JSON-RPC 2.0 message.")
 _STAND_IN = ErrorData(code=-32800, message="Cancelled.")
 _STAND_IN_END = f'"error":{_STAND_IN.model_dump_json(exclude_unset=True)}}}'
 
@@ -44,7 +43,7 @@ class Frames:
     async def split(self, lines: AsyncIterable[str]) -> AsyncIterator[str]:
         """The lines as the SDK takes them: one message each."""
         async for line in lines:
-            for each in self._messages(line.removeprefix(_MARK)):
+            for each in self._messages(line.removeprefix(MARK)):
                 yield each
 
     def join(self, line: str, number: str | None) -> tuple[str, list[str]]:
@@ -141,7 +140,7 @@ def invalid_request(text: str) -> JSONRPCError | None:
     request_id = cast("dict[str, Any]", value).get("id") if isinstance(value, dict) else None
     if isinstance(request_id, str):  # half a surrogate pair cannot be sent
         request_id = request_id.encode("utf-8", "replace").decode()
-    data = _STAND_IN if text.startswith(_CANCELLED) else ErrorData(code=INVALID_REQUEST, message=_INVALID_WORDS)
+    data = _STAND_IN if text.startswith(_CANCELLED) else INVALID
     return JSONRPCError(jsonrpc="2.0", id=request_id if is_number(request_id) else None, error=data)
 
 

@@ -27,7 +27,7 @@ from evolink_mcp.sdk.numbers import number_of, twin_of
 _ANSWER = re.compile(
     rb'(?:^|^data: ?){"jsonrpc": ?"2\.0", ?"id": ?("(?:[^"\\]|\\.)*"|-?\d+), ?"(?:result|error)"', re.M
 )
-_SCAN_BYTES = 2_000  # where the beginning of an answer is looked for
+_SCAN_BYTES = 8_000  # where the beginning of an answer is looked for: room for the longest id, however it is written
 
 
 def answer_id(content: bytes) -> str | None:

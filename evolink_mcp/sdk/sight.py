@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic_core import from_json
 
+from evolink_mcp.sdk.numbers import MAX_DIGITS, is_number
+
 MAX_TOKENS = 200_000  # looked at; a text between quotation marks is one, of any length
-MAX_WHOLE = 300  # characters of an id that is a whole number
 # A text that nobody closes ends with the line: in time that grows with the length only.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -43,8 +44,9 @@ def id_in_sight(text: str) -> str | int | None:
             value = str(json.loads(number))
         except ValueError:
             return None
-        return value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be sent
-    return int(number) if len(number) <= MAX_WHOLE and _WHOLE.fullmatch(number) else None
+        value = value.encode("utf-8", "replace").decode()  # half a surrogate pair cannot be sent
+        return value if is_number(value) else None
+    return int(number) if len(number) <= MAX_DIGITS and _WHOLE.fullmatch(number) else None
 
 
 def messages_in_sight(text: str) -> list[str]:

@@ -35,7 +35,7 @@ async def take_message(transport: SseServerTransport, number: UUID, scope: Scope
     try:
         value = from_json(body, cache_strings="keys")
         message = jsonrpc_message_adapter.validate_python(value, by_name=False)
-        if isinstance(message, JSONRPCNotification) and not _is_notification(value):
+        if not (_is_notification(value) if isinstance(message, JSONRPCNotification) else is_message(value)):
             raise ValueError("an id that no answer can have")
         incoming = SessionMessage(message, metadata=ServerMessageMetadata(request_context=Request(scope)))
     except ValueError:

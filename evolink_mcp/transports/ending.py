@@ -21,7 +21,7 @@ NOTICE_SECONDS = 1.0  # for telling those whose calls were cut off
 THREAD_SECONDS = 0.5
 POLL_SECONDS = 0.02
 
-Signals = asyncio.Queue[signal.Signals]
+Signals = asyncio.Queue[int]
 
 
 @contextmanager
@@ -31,7 +31,7 @@ def end_signals() -> Generator[Signals]:
     loop, signals = asyncio.get_running_loop(), Signals()
 
     def receive(number: int, _frame: object) -> None:
-        loop.call_soon_threadsafe(signals.put_nowait, signal.Signals(number))
+        loop.call_soon_threadsafe(signals.put_nowait, number)
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
     for each, handler in before.items():

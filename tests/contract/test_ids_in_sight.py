@@ -34,7 +34,7 @@ async def test_an_error_names_the_request_that_cannot_be_read(served: Served, ve
             assert response.json().get("id") == number
 
 
-@pytest.mark.parametrize("number", ["1.5", "1e400", "true", "[1]", "{}"])
+@pytest.mark.parametrize("number", ["1.5", "1e400", "true", "[1]", "{}", f'"{"x" * 1001}"', "1" * 301])
 async def test_a_request_whose_id_no_answer_can_have_is_refused_and_not_passed_over(
     served: Served, number: str
 ) -> None:
@@ -75,7 +75,8 @@ async def test_an_sse_session_answers_what_cannot_be_read(served: Served) -> Non
             assert (await http.post(address, content=body)).status_code == 202
             answer = json.loads(await data())
             assert (answer["id"], answer["error"]["code"]) == (7, code)
-        for body in ("[", '{"jsonrpc":"2.0","id":1.5,"method":"ping"}'):
+        long = json.dumps({"jsonrpc": "2.0", "id": "x" * 1001, "method": "ping"})
+        for body in ("[", '{"jsonrpc":"2.0","id":1.5,"method":"ping"}', long):
             assert (await http.post(address, content=body)).status_code == 400
         request = {"jsonrpc": "2.0", "id": 8, "method": "ping"}
         assert (await http.post(address, json=request)).status_code == 202

@@ -217,6 +217,17 @@ def test_a_call_that_was_cancelled_while_the_server_loads_is_never_begun(tmp_pat
     assert not sandbox.requests("/v1/images/generations")
 
 
+def test_a_cancel_whose_id_is_true_cancels_no_call_of_number_one(tmp_path: Path, sandbox: Sandbox) -> None:
+    settings = {"EVOLINK_BASE_URL": sandbox.url, "EVOLINK_FILES_URL": sandbox.url, "EVOLINK_API_KEY": KEY}
+    machine = Machine(tmp_path / "cache", **settings)
+    machine.start(*HELLO, *LISTS)
+    call = request(1, "tools/call", name="generate_image", arguments={"prompt": "a kite"})
+    cancels = [notification("notifications/cancelled", requestId=each) for each in (True, 1.0)]
+    answers = machine.start(*HELLO, request(2, "tools/list"), call, *cancels)
+    assert [answer["id"] for answer in answers] == [1, 2, 1]
+    assert sandbox.paid() == 1
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_while_the_server_loads(machine: Machine, ending: signal.Signals) -> None:
     with subprocess.Popen(

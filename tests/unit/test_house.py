@@ -70,7 +70,7 @@ DOWN: dict[str, set[str]] = {
         "settings",
     },
     "recall": set(),
-    "front": {"recall"},
+    "front": {"recall", "sdk"},
     "usage": {"jobs", "errors", "settings"},
     "__main__": {"cli"},
     "__init__": set(),

@@ -6,10 +6,11 @@ import json
 
 import pytest
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCNotification, JSONRPCRequest
+from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from evolink_mcp.jobs.delivery import Listener
 from evolink_mcp.sdk.listeners import Listeners
+from evolink_mcp.sdk.numbers import MAX_CHARACTERS
 
 
 def call(listeners: Listeners, number: str | int) -> Listener:
@@ -53,3 +54,11 @@ def test_a_cancel_that_names_nothing_ends_nothing(named: object) -> None:
     calls = [call(listeners, number) for number in (1, "null", "[1]", "true")]
     cancel(listeners, named)
     assert not any(each.abandoned for each in calls)
+
+
+@pytest.mark.parametrize("character", ["a", "\x01", "\N{GRINNING FACE}", '"', "\u2028"])
+def test_the_answer_to_the_longest_id_is_told_from_others(character: str) -> None:
+    listeners, number = Listeners(), character * MAX_CHARACTERS
+    listener = call(listeners, number)
+    listeners.deliver(JSONRPCResponse(jsonrpc="2.0", id=number, result={}).model_dump_json().encode())
+    assert listener.delivered

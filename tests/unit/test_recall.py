@@ -77,3 +77,25 @@ def test_a_user_without_a_cache_folder_recalls_nothing(monkeypatch: pytest.Monke
 
 def test_the_front_is_switched_off_by_the_words_of_every_switch() -> None:
     assert set(front.OFF) == {word for word, on in SWITCH.items() if not on}
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        [],
+        [{"method": "notifications/cancelled", "params": {"requestId": 2}}],
+        [{"method": "notifications/cancelled", "params": {"requestId": "2"}}],
+        [{"id": 9, "method": "ping"}] * front.MAX_LINES,
+    ],
+    ids=["used again", "cancelled", "cancelled by its digits", "long after"],
+)
+def test_the_answer_to_another_request_of_the_same_number_is_not_recalled(
+    between: list[dict[str, object]], tmp_path: Path
+) -> None:
+    first, again = {"id": 2, "method": "tools/list"}, {"id": 2, "method": "tools/call", "params": {"name": "x"}}
+    lines = [json.dumps({"jsonrpc": "2.0", **each}) + "\n" for each in (first, *between, again)]
+    answers = front.Front(Recall(str(tmp_path / "some.json")))
+    assert list(answers.hand_over(lines)) == lines
+    answer = '{"jsonrpc":"2.0","id":2,"result":{"content":[]}}\n'
+    assert answers.pass_on(answer, "2") == answer
+    assert not answers.recall

@@ -19,6 +19,8 @@ from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 from starlette.requests import Request
 
+from evolink_mcp.sdk.numbers import number_of, twin_of
+
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
     from starlette.types import Scope
@@ -38,7 +40,7 @@ class Backlog:
     def __init__(self) -> None:
         self._held = 0
         self._kept = 0  # the SDK holds on to the last message until the next
-        self._requests: defaultdict[object, list[int]] = defaultdict(list)
+        self._requests: defaultdict[str, list[int]] = defaultdict(list)
 
     @property
     def size(self) -> int:
@@ -71,7 +73,7 @@ class Backlog:
             case JSONRPCRequest(method="initialize"):
                 self._held += charge  # the session keeps what the client said of itself
             case JSONRPCRequest(id=request_id):
-                self._requests[request_id].append(charge)
+                self._requests[number_of(request_id)].append(charge)
                 self._held += charge
             case JSONRPCNotification(method="notifications/cancelled", params=params):
                 self.forget((params or {}).get("requestId"))
@@ -81,12 +83,14 @@ class Backlog:
 
     def forget(self, request_id: object) -> None:
         """Counts one request of that id as over."""
-        charges = self._requests.get(request_id) if isinstance(request_id, int | str) else None
+        number = number_of(request_id)
+        number = number if number in self._requests else twin_of(number)
+        charges = self._requests.get(number)
         if charges:
             self._kept = max(self._kept, charges[-1])
             self._held -= charges.pop()
         if charges == []:
-            del self._requests[request_id]
+            del self._requests[number]
 
 
 class CountedReads:

@@ -131,6 +131,19 @@ def test_a_request_counts_until_its_answer_and_the_last_message_until_the_next()
     assert backlog.size == 10
 
 
+def test_a_cancel_counts_off_the_request_that_it_names_and_no_other() -> None:
+    backlog = Backlog()
+    backlog.take(message(1000, "tools/call", 1))
+    numbers: list[object] = [True, 1.0, "01", None, [1]]
+    for number in numbers:
+        backlog.take(message(10, "notifications/cancelled", requestId=number))
+    backlog.take(message(10, "notifications/progress"))
+    assert backlog.size == 1010
+    backlog.take(message(10, "notifications/cancelled", requestId="1"))
+    backlog.take(message(10, "notifications/progress"))
+    assert backlog.size == 10, "the SDK takes the digits for the number"
+
+
 def test_two_requests_of_one_number_count_twice_and_what_opened_the_session_for_good() -> None:
     backlog = Backlog()
     backlog.take(message(50, "initialize", 0))
