@@ -12,14 +12,17 @@ from pathlib import Path
 # others are what requests and curl read, and what companies tell people to set.
 OPENSSL = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 VARIABLES = (*OPENSSL, "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+KEY_LOG = "SSLKEYLOGFILE"
 _HASHED = re.compile(r"[0-9a-fA-F]{8}\.\d+")  # how OpenSSL finds a certificate in a folder
 
 
 def certificate_problem(environ: Mapping[str, str] = os.environ) -> str:
-    """A sentence that names the variable by which no certificate can be loaded; "" where all is well."""
+    """A sentence that begins with the variable by which no certificate can be loaded; "" where all is well."""
     name = _variable(environ)
     if not name:
         return ""
+    if problem := _key_log_problem(environ):
+        return problem
     value = environ[name]
     shown = f"{name} names {value[:200]}"
     try:
@@ -34,6 +37,21 @@ def certificate_problem(environ: Mapping[str, str] = os.environ) -> str:
     except (OSError, ValueError) as error:
         return f"{shown}, which cannot be read ({getattr(error, 'strerror', None) or type(error).__name__})."
     return ""
+
+
+def _key_log_problem(environ: Mapping[str, str]) -> str:
+    """What is wrong with the file in which Python, where it reads certificates of ours, has OpenSSL log its keys."""
+    path = environ.get(KEY_LOG)
+    if not path:
+        return ""
+    shown = f"{KEY_LOG} names {path[:200]}"
+    try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            return f"{shown}, which is no file."
+        place = path if os.path.exists(path) else os.path.dirname(path) or "."
+        return "" if os.access(place, os.W_OK) else f"{shown}, which cannot be written."
+    except ValueError:  # it holds what no path does
+        return f"{shown}, which is no file."
 
 
 def trusted(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:

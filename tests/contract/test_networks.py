@@ -64,6 +64,27 @@ async def test_certificates_that_cannot_be_loaded_are_told_by_their_variable_bef
     assert sandbox.paid() == 0
 
 
+@pytest.mark.parametrize("variable", certificates.VARIABLES)
+@pytest.mark.parametrize("kind", ["missing", "pipe"])
+async def test_a_log_of_keys_that_cannot_be_written_is_told_by_its_own_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sandbox: Sandbox, variable: str, kind: str
+) -> None:
+    path = tmp_path / "logs" / "keys"
+    if kind == "pipe":
+        path.parent.mkdir()
+        os.mkfifo(path)
+    (tmp_path / "certificates").mkdir()
+    authority = tmp_path / "certificates" / "0123abcd.0"
+    trustme.CA().cert_pem.write_to_path(str(authority))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(path))
+    monkeypatch.setenv(variable, str(authority.parent if variable == "SSL_CERT_DIR" else authority))
+    error = await refusal(sandbox.url)
+    assert error.code == "bad_certificates"
+    assert "SSLKEYLOGFILE" in error.what
+    assert "SSLKEYLOGFILE" in error.next_step
+    assert not path.is_file()
+
+
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 async def test_the_certificates_of_a_company_are_trusted_where_the_environment_names_them(
     monkeypatch: pytest.MonkeyPatch, variable: str
