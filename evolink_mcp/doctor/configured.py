@@ -43,7 +43,7 @@ def _entry(client: Client, name: str, file: ClientFile, entry: dict[str, Any]) -
     kind, command = ("an entry", entry["command"]) if "command" in entry else ("a remote entry", None)
     text = f"has {kind} with{'' if key else 'out'} a key in {file.path}"
     if command is not None:
-        if not isinstance(command, str) or not (shutil.which(command) or os.access(command, os.X_OK)):
+        if not isinstance(command, str) or not _is_command(command):
             again = f"Run evolink-mcp install {client.id} --write."
             return Check(
                 name, "wrong", f"its entry's command does not exist: {str(command)[:200]} ({file.path})", again
@@ -52,6 +52,13 @@ def _entry(client: Client, name: str, file: ClientFile, entry: dict[str, Any]) -
     if key and not unfilled(key) and file.open_to_others:
         return Check(name, "note", f"{text}. Other users of this machine may read it.", f"Run chmod 600 {file.path}.")
     return Check(name, "ok", text)
+
+
+def _is_command(command: str) -> bool:
+    try:
+        return shutil.which(command) is not None or os.access(command, os.X_OK)
+    except ValueError:  # it holds what no path does
+        return False
 
 
 def settings_of(name: str) -> dict[str, str]:

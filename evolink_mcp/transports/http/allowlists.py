@@ -16,11 +16,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolink_mcp.guard.secrets import MIN_SECRET_CHARACTERS, beginning, redact
+from evolink_mcp.transports.http.auth import KEY_HEADER
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.paths import CALLBACKS, PROBES, endpoint_of
 from evolink_mcp.transports.http.refusals import refusal
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+CREDENTIALS = ("authorization", KEY_HEADER)
+MAX_SHOWN_CHARACTERS = 100
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 EXPOSED = ("Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
@@ -64,7 +68,7 @@ class AllowLists:
         return refusal(
             421,
             "host_not_allowed",
-            f"This server is not known as {host[:100]!r}.",
+            f"This server is not known as {_shown(host, headers)}.",
             next_step="Use a name it is known under, or have its operator add it: --allow-host NAME.",
         )
 
@@ -75,9 +79,16 @@ class AllowLists:
         return refusal(
             403,
             "origin_not_allowed",
-            f"Pages of {origins[0][:100]!r} may not use this server.",
+            f"Pages of {_shown(origins[0], headers)} may not use this server.",
             next_step="The server's operator can let them in: --allow-origin ORIGIN.",
         )
+
+
+def _shown(name: str, headers: Headers) -> str:
+    """A name as a refusal quotes it: without the credential that the request brings, or what looks like one."""
+    brought = [word for header in CREDENTIALS for value in headers.getlist(header) for word in value.split()]
+    keys = [word for word in brought if len(word) >= MIN_SECRET_CHARACTERS]
+    return repr(redact(beginning(name, MAX_SHOWN_CHARACTERS, *keys)))
 
 
 def _vary(send: Send) -> Send:

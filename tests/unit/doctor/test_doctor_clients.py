@@ -46,6 +46,15 @@ def test_an_odd_file_is_told_and_holds_nothing_up(
     assert str(path) in finding
 
 
+@pytest.mark.parametrize("command", ["a\0b", "\ud800", "", ["x"], 7])
+def test_a_command_that_is_none_is_told(command: object, ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    path = places(BY_ID["cursor"])[0]
+    path.parent.mkdir()
+    path.write_text(json.dumps({"mcpServers": {"evolink": {"command": command}}}), encoding="utf-8")
+    level, finding = Run(capsys).only("client cursor")
+    assert (level, "command does not exist" in finding) == ("wrong", True)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_models_file_that_is_a_pipe_is_not_waited_for(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

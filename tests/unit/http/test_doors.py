@@ -135,6 +135,15 @@ async def test_a_strange_origin_is_answered_403(http: httpx2.AsyncClient, path: 
         assert "access-control-allow-origin" not in response.headers
 
 
+@pytest.mark.parametrize("header", ["host", "origin"])
+async def test_a_refusal_quotes_no_key(http: httpx2.AsyncClient, header: str) -> None:
+    for key in ("sk-canary-key-0123456789abcdef", "a-key-of-another-make-0123456789"):
+        for value in (key, f"https://{key}", f"{'x' * 80}.{key}"):
+            response = await http.post("/mcp", headers={header: value, **bearer(key)})
+            assert response.status_code in (403, 421)
+            assert not any(part in response.text for part in (key, key[:12]))
+
+
 async def test_two_origins_or_two_hosts_are_none(http: httpx2.AsyncClient) -> None:
     allowed = ("origin", "http://localhost:5173")
     for name, status in (("origin", 403), ("host", 421)):
