@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
+from pathlib import Path
 
 import pytest
 
 from evolink_mcp.jobs import lasting
+from evolink_mcp.jobs.file.database import Database
+from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.lasting import LastingLedger
-from evolink_mcp.jobs.ledger import Away, Mark
+from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created
 from tests.unit.shop import KEY
 
@@ -72,3 +77,39 @@ async def test_what_is_claimed_again_is_forgotten_no_more() -> None:
     assert await ledger.beat(announced=False) is False
     await ledger.beat(announced=True)
     assert ledger.removed == 1
+
+
+async def test_a_beat_does_not_say_that_all_is_told_where_a_mark_failed() -> None:
+    """Others would decide without it."""
+    ledger = Failing()
+    ledger.goes_on.set()
+    assert await ledger.beat(announced=False)
+    mark = Mark(KEY, "r1", ledger.process, "", 1.0, Created("task-1"))
+    with pytest.raises(Away):
+        await ledger.put(mark)
+    assert await ledger.beat(announced=False) is False
+    with pytest.raises(Away):
+        await ledger.put(mark)  # it is announced, and fails again
+    ledger.beats.clear()
+    with pytest.raises(Away):
+        await ledger.beat(announced=True)
+    assert not ledger.beats.is_set()
+
+
+async def test_nobody_writes_into_the_file_between_a_look_at_it_and_the_mark(tmp_path: Path) -> None:
+    path, attempts = tmp_path / "history.db", list[str]()
+
+    class Watched(FileLedger):
+        def _page(self, connection: sqlite3.Connection, key: Key) -> Page:
+            page = super()._page(connection, key)
+            with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+                attempts.append(key.intent)
+            return page
+
+    database = Database(path)
+    ledger = Watched(database, "https://a.test")
+    assert await ledger.begin(Mark(KEY, "r1", ledger.process, ledger.process, 1.0)) is None
+    assert attempts == [KEY.intent]
+    await database.aclose()

@@ -80,6 +80,19 @@ async def test_a_twin_that_was_told_to_nobody_is_told_again(process: Process, le
     assert await doubts.resolve(owner) == ["task-9"]
 
 
+async def test_a_twin_is_told_again_where_its_caller_left_before_it_was_found(process: Process, ledger: Outage) -> None:
+    doubts, owner = process.purchases.doubts, ShopOrder(Shop()).key.owner
+    ledger.is_away = True
+    await buy(process, Shop())
+    ledger.is_away = False
+    await ledger.put(twin(ledger))
+    caller = Listener()
+    caller.abandon()
+    with listening(caller):
+        assert await doubts.resolve(owner) == ["task-9"]
+    assert await doubts.resolve(owner) == ["task-9"]
+
+
 async def test_where_nothing_was_paid_for_elsewhere_nothing_is_told(process: Process, ledger: Outage) -> None:
     ledger.is_away = True
     await buy(process, Shop())

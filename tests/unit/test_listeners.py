@@ -62,3 +62,20 @@ def test_the_answer_to_the_longest_id_is_told_from_others(character: str) -> Non
     listener = call(listeners, number)
     listeners.deliver(JSONRPCResponse(jsonrpc="2.0", id=number, result={}).model_dump_json().encode())
     assert listener.delivered
+
+
+async def test_what_is_written_to_one_who_has_left_is_not_delivered() -> None:
+    """Whoever asks for it again gets it, and the log says that it was lost."""
+    for settles in (True, False):
+        listener = Listener("1", settle_seconds=1.0)
+        listener.abandon()
+        listener.deliver(settles=settles)
+        assert (listener.delivered, listener.settling) == (False, False)
+
+
+async def test_what_was_written_before_a_hang_up_stays_delivered() -> None:
+    for settles in (True, False):
+        listener = Listener("1", settle_seconds=1.0)
+        listener.deliver(settles=settles)
+        listener.abandon()
+        assert (listener.delivered, listener.settling, listener.abandoned) == (True, settles, False)

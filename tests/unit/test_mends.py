@@ -43,7 +43,10 @@ def test_no_two_mends_have_one_name() -> None:
 
 
 @pytest.mark.parametrize(("out", "outcome"), [("+ 1", NOTICED), ("+ 0", SURVIVED), ("+ 2", NOT_TRIED)])
-def test_what_is_taken_out_is_noticed_where_its_test_fails(tmp_path: Path, out: str, outcome: str) -> None:
+def test_what_is_taken_out_is_noticed_where_its_test_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, outcome: str
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them takes longer than all the rest
     source = "def add(number: int) -> int:\n    return number + 1 + 0\n"
     (tmp_path / "sums.py").write_text(source)
     (tmp_path / "test_sums.py").write_text("import sums\n\n\ndef test_it():\n    assert sums.add(1) == 2\n")

@@ -9,7 +9,7 @@ from typing import cast
 import anyio
 import pytest
 
-from evolink_mcp.errors import Refused
+from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs.callbacks import Callbacks
 from evolink_mcp.jobs.clock import SystemClock
@@ -175,6 +175,32 @@ async def test_a_fault_after_the_id_came_leaves_the_task() -> None:
         assert bought.product == "task-1"
     await process.end()
     assert shop.paid == shop.noted == ["task-1"]
+
+
+@pytest.mark.parametrize(("departs", "outcome"), [(True, OutcomeUnknown), (False, Refused)])
+async def test_a_fault_is_free_only_until_the_request_has_left(departs: bool, outcome: type[Exception]) -> None:
+    class Faulty(ShopOrder):
+        async def send(self, seconds: float, sending: Sending) -> Created:
+            if departs:
+                sending.depart()
+            raise ZeroDivisionError
+
+    process = Process()
+    with pytest.raises(outcome):
+        async with process.purchases.buy(Faulty(Shop())):
+            pass
+    await process.end()
+
+
+async def test_a_task_that_cannot_be_noted_is_handed_out() -> None:
+    class Forgetful(ShopOrder):
+        async def remember(self, created: Created) -> None:
+            raise ZeroDivisionError
+
+    process, shop = Process(), Shop()
+    async with process.purchases.buy(Forgetful(shop)) as bought:
+        assert bought.product == "task-1"
+    await process.end()
 
 
 async def test_what_a_process_has_not_delivered_when_it_ends_is_unclaimed_at_once(tmp_path: Path) -> None:

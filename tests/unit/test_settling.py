@@ -226,7 +226,8 @@ async def test_what_was_free_waits_for_nobody() -> None:
     first.disconnect()
     again = listener()
     await past(first)
-    assert list(process.purchases._lines) == []  # pyright: ignore[reportPrivateUsage]
+    kept = process.purchases._lines  # pyright: ignore[reportPrivateUsage]
+    assert (list(kept), len(kept._written)) == ([], 0)  # pyright: ignore[reportPrivateUsage]
     assert not (await told(process, shop, again)).is_earlier
     await process.end()
 

@@ -56,8 +56,7 @@ class FileLedger(LastingLedger):
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         def work(connection: Connection) -> Page | None:
-            connection.execute("BEGIN IMMEDIATE")
-            self._hear(connection)
+            self._hear(connection)  # writes: nobody else does until this is over
             self._drop_old(connection)
             page = self._page(connection, mark.key)
             if any(each.ref not in (mark.ref, *passed) for each in page.marks):
