@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -43,11 +44,14 @@ class Provider:
     def __init__(self) -> None:
         self.issuer = ""
         self.keys: dict[str, Key] = {"first": new_key()}
+        self.odd_keys: list[Any] = []  # published before them
         self.opaque: dict[str, dict[str, Any]] = {}
         self.requests: list[str] = []
         self.at = ""  # below which its keys and its introspection are
         self.keys_at = ""  # where its keys are, if elsewhere
         self.status = 200
+        self.answers = threading.Event()  # while not set, whoever asks waits
+        self.answers.set()
         self.answers_strangers = threading.Event()  # while not set, it takes its time over tokens it does not know
         self.answers_strangers.set()
 
@@ -73,7 +77,7 @@ class Provider:
                     "introspection_endpoint": f"{self.issuer}{self.at}/introspect",
                 }
             case "/keys":
-                return {"keys": [public_jwk(key, kid) for kid, key in self.keys.items()]}
+                return {"keys": [*self.odd_keys, *(public_jwk(key, kid) for kid, key in self.keys.items())]}
             case "/introspect":
                 if form["token"][0] not in self.opaque:
                     self.answers_strangers.wait(30)
@@ -90,13 +94,15 @@ def running_provider() -> Generator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             provider.requests.append(self.path)
+            provider.answers.wait(30)
             raw = self.rfile.read(int(self.headers.get("content-length", 0)))
             body = provider.answer(self.path, parse_qs(raw.decode())) if provider.status == 200 else {}
             content = json.dumps(body or {}).encode()
             self.send_response(provider.status if body is not None else 404)
             self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with contextlib.suppress(OSError):  # whoever asked has gone
+                self.end_headers()
+                self.wfile.write(content)
 
         do_POST = do_GET
 
@@ -109,6 +115,7 @@ def running_provider() -> Generator[Provider]:
         try:
             yield provider
         finally:
+            provider.answers.set()
             server.shutdown()
             thread.join()
 

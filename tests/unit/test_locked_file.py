@@ -123,6 +123,25 @@ async def test_a_purchase_waits_for_no_longer_than_its_own_time(two: Two, monkey
     await process.end()
 
 
+async def test_a_new_process_that_cannot_write_the_file_may_repeat_what_others_paid(two: Two, tmp_path: Path) -> None:
+    await two.a.put(mark(two.a, "r1"))
+    read_only = Database(tmp_path / "history.db", schema="PRAGMA query_only = 1")  # as on a full disk
+    process, shop = Process(FileLedger(read_only, "https://a.test")), Shop()
+    async with process.purchases.buy(ShopOrder(shop)) as bought:
+        assert bought.away == "the history file"
+    await process.end()
+    await read_only.aclose()
+
+
+async def test_a_process_without_any_file_is_alone_and_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file in place of the folder")
+    nowhere = Database(tmp_path / "state" / "history.db")
+    process, shop = Process(FileLedger(nowhere, "https://a.test")), Shop()
+    async with process.purchases.buy(ShopOrder(shop)) as bought:
+        assert bought.away == ""
+    await process.end()
+
+
 @pytest.mark.parametrize("strict", [False, True])
 async def test_a_purchase_beside_a_file_that_stays_held_may_repeat_or_is_refused(
     two: Two, monkeypatch: pytest.MonkeyPatch, *, strict: bool

@@ -94,7 +94,11 @@ class _Visit(Generic[T]):
 
 
 class Database:
-    """The file, opened at the first use. ``problem`` is why the last attempt failed, "" where it did not.
+    """The file, opened at the first use.
+
+    Attributes:
+        problem: Why the last attempt failed; "" where it did not.
+        was_there: It held something when it was last opened, whether or not it could be used.
 
     Args:
         path: The file, or ``MEMORY``; by default that in the user's ``home``.
@@ -121,6 +125,7 @@ class Database:
         self._rests_until = 0.0
         self._logged = False
         self.problem = ""
+        self.was_there = False
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Does ``work`` in one transaction, in a thread, for a bounded time.
@@ -219,6 +224,8 @@ class Database:
 
         path = self._path or self._home()
         if path is not MEMORY:
+            with contextlib.suppress(OSError):
+                self.was_there = path.stat().st_size > 0
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
         connection = sqlite3.connect(path, timeout=MAX_BUSY_SECONDS, check_same_thread=False)

@@ -140,6 +140,8 @@ class FileLedger(LastingLedger):
             if _is_busy(error.__cause__):
                 self._is_there = True
                 raise Away from error
+            # On a disk that is full, or cannot be written any more, it may hold what a process before this one left.
+            self._is_there = self._is_there or self._database.was_there
             raise Broken from error
         self._is_there = True
         return result

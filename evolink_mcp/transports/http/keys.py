@@ -91,6 +91,8 @@ def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
         OSError: It cannot be read.
         ValueError: It holds something else. No key is in the message.
     """
+    if file.exists() and not file.is_file():
+        raise ValueError("cannot be read: it is no file.")  # a pipe would be waited for, and with it every call
     with file.open("rb") as opened:
         raw = opened.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:

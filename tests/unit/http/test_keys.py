@@ -117,6 +117,18 @@ def test_a_file_that_is_gone_for_a_while_changes_nothing_and_is_told_of_once(
     assert read.key_for({"sub": "alice"}) == REST
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read = Keys(OPERATOR, file)
+    file.unlink()
+    os.mkfifo(file)
+    for _ in range(3):
+        assert read.key_for({"sub": "alice"}) == ALICE
+    assert "no file" in caplog.text
+    with pytest.raises(SettingsError, match="no file"):
+        Keys(OPERATOR, file)
+
+
 def test_a_server_does_not_start_with_a_file_it_cannot_use(file: Path) -> None:
     change(file, f'"sub=alice" = "{ALICE}" "')
     with pytest.raises(SettingsError) as raised:

@@ -24,7 +24,7 @@ from evolink_mcp.settings import is_loopback
 FRESH_SECONDS = 300.0  # a key that was revoked is believed no longer
 STALE_SECONDS = 3600.0  # while the provider is away, its last keys hold so long
 METADATA_SECONDS = 60.0  # between two looks at where the provider's addresses are, if they fail
-COOLDOWN_SECONDS = 5.0  # between two requests for keys, whatever callers present
+COOLDOWN_SECONDS = 5.0  # from the end of one request for keys to the next, whatever callers present
 ASK_SECONDS = 5.0
 MAX_ANSWER = 1024 * 1024
 MAX_KEYS = 100
@@ -54,7 +54,8 @@ class Provider:
     """One provider, by its issuer. ``client`` is the id and secret for introspection.
 
     ``issuer`` is spelled as the provider spells it, once that is known. Providers rotate their keys: one that is not
-    known is asked for, at most once in ``COOLDOWN_SECONDS``.
+    known is asked for, at most once in ``COOLDOWN_SECONDS``. Meanwhile keys that hold are taken as they are: one call
+    waits for the provider, and nobody who makes keys up has others wait.
     """
 
     def __init__(self, issuer: str, client: tuple[str, str] | None, clock: Clock) -> None:
@@ -77,7 +78,9 @@ class Provider:
         Raises:
             Away: It is not known here, and the provider cannot be asked.
         """
-        if (key := self._known(kid, algorithm)) is None or self._age > FRESH_SECONDS:
+        key = self._known(kid, algorithm)
+        is_asked = self._lock.statistics().locked
+        if key is None or self._age > (STALE_SECONDS if is_asked else FRESH_SECONDS):
             async with self._lock:
                 await self._refresh(kid, algorithm)
             key = self._known(kid, algorithm)
@@ -162,7 +165,6 @@ class Provider:
         known = self._known(kid, algorithm) is not None
         if now - self._asked_at < COOLDOWN_SECONDS or (known and self._age <= FRESH_SECONDS):
             return
-        self._asked_at = now
         try:
             try:
                 await self._read_keys()
@@ -177,6 +179,8 @@ class Provider:
             if not self._problem:
                 logger.warning("Signing in fails: %s", problem)
             self._problem = str(problem)
+        finally:  # those who have waited for this ask nothing again
+            self._asked_at = self.clock.monotonic()
 
     async def _read_keys(self) -> None:
         self._keys = _usable(await self._ask("GET", (await self.metadata()).keys))
@@ -265,7 +269,8 @@ def _usable(answer: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
             small = key.key_type == "RSA" and key.key.key_size < MIN_RSA_BITS
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, KeyError):
             continue  # of a kind that is not taken here
+        name = cast("object", key.key_id) or f"#{number}"
         signs = key.public_key_use in (None, "sig") and ALGORITHMS.get(key.algorithm_name) == key.key_type
-        if signs and not small:
-            keys[key.key_id or f"#{number}"] = key
+        if signs and not small and isinstance(name, str):
+            keys[name] = key
     return keys
