@@ -24,7 +24,7 @@ from evolink_mcp.transports.http.refusals import refusal
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 CREDENTIALS = ("authorization", KEY_HEADER)
-MAX_SHOWN_CHARACTERS = 100
+MAX_NAME_CHARACTERS = 100
 METHODS = ("GET", "POST", "DELETE", "OPTIONS")
 EXPOSED = ("Mcp-Session-Id", "MCP-Protocol-Version", "WWW-Authenticate", "Retry-After")
 
@@ -88,7 +88,7 @@ def _shown(name: str, headers: Headers) -> str:
     """A name as a refusal quotes it: without the credential that the request brings, or what looks like one."""
     brought = [word for header in CREDENTIALS for value in headers.getlist(header) for word in value.split()]
     keys = [word for word in brought if len(word) >= MIN_SECRET_CHARACTERS]
-    return repr(redact(beginning(name, MAX_SHOWN_CHARACTERS, *keys)))
+    return repr(redact(beginning(name, MAX_NAME_CHARACTERS, *keys)))
 
 
 def _vary(send: Send) -> Send:
