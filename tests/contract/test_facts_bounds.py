@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import struct
+import sys
+import zlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,7 +18,9 @@ from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media import facts
 from evolink_mcp.media.facts import Facts, Measurer
 from evolink_mcp.media.fetch import Fetcher
+from evolink_mcp.media.probe import MAX_PARSER_BYTES
 from evolink_mcp.media.shares import Shares
+from tests.contract import hostile_media as hostile
 from tests.contract.keeping import ALICE, BOB
 from tests.contract.servers import Host, answer, serving
 
@@ -97,3 +104,38 @@ async def test_a_link_that_could_not_be_read_holds_up_no_call_for_a_while() -> N
         for _ in range(3):
             assert await measurer.measure(ALICE, [host.url()], seconds=30) == [Facts()]
         assert len(host.asked) == 1
+
+
+PNG_HEAD, PNG_REST = hostile.png(8, 8)[:33], hostile.png(8, 8)[33:]
+RATES = struct.pack("<IHHIIHH", 16, 1, 65535, 2**32 - 1, 2**32 - 1, 65535, 64)
+WILD = b"RIFF\xff\xff\xff\xffWAVEfmt " + RATES + b"data\xff\xff\xff\xff" + bytes(200)
+CLAIMS: dict[str, bytes] = {
+    # 4 GiB of sound of rates that nobody has
+    "wav": WILD,
+    # frames of 300 s that show nothing
+    "png": PNG_HEAD + hostile.chunk(b"fcTL", bytes(20) + b"\x75\x30\0\x64\0\0") * 50 + PNG_REST,
+    "gif": b"GIF89a\1\0\1\0\0\0\0" + b"!\xf9\4\0\xff\xff\0\0,\0\0\0\0\1\0\1\0\0\2\2\x44\1\0" * 50 + b";",
+}
+
+
+@pytest.mark.parametrize("kind", CLAIMS)
+async def test_a_length_that_no_file_of_its_size_has_is_not_told(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a").write_bytes(CLAIMS[kind])
+    (found,) = await Measurer(Fetcher(UrlGuard())).measure(ALICE, [tmp_path / "a"], seconds=30)
+    assert found.mime_type is not None
+    assert (found.duration_seconds, found.frame_rate) == (None, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound a process's memory")
+async def test_a_header_that_unfolds_takes_little_memory_and_the_rest_is_told(tmp_path: Path) -> None:
+    comment = hostile.chunk(b"iTXt", b"Comment\0\1\0\0\0" + zlib.compress(b"a" * 60_000_000, 9))
+    (tmp_path / "a").write_bytes(hostile.png(8, 8, real=True, extra=comment))
+    code = (
+        "import asyncio, resource, sys; from evolink_mcp.media.decoding import decode\n"
+        "print(asyncio.run(decode('probe', open(sys.argv[1], 'rb'), 'image/png')).decode())\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = await anyio.run_process([sys.executable, "-c", code, str(tmp_path / "a")])
+    told, largest = done.stdout.decode().splitlines()
+    assert json.loads(told)["width"] == 8
+    assert int(largest) * 1024 < MAX_PARSER_BYTES

@@ -23,6 +23,7 @@ from evolink_mcp.media import (
     frames,
     inputs,
     pictures,
+    probe,
     uploads,
     visits,
 )
@@ -56,6 +57,8 @@ MIB = 1024 * 1024
         ("eight at a time for each caller", names.MAX_LOOKUPS_PER_CALLER, 8),
         ("32 in all", names.MAX_LOOKUPS, 32),
         ("1 GiB", decoder.MAX_MEMORY_BYTES, 1024 * MIB),
+        ("400 MiB", probe.MAX_PARSER_BYTES, 400 * MIB),
+        ("than 50 bytes for each second", probe.MIN_BYTES_PER_SECOND, 50),
         ("10 s of work", decoder.MAX_CPU_SECONDS, 10),
         ("15 s in all", decoding.MAX_DECODE_SECONDS, 15),
         ("50 million pixels", pictures.MAX_PIXELS, 50_000_000),
