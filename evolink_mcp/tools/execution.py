@@ -28,7 +28,8 @@ from evolink_mcp.settings.table import API_KEY, UPLOAD_DIRS
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.audit import CallRecord, arguments_of, outcome_of, word
 from evolink_mcp.tools.call import Call
-from evolink_mcp.tools.views import View, flat, quote_labels
+from evolink_mcp.tools.labels import quote_labels
+from evolink_mcp.tools.views import View, flat
 
 logger = logging.getLogger(__name__)
 

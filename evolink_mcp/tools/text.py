@@ -16,9 +16,10 @@ from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.declare import tool
+from evolink_mcp.tools.labels import quote_labels
 from evolink_mcp.tools.notes import bought_notes
 from evolink_mcp.tools.problems import check_sendable
-from evolink_mcp.tools.views import View, quote_labels
+from evolink_mcp.tools.views import View
 
 DEFAULT_MAX_TOKENS = 1024
 MORE_ROOM = (

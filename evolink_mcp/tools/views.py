@@ -6,7 +6,6 @@ Each is complete alone, because some hosts show an agent only one of the two. Ab
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self, TypeVar, cast
 
@@ -17,15 +16,6 @@ from evolink_mcp.gateway.statuses import FINAL, Status
 from evolink_mcp.guard.text import clean_text
 from evolink_mcp.tools.money import money_line
 from evolink_mcp.tools.times import dying, iso, with_distance
-
-# How our own lines begin. Foreign text of several lines must not hold one that begins so, or looks as if it did. It is
-# matched against one line at a time: a pattern that runs on over empty lines takes the square of their number.
-_LABEL = re.compile(r"\s*(?:charged|held|next|note|saved|copy|error|request id|result \d+)\s*[:\uff1a]", re.IGNORECASE)
-# What no reader sees: joiners, fillers, selectors of a letter's form.
-_UNSEEN = re.compile(
-    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200d\u2060-\u206f\u3164\ufe00-\ufe0f\uffa0\ufff9-\ufffb"
-    "\U000e0100-\U000e01ef]"
-)
 
 MAX_VALUE_CHARACTERS = 20_000  # of one value; longer than any link
 
@@ -55,13 +45,6 @@ class View(BaseModel):
     def blocks(self, *, links: bool) -> Sequence[ContentBlock]:
         """Content beside the text. ``links``: with a resource_link for each result."""
         return ()
-
-
-def quote_labels(text: str) -> str:
-    """Text of several lines, in which lines that look like ours are quoted."""
-    text = clean_text(text)
-    pairs = zip(text.split("\n"), _UNSEEN.sub("", text).split("\n"), strict=True)
-    return "\n".join(f"> {line}" if _LABEL.match(seen) else line for line, seen in pairs)
 
 
 def flat(view: V) -> V:
