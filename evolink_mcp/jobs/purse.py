@@ -272,11 +272,12 @@ class Purse:
                 del self._unread[key]
 
     def _reading(self, caller: Caller, task: wire.Task, state: State) -> Reading:
-        age = task.age_at(self._clock.now())
+        now = self._clock.now()
+        age = task.age_at(now)
         credits = task.credits_reserved if state == "held" else task.credits_used
-        created_at = None if age is None else self._clock.now() - age
+        created_at = None if age is None else now - age
         whose = (caller.owner, caller.account)
-        return Reading(*whose, task.id, task.model, state, credits, created_at, task.credits_reserved)
+        return Reading(*whose, task.id, task.model, state, credits, created_at, task.credits_reserved, now)
 
     def _tell(self, name: str, held: float, charged: float) -> None:
         if self._count is not None and (held or charged):

@@ -94,6 +94,7 @@ class Reading:
         credits: What counts: held while it runs, charged once it has ended.
         held: What was held at the beginning, where it still says so.
         created_at: By our clock.
+        read_at: When it was read, by our clock.
     """
 
     owner: str
@@ -104,6 +105,12 @@ class Reading:
     credits: float | None
     created_at: float | None = None
     held: float | None = None
+    read_at: float | None = None
+
+    @property
+    def lost_before(self) -> float | None:
+        """When a request without an answer was sent at the latest if it has none by now: its process was killed."""
+        return None if self.read_at is None else self.read_at - FLIGHT_SECONDS
 
 
 class Candidate(NamedTuple):
@@ -112,6 +119,7 @@ class Candidate(NamedTuple):
     ref: str
     state: State
     units: int | None
+    at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -240,7 +248,8 @@ def expense_of(reading: Reading, candidates: Sequence[Candidate]) -> Candidate |
     equal = next((each for each in candidates if each.units is not None and each.units == held), None)
     if equal is not None:
         return equal
-    if all(each.state == "flight" for each in candidates):
+    lost_before = reading.lost_before
+    if all(each.state == "flight" and (lost_before is None or each.at > lost_before) for each in candidates):
         return None
     return candidates[0] if len(candidates) == 1 else "new"
 

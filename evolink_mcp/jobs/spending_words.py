@@ -38,7 +38,10 @@ def without_room(expense: Expense, no_room: NoRoom, now: float) -> Refused:
                 "Nobody knows what this call would cost, nor what an earlier one cost; together they could pass "
                 f"{_WHOSE[no_room.scope]} {state}."
             )
-            more = "Call check_task for the earlier task: once its cost is known, calls go on."
+            more = (
+                "Call check_task for the earlier task (the EvoLink dashboard lists it): once its cost is known, calls "
+                "go on. Calls whose cost dry_run tells are not held up."
+            )
     return Refused(
         what,
         code=CODE,

@@ -14,6 +14,7 @@ from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.jobs.shared.spending import SharedSpending
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.jobs.spending import (
+    FLIGHT_SECONDS,
     Billed,
     Change,
     Charge,
@@ -73,8 +74,10 @@ def expense(
     return Expense(ref, owner, "account", at, Billed("m", traits, 5.0, count), credits)
 
 
-def reading(task: str, credits: float | None, state: State = "held", *, owner: str = "me") -> Reading:
-    return Reading(owner, "account", task, "m", state, credits, NOW + 1)
+def reading(
+    task: str, credits: float | None, state: State = "held", *, owner: str = "me", read_at: float | None = None
+) -> Reading:
+    return Reading(owner, "account", task, "m", state, credits, NOW + 1, read_at=read_at)
 
 
 async def spend(spending: Spending, ref: str, held: float | None, limits: CreditLimits = TEN) -> tuple[str, ...]:
@@ -150,6 +153,17 @@ async def test_a_crash_leaves_a_request_of_unknown_cost_in_doubt_after_a_minute(
     no_room = await reopen().reserve(expense("b"), TEN, NOW + 61)
     assert no_room is not None
     assert no_room.why == "unclear"
+
+
+async def test_a_task_that_is_read_after_a_crash_settles_the_request_that_paid_for_it(reopen: Reopen) -> None:
+    """Its process was killed before it noted the task: calls of unknown cost would be refused until midnight."""
+    spending = reopen()
+    assert await spending.reserve(expense("a"), TEN, NOW) is None
+    await spending.observe([reading("found", 3.0, read_at=NOW + FLIGHT_SECONDS - 1)])
+    assert await spending.sums("me", [DAY]) == Sums(unknown=1)
+    await reopen().observe([reading("found", 3.0, read_at=NOW + FLIGHT_SECONDS)])
+    assert await spending.sums("me", [DAY]) == Sums(held=3.0)
+    assert await spending.reserve(expense("b"), TEN, NOW + 61) is None
 
 
 async def test_a_task_made_at_the_time_of_a_request_in_doubt_settles_it(reopen: Reopen) -> None:

@@ -69,7 +69,7 @@ _SUMS = (
 )
 _UPDATE = "UPDATE expenses SET task = ?, state = ?, units = ?, held = max(coalesce(held, 0), ?) WHERE ref = ?"
 _CANDIDATES = (
-    "SELECT ref, state, units FROM expenses WHERE gateway = ? AND account = ? AND owner = ? AND model = ? "
+    "SELECT ref, state, units, at FROM expenses WHERE gateway = ? AND account = ? AND owner = ? AND model = ? "
     "AND task IS NULL AND at BETWEEN ? AND ? ORDER BY at LIMIT 20"
 )
 
@@ -209,7 +209,7 @@ class FileSpending:
         row = self._expense_of(connection, reading)
         if row is None:
             return None
-        ref, state, before = row
+        ref, state, before = row[:3]
         now = before if reading.credits is None else units(reading.credits)
         if reading.state == "held":
             now = most(before, now)

@@ -96,6 +96,7 @@ class SharedSpending:
                     day_of(created_at or 0.0),
                     created_at or 0.0,
                     key(reading.owner, "expense", new_ref()),
+                    "" if reading.lost_before is None else reading.lost_before,
                 )
             )
             if answer:

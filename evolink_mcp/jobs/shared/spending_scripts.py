@@ -135,17 +135,18 @@ move(KEYS[1], 'doubt', redis.call('HGET', KEYS[1], 'units'))
 return 1
 """
 # KEYS[1]: where the name of the task's expense stands; ARGV: owner, task, model, state, units, from when to when it may
-# have been made, units held at first, account, day, time and a new name. As ``jobs.spending.expense_of`` has it. The
-# state and units before, and the units after; empty where nothing changed.
+# have been made, units held at first, account, day, time, a new name, and before when what has no answer is lost. As
+# ``jobs.spending.expense_of`` has it. The state and units before, and the units after; empty where nothing changed.
 OBSERVE = f"""{_MOVE}{_BIND}
 local name = redis.call('GET', KEYS[1])
 if not name and ARGV[6] ~= '' then
   local names, settled = {{}}, true
   for _, each in ipairs(redis.call('ZRANGEBYSCORE', '{PREFIX}' .. ARGV[1] .. ':open', ARGV[6], ARGV[7])) do
-    local facts = redis.call('HMGET', each, 'model', 'state', 'units')
+    local facts = redis.call('HMGET', each, 'model', 'state', 'units', 'at')
     if facts[1] == ARGV[3] then
       names[#names + 1] = each
-      settled = settled and facts[2] == 'flight'
+      local lost = ARGV[13] ~= '' and tonumber(facts[4]) <= tonumber(ARGV[13])
+      settled = settled and facts[2] == 'flight' and not lost
       if not name and facts[3] ~= '' and facts[3] == ARGV[8] then name = each end
     end
   end
