@@ -14,7 +14,7 @@ from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs.file import database
 from evolink_mcp.jobs.file import history as history_module
 from evolink_mcp.jobs.file.database import state_file
-from evolink_mcp.jobs.file.history import LocalHistory
+from evolink_mcp.jobs.file.history import AGAIN_SECONDS, LocalHistory
 from evolink_mcp.jobs.history import KEEP_SECONDS, TaskRecord, task_record
 from evolink_mcp.jobs.ledger import Alone, owner_of
 from evolink_mcp.jobs.orders import MediaOrder, Records
@@ -85,7 +85,7 @@ async def test_recent_tasks_are_filtered_and_leave_out_what_was_only_saved(opene
 
 async def test_tasks_are_forgotten_after_90_days(opened: Open) -> None:
     clock = FakeClock()
-    history = opened()
+    history = opened(clock=clock)
     await history.add_task("me", task("t1", clock.now()))
     await history.aclose()
     clock.time += KEEP_SECONDS - 60
@@ -100,8 +100,14 @@ async def test_tasks_are_forgotten_after_90_days(opened: Open) -> None:
 async def test_a_clock_that_is_years_ahead_forgets_nothing(opened: Open) -> None:
     clock = FakeClock()
     await opened(clock=clock).add_task("me", task("t1", clock.now()))
-    clock.time += 10 * KEEP_SECONDS
+    clock.steps += 10 * KEEP_SECONDS
     assert len(await opened(clock=clock).recent("me")) == 1
+    await opened(clock=clock).add_task("me", task("t2", clock.now()))
+    clock.time += AGAIN_SECONDS - 60
+    assert len(await opened(clock=clock).recent("me")) == 2, "it wrote the newest task itself"
+    clock.time += KEEP_SECONDS / 2
+    clock.steps = 0.0
+    assert len(await opened(clock=clock).recent("me")) == 2
 
 
 async def test_a_text_that_cannot_be_encoded_keeps_nothing_else_out(opened: Open) -> None:

@@ -36,9 +36,13 @@ _FACTS = (
     "INSERT INTO details (gateway, owner, id, at, facts) VALUES (?, ?, ?, ?, ?) "
     "ON CONFLICT (gateway, owner, id) DO UPDATE SET facts=excluded.facts"
 )
-# By the older of the clock and the newest task: a clock that is years ahead forgets nothing.
-_FORGET = "DELETE FROM tasks WHERE submitted < min(?, (SELECT max(submitted) FROM tasks)) - ?"
-_FORGET_DETAILS = "DELETE FROM details WHERE at < min(?, (SELECT max(at) FROM details)) - ?"
+# A clock that is months ahead for a while may have written tasks too. So it is believed no further than measured time
+# bears it out: since a first look, half an hour or more ago, at the newest task. A restart of the machine begins anew.
+_NEWEST = "SELECT max(submitted) FROM tasks"
+_LOOK = "SELECT measured, moment FROM looks"
+_LOOKED = "INSERT OR REPLACE INTO looks (one, measured, moment) VALUES (1, ?, ?)"
+_FORGET = ("DELETE FROM tasks WHERE submitted < ?", "DELETE FROM details WHERE at < ?")
+AGAIN_SECONDS = 1800.0
 
 
 class LocalHistory:
@@ -115,9 +119,17 @@ class LocalHistory:
             self._unwritten.pop(number, None)
 
     def _forget_old(self, connection: Connection) -> None:
-        if not self._has_forgotten:
-            for statement in (_FORGET, _FORGET_DETAILS):
-                connection.execute(statement, (self._clock.now(), KEEP_SECONDS))
+        if self._has_forgotten:
+            return
+        measured, now = self._clock.monotonic(), self._clock.now()
+        look = connection.execute(_LOOK).fetchone()
+        if look is None or look[0] > measured:
+            newest = connection.execute(_NEWEST).fetchone()[0]
+            connection.execute(_LOOKED, (measured, now if newest is None else min(now, newest)))
+        elif measured - look[0] >= AGAIN_SECONDS:
+            moment = min(now, look[1] + measured - look[0])
+            for statement in _FORGET:
+                connection.execute(statement, (moment - KEEP_SECONDS,))
             self._has_forgotten = True
 
     async def _read(self, where: str, values: tuple[object, ...]) -> list[TaskRecord]:
