@@ -12,6 +12,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import stat
 import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -35,6 +37,7 @@ MAX_ANSWERS = 300  # answers in memory, and files on disk
 MAX_FILE = 2 * 1024 * 1024  # bytes
 NOT_OFFERED = frozenset({404, 405, 501})
 
+_OWN = re.compile(r"[0-9a-f]{32}\.json")  # the folder may be somebody's who keeps other things there
 logger = logging.getLogger(__name__)
 
 
@@ -150,10 +153,15 @@ class Prices:
     def _read(self, path: str) -> _Answer | None:
         """What another process was told within a day."""
         file = self._file(path)
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
         try:
-            if file is None or file.stat().st_size > MAX_FILE:
+            if file is None or file.parent.is_symlink():
                 return None
-            content = as_object(json.loads(file.read_bytes()))
+            with open(os.open(file, flags), "rb") as kept:
+                facts = os.fstat(kept.fileno())
+                if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE:
+                    return None
+                content = as_object(json.loads(kept.read()))
         except (OSError, ValueError, RecursionError):
             return None
         answer = _Answer(content.get("body"), as_number(content.get("at")) or 0.0)
@@ -169,8 +177,11 @@ class Prices:
             if len(content) > MAX_FILE:
                 return
             file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files = sorted(file.parent.glob("*.json"), key=lambda each: each.stat().st_mtime)
-            for old in files[: max(len(files) - MAX_ANSWERS, 0)]:
+            if file.parent.is_symlink():  # leads to what is not ours
+                return
+            own = [each for each in file.parent.iterdir() if _OWN.fullmatch(each.name)]
+            own.sort(key=lambda each: each.lstat().st_mtime)
+            for old in own[: max(len(own) - MAX_ANSWERS, 0)]:
                 old.unlink(missing_ok=True)
             handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
             with os.fdopen(handle, "wb") as part:

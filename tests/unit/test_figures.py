@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp import recall
-from evolink_mcp.gateway import account
+from evolink_mcp.gateway import account, prices
 from evolink_mcp.jobs import (
     belongings,
     callbacks,
@@ -122,6 +122,7 @@ STORED = [
         62 * DAY,
     ),
     ("32 files at most", recall.MAX_FILES, 32),
+    ("300 files at most", prices.MAX_ANSWERS, 300),
     ("encrypted, for 10 minutes", uploads.LIFE_SECONDS, 600),
 ]
 DEPLOY = [
