@@ -155,8 +155,10 @@ async def run(plan: Plan, pass_stage: Callable[[str], Awaitable[None]]) -> dict[
     begins = [number / plan.per_second for number in range(plan.agents)]
     chance = random.Random(plan.agents)
     ends = [begin + plan.seconds * chance.uniform(1 - SPREAD, 1 + SPREAD) for begin in begins]
-    usual = [begin + plan.seconds for begin in begins]  # a task counts from now on, and its agent comes later
-    ids = await _submit(plan, ends, begins) if plan.submit else list(map(task_id, ends, usual))
+    if plan.submit:
+        ids = await _submit(plan, ends, begins)
+    else:  # as if every agent had just made its own
+        ids = [task_id(end, plan.seconds, SETTLE_SECONDS + begin) for begin, end in zip(begins, ends, strict=True)]
     await pass_stage("ready")
     late, failures, calls = list[float](), list[str](), 0
     start = time.time() + SETTLE_SECONDS

@@ -25,9 +25,10 @@ _WAITING: list[tuple[str, str]] = []  # the address and the id of each task that
 _START: list[float] = []  # one time in seconds since 1970, once it is known
 
 
-def task_id(end: float, estimate: float) -> str:
-    """The id of a task that ends ``end`` seconds after the start, and is said to take ``estimate`` seconds."""
-    return f"task-unified-{time.time():.0f}-{next(NUMBERS)}-{end * 1000:.0f}-{estimate:.0f}"
+def task_id(end: float, estimate: float, ahead: float = 0.0) -> str:
+    """The id of a task that ends ``end`` seconds after the start, and is said to take ``estimate`` seconds. It counts
+    as created ``ahead`` seconds from now."""
+    return f"task-unified-{time.time() + ahead:.0f}-{next(NUMBERS)}-{end * 1000:.0f}-{estimate:.0f}"
 
 
 def prompt(end: float, estimate: float) -> str:
@@ -68,7 +69,7 @@ def _task(name: str) -> dict[str, Any]:
         "id": name,
         "model": "benchmark-model",
         "object": "image.generation.task",
-        "progress": 100 if ended else min(int(100 * (time.time() - created) / max(estimate, 1)), 95),
+        "progress": 100 if ended else min(max(int(100 * (time.time() - created) / max(estimate, 1)), 0), 95),
         "results": [PICTURE] if ended else [],
         "status": "completed" if ended else "processing",
         "type": "image",

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from email.utils import formatdate
 
 NUMBERS = itertools.count(1)
 Answer = Callable[[str, str, bytes], bytes]  # method, path and body of a request; the body of its answer
@@ -49,7 +50,10 @@ class Answers(asyncio.Protocol):
 
     def _send(self, body: bytes) -> None:
         if not self._transport.is_closing():
-            head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+            head = (
+                f"HTTP/1.1 200 OK\r\ndate: {formatdate(usegmt=True)}\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\n\r\n"
+            )
             self._transport.write(head.encode() + body)
 
 
