@@ -1,7 +1,7 @@
 """Connections to the gateway, in several small pools.
 
 With every request, the HTTP client goes through all connections of its pool and asks the system about each idle one.
-With a hundred of them that is most of what a request costs. A pool here has ten, and the next one is begun when ten
+With a hundred of them that is most of what a request costs. A pool here has five, and the next one is begun when five
 requests are under way: few connections stay warm where little happens, and a burst keeps those it made.
 """
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import httpx2
 
-POOLS = 10
-CONNECTIONS = 10  # of each
+POOLS = 20
+CONNECTIONS = 5  # of each
 KEEP_SECONDS = 15.0
 # As many are kept as may be open: a burst that leaves more than are kept pays a new handshake for each of the rest.
 LIMITS = httpx2.Limits(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -153,7 +154,7 @@ class Caller:
             self.notice(self, task)
         return task
 
-    @property
+    @cached_property
     def account(self) -> str:
         return fingerprint(self.key)
 

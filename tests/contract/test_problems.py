@@ -147,7 +147,7 @@ def test_bounds_are_what_they_are_for_a_reason() -> None:
     assert transport.CONNECT_SECONDS == 10
     assert transport.MAX_ANSWER == 8 * 1024**2
     assert transport.MAX_STREAM == 64 * 1024**2
-    assert (pools.LIMITS.max_connections, pools.LIMITS.max_keepalive_connections, pools.POOLS) == (10, 10, 10)
+    assert (pools.LIMITS.max_connections, pools.LIMITS.max_keepalive_connections, pools.POOLS) == (5, 5, 20)
     assert replies.MAX_RETRY_SECONDS == 3600
 
 
