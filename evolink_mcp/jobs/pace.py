@@ -21,6 +21,8 @@ from evolink_mcp.gateway import wire
 BEHIND_SECONDS = 0.5  # how far behind the expected end
 MAX_STRETCH = 1.1  # how far an interval may go beyond the longest to end there
 MAX_AHEAD_STRETCH = 1.25  # the same, of the safety net: a poll just before a call that is to come tells nothing
+EARLY_END = 0.85  # of its expected age: few tasks end before it
+MAX_PUT_OFF_SECONDS = 60.0  # an estimate may be wrong
 MIN_PROGRESS = 10  # percent; less says little of the pace
 
 
@@ -84,6 +86,12 @@ class SafetyNet(NamedTuple):
             return now + (at_end if at_end <= self.ahead * MAX_AHEAD_STRETCH else self.ahead)
         interval = _stretched(self, age)
         return now + interval * (spread(0.9, 1.1) if spread is not None else 1.0)
+
+
+def put_off(created: float, now: float, expected: float | None) -> float:
+    """The time before which nothing is polled where more falls due than can be polled: a task that is far from its
+    expected end takes the turn of another that has ended."""
+    return now if expected is None else min(created + expected * EARLY_END, now + MAX_PUT_OFF_SECONDS)
 
 
 def _stretched(pace: Pace | SafetyNet, age: float) -> float:

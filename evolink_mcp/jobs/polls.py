@@ -48,9 +48,8 @@ class Polls(Protocol):
     """How :mod:`evolink_mcp.jobs.waits` learns of tasks."""
 
     @property
-    def stretch(self) -> float:
-        """By how much polls are to be spaced out beyond the documented pace: 1.0, unless more fall due than can be
-        made."""
+    def crowded(self) -> bool:
+        """Whether more polls fall due than can be made."""
         ...
 
     def gathers(self, caller: Caller) -> bool:
@@ -80,8 +79,8 @@ class LocalPolls:
         self._turns = Turns(now)
 
     @property
-    def stretch(self) -> float:
-        return self._turns.stretch
+    def crowded(self) -> bool:
+        return self._turns.crowded
 
     def gathers(self, caller: Caller) -> bool:
         return self._single.get(group_of(caller), 0.0) <= self._now()
@@ -89,14 +88,15 @@ class LocalPolls:
     async def poll(self, asks: Sequence[Ask], *, seconds: float, note: Note) -> None:
         missing, remaining = asks, seconds
         if together := len(asks) > 1 and self.gathers(asks[0].caller):
-            async with self._turns.take(group_of(asks[0].caller), woken=any(ask.woken for ask in asks)):
+            woken, urgent = any(ask.woken for ask in asks), any(ask.first for ask in asks)
+            async with self._turns.take(group_of(asks[0].caller), woken=woken, urgent=urgent):
                 started = self._now()
                 missing = await self._read_together(asks, seconds, note)
             remaining = max(seconds - (self._now() - started), min(seconds, MIN_READ_SECONDS))
         few = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def read(ask: Ask) -> None:
-            async with few, self._turns.take(group_of(ask.caller), woken=ask.woken):
+            async with few, self._turns.take(group_of(ask.caller), woken=ask.woken, urgent=ask.first):
                 task = await _read(ask, remaining, note)
                 if together and task is not None and _is_whole(task):
                     self._distrust(ask.caller)

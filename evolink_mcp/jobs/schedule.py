@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import wire
-from evolink_mcp.jobs.pace import expected_age, net_of, pace_of
+from evolink_mcp.jobs.pace import expected_age, net_of, pace_of, put_off
 from evolink_mcp.jobs.polls import Poll
 
 RETRY_SECONDS = 3.0  # after a failed poll of a task of which nothing is known yet
@@ -47,28 +47,23 @@ class Schedule:
         return cls(due, task, now, now, awaits_callback)
 
     def after_poll(
-        self, poll: Poll, now: float, spread: Spread, *, awaits_callback: bool = False, stretch: float = 1.0
+        self, poll: Poll, now: float, spread: Spread, *, awaits_callback: bool = False, crowded: bool = False
     ) -> Schedule:
-        """The schedule after a poll that succeeded.
-
-        Args:
-            stretch: By how much more than the pace says the next poll is put off. The safety net of a call that is
-                expected stays where it is.
-        """
+        """The schedule after a poll that succeeded; ``crowded``: more polls fall due than can be made."""
         polled = now - poll.seconds_ago
         born = polled - (poll.task.age or 0.0) if self.task is None else self.born
         due = _due(poll.task, born, now, spread, awaits_callback=awaits_callback)
-        if not awaits_callback:
-            due = now + (due - now) * stretch
+        if crowded and not awaits_callback:
+            due = max(due, put_off(born, now, expected_age(poll.task, now - born)))
         return Schedule(due, poll.task, born, polled, awaits_callback)
 
-    def after_failure(self, error: GatewayError, now: float, spread: Spread, *, stretch: float = 1.0) -> Schedule:
+    def after_failure(self, error: GatewayError, now: float, spread: Spread) -> Schedule:
         """The schedule after a poll that failed; the gateway may have said when to come again, and is taken at its
         word."""
         due = now + RETRY_SECONDS
         if self.task is not None:
             due = pace_of(self.task.kind).next_poll(self.born, now, spread)
-        due = now + max((due - now) * stretch, error.retry_after or 0.0)
+        due = max(due, now + (error.retry_after or 0.0))
         return replace(self, due=due, failures=self.failures + 1, error=error)
 
     def age(self, now: float) -> float:

@@ -1,14 +1,15 @@
 """Turns at reading: so many reads at once in all, and fewer of one key, so that no key's slow reads delay another's.
 
-Where more falls due than can be read, polls queue for their turn. They are then spaced out beyond the documented pace
-(``stretch``) until the queue is gone, so that every wait is told a little later, and none much later than others.
+Where more falls due than can be read, reads queue for their turn. What somebody asks for now goes ahead of what is only
+due, and what is due is read in the order of its falling due: every wait is told a little later, none much later than
+others, and no moment in which something could be read is lost.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
@@ -16,39 +17,38 @@ MAX_READS = 64  # under way at once; the other connections are left to what is p
 MAX_READS_EACH = 16  # of one key
 MAX_WOKEN = 16  # of tasks that have just changed, beside those: nothing that is only due delays them
 MAX_WOKEN_EACH = 4  # of these; more of one key take their turn like all others
-MAX_STRETCH = 4.0
-STEP_SECONDS = 1.0  # between two changes of the stretch
-LONG_SECONDS, SHORT_SECONDS = 0.25, 0.05  # in the queue, at most: from the one on it grows, up to the other it shrinks
-GROW, SHRINK = 1.25, 0.95
+MAX_URGENT = 3  # urgent reads in a row, where others are due
+CROWD_SECONDS = 0.25  # in the queue: whoever waited longer was in a crowd
 FORGET_SECONDS = 60.0  # without a read
 
 Key = tuple[str, str]
 
 
 class Turns:
-    """Whose reads are under way. Belongs to one event loop.
-
-    Attributes:
-        stretch: By how much polls are to be spaced out.
-    """
+    """Whose reads are under way. Belongs to one event loop."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._all = asyncio.Semaphore(MAX_READS)
+        self._all = _Gate(MAX_READS)
         self._woken = asyncio.Semaphore(MAX_WOKEN)
         self._woken_of: Counter[Key] = Counter()
         self._each: dict[Key, tuple[asyncio.Semaphore, set[object]]] = {}
-        self._stretch = 1.0
-        self._looked = now()
-        self._longest = 0.0  # in the queue, since then
+        self._latest = now()
+        self._queued = 0.0  # seconds: what was due, and had its turn latest
 
     @property
-    def stretch(self) -> float:
-        return self._stretch if self._now() - self._looked < FORGET_SECONDS else 1.0
+    def crowded(self) -> bool:
+        """Whether reads queue."""
+        return self._queued > CROWD_SECONDS and self._now() - self._latest < FORGET_SECONDS
 
     @asynccontextmanager
-    async def take(self, key: Key, *, woken: bool = False) -> AsyncGenerator[None]:
-        """Waits for a turn of this key, which lasts for the block; ``woken``: its task has just changed."""
+    async def take(self, key: Key, *, woken: bool = False, urgent: bool = False) -> AsyncGenerator[None]:
+        """Waits for a turn of this key, which lasts for the block.
+
+        Args:
+            woken: The task has just changed.
+            urgent: Somebody asks for it now.
+        """
         if woken and not self._woken.locked() and self._woken_of[key] < MAX_WOKEN_EACH:
             self._woken_of[key] += 1
             try:
@@ -64,23 +64,57 @@ class Turns:
         users.add(user)
         try:
             async with own:
-                asked = self._now()  # what a key's own reads hold up is no reason to space out those of others
-                async with self._all:
-                    self._note(self._now() - asked)
+                asked = self._now()  # what a key's own reads hold up is no crowd
+                await self._all.enter(urgent=urgent or woken)
+                try:
+                    if not (urgent or woken):
+                        self._latest = self._now()
+                        self._queued = self._latest - asked
                     yield
+                finally:
+                    self._all.release()
         finally:
             users.discard(user)
             if not users:
                 self._each.pop(key, None)
 
-    def _note(self, seconds: float) -> None:
-        """Takes in how long a read has queued."""
-        now = self._now()
-        self._longest = max(self._longest, seconds)
-        if now - self._looked < STEP_SECONDS:
+
+class _Gate:
+    """Lets so many in at once: of those who wait the urgent first, but never only those."""
+
+    def __init__(self, places: int) -> None:
+        self._free = places
+        self._urgent: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._due: OrderedDict[asyncio.Future[None], None] = OrderedDict()
+        self._in_a_row = 0  # urgent ones
+
+    async def enter(self, *, urgent: bool) -> None:
+        if self._free:
+            self._free -= 1
             return
-        if self._longest > LONG_SECONDS:
-            self._stretch = min(self.stretch * GROW, MAX_STRETCH)
-        elif self._longest < SHORT_SECONDS:
-            self._stretch = max(self.stretch * SHRINK, 1.0)
-        self._looked, self._longest = now, 0.0
+        line = self._urgent if urgent else self._due
+        turn = asyncio.get_running_loop().create_future()
+        line[turn] = None
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it was our turn, and we are gone
+                self.release()
+            raise
+        finally:
+            line.pop(turn, None)
+
+    def release(self) -> None:
+        """Gives the place to whoever is next."""
+        urgent = bool(self._urgent) and (self._in_a_row < MAX_URGENT or not self._due)
+        line = self._urgent if urgent else self._due
+        self._in_a_row = self._in_a_row + 1 if urgent else 0
+        while line:
+            turn, _ = line.popitem(last=False)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        if self._urgent or self._due:  # all of that line had left
+            self.release()
+        else:
+            self._free += 1

@@ -216,9 +216,9 @@ class Waits:
             watch = asked.pop((ask.caller.owner, ask.task_id))
             if isinstance(answer, Poll) and answer.task.final:
                 self.expectations.end(ask.task_id)
-            expects, stretch = self.expectations.expects(ask.task_id), self.polls.stretch
+            expects, crowded = self.expectations.expects(ask.task_id), self.polls.crowded
             now = self.clock.monotonic()
-            watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects, stretch=stretch)
+            watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects, crowded=crowded)
             watch.notify()
             self._place(watch)
 

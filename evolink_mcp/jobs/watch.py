@@ -154,16 +154,16 @@ class Watch:
         spread: Spread,
         *,
         awaits_callback: bool = False,
-        stretch: float = 1.0,
+        crowded: bool = False,
     ) -> None:
         """Notes what a poll showed."""
         schedule = self.schedule
         if isinstance(answer, Poll):
-            self.schedule = schedule.after_poll(answer, now, spread, awaits_callback=awaits_callback, stretch=stretch)
+            self.schedule = schedule.after_poll(answer, now, spread, awaits_callback=awaits_callback, crowded=crowded)
         else:
             if answer.status == TOO_MANY_REQUESTS and schedule.task is not None and self.waits:
                 pauses.pause(self.account, schedule.task.model, answer.retry_after)
-            self.schedule = schedule.after_failure(answer, now, spread, stretch=stretch)
+            self.schedule = schedule.after_failure(answer, now, spread)
         self.polling, self.poll = False, None
         if self.woken:
             self.schedule = replace(self.schedule, due=now)

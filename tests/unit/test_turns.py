@@ -1,44 +1,46 @@
-"""More polls fall due than can be made: they are spaced out, and what has just changed is read first."""
+"""More polls fall due than can be made: they queue, and what has just changed or is asked for now is read first."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import anyio
 import httpx2
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, Transport, wire
-from evolink_mcp.jobs.pace import IMAGE_NET, IMAGE_PACE
+from evolink_mcp.jobs.pace import EARLY_END, IMAGE_PACE, MAX_PUT_OFF_SECONDS
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.polls import Ask, LocalPolls, Poll
 from evolink_mcp.jobs.progress import Progress
 from evolink_mcp.jobs.schedule import Schedule
 from evolink_mcp.jobs.turns import (
+    CROWD_SECONDS,
     FORGET_SECONDS,
     MAX_READS,
-    MAX_STRETCH,
+    MAX_URGENT,
     MAX_WOKEN,
     MAX_WOKEN_EACH,
-    STEP_SECONDS,
     Turns,
 )
 from evolink_mcp.jobs.waits import Waits
 from tests.support import FakeClock, Sandbox
 from tests.unit.waiting import TimedPolls, Told, started
 
-OLD = wire.Task(id="task-1", status="processing", kind="image", age=100.0)
+YOUNG = wire.Task(id="task-1", status="processing", kind="image", age=10.0)
 
 
-async def queue(turns: Turns, clock: FakeClock, seconds: float) -> None:
+async def queue(turns: Turns, clock: FakeClock, seconds: float, *, urgent: bool = False) -> None:
     """Has one read queue so long behind as many as there may be."""
     async with AsyncExitStack() as others:
         for number in range(MAX_READS):
-            await others.enter_async_context(turns.take(("a", str(number))))
+            await others.enter_async_context(turns.take(("a", str(number)), urgent=True))
         async with anyio.create_task_group() as group:
 
             async def read() -> None:
-                async with turns.take(("a", "late")):
+                async with turns.take(("a", "late"), urgent=urgent):
                     pass
 
             group.start_soon(read)
@@ -47,33 +49,22 @@ async def queue(turns: Turns, clock: FakeClock, seconds: float) -> None:
             await others.aclose()
 
 
-async def test_polls_are_spaced_out_while_reads_queue_and_no_further_than_bounded() -> None:
+async def test_a_crowd_is_where_what_is_due_has_queued_and_ends_with_its_queue() -> None:
     clock = FakeClock()
     turns = Turns(clock.monotonic)
-    stretches = [turns.stretch]
-    for _ in range(12):
-        await queue(turns, clock, STEP_SECONDS)
-        stretches.append(turns.stretch)
-    assert stretches == sorted(stretches)
-    assert (stretches[0], stretches[-1]) == (1.0, MAX_STRETCH)
-
-
-async def test_the_documented_pace_comes_back_with_the_end_of_the_queue() -> None:
-    clock = FakeClock()
-    turns = Turns(clock.monotonic)
-    await queue(turns, clock, STEP_SECONDS)
-    assert turns.stretch > 1.0
-    for _ in range(10):
-        clock.time += STEP_SECONDS
-        async with turns.take(("a", "b")):
-            pass
-    assert turns.stretch == 1.0
-    await queue(turns, clock, STEP_SECONDS)
+    assert not turns.crowded
+    await queue(turns, clock, CROWD_SECONDS + 0.1)
+    assert turns.crowded
+    async with turns.take(("a", "b")):
+        assert not turns.crowded
+    await queue(turns, clock, CROWD_SECONDS + 0.1)
     clock.time += FORGET_SECONDS
-    assert turns.stretch == 1.0
+    assert not turns.crowded
+    await queue(turns, clock, CROWD_SECONDS + 0.1, urgent=True)
+    assert not turns.crowded
 
 
-async def test_a_key_that_waits_for_its_own_reads_spaces_out_nobody() -> None:
+async def test_a_key_that_waits_for_its_own_reads_makes_no_crowd() -> None:
     clock = FakeClock()
     turns = Turns(clock.monotonic)
     async with anyio.create_task_group() as group:
@@ -86,9 +77,56 @@ async def test_a_key_that_waits_for_its_own_reads_spaces_out_nobody() -> None:
         for _ in range(MAX_READS):
             group.start_soon(read)
         await anyio.wait_all_tasks_blocked()
-        clock.time += 10 * STEP_SECONDS
+        clock.time += 10 * CROWD_SECONDS
         release.set()
-    assert turns.stretch == 1.0
+    assert not turns.crowded
+
+
+async def test_what_is_asked_for_now_goes_ahead_of_what_is_only_due_and_does_not_shut_it_out() -> None:
+    turns, order = Turns(), list[str]()
+    async with AsyncExitStack() as others, anyio.create_task_group() as group:
+        for number in range(MAX_READS):
+            await others.enter_async_context(turns.take(("a", str(number))))
+
+        async def read(name: str, urgent: bool) -> None:
+            async with turns.take(("b", name), urgent=urgent):
+                order.append(name)
+
+        for number in range(2):
+            group.start_soon(read, f"due {number}", False)
+        await anyio.wait_all_tasks_blocked()
+        for number in range(2 * MAX_URGENT):
+            group.start_soon(read, f"urgent {number}", True)
+        await anyio.wait_all_tasks_blocked()
+        await others.aclose()
+    urgent = [f"urgent {number}" for number in range(2 * MAX_URGENT)]
+    assert order == [*urgent[:MAX_URGENT], "due 0", *urgent[MAX_URGENT:], "due 1"]
+
+
+async def test_a_turn_that_nobody_waits_for_any_more_goes_to_the_next() -> None:
+    """Whether it leaves while it queues, or at the very moment at which it is let in."""
+    turns, order = Turns(), list[str]()
+    tasks = dict[str, asyncio.Task[None]]()
+
+    async def read(name: str) -> None:
+        async with turns.take(("b", name)):
+            order.append(name)
+
+    async with AsyncExitStack() as others:
+        for number in range(MAX_READS):
+            await others.enter_async_context(turns.take(("a", str(number))))
+        for name in ("gone", "let in and gone", "next"):
+            tasks[name] = asyncio.create_task(read(name))
+        await anyio.wait_all_tasks_blocked()
+        tasks["gone"].cancel()
+        await anyio.wait_all_tasks_blocked()
+        await others.aclose()
+        tasks["let in and gone"].cancel()
+        await tasks["next"]
+    assert order == ["next"]
+    for number in range(MAX_READS):  # as many places as before
+        await others.enter_async_context(turns.take(("c", str(number))))
+    await others.aclose()
 
 
 async def test_one_key_whose_tasks_all_change_leaves_room_for_what_changes_of_others() -> None:
@@ -115,44 +153,45 @@ async def test_one_key_whose_tasks_all_change_leaves_room_for_what_changes_of_ot
     assert under_way.count("busy") == MAX_WOKEN
 
 
-async def test_a_wait_in_a_crowd_is_polled_later_and_not_given_up(
+async def test_in_a_crowd_a_task_far_from_its_expected_end_leaves_its_turns_to_others(
     caller: Caller, sandbox: Sandbox, clock: FakeClock
 ) -> None:
     class Crowded(TimedPolls):
         @property
-        def stretch(self) -> float:
-            return 3.0
+        def crowded(self) -> bool:
+            return True
 
-    task, polls, began = await started(caller, sandbox, "image", 20), Crowded(clock), clock.monotonic()
+    task, polls, began = await started(caller, sandbox, "image", 40), Crowded(clock), clock.monotonic()
     waits = Waits(clock, Pauses(clock), polls=polls)
-    outcome = await waits.wait_for(caller, task, seconds=45, progress=Progress(Told(clock)))
+    outcome = await waits.wait_for(caller, task.id, seconds=45, progress=Progress(Told(clock)))
     assert outcome.task.status == "completed"
-    first, *later = [each - began for each in polls.times]
-    assert first <= 5.0
-    gaps = [after - before for before, after in zip([first, *later], later, strict=False)]
-    assert gaps
-    assert all(9.0 <= gap <= 16.5 for gap in gaps), gaps
+    first, second, *_ = [each - began for each in polls.times]
+    assert first <= 1.0
+    assert second >= EARLY_END * 40 - 1.0
 
 
-def after(answer: Poll | GatewayError, *, awaits_callback: bool = False) -> float:
-    """Seconds until the next poll of an image of 100 s, in the thickest crowd."""
-    schedule = Schedule(task=OLD, born=-100.0)
+def after(answer: Poll | GatewayError, *, awaits_callback: bool = False, crowded: bool = True) -> float:
+    """Seconds until the next poll of an image that is 10 s old."""
+    schedule = Schedule(task=YOUNG, born=-10.0)
     if isinstance(answer, GatewayError):
-        return schedule.after_failure(answer, 0.0, middle, stretch=MAX_STRETCH).due
-    return schedule.after_poll(answer, 0.0, middle, awaits_callback=awaits_callback, stretch=MAX_STRETCH).due
+        return schedule.after_failure(answer, 0.0, middle).due
+    return schedule.after_poll(answer, 0.0, middle, awaits_callback=awaits_callback, crowded=crowded).due
 
 
 def middle(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def test_a_crowd_puts_off_only_what_the_pace_says() -> None:
+def test_a_crowd_puts_off_only_what_is_early() -> None:
     """When the gateway asks to be left alone for a while, it is; and the net of a call that is lost stays in place."""
-    assert after(Poll(OLD)) == IMAGE_PACE.longest * MAX_STRETCH
-    assert after(Poll(OLD), awaits_callback=True) == IMAGE_NET.longest
+    half_way = replace(YOUNG, estimated_seconds=20)
+    assert after(Poll(half_way), crowded=False) == IMAGE_PACE.longest
+    assert after(Poll(half_way)) == EARLY_END * 20 - 10
+    assert after(Poll(YOUNG)) == after(Poll(YOUNG), crowded=False)  # nobody knows when it ends
+    assert after(Poll(replace(YOUNG, estimated_seconds=10_000))) == MAX_PUT_OFF_SECONDS  # and may be wrong
+    assert after(Poll(half_way), awaits_callback=True) == after(Poll(half_way), awaits_callback=True, crowded=False)
     busy = GatewayError("Too many requests.", code="rate_limited", status=429, retry_after=60.0)
     assert after(busy) == 60.0
-    assert after(GatewayError("It failed.", code="server", status=503)) == IMAGE_PACE.longest * MAX_STRETCH
 
 
 async def test_what_has_just_changed_is_read_at_once_however_many_reads_queue() -> None:

@@ -58,8 +58,8 @@ class SharedPolls:
         self._local = LocalPolls(clock.monotonic)
 
     @property
-    def stretch(self) -> float:
-        return self._local.stretch
+    def crowded(self) -> bool:
+        return self._local.crowded
 
     def gathers(self, caller: Caller) -> bool:
         return self._local.gathers(caller)
