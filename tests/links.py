@@ -17,6 +17,8 @@ GOOD = [
     "https://example.com/ä/猫.png",
     "https://xn--bcher-kva.example.com/",
     "https://bücher.example.com/",
+    "https://xn--fa-hia.example.com/",
+    "https://i\u2764.example.com/",
     "https://a_b-c.cdn.example.com/",
     "https://a.b.c",
     "https://3com.example.com/",
@@ -63,6 +65,8 @@ NO_LINKS = [
     "https://example.com/a\u2028b",
     "https://example.com/a\u202eb",
     "https://exam\u200bple.com/a",
+    "https://fa\u00df.example.com/a",  # fass, or xn--fa-hia
+    "https://\u03b2\u03cc\u03bb\u03bf\u03c2.example.com/",
     "ht\ntps://example.com/",
     "https:////example.com/a",
     "https://example.com\\@10.0.0.1/",

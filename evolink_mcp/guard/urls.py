@@ -171,7 +171,7 @@ class UrlGuard:
             return "", "the link's host is not a host name."
         host = _ascii(written)
         if host is None:
-            return "", "the link's host is not a host name."
+            return "", "the link's host is not a host name, or can be read as two (write it as xn--…)."
         if is_odd_address(host) or (parse_address(host) is not None and host != written):
             return "", "the link's host is an IP address that is not written plainly."
         return host, self._place_problem(parts.scheme, host)
@@ -211,7 +211,21 @@ def _ascii(host: str) -> str | None:
         name = host.encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError:
         return None
-    return name if _NAME.fullmatch(name) and len(name) <= 253 else None
+    if not _NAME.fullmatch(name) or len(name) > 253:
+        return None
+    return name if host.isascii() or name == _in_later_rules(host, name) else None
+
+
+def _in_later_rules(host: str, name: str) -> str:
+    """A host's name by the rules of 2008, which the HTTP client and most gateways follow; ``name``, that of 2003, where
+    these have none. Of ``ß``, ``ς`` and some capital letters the two make different names, perhaps of different owners.
+    """
+    import httpx2  # only for other letters than those of ASCII
+
+    try:
+        return httpx2.URL(f"https://{host}").raw_host.decode("ascii").removesuffix(".")
+    except httpx2.InvalidURL:
+        return name
 
 
 def _links(value: object, name: str) -> Iterator[tuple[str, str]]:
