@@ -12,7 +12,9 @@ from evolink_mcp import __version__
 from evolink_mcp.guard.secrets import redact
 
 Level = Literal["ok", "note", "wrong"]
-PASSWORD = re.compile(r"//[^/?#\s]*@")
+# In addresses, with a scheme and without; and what is named as a secret behind them.
+PASSWORD = re.compile(r"(//)[^/?#\s]*@|[^\s/@:'\"]*:[^\s/]+@")
+PARAMETER = re.compile(r"(?i)([?&#;][^=&#\s]*(?:key|token|secret|passw|pwd|auth|credential|sig)[^=&#\s]*=)[^&#\s]+")
 COLOURS: dict[Level, str] = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 
@@ -31,7 +33,7 @@ class Report:
 
     def __init__(self, checks: Sequence[Check], secrets: Sequence[str] = ()) -> None:
         def clean(text: str) -> str:
-            return PASSWORD.sub("//***@", redact(text, *secrets))
+            return PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***@", redact(text, *secrets)))
 
         self.checks = [Check(each.name, each.level, clean(each.finding), clean(each.next_step)) for each in checks]
 

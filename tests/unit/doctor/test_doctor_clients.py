@@ -103,7 +103,15 @@ def test_no_password_in_an_address_is_shown(
     monkeypatch.setenv("EVOLINK_BASE_URL", "https://me:hunter2@api.example.test/")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter3@127.0.0.1:1")
     monkeypatch.setenv("EVOLINK_FILES_URL", "https://files.example.test")
-    for base_url in ("https://me:hunter2@api.example.test/", "https://api.example.test"):
+    monkeypatch.setenv("HTTP_PROXY", "me:hunter4@proxy.example.test:3128")
+    monkeypatch.setenv("ALL_PROXY", "http:\\\\me:hunter5@proxy.example.test")
+    for base_url in (
+        "https://me:hunter2@api.example.test/",
+        "https://api.example.test",
+        "https://api.example.test/?api_key=hunter6&x=1",
+        "https://api.example.test/#Token=hunter7",
+        "me:hunt@er:hunter8@api.example.test",
+    ):
         monkeypatch.setenv("EVOLINK_BASE_URL", base_url)
         text = Run(capsys).text
         assert "api.example.test" in text
