@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import tomllib
 from dataclasses import dataclass
 from typing import Any, cast
@@ -64,9 +65,21 @@ def read_entry(client: Client, text: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
 
 
+def _plain(text: str) -> dict[str, Any]:
+    """The object that a text is in plain JSON; empty for anything else. Files of clients grow to many megabytes, which
+    the reader that keeps comments takes seconds for."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
 def _read(client: Client, text: str) -> dict[str, Any]:
     if client.format == "toml":
         return tomllib.loads(text)
+    if plain := _plain(text):
+        return plain
     node = jsonc.parse(text)
     if node is not None and not node.is_object:
         raise jsonc.NotJson("it is not an object")

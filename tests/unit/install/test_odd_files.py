@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.install import plan
 from evolink_mcp.install.clients import BY_ID
 from evolink_mcp.install.launch import Launch
+from evolink_mcp.install.merge import read_entry
 
 KEY = "sk-given-0123456789"
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -49,6 +52,14 @@ def test_a_huge_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 write("cursor", file)
         else:
             write("cursor", file)
+
+
+def test_a_file_of_megabytes_is_read_in_a_moment() -> None:
+    """Some clients keep all their conversations beside their servers; the reader that keeps comments takes seconds."""
+    text = json.dumps({"history": [1] * 600_000, "mcpServers": {"evolink": {"command": "x"}}})
+    start = time.thread_time()
+    assert read_entry(BY_ID["cursor"], text) == {"command": "x"}
+    assert time.thread_time() - start < 1
 
 
 @pytest.mark.parametrize("client", ["cursor", "codex"])
