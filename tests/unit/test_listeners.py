@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from typing import cast
 
+import anyio
 import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from evolink_mcp.jobs.delivery import Listener
-from evolink_mcp.sdk.listeners import Listeners
+from evolink_mcp.sdk.frames import Frames
+from evolink_mcp.sdk.listeners import Listeners, _Stdout, unchanged  # pyright: ignore[reportPrivateUsage]
 from evolink_mcp.sdk.numbers import MAX_CHARACTERS
 
 
@@ -79,3 +83,42 @@ async def test_what_was_written_before_a_hang_up_stays_delivered() -> None:
         listener.deliver(settles=settles)
         listener.abandon()
         assert (listener.delivered, listener.settling, listener.abandoned) == (True, settles, False)
+
+
+class Pipe:
+    """stdout. ``flushed``: what was delivered by the time of each flush."""
+
+    def __init__(self, *calls: Listener) -> None:
+        self._calls = calls
+        self.flushed: list[list[bool]] = []
+
+    async def write(self, text: str) -> None: ...
+
+    async def flush(self) -> None:
+        self.flushed.append([each.delivered for each in self._calls])
+
+
+async def test_an_answer_is_delivered_once_it_is_flushed() -> None:
+    listeners = Listeners()
+    listener = call(listeners, 7)
+    pipe = Pipe(listener)
+    out = _Stdout(cast("anyio.AsyncFile[str]", pipe), listeners, Frames(), unchanged)
+    await out.write(answer(7).decode() + "\n")
+    await out.flush()
+    assert (pipe.flushed, listener.delivered) == ([[False]], True)
+
+
+async def test_an_answer_of_a_batch_on_stdio_is_delivered_with_the_batch() -> None:
+    async def lines() -> AsyncIterator[str]:
+        yield json.dumps([{"jsonrpc": "2.0", "id": number, "method": "tools/call"} for number in (7, 8)])
+
+    listeners, frames = Listeners(), Frames()
+    calls = [call(listeners, 7), call(listeners, 8)]
+    assert len([line async for line in frames.split(lines())]) == 2
+    pipe = Pipe(*calls)
+    out = _Stdout(cast("anyio.AsyncFile[str]", pipe), listeners, frames, unchanged)
+    for number in (7, 8):
+        await out.write(answer(number).decode() + "\n")
+        await out.flush()
+    assert pipe.flushed == [[False, False], [False, False]]
+    assert all(each.delivered for each in calls)

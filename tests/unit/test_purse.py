@@ -228,13 +228,13 @@ async def test_a_reading_that_says_nothing_new_is_not_written(till: Till) -> Non
 async def test_what_could_not_be_written_is_written_later_and_nobody_spends_meanwhile(till: Till) -> None:
     async with till.purse.paying(NAMED, "m", None, Cost("quoted", 3.0, 3.0, 3.0), seconds=SECONDS) as payment:
         till.disk.fails = True
-        await payment.hold(running("a"))
+        await payment.hold(running("a", 4.0))
     with pytest.raises(Refused) as refusal:
         await till.pay(running("b"), 1.0)
     assert refusal.value.code == "credit_limit_unreadable"
     assert await till.purse.sums(NAMED.owner) is None
     till.disk.fails = False
-    assert await till.sums() == Sums(held=3.0)
+    assert await till.sums() == Sums(held=4.0)
 
 
 async def test_only_the_newest_readings_wait_for_a_disk_that_fails(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,18 @@ async def test_the_same_request_waits_for_the_end_of_the_connection() -> None:
     done, _ = await asyncio.wait([again], timeout=0.05)
     assert not done
     first.disconnect()
-    assert (await again).is_earlier
+    assert (await asyncio.wait_for(again, 10)).is_earlier
+    await process.end()
+
+
+async def test_a_request_waits_for_hang_ups_that_came_before_it() -> None:
+    process, shop = Process(), Shop()
+    with listening(listener("1")):
+        async with process.purchases.buy(ShopOrder(shop)):
+            second = asyncio.create_task(buy(process, shop, listener("2")))
+            await turns(60)
+            assert shop.begun == 1
+    second.cancel()
     await process.end()
 
 

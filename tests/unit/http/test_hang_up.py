@@ -85,3 +85,13 @@ async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
         await serve_batches(partial(serve_call, application, OpenCalls()))(scope, receive, send)
     assert wire.is_set()
     assert [each.delivered for each in listeners] == [True, True]
+
+
+@pytest.mark.parametrize("named", [7, "7"])
+def test_a_cancel_in_a_post_of_its_own_ends_the_call_of_its_sender(named: int | str) -> None:
+    """It may name a number by its digits, as the SDK takes it."""
+    calls, body = OpenCalls(), json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call"}).encode()
+    own, other = calls.add(("owner", "address"), body), calls.add(("owner", "elsewhere"), body)
+    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": named}}
+    calls.add(("owner", "address"), json.dumps(cancel).encode())
+    assert (own.abandoned, other.abandoned) == (True, False)
