@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -158,3 +161,20 @@ async def test_a_task_that_holds_less_than_it_is_known_to_cost_counts_for_its_co
     await spending.hold([Hold(expense(account, "b", 5.0), reading(account, "u", 1.0))], TEN)
     await spending.observe([reading(account, "u", 0.5, "charged")])
     assert (await spending.alike(account, "m", ""))[0] == Charge(0.5, 1.0, 5.0, 1)
+
+
+async def test_nobody_spends_between_a_look_at_the_sums_and_the_reservation(tmp_path: Path) -> None:
+    path, looks = tmp_path / "spending.db", list[str]()
+
+    class Watched(FileSpending):
+        def _sums(self, connection: sqlite3.Connection, owner: str, days: Sequence[str]) -> tuple[Sums, float | None]:
+            looks.append(owner)
+            with contextlib.closing(sqlite3.connect(path, timeout=0)) as other:
+                with pytest.raises(sqlite3.OperationalError, match="locked"):
+                    other.execute("BEGIN IMMEDIATE")
+            return super()._sums(connection, owner, days)
+
+    spending = Watched("https://a.test", path)
+    assert await spending.reserve(expense("account", "a"), TEN, NOON) is None
+    assert looks
+    await spending.aclose()

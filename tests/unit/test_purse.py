@@ -139,6 +139,13 @@ async def test_a_refused_request_gives_its_room_back_and_one_in_doubt_keeps_it(t
     assert await till.sums() == Sums(held=4.0)
 
 
+async def test_a_request_of_unknown_cost_in_doubt_holds_up_no_known_one(till: Till) -> None:
+    with pytest.raises(OutcomeUnknown):
+        await till.pay(None, None, OutcomeUnknown("Broken."))
+    await till.pay(running("b", 1.0), 1.0)
+    assert not till.clock.slept
+
+
 async def test_without_a_limit_the_sums_have_what_was_paid_or_may_have_been(free_till: Till) -> None:
     with pytest.raises(GatewayRefused):
         await free_till.pay(None, 4.0, GatewayRefused("No.", status=402))
@@ -235,6 +242,15 @@ async def test_what_could_not_be_written_is_written_later_and_nobody_spends_mean
     assert await till.purse.sums(NAMED.owner) is None
     till.disk.fails = False
     assert await till.sums() == Sums(held=4.0)
+
+
+async def test_what_could_not_be_written_counts_before_anybody_spends_again(till: Till) -> None:
+    async with till.purse.paying(NAMED, "m", None, Cost("quoted", 3.0, 3.0, 3.0), seconds=SECONDS) as payment:
+        till.disk.fails = True
+        await payment.hold(running("a", 15.0))
+    till.disk.fails = False
+    with pytest.raises(Refused, match="limit"):
+        await till.pay(running("b", 10.0), 10.0)
 
 
 async def test_only_the_newest_readings_wait_for_a_disk_that_fails(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
