@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from benchmarks.contenders import KEY
 from benchmarks.figures import Section
 from evolink_mcp.gateway import Transport
 from evolink_mcp.jobs.pace import pace_of
+from evolink_mcp.jobs.waits import POLL
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -24,11 +26,12 @@ from evolink_mcp.tools.app import App
 URL = "http://127.0.0.1:9"
 SECONDS = (2, 10, 40, 120)
 SPREAD = (0.75, 1.25)  # what a task really takes, of what such a task usually takes
+STILL_TURNS = 5  # of the event loop, until those who heard of something have acted on it
 SEED_SLEEP = 5.0  # the client loop of the quick start (S0): read, sleep 5 s, read again
 
 
 class Clock:
-    """Sleeps take no time; they move it."""
+    """Sleeps take no time; they move it, once everybody has acted on what is known and no poll is under way."""
 
     def __init__(self) -> None:
         self.time = 1_800_000_000.0
@@ -40,6 +43,10 @@ class Clock:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
+        for _ in range(STILL_TURNS):
+            await anyio.lowlevel.checkpoint()
+            while polls := [task for task in asyncio.all_tasks() if task.get_name() == POLL]:
+                await asyncio.wait(polls)
         self.time += seconds
         await anyio.lowlevel.checkpoint()
 
