@@ -189,21 +189,25 @@ def _live_models() -> int:
     import anyio
 
     from evolink_mcp.errors import EvolinkError
-    from evolink_mcp.settings import read_settings
+    from evolink_mcp.guard.secrets import redact
+    from evolink_mcp.settings import Settings, read_settings
     from evolink_mcp.tools.app import App
     from evolink_mcp.tools.models import live_models
 
-    async def compare() -> str:
-        app = App(read_settings())
+    async def compare(settings: Settings) -> str:
+        app = App(settings)
         try:
             return await live_models(app)
         finally:
             await app.aclose()
 
+    key = None  # which the gateway's answer may hold
     try:
-        print(anyio.run(compare))
+        settings = read_settings()
+        key = settings.api_key
+        print(redact(anyio.run(compare, settings), key))
     except EvolinkError as error:
-        return _fail(error.render(paid=False))
+        return _fail(redact(error.render(paid=False), key))
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evolink_mcp import cli
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller
 from evolink_mcp.gateway.account import model_ids
@@ -39,6 +40,22 @@ async def test_whatever_looks_like_a_list_is_taken_for_one(
 ) -> None:
     sandbox.fault("models", "status", status=200, body=body)
     assert await model_ids(caller, seconds=5) == expected
+
+
+@pytest.mark.parametrize("status", [200, 401, 404])
+def test_a_key_that_the_gateway_sends_back_is_not_shown(
+    status: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "a-key-of-another-make-0123456789"
+    body = {"data": [{"id": f"model-{key}"}], "error": {"message": f"{key} is unknown", "code": key}}
+    sandbox.fault("models", "status", status=status, body=body)
+    monkeypatch.setenv("EVOLINK_BASE_URL", sandbox.url)
+    monkeypatch.setenv("EVOLINK_API_KEY", key)
+    with pytest.raises(SystemExit):
+        cli.main(["models", "--live"])
+    printed = capsys.readouterr()
+    assert printed.out + printed.err
+    assert key not in printed.out + printed.err
 
 
 async def test_a_gateway_that_does_not_tell_is_said_so_and_a_missing_key_too(
