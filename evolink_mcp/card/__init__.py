@@ -28,6 +28,7 @@ from evolink_mcp.sdk.offer import APPS
 from evolink_mcp.sdk.tool import StrictTool
 
 if TYPE_CHECKING:
+    from evolink_mcp.card.files import Results
     from evolink_mcp.tools.app import App
 
 MIME_TYPE = "text/html;profile=mcp-app"
@@ -150,6 +151,12 @@ def _show_task(app: App) -> Tool:
 def add_results(server: MCPServer, app: App) -> None:
     """Adds ``evolink://tasks/{id}/results/{number}``: what a host saves when somebody presses "Download"."""
 
+    @cache
+    def results() -> Results:
+        from evolink_mcp.card.files import Results
+
+        return Results(app)
+
     @server.resource(
         RESULT_TEMPLATE,
         name="result",
@@ -158,8 +165,6 @@ def add_results(server: MCPServer, app: App) -> None:
         mime_type="application/octet-stream",
     )
     async def result(id: str, number: str, context: Context[Any, Any]) -> bytes:
-        from evolink_mcp.card.files import read_result
-
-        return await read_result(app, context, id, number)
+        return await results().read(context, id, number)
 
     _ = result

@@ -1,4 +1,8 @@
-"""The bytes of one result, for a host that saves it. They never pass through a model."""
+"""The bytes of one result, for a host that saves it. They never pass through a model.
+
+An answer is in memory as a whole, several times over, until its client has read it, and nobody else is served while it
+is encoded: so for callers elsewhere it is smaller, and they get one at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import anyio
 import anyio.to_thread
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -15,61 +20,75 @@ from evolink_mcp.gateway import media
 from evolink_mcp.guard.secrets import redact
 from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
+from evolink_mcp.media.shares import Shares
 from evolink_mcp.tools.app import App
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.copies import open_copy
 
-MAX_BYTES = 32 * 1024 * 1024  # of one answer; in base64 a third more, held in memory until it is sent
-SAVE_SECONDS = 60.0
+MAX_BYTES = 32 * 1024 * 1024  # of one answer; in base64 a third more
+MAX_BYTES_ELSEWHERE = 3 * 1024 * 1024  # the same for callers who are not on this machine
+READ_SECONDS = 60.0
 
 
-async def read_result(app: App, context: Context[Any, Any], task_id: str, number: str) -> bytes:
-    """A result of a task, from the saved file or through the guarded fetch.
+class Results:
+    """Reads results for the callers of one server: some at a time, and one of each caller."""
 
-    Raises:
-        ResourceNotFoundError: There is no such task or result.
-        ResourceError: It cannot be read, or is larger than ``MAX_BYTES``.
-    """
-    call = Call(app, context)
-    try:
-        await call.admit()
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._max_bytes = MAX_BYTES if app.local_files else MAX_BYTES_ELSEWHERE
+        self._places = Shares(in_all=8, of_owner=1)
+
+    async def read(self, context: Context[Any, Any], task_id: str, number: str) -> bytes:
+        """A result of a task, from the saved file or through the guarded fetch.
+
+        Raises:
+            ResourceNotFoundError: There is no such task or result.
+            ResourceError: It cannot be read, or is too large for one answer.
+        """
+        call = Call(self._app, context)
+        try:
+            await call.admit()
+            async with self._places.place(call.caller.owner):
+                with anyio.fail_after(READ_SECONDS):
+                    return await self._read(call, task_id, number)
+        except NotFetched as reason:
+            raise ResourceError(f"The result cannot be read: {reason}.") from None
+        except OSError as error:  # also where there was no time
+            raise ResourceError(f"The result cannot be read ({error.strerror or type(error).__name__}).") from None
+        except EvolinkError as error:
+            unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
+            kind = ResourceNotFoundError if unknown else ResourceError
+            raise kind(redact(error.render(paid=False))) from None
+
+    async def _read(self, call: Call, task_id: str, number: str) -> bytes:
         await call.check_own("task", media.check_task_id(task_id))
         task = await media.read(call.caller, task_id)
         index = int(number) - 1 if number.isascii() and number.isdigit() and len(number) < 5 else -1
         if not 0 <= index < len(task.results):
             raise ResourceNotFoundError(f"Task {task_id} has no result {number[:20]}.")
-        if app.saver is not None:
-            saved = (await app.saver.save(task, seconds=SAVE_SECONDS))[index]
+        if self._app.saver is not None:
+            saved = (await self._app.saver.save(task, seconds=READ_SECONDS))[index]
             if isinstance(saved, Path):
-                return await anyio.to_thread.run_sync(_saved, saved)
-        async with open_copy(call, task_id, index + 1, max_bytes=MAX_BYTES + 1) as file:
+                return await anyio.to_thread.run_sync(self._saved, saved)
+        async with open_copy(call, task_id, index + 1, max_bytes=self._max_bytes + 1) as file:
             if file is not None:
-                return await anyio.to_thread.run_sync(_bounded, file)
-        return await _fetched(app, task.results[index].url)
-    except NotFetched as reason:
-        raise ResourceError(f"The result cannot be read: {reason}.") from None
-    except OSError as error:
-        raise ResourceError(f"The result cannot be read ({error.strerror or type(error).__name__}).") from None
-    except EvolinkError as error:
-        unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
-        kind = ResourceNotFoundError if unknown else ResourceError
-        raise kind(redact(error.render(paid=False))) from None
+                return await anyio.to_thread.run_sync(self._bounded, file)
+        return await self._fetched(task.results[index].url)
 
+    def _saved(self, path: Path) -> bytes:
+        with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
+            return self._bounded(file)
 
-def _saved(path: Path) -> bytes:
-    with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
-        return _bounded(file)
+    async def _fetched(self, url: str) -> bytes:
+        with tempfile.TemporaryFile(prefix="evolink-result-") as file:
+            await self._app.fetcher.fetch(url, file.write, max_bytes=self._max_bytes)
+            file.seek(0)
+            return self._bounded(file)
 
-
-async def _fetched(app: App, url: str) -> bytes:
-    with tempfile.TemporaryFile(prefix="evolink-result-") as file:
-        await app.fetcher.fetch(url, file.write, max_bytes=MAX_BYTES)
-        file.seek(0)
-        return _bounded(file)
-
-
-def _bounded(file: BinaryIO) -> bytes:
-    content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ResourceError(f"The result is larger than {MAX_BYTES:,} bytes. Open its link, or the saved file.")
-    return content
+    def _bounded(self, file: BinaryIO) -> bytes:
+        content = file.read(self._max_bytes + 1)
+        if len(content) > self._max_bytes:
+            raise ResourceError(
+                f"The result is larger than {self._max_bytes:,} bytes. Open its link, or the saved file."
+            )
+        return content

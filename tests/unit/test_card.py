@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import re
@@ -215,6 +216,29 @@ async def test_a_result_behind_a_dead_link_says_so(
         made = await ok(client, "generate_image", prompt="a red kite", wait_seconds=20)
         with pytest.raises(MCPError, match="cannot be read"):
             await client.read_resource(f"evolink://tasks/{made['task_id']}/results/1")
+
+
+async def test_callers_elsewhere_get_smaller_files_and_one_at_a_time(
+    connect: Callable[[App], Client],
+    settings: Settings,
+    clock: FakeClock,
+    sandbox: Sandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connect(App(settings, clock=clock, local_files=False)) as client:
+        made = await ok(client, "generate_image", prompt="a red kite", wait_seconds=20)
+        file = f"evolink://tasks/{made['task_id']}/results/1"
+        sandbox.fault("result", "slow", delay=0.3, times=3)
+        reads = [asyncio.create_task(client.read_resource(file)) for _ in range(3)]
+        await asyncio.wait(reads, return_when=asyncio.FIRST_COMPLETED)
+        assert len(sandbox.requests("/results/")) < 3
+        assert [len((await each).contents) for each in reads] == [1, 1, 1]
+    monkeypatch.setattr("evolink_mcp.card.files.MAX_BYTES_ELSEWHERE", 100)
+    async with connect(App(settings, clock=clock, local_files=False)) as client:
+        with pytest.raises(MCPError, match="larger than 100 bytes"):
+            await client.read_resource(file)
+    async with connect(App(settings, clock=clock)) as client:
+        assert (await client.read_resource(file)).contents
 
 
 async def test_the_card_shows_nobody_more_than_check_task(client: Client) -> None:
