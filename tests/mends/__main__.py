@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import cache_from_source
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -38,7 +39,8 @@ def run(folder: Path, tests: Collection[str], seconds: float | None = PATIENCE_S
         The exit code of pytest; that of failed tests also where they took too long.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # each run would compile all there is
     try:
         ran = subprocess.run(command, cwd=folder, env=env, check=False, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired:
@@ -46,17 +48,23 @@ def run(folder: Path, tests: Collection[str], seconds: float | None = PATIENCE_S
     return ran.returncode
 
 
+def write(file: Path, source: str) -> None:
+    """Changes a module, and forgets what was compiled of it: that goes by seconds and size."""
+    file.write_text(source, encoding="utf-8")
+    Path(cache_from_source(str(file))).unlink(missing_ok=True)
+
+
 def attempt(folder: Path, mend: Mend) -> str:
     """Takes a mend out of a copy of the repository, runs its tests, and puts it back: what came of it, in a word."""
     file = folder / mend.file
     before = file.read_text(encoding="utf-8")
     try:
-        file.write_text(mend.take_out(before), encoding="utf-8")
+        write(file, mend.take_out(before))
         code = run(folder, mend.tests)
     except LookupError:
         return NOT_TRIED
     finally:
-        file.write_text(before, encoding="utf-8")
+        write(file, before)
     return {0: SURVIVED, TESTS_FAILED: NOTICED}.get(code, NOT_TRIED)
 
 

@@ -139,10 +139,12 @@ async def test_a_refused_request_gives_its_room_back_and_one_in_doubt_keeps_it(t
     assert await till.sums() == Sums(held=4.0)
 
 
-async def test_a_request_of_unknown_cost_in_doubt_holds_up_no_known_one(till: Till) -> None:
+async def test_beside_a_request_in_doubt_one_of_unknown_cost_is_refused_at_once(till: Till) -> None:
+    """It does not wait, as it would for one in flight."""
     with pytest.raises(OutcomeUnknown):
         await till.pay(None, None, OutcomeUnknown("Broken."))
-    await till.pay(running("b", 1.0), 1.0)
+    with pytest.raises(Refused):
+        await till.pay(running("b"), None)
     assert not till.clock.slept
 
 
