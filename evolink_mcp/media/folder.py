@@ -18,12 +18,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from evolink_mcp.media.past import Past
+
 PARTIAL_SUFFIX = ".evolink-part"  # of these files, and of no other program's
 _HANDLES = os.open in os.supports_dir_fd and os.listdir in os.supports_fd and hasattr(os, "O_DIRECTORY")
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 _PASS = getattr(os, "O_PATH", os.O_RDONLY)  # Linux only
 _BINARY = getattr(os, "O_BINARY", 0)
 _SEPARATORS = frozenset({os.sep, os.altsep or os.sep, "\0"})
+_PAST = Past(lambda: time.time())  # by the clock as this process found it: somebody may set it meanwhile
+_PAST.begin(time.time())
 _LINK_TAGS = (0xA000000C, 0xA0000003)  # Windows: symbolic links and junctions; other tags are OneDrive's and the like
 
 
@@ -79,7 +83,7 @@ class Folder:
     def has_file(self, name: str, *, min_age_seconds: float | None = None) -> bool:
         """Whether a regular file, of at least this age, has this name."""
         facts = self.facts(name)
-        return facts is not None and (min_age_seconds is None or time.time() - facts.st_mtime > min_age_seconds)
+        return facts is not None and (min_age_seconds is None or _is_older(facts, min_age_seconds))
 
     def facts(self, name: str) -> os.stat_result | None:
         """The size and times of a regular file; ``None`` where there is none of this name."""
@@ -158,7 +162,7 @@ class Folder:
     def remove_folder(self, name: str, *, min_age_seconds: float) -> None:
         """Removes an empty folder that nothing was put into or taken from for so long; anything else stays."""
         facts = self._stat(name)
-        if stat.S_ISDIR(facts.st_mode) and time.time() - facts.st_mtime > min_age_seconds:
+        if stat.S_ISDIR(facts.st_mode) and _is_older(facts, min_age_seconds):
             with suppress(OSError):
                 os.rmdir(self._at(name), dir_fd=self._handle)
 
@@ -186,6 +190,11 @@ class Folder:
     def _unlink(self, name: str) -> None:
         with suppress(FileNotFoundError):  # it got another name, or another process was faster
             os.unlink(self._at(name), dir_fd=self._handle)
+
+
+def _is_older(facts: os.stat_result, seconds: float) -> bool:
+    """Whether something was changed longer ago than that, beyond doubt."""
+    return _PAST.moment() - facts.st_mtime > seconds
 
 
 def _can_be_encoded(name: str) -> bool:

@@ -13,12 +13,15 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 
+from evolink_mcp.media import sidecars
 from evolink_mcp.media.bucket_shelf import CHECK
+from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from evolink_mcp.media.keeper import Keeper
 from evolink_mcp.media.past import AGAIN_SECONDS, Past
 from evolink_mcp.media.shelf import Bounds, Copy
 from tests.contract import test_bucket
 from tests.contract.keeping import ALICE, BOB, ROOM, Clocks, age, keep, names, new_keeper
+from tests.contract.saving import STEM, new_saver, task
 from tests.contract.servers import PNG, serving
 
 DAY = 86_400.0
@@ -81,6 +84,22 @@ async def test_a_server_that_starts_before_it_knows_the_time_removes_nothing(sta
     assert await kept_by(late) == [], "too old, as far as this server knows"
     clocks.ahead = 0.0
     assert await kept_by(late) == TASKS
+
+
+@pytest.mark.parametrize("step", [30 * DAY, -30 * DAY])
+async def test_a_clock_that_is_set_while_a_server_runs_removes_no_request_and_no_file_that_is_written(
+    step: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, writing = {"model": "m", "prompt": "a kite"}, tmp_path / f".{STEM}-0000dead{PARTIAL_SUFFIX}"
+    sidecars.note_request(tmp_path, task(id="task-1"), note)
+    writing.write_bytes(b"half")
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step)
+    sidecars.note_request(tmp_path, task(id="task-2"), note)
+    assert sidecars.recall(tmp_path, task(id="task-1"))["prompt"] == "a kite"
+    async with serving() as host:
+        await new_saver(tmp_path).save(task(host.url()), seconds=5)
+    assert writing.exists()
 
 
 async def test_what_is_hidden_still_counts(start: NewKeeper) -> None:
