@@ -12,7 +12,7 @@ from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.ledger import Alone, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created, InFlight, Outcome
-from evolink_mcp.jobs.recovery import SKEW_SECONDS
+from evolink_mcp.jobs.recovery import RECOVERY_SECONDS, SKEW_SECONDS
 from tests.unit.shop import KEY, Process, Shop, ShopOrder
 
 LEFT = Mark(KEY, "r1", "sender", "", 1.0)
@@ -45,12 +45,14 @@ class Shown(Alone):
 
 @dataclass(frozen=True)
 class Explained(ShopOrder):
-    """An order that keeps what was asked for to explain it: the ages of the requests."""
+    """An order that keeps what was asked for to explain it: the ages of the requests, and the seconds for it."""
 
     ages: list[float] = field(default_factory=list[float])
+    seconds: list[float] = field(default_factory=list[float])
 
     async def explain(self, error: OutcomeUnknown, *, age: float, seconds: float) -> OutcomeUnknown:
         self.ages.append(age)
+        self.seconds.append(seconds)
         return error
 
 
@@ -89,3 +91,4 @@ async def test_the_age_of_a_request_that_another_process_sent_allows_for_its_clo
             pass
     await process.end()
     assert order.ages[0] >= asked_at - LEFT.since + SKEW_SECONDS
+    assert order.seconds == [RECOVERY_SECONDS]

@@ -94,6 +94,30 @@ async def test_so_many_callers_wait_and_their_places_are_free_afterwards() -> No
         assert sum("too many calls wait" in each for each in outcomes) == 2
 
 
+async def test_who_gives_up_waiting_leaves_one_place() -> None:
+    clock = HeldClock()
+    clock.gate = anyio.Event()
+    pauses = Pauses(clock)
+    pauses.pause("o", "m", 5)
+
+    async def wait(scope: anyio.CancelScope) -> None:
+        with scope:
+            await pauses.pass_through("o", "m", seconds=10)
+
+    async with anyio.create_task_group() as group:
+        scopes = [anyio.CancelScope() for _ in range(MAX_WAITING)]
+        for scope in scopes:
+            group.start_soon(wait, scope)
+        await anyio.wait_all_tasks_blocked()
+        scopes[0].cancel()
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(wait, anyio.CancelScope())
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(Refused, match="too many calls wait"):
+            await pauses.pass_through("o", "m", seconds=10)
+        clock.gate.set()
+
+
 def test_pauses_that_are_over_are_forgotten_before_there_are_too_many(pauses: Pauses, clock: FakeClock) -> None:
     for number in range(MAX_PAUSES - 1):
         pauses.pause("o", str(number), 5)

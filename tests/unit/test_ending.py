@@ -1,0 +1,72 @@
+"""The end of a process that serves: nobody new is served, paid calls have their time, and no call has for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import anyio
+import pytest
+
+from evolink_mcp.tools.app import App
+from evolink_mcp.transports import ending
+from evolink_mcp.transports.ending import finish_calls
+
+
+class Calls:
+    """Calls under way, as an app has them. ``stopped``: new ones are refused."""
+
+    def __init__(self) -> None:
+        self.running: set[Call] = set()
+        self.stopped = False
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
+class Call:
+    def __init__(self, calls: Calls, work: Callable[[], Awaitable[None]], *, paid: bool) -> None:
+        self.scope, self.paid, self.is_cut_off = anyio.CancelScope(), paid, False
+        self._calls, self._work = calls, work
+        calls.running.add(self)
+
+    async def serve(self) -> None:
+        with self.scope:
+            await self._work()
+        self.is_cut_off = self.scope.cancelled_caught
+        self._calls.running.discard(self)
+
+
+@pytest.fixture(autouse=True)
+def in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "FREE_CALL_SECONDS", 0.01)
+    monkeypatch.setattr(ending, "POLL_SECONDS", 0.001)
+
+
+async def test_a_call_that_costs_nothing_has_a_moment_and_a_paid_one_its_time() -> None:
+    calls = Calls()
+    free = Call(calls, anyio.sleep_forever, paid=False)
+
+    async def work() -> None:
+        while free in calls.running:
+            await anyio.sleep(0.001)
+        await anyio.sleep(0.01)  # more looks at what is still running
+
+    paid = Call(calls, work, paid=True)
+    async with anyio.create_task_group() as group:
+        group.start_soon(free.serve)
+        group.start_soon(paid.serve)
+        await finish_calls(cast("App", calls))
+    assert (free.is_cut_off, paid.is_cut_off, calls.stopped) == (True, False, True)
+
+
+async def test_what_does_not_end_is_cut_off_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ending, "SUBMIT_SECONDS", 0.02)
+    calls = Calls()
+    endless = Call(calls, anyio.sleep_forever, paid=True)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(endless.serve)
+            await finish_calls(cast("App", calls))
+    assert endless.is_cut_off
+    assert not calls.running
