@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from evolink_mcp.install.places import choose
 from evolink_mcp.install.survey import files_with_entry
 from evolink_mcp.settings.placeholders import Unfilled, stand_in
 from evolink_mcp.settings.table import API_KEY, BY_NAME
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def parse_env(items: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         name, has_value, value = item.partition("=")
         variable = BY_NAME.get(name)
         if variable is None:
-            raise _bad(f"--env: {name[:60]!r} is not read by evolink-mcp", f"Use one of {', '.join(sorted(BY_NAME))}.")
+            shown = repr(name) if _NAME.fullmatch(name) else "what is given"  # which may be a key
+            raise _bad(f"--env: {shown} is not read by evolink-mcp", f"Use one of {', '.join(sorted(BY_NAME))}.")
         variables[name] = value if has_value else environ.get(name, "")
         if not variables[name]:
             raise _bad(f"--env {name} has no value, and {name} is not set here", f"Use --env {name}=VALUE.")
@@ -150,10 +154,25 @@ def _content(request: Request, env: Mapping[str, str]) -> Content:
             f"{client.title} takes a remote server's key from its environment",
             f"Leave --env out and {client.key_needs}.",
         )
-    if "@" in urlsplit(request.remote).netloc:
-        raise _bad("--remote holds a user name or password", f"Leave it out; a key goes into --env {API_KEY}=….")
+    if problem := _link_problem(request.remote):
+        raise _bad(
+            f"--remote {problem}",
+            f"Give an address like https://mcp.example.com/mcp; a key goes into --env {API_KEY}=….",
+        )
     key = env.get(API_KEY, "")
     return entries.remote(client, Remote(request.remote, f"Bearer {key}" if key else ""))
+
+
+def _link_problem(link: str) -> str:
+    """What is wrong with the address of a server, which is not shown: it may hold a password."""
+    try:
+        parts = urlsplit(link)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and link.isprintable() and " " not in link
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        return "is no http or https address"
+    return "holds a user name or password" if "@" in parts.netloc else ""
 
 
 def _has_key(client: Client, text: str) -> bool:
