@@ -202,3 +202,21 @@ async def test_a_request_that_is_cut_off_as_the_process_ends_is_called_unknown_t
     assert isinstance(outcomes[-1], Unknown)
     with pytest.raises(OutcomeUnknown, match="stopped"):
         await call
+
+
+async def test_a_request_waits_for_hang_ups_that_came_before_it() -> None:
+    """Over HTTP they take a second to come in; here, as long as it likes."""
+
+    async def buy_another() -> None:
+        with listening(Listener("2", settle_seconds=60.0)):
+            async with process.purchases.buy(ShopOrder(shop)):
+                pass
+
+    process, shop = Process(), Shop()
+    with listening(Listener("1", settle_seconds=60.0)):
+        async with process.purchases.buy(ShopOrder(shop)):
+            second = asyncio.create_task(buy_another())
+            await turns(60)
+            assert shop.begun == 1
+    second.cancel()
+    await process.end()

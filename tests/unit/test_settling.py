@@ -65,17 +65,6 @@ async def test_the_same_request_waits_for_the_end_of_the_connection() -> None:
     await process.end()
 
 
-async def test_a_request_waits_for_hang_ups_that_came_before_it() -> None:
-    process, shop = Process(), Shop()
-    with listening(listener("1")):
-        async with process.purchases.buy(ShopOrder(shop)):
-            second = asyncio.create_task(buy(process, shop, listener("2")))
-            await turns(60)
-            assert shop.begun == 1
-    second.cancel()
-    await process.end()
-
-
 async def test_a_repeat_that_is_told_settles_as_well() -> None:
     process, shop = Process(), Shop()
     for _ in range(3):
