@@ -167,10 +167,9 @@ def _link_problem(link: str) -> str:
     """What is wrong with the address of a server, which is not shown: it may hold a password."""
     try:
         parts = urlsplit(link)
-        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and link.isprintable() and " " not in link
     except ValueError:
-        is_whole = False
-    if not is_whole:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not link.isprintable() or " " in link:
         return "is no http or https address"
     return "holds a user name or password" if "@" in parts.netloc else ""
 

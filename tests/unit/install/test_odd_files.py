@@ -117,11 +117,27 @@ def test_a_key_is_not_shown_where_its_file_cannot_be_written(
     assert KEY not in printed.out + printed.err
 
 
-def test_a_password_in_an_address_is_refused_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--remote", "https://me:hunter2@x.example/mcp"],
+        ["--remote", "https://me:hunter2@[::1"],
+        ["--remote", "https://hunter2\n[evil]"],
+        ["--remote", "javascript:hunter2"],
+        ["--remote", "hunter2"],
+        ["--env", "sk-hunter2"],
+        ["--env", "sk-hunter2=x"],
+    ],
+)
+def test_what_may_hold_a_password_is_refused_and_not_shown(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as raised:
-        cli.main(["install", "cursor", "--remote", "https://me:hunter2@x.example/mcp"])
+        cli.main(["install", "cursor", *words])
     assert raised.value.code == 2
-    assert "hunter2" not in "".join(capsys.readouterr())
+    printed = "".join(capsys.readouterr())
+    assert words[0] in printed
+    assert "hunter2" not in printed
 
 
 def test_a_value_that_could_not_be_used_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
