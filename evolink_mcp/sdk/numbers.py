@@ -15,6 +15,8 @@ _HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 
 def number_of(request_id: object) -> str:
     """A request's id as a key: 900 and ``"900"`` are two, and neither is ``True`` a 1."""
+    if isinstance(request_id, str):
+        request_id = request_id[: MAX_CHARACTERS + 1]  # a longer one is refused, and not worth a look
     return json.dumps(request_id)
 
 

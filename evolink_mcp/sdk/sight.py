@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic_core import from_json
 
-from evolink_mcp.sdk.numbers import MAX_DIGITS, is_number
+from evolink_mcp.sdk.numbers import MAX_CHARACTERS, MAX_DIGITS, is_number
 
 MAX_TOKENS = 200_000  # looked at; a text between quotation marks is one, of any length
 # A text that nobody closes ends with the line: in time that grows with the length only.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
+_LONGEST = 2 + 12 * MAX_CHARACTERS  # of an id as it is written: escaped, each character may take two units
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _PARSE = ErrorData(code=PARSE_ERROR, message="Parse error: this is no JSON, or holds half a surrogate pair.")
 _INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: this is no JSON-RPC 2.0 message.")
@@ -39,7 +40,7 @@ def id_in_sight(text: str) -> str | int | None:
         if depth == 1 and last == ":" and before == '"id"' and token not in "[]{},:":
             number = token
         before, last = (last, token) if depth == 1 else ("", "")
-    if number.startswith('"'):
+    if number.startswith('"') and len(number) <= _LONGEST:
         try:
             value = str(json.loads(number))
         except ValueError:

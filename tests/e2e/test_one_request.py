@@ -45,6 +45,7 @@ BODIES: dict[str, object] = {
     "a long model": call("list_models", model="gpt-image-" * (SIZE // 10)),
     "a long task id": call("check_task", task_id="sk-" * (SIZE // 3)),
     "a long method": message("m" * SIZE),
+    "a long id": {**call("list_models"), "id": "i" * SIZE},
     "many searches": [call("list_models", query=f"wish {number} 20 seconds vertical") for number in range(50)],
 }
 
