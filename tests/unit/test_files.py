@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp.client import Client
 
+from evolink_mcp.gateway.wire import StoredFile
 from evolink_mcp.media import uploads
 from evolink_mcp.media.kinds import EXTENSIONS, guess_from_link, sniff, sniff_file
 from evolink_mcp.settings import Settings
@@ -102,6 +104,31 @@ async def test_base64_too_large_is_refused_before_it_is_decoded(
 ) -> None:
     monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", 10)
     assert "at most 10" in await refused(client, "upload_file", base64_data="!" * 100)
+
+
+@pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
+@pytest.mark.parametrize("more", range(3))  # so many signs of padding
+async def test_the_size_of_base64_data_is_known_to_the_byte(
+    client: Client, monkeypatch: pytest.MonkeyPatch, prefix: str, more: int
+) -> None:
+    content = png() + b"0" * more
+    data = prefix + base64.b64encode(content).decode()
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", len(content))
+    await ok(client, "upload_file", base64_data=data)
+    monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", len(content) - 1)
+    assert f"about {len(content):,} bytes" in await refused(client, "upload_file", base64_data=data)
+
+
+def test_an_upload_goes_by_the_link_that_generations_take() -> None:
+    only = StoredFile("f1", download_url="https://e.test/down")
+    assert uploads.Upload(only).link == "https://e.test/down"
+    assert uploads.Upload(replace(only, file_url="https://e.test/file")).link == "https://e.test/file"
+
+
+def test_names_of_an_upload_go_out_as_given() -> None:
+    names = uploads.check_names("images/cats", "tom.png")
+    assert names == {"upload_path": "images/cats", "file_name": "tom.png"}
+    assert uploads.check_names(None, None) == {}
 
 
 async def test_types_the_sources_disagree_on_go_with_a_note(client: Client, settings: Settings) -> None:
