@@ -62,21 +62,28 @@ class FakeAddress(Unresolved):
 class UrlGuard:
     """Decides which links may be used: https to a public host, without credentials in it.
 
-    With ``allow_loopback`` (the gateway itself is on this machine), http and https to loopback pass too. With
-    ``allow_fake``, results are fetched from addresses that a local proxy in fake-IP mode gives to names.
+    With ``allow_loopback`` (the gateway itself is on this machine), http and https to loopback pass too; of links that
+    callers give, only those to ``ports``, where callers are elsewhere: what else listens there is not theirs to reach.
+    With ``allow_fake``, results are fetched from addresses that a local proxy in fake-IP mode gives to names.
     """
 
     allow_loopback: bool = False
     allow_fake: bool = False
     resolve: Resolver = system_resolver
+    ports: frozenset[int] | None = None
 
-    def check_spelling(self, url: str, *, name: str) -> str:
+    def check_spelling(self, url: str, *, name: str, caller: str = "") -> str:
         """Returns the host of a link, in ASCII, whose spelling is allowed. Nothing is resolved.
+
+        Args:
+            caller: The owner of the call that gave the link; empty for links of the gateway and the operator.
 
         Raises:
             Refused: With the rule that was broken; ``name`` says which parameter.
         """
         host, problem = self._read(url)
+        if not problem and caller and self.ports is not None and is_loopback(host) and port_of(url) not in self.ports:
+            problem = "the link points to this machine, to something that is not EvoLink's."
         if problem:
             raise _refused(name, problem)
         return host
@@ -92,7 +99,7 @@ class UrlGuard:
             FakeAddress: Its host has an address that only a local proxy knows.
             Unresolved: Its host has no address here.
         """
-        host = self.check_spelling(url, name=name)
+        host = self.check_spelling(url, name=name, caller=caller)
         address = parse_address(host)
         if address is not None:
             return [address]
@@ -130,7 +137,7 @@ class UrlGuard:
         links: dict[str, tuple[str, str]] = {}
         for name, link in _links(params, ""):
             if not skip(link):
-                links.setdefault(self.check_spelling(link, name=name), (name, link))
+                links.setdefault(self.check_spelling(link, name=name, caller=caller), (name, link))
         notes: list[str] = []
         refusals: list[Refused] = []
 
@@ -195,6 +202,12 @@ def bare_link(text: str) -> str:
         return text
     match = _WRAPPED.fullmatch(text.strip())
     return match["link"] if match else text
+
+
+def port_of(url: str) -> int:
+    """The port that a link leads to."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def is_linklike(text: str) -> bool:

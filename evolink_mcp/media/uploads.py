@@ -154,7 +154,7 @@ async def upload_link(caller: Caller, guard: UrlGuard, url: str, names: Mapping[
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
     url = bare_link(url)
-    guard.check_spelling(url, name="file_url")
+    guard.check_spelling(url, name="file_url", caller=caller.owner)
     notes = await guard.check_links({"file_url": url}, caller=caller.owner)
     with _unrepeated():
         stored = await files.upload_url(caller, url, dict(names), seconds=UPLOAD_SECONDS)

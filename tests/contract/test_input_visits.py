@@ -7,6 +7,7 @@ import io
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -128,7 +129,8 @@ async def test_a_key_that_has_made_nothing_yet_has_no_link_visited(sandbox: Sand
     sandbox.fault("videos", "no_urls", times=0)
     async with (
         serving(answer(picture())) as host,
-        serving_http(on(sandbox)) as served,
+        # Callers elsewhere may link to nothing on this machine but the gateway and its files.
+        serving_http(replace(on(sandbox), files_url=f"http://127.0.0.1:{host.port}")) as served,
         httpx2.AsyncClient(trust_env=False, timeout=60) as http,
     ):
         edit = {**EDIT, "options": {"video_urls": [host.url(path="/a.mp4")]}}
@@ -137,3 +139,20 @@ async def test_a_key_that_has_made_nothing_yet_has_no_link_visited(sandbox: Sand
         assert host.asked == []
         await call(http, served.url, "generate_video", "sk-honest-0123456789", **edit)
         assert len(host.asked) == 1
+
+
+async def test_callers_elsewhere_reach_no_other_program_on_this_machine(sandbox: Sandbox) -> None:
+    async with (
+        serving(answer(picture())) as host,
+        serving_http(on(sandbox)) as served,
+        httpx2.AsyncClient(trust_env=False, timeout=60) as http,
+    ):
+        for tool, arguments in (
+            ("upload_file", {"file_url": host.url()}),
+            ("generate_image", {"prompt": "x", "image_urls": [host.url()]}),
+            ("generate_video", {**EDIT, "options": {"video_urls": [host.url(path="/a.mp4")]}}),
+        ):
+            answer_to = await call(http, served.url, tool, "sk-honest-0123456789", **arguments)
+            assert "link_refused" in str(answer_to)
+        assert host.asked == []
+        assert sandbox.paid() == 0

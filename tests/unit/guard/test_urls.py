@@ -131,6 +131,20 @@ async def test_a_name_without_an_address_is_not_fetched_and_only_noted(resolve: 
     assert note.startswith("image_urls: this server found no address for example.com")
 
 
+async def test_callers_elsewhere_reach_nothing_on_this_machine_but_the_gateway() -> None:
+    guard = UrlGuard(allow_loopback=True, ports=frozenset({8787}))
+    gateway, other = "http://127.0.0.1:8787/a.png", "http://127.0.0.1:6379/a.png"
+    assert guard.check_spelling(gateway, name="x", caller="alice") == "127.0.0.1"
+    assert guard.check_spelling(other, name="x") == "127.0.0.1", "a link that the gateway gave"
+    for url in (other, "http://localhost/a", "https://localhost/a", "http://[::1]:6379/a"):
+        with pytest.raises(Refused, match="not EvoLink's"):
+            guard.check_spelling(url, name="x", caller="alice")
+        with pytest.raises(Refused, match="not EvoLink's"):  # a redirect there
+            await guard.addresses(url, name="x", caller="alice")
+        with pytest.raises(Refused, match="not EvoLink's"):
+            await guard.check_links({"image_urls": [gateway, url]}, caller="alice")
+
+
 async def test_localhost_must_lead_to_this_machine() -> None:
     guard = UrlGuard(allow_loopback=True, resolve=answering("127.0.0.1", "::1"))
     assert len(await guard.addresses("http://localhost:8787/a", name="x")) == 2
