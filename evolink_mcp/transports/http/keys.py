@@ -2,7 +2,8 @@
 
 The file is TOML, a line each, and the first that fits counts: ``"groups=film" = "sk-…"``, ``"*" = "sk-…"``. It is read
 again when it changes, as a mounted secret does, once it has been left alone for a second: half a file is valid TOML,
-and those whom it does not name yet would be paid for by somebody else.
+and those whom it does not name yet would be paid for by somebody else. One that is written in place, and names fewer
+than before, has to be left alone for longer: its writer may have been held up.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from evolink_mcp.settings.readers import read_key
 
 EVERYBODY = "*"
 CHECK_SECONDS = 1.0
+CUT_SECONDS = 10.0  # for a file that may be cut
 MAX_BYTES = 64 * 1024  # a thousand lines: it is read, and searched, while calls wait
 
 logger = logging.getLogger(__name__)
@@ -38,7 +40,8 @@ class Keys:
         self._lines: tuple[tuple[Condition | None, str], ...] = ()
         self._version: tuple[int, int, int] | None = None
         self._seen: tuple[int, int, int] | None = None  # at the look before
-        self._looked_at = time.monotonic()
+        self._looked_at = self._seen_at = time.monotonic()
+        self._is_moved = False  # into place whole, as far as anybody can tell
         if file is not None:
             try:
                 self._version = self._seen = _version(file)
@@ -69,19 +72,27 @@ class Keys:
         except OSError:
             version = None
         left_alone = version == self._seen or _age(version) >= CHECK_SECONDS
-        self._seen = version
+        if version != self._seen:
+            self._is_moved = bool(version and self._seen and version[1] != self._seen[1])
+            self._seen, self._seen_at = version, now
         if version == self._version or not left_alone:
             return
         self._version = version  # first: a file that cannot be used is told of once
         try:
             lines = read_keys(self._file)
             if _version(self._file) != version:  # written meanwhile
-                self._seen = None
+                return
+            if self._names_fewer(lines) and not self._is_moved and now - self._seen_at < CUT_SECONDS:
+                self._version = None  # to be read again
                 return
             self._lines = lines
             logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
         except (OSError, ValueError) as problem:
             logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))
+
+    def _names_fewer(self, lines: tuple[tuple[Condition | None, str], ...]) -> bool:
+        """Whether somebody whom the file named before is not among ``lines``."""
+        return not {who for who, _ in self._lines} <= {who for who, _ in lines}
 
 
 def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:

@@ -117,6 +117,21 @@ def test_a_file_that_is_gone_for_a_while_changes_nothing_and_is_told_of_once(
     assert read.key_for({"sub": "alice"}) == REST
 
 
+def test_a_file_that_is_written_in_place_is_not_believed_where_its_writer_may_have_been_held_up(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Keys(OPERATOR, file)
+    first, rest = LINES.split("\n", 1)
+    file.write_text(f"{first}\n")
+    for _ in range(3):
+        assert read.key_for({"groups": "film"}) == FILM
+    file.write_text(f"{first}\n{rest}".replace(FILM, REST))
+    assert [read.key_for({"groups": "film"}) for _ in range(3)][-1] == REST, "nobody is missing"
+    file.write_text(f"{first}\n")
+    monkeypatch.setattr(keys, "CUT_SECONDS", 0.0)
+    assert [read.key_for({"groups": "film"}) for _ in range(3)][-1] == OPERATOR
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_pipe_in_place_of_the_file_is_not_waited_for(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     read = Keys(OPERATOR, file)
@@ -156,7 +171,7 @@ def test_an_empty_file_takes_nobodys_key_and_one_that_names_nobody_does(
         file.write_text(empty)
         assert read.key_for({"sub": "alice"}) == ALICE
     assert "empty" in caplog.text
-    file.write_text("# nobody\n")
+    change(file, "# nobody\n")
     assert read.key_for({"sub": "alice"}) == OPERATOR
 
 
