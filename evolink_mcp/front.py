@@ -1,15 +1,14 @@
 """The front: answers what a host asks first while the MCP SDK, which takes nearly all of a start, loads behind it.
 
 Its answers are those that this program gave to the same questions last time (:mod:`evolink_mcp.recall`). The full
-server answers every question once more, and where it says something else, the client is told. What is not recalled is
-answered by the full server alone. Loads nothing but the standard library.
+server answers every question once more, and all others; where it says something else, the client is told. Loads nothing
+but the standard library.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import threading
 from collections import deque
@@ -20,17 +19,10 @@ from typing import IO, Any, cast
 
 from evolink_mcp.recall import Answer, Recall, digest, recall_of
 from evolink_mcp.sdk.numbers import MARK, is_number, number_of, twin_of
+from evolink_mcp.signals import end_at_once
 
 SWITCH = "EVOLINK_FAST_START"
 OFF = ("off", "0", "false", "no", "n", "f", "disable", "disabled")
-# What ends a process unless it minds, but for faults of its own: Ctrl-C, an order of the system, a closed terminal,
-# Ctrl-\, what watchers, timers and profilers of programs send, processor time used up, power that fails; Ctrl-Break and
-# a closed console on Windows; and the real-time ones, with which images of systemd are stopped.
-_NAMES = "INT TERM HUP QUIT USR1 USR2 ALRM VTALRM PROF XCPU IO PWR STKFLT BREAK".split()
-SIGNALS: tuple[int, ...] = (
-    *(getattr(signal, f"SIG{name}") for name in _NAMES if hasattr(signal, f"SIG{name}")),
-    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
-)
 # Lists, with what has changed where one has; and all questions whose answers are kept.
 LISTS = {f"{each}/list": each.partition("/")[0] for each in ("tools", "prompts", "resources", "resources/templates")}
 QUESTIONS = ("initialize", "server/discover", *LISTS)
@@ -62,9 +54,7 @@ class Front:
         """Answers until the client asks something else, or pauses: then the full server is to be loaded."""
         if not self.recall:
             return
-        for each in SIGNALS:
-            if signal.getsignal(each) is not signal.SIG_IGN:
-                signal.signal(each, end_process)
+        end_at_once()
         # Read as the SDK reads it, but from a descriptor of its own: the SDK will divert the first one.
         self._stdin = open(os.dup(0), encoding="utf-8", errors="replace")
         self._thread.start()
@@ -120,8 +110,7 @@ class Front:
 
     def _take(self, line: str) -> None:
         """Answers a line, or puts it aside for the full server."""
-        line = line.removeprefix(MARK)
-        message = _message(line)
+        message = _message(line := line.removeprefix(MARK))
         question = self._note(message)
         if message.get("method") == CANCEL and "id" not in message and self._take_back(message):
             return
@@ -146,8 +135,7 @@ class Front:
     def _take_back(self, cancel: Message) -> bool:
         """Drops a cancelled request that the full server has not seen: it is never begun, and costs nothing."""
         numbers = _cancelled(cancel)
-        match = next((each for number in numbers for each in self._lines if each[1] == number), None)
-        if match is not None:
+        if match := next((each for number in numbers for each in self._lines if each[1] == number), None):
             self._lines.remove(match)
         return match is not None
 
@@ -204,11 +192,6 @@ def _cancelled(message: Message) -> tuple[str, ...]:
     """The number of the request that a message cancels, in both its forms; nothing for other messages."""
     number = message["params"].get("requestId") if message.get("method") == CANCEL else None
     return (number_of(number), twin_of(number_of(number))) if is_number(number) else ()
-
-
-def end_process(*_: object) -> None:
-    """Ends the process at a signal, while nothing is under way that could be lost."""
-    os._exit(0)
 
 
 def _write(message: Message) -> None:

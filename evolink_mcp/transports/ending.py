@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import anyio
 
-from evolink_mcp.front import SIGNALS, end_process
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
+from evolink_mcp.signals import SIGNALS, end_process
 from evolink_mcp.tools.app import App
 
 FREE_CALL_SECONDS = 2.0  # for calls that spend nothing, whose client may have left

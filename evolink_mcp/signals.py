@@ -1,0 +1,27 @@
+"""The signals that end a process, and what happens at one before there is anything to lose. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# What ends a process unless it minds, but for faults of its own: Ctrl-C, an order of the system, a closed terminal,
+# Ctrl-\, what watchers, timers and profilers of programs send, processor time used up, power that fails; Ctrl-Break and
+# a closed console on Windows; and the real-time ones, with which images of systemd are stopped.
+_NAMES = "INT TERM HUP QUIT USR1 USR2 ALRM VTALRM PROF XCPU IO PWR STKFLT BREAK".split()
+SIGNALS: tuple[int, ...] = (
+    *(getattr(signal, f"SIG{name}") for name in _NAMES if hasattr(signal, f"SIG{name}")),
+    *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
+)
+
+
+def end_at_once() -> None:
+    """Has each of them end the process, unless whoever started it said that it is to be ignored."""
+    for each in SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, end_process)
+
+
+def end_process(*_: object) -> None:
+    """Ends the process at a signal, while nothing is under way that could be lost."""
+    os._exit(0)
