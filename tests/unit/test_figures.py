@@ -24,7 +24,6 @@ from evolink_mcp.jobs import (
     posting,
     spending,
     texts,
-    turns,
 )
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
 from evolink_mcp.jobs.shared import ledger_scripts, store, usage
@@ -65,7 +64,6 @@ MONEY = [
     ("with more than four tasks go together", gathering.FEW, 4),
     ("up to 50 a request", account.MAX_BATCH, 50),
     ("otherwise singly, for an hour", polls.SINGLE_SECONDS, 3600),
-    ("up to four times the pace", turns.MAX_STRETCH, 4),
     ("after five in a row the pace is back", callbacks.MAX_ABSENT, 5),
     ("Up to 16 calls queue", pauses.MAX_WAITING, 16),
 ]
