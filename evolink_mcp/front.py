@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 from evolink_mcp.recall import Answer, Recall, digest, recall_of
 from evolink_mcp.sdk.numbers import MARK, is_number, number_of, twin_of
-from evolink_mcp.signals import end_at_once
+from evolink_mcp.signals import end_at_once, refuse
 
 SWITCH = "EVOLINK_FAST_START"
 OFF = ("off", "0", "false", "no", "n", "f", "disable", "disabled")
@@ -29,6 +29,7 @@ QUESTIONS = ("initialize", "server/discover", *LISTS)
 CANCEL = "notifications/cancelled"
 REPLAY = "evolink-front-"  # begins the id of a question that the full server answers once more
 MAX_CHARACTERS, MAX_LINES = 64_000, 40  # of a line, and lines of a conversation, in which a question is looked for
+LOCK_SECONDS = 0.2  # at a signal, which may have interrupted whoever holds the lock
 MAX_AHEAD = 200  # lines that are read before the full server takes them
 PAUSE_SECONDS = 0.03  # without a word of the client, after which the SDK is loaded
 SWITCH_SECONDS, USUAL_SWITCH_SECONDS = 0.001, 0.005  # between threads: while it is, and Python's own
@@ -54,7 +55,7 @@ class Front:
         """Answers until the client asks something else, or pauses: then the full server is to be loaded."""
         if not self.recall:
             return
-        end_at_once()
+        end_at_once(self.refuse)
         # Read as the SDK reads it, but from a descriptor of its own: the SDK will divert the first one.
         self._stdin = open(os.dup(0), encoding="utf-8", errors="replace")
         self._thread.start()
@@ -70,6 +71,11 @@ class Front:
             return self._watched(stdin)
         sys.setswitchinterval(USUAL_SWITCH_SECONDS)
         return chain(self._waiting(), self._waiting(last=True), self._watched(self._stdin))
+
+    def refuse(self) -> None:
+        """Answers what waits for the full server, which will not come: none of it was begun."""
+        self._lock.acquire(timeout=LOCK_SECONDS)
+        refuse(number for _, number in self._lines.copy() if number)
 
     def _waiting(self, *, last: bool = False) -> Iterator[str]:
         if last:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 # What ends a process unless it minds, but for faults of its own: Ctrl-C, an order of the system, a closed terminal,
 # Ctrl-\, what watchers, timers and profilers of programs send, processor time used up, power that fails; Ctrl-Break and
@@ -15,8 +18,18 @@ SIGNALS: tuple[int, ...] = (
 )
 
 
-def end_at_once() -> None:
+_STOPPED = json.dumps(
+    {
+        "code": -32000,
+        "message": "This server was stopped before it began.\nCharged: no.\nNext: Call again in a few seconds.",
+    }
+)
+_last_words: list[Callable[[], None]] = []
+
+
+def end_at_once(last_words: Callable[[], None]) -> None:
     """Has each of them end the process, unless whoever started it said that it is to be ignored."""
+    _last_words[:] = [last_words]
     for each in SIGNALS:
         if signal.getsignal(each) is not signal.SIG_IGN:
             signal.signal(each, end_process)
@@ -24,4 +37,14 @@ def end_at_once() -> None:
 
 def end_process(*_: object) -> None:
     """Ends the process at a signal, while nothing is under way that could be lost."""
+    with suppress(Exception):
+        for each in _last_words:
+            each()
     os._exit(0)
+
+
+def refuse(numbers: Iterable[str]) -> None:
+    """Answers requests that were never begun, by their ids as JSON, to whoever still reads stdout."""
+    os.set_blocking(1, False)
+    for number in numbers:
+        os.write(1, f'{{"jsonrpc":"2.0","id":{number},"error":{_STOPPED}}}\n'.encode())

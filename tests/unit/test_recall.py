@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -77,6 +78,27 @@ def test_a_user_without_a_cache_folder_recalls_nothing(monkeypatch: pytest.Monke
 
 def test_the_front_is_switched_off_by_the_words_of_every_switch() -> None:
     assert set(front.OFF) == {word for word, on in SWITCH.items() if not on}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+def test_a_call_that_waits_while_the_server_loads_is_refused_at_a_signal(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys, time; from evolink_mcp.front import Front; from evolink_mcp.recall import Recall\n"
+        "recall = Recall(sys.argv[1]); recall.keep('x', {}); each = Front(recall); each.serve()\n"
+        "while not each._stuck: time.sleep(0.01)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
+    )
+    call = {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": "generate_image"}}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "some.json")],
+        input=f"{json.dumps(call)}\n".encode(),
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    assert answer["id"] == "a"
+    assert "Charged: no." in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(
