@@ -39,12 +39,13 @@ NUMBERS = itertools.count()
 class Counter:
     """What was paid for here, by id. ``answer``: how the first paid request is answered; those after it are created.
 
-    ``results``: of tasks that are done as soon as they are read. ``sent``: how many paid requests have left,
-    ``answered``: how many have their answer.
+    ``results``: of tasks that are done as soon as they are read. ``steps``: turns until a paid request is taken.
+    ``sent``: how many paid requests have left, ``answered``: how many have their answer.
     """
 
-    def __init__(self, answer: str, results: tuple[str, ...] = ()) -> None:
+    def __init__(self, answer: str, results: tuple[str, ...] = (), *, steps: int = STEPS) -> None:
         self.answer = answer
+        self._steps = steps
         self._results = results
         self.paid: list[str] = []
         self.sent = self.answered = self.most_in_flight = 0
@@ -69,7 +70,7 @@ class Counter:
             self.answered += 1
 
     async def _sell(self, request: httpx2.Request) -> httpx2.Response:
-        await turns(STEPS)
+        await turns(self._steps)
         answer, self.answer = self.answer, "created"
         if answer == "free":
             return httpx2.Response(402, json={"error": {"message": "No.", "code": "402"}})

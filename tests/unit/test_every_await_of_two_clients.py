@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.counter import TOOLS, Counter, Till, ToolCall
 
+SLOW = 30  # turns until a paid request is taken: the second client would have sent its own by then
 SENT_LATE = {"media": 3, "text": 2}  # await points before anything is sent, at least
 
 
@@ -42,7 +43,7 @@ async def test_of_two_clients_the_second_gets_what_the_first_leaves_at_any_await
     till = Till(tmp_path)
     for point in await till.call(Counter("created"), kind).walk():
         await till.idle()
-        counter = Counter("created")
+        counter = Counter("created", steps=SLOW)
         first, second = till.call(counter, kind), till.call(counter, kind)
         await first.reach(point)
         is_answered = counter.answered > 0
