@@ -31,13 +31,15 @@ class Poll:
 class Ask(NamedTuple):
     """One task to be polled, by the caller who waits for it.
 
-    ``first``: nothing is known of it yet, and somebody asks now; ``woken``: somebody says that it has just changed.
+    ``first``: nothing is known of it yet, and somebody asks now; ``woken``: somebody says that it has just changed;
+    ``known``: what the poll before showed.
     """
 
     caller: Caller
     task_id: str
     first: bool = False
     woken: bool = False
+    known: wire.Task | None = None
 
 
 Note = Callable[[Ask, Poll | GatewayError], None]
@@ -127,7 +129,7 @@ class LocalPolls:
         known = {task.id: task for task in tasks if _is_whole(task)}
         for ask in asks:
             if ask.task_id in known:
-                note(ask, Poll(ask.caller.observe(known[ask.task_id])))
+                note(ask, Poll(_observe(ask, known[ask.task_id])))
         return [ask for ask in asks if ask.task_id not in known]
 
     def _note_failure(self, caller: Caller) -> None:
@@ -148,12 +150,25 @@ class LocalPolls:
 async def _read(ask: Ask, seconds: float, note: Note) -> wire.Task | None:
     """Reads one task, if there is one."""
     try:
-        task = await media.read(ask.caller, ask.task_id, seconds=seconds)
+        task = await media.read(replace(ask.caller, notice=None), ask.task_id, seconds=seconds)
     except GatewayError as error:
         note(ask, error)
         return None
-    note(ask, Poll(task))
+    note(ask, Poll(_observe(ask, task)))
     return task
+
+
+def _observe(ask: Ask, task: wire.Task) -> wire.Task:
+    """A task that was read. Whoever watches notices it only if it says something new of its credits: most polls of
+    thousands of tasks do not."""
+    known = ask.known
+    if known is None or _credits_of(known) != _credits_of(task):
+        ask.caller.observe(task)
+    return task
+
+
+def _credits_of(task: wire.Task) -> tuple[str, float | None, float | None]:
+    return task.status, task.credits_reserved, task.credits_used
 
 
 def _is_whole(task: wire.Task) -> bool:

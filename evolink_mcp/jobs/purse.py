@@ -39,8 +39,7 @@ from evolink_mcp.jobs.spending_words import no_text, over_call, unreadable, warn
 
 ASK_SECONDS = 0.2  # between two looks while a request of unknown cost is in flight
 MIN_POST_SECONDS = 10.0  # of a call's time that waiting for room must leave for the POST
-MAX_READINGS = 500  # that wait for a store that is away
-MAX_NOTED = 20_000  # tasks of which is remembered what was read last: what is known already is not written again
+MAX_READINGS = 500  # readings that are remembered, or wait for a store that is away
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -83,7 +82,7 @@ class Purse:
         self.limits = limits
         self._clock = clock
         self._count = count
-        self._noted: OrderedDict[tuple[str, str], tuple[State, float | None]] = OrderedDict()
+        self._latest: OrderedDict[tuple[str, str], Reading] = OrderedDict()
         self._unread: OrderedDict[tuple[str, str], tuple[str, Reading]] = OrderedDict()
         self._owed: OrderedDict[str, _Owed] = OrderedDict()
         self._writing: asyncio.Task[None] | None = None
@@ -132,11 +131,11 @@ class Purse:
             return
         key = (caller.account, task.id)
         reading = self._reading(caller, task, _state_of(task))
-        if self._noted.get(key) == (new := (reading.state, reading.credits)):
+        latest = self._latest.get(key)
+        if latest is not None and (latest.state, latest.credits) == (reading.state, reading.credits):
             return
-        _keep(self._noted, key, new, MAX_NOTED)
-        for lost in _keep(self._unread, key, (caller.name, reading), MAX_READINGS):
-            self._noted.pop(lost, None)
+        _keep(self._latest, key, reading)
+        _keep(self._unread, key, (caller.name, reading))
         self._write_soon()
 
     async def catch_up(self) -> None:
@@ -220,11 +219,11 @@ class Purse:
     async def _warn(self, task_id: str, expense: Expense, scope: Scope) -> None:
         owner = expense.owner if scope == "caller" else ""
         sums = await self.spending.sums(owner, [expense.day])
-        _keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums), MAX_READINGS)
+        _keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums))
 
     async def _write(self, owed: _Owed) -> None:
         """Makes a change now where a limit relies on it, else soon; one that fails is owed."""
-        _keep(self._owed, owed.expense.ref, owed, MAX_READINGS)
+        _keep(self._owed, owed.expense.ref, owed)
         if self.limits.per_scope:
             with anyio.CancelScope(shield=True):
                 await self._try_to_catch_up()
@@ -291,8 +290,9 @@ def _state_of(task: wire.Task) -> State:
     return "charged" if task.status == "completed" and task.credits_used is not None else "ended"
 
 
-def _keep(items: OrderedDict[K, V], key: K, item: V, most: int) -> list[K]:
-    """Adds an item as the newest; the oldest of more than ``most`` go, and their keys are returned."""
+def _keep(items: OrderedDict[K, V], key: K, item: V) -> None:
+    """Adds an item as the newest; the oldest of too many goes."""
     items[key] = item
     items.move_to_end(key)
-    return [items.popitem(last=False)[0] for _ in range(len(items) - most)]
+    while len(items) > MAX_READINGS:
+        items.popitem(last=False)

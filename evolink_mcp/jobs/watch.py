@@ -144,7 +144,8 @@ class Watch:
     def ask(self) -> Ask:
         """What its poll asks for; whoever says from now on that the task has changed is heard again."""
         woken, self.woken = self.woken, False
-        return Ask(self.caller, self.task_id, first=self.schedule.task is None, woken=woken)
+        known = self.schedule.task
+        return Ask(self.caller, self.task_id, first=known is None, woken=woken, known=known)
 
     def take(
         self,

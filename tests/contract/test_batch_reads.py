@@ -57,6 +57,22 @@ async def test_tasks_of_one_key_are_read_in_one_request_and_each_is_noticed(call
     assert sandbox.paid() == 3
 
 
+@pytest.mark.parametrize("many", [1, 3])
+async def test_what_is_read_again_is_noticed_only_when_it_says_something_new(
+    caller: Caller, sandbox: Sandbox, many: int
+) -> None:
+    noticed: list[str] = []
+    watching = Caller(caller.transport, KEY, notice=lambda _, task: noticed.append(task.status))
+    tasks = await created(caller, many)
+    known = {task.id: await media.read(caller, task.id) for task in tasks}
+    asks = [Ask(watching, task.id, known=known[task.id]) for task in tasks]
+    await answers_of(LocalPolls(), asks)
+    assert noticed == []
+    sandbox.settle()
+    await answers_of(LocalPolls(), asks)
+    assert noticed == ["completed"] * many
+
+
 async def test_a_task_that_is_left_out_is_read_on_its_own(caller: Caller, sandbox: Sandbox) -> None:
     (task,) = await created(caller, 1)
     sandbox.settle()

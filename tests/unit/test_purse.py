@@ -204,21 +204,6 @@ async def test_only_the_newest_readings_wait_for_a_disk_that_fails(till: Till, m
         till.purse.notice(NAMED, ended(name, 1.0))
     till.disk.fails = False
     assert await till.sums() == Sums(charged=2.0, held=2.5)
-    till.purse.notice(NAMED, ended("a", 1.0))  # read once more: what was given up is not taken for written
-    assert await till.sums() == Sums(charged=3.0)
-
-
-async def test_what_is_known_of_many_tasks_is_not_written_again(till: Till, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_READINGS", 2)
-    for name in "abc":
-        await till.pay(running(name), 2.5)
-        till.purse.notice(NAMED, running(name))
-        await till.purse.catch_up()
-    asked = till.disk.asked
-    for name in "abc":
-        till.purse.notice(NAMED, running(name))
-    await till.purse.catch_up()
-    assert till.disk.asked == asked
 
 
 async def test_the_warning_of_a_limit_is_for_the_call_that_used_most_of_it_up_once(till: Till) -> None:
