@@ -32,14 +32,14 @@ class Ask(NamedTuple):
     """One task to be polled, by the caller who waits for it.
 
     ``first``: nothing is known of it yet, and somebody asks now; ``woken``: somebody says that it has just changed;
-    ``known``: what the poll before showed.
+    ``previous``: what the poll before showed.
     """
 
     caller: Caller
     task_id: str
     first: bool = False
     woken: bool = False
-    known: wire.Task | None = None
+    previous: wire.Task | None = None
 
 
 Note = Callable[[Ask, Poll | GatewayError], None]
@@ -161,8 +161,7 @@ async def _read(ask: Ask, seconds: float, note: Note) -> wire.Task | None:
 def _observe(ask: Ask, task: wire.Task) -> wire.Task:
     """A task that was read. Whoever watches notices it only if it says something new of its credits: most polls of
     thousands of tasks do not."""
-    known = ask.known
-    if known is None or _credits_of(known) != _credits_of(task):
+    if ask.previous is None or _credits_of(ask.previous) != _credits_of(task):
         ask.caller.observe(task)
     return task
 

@@ -144,8 +144,8 @@ class Watch:
     def ask(self) -> Ask:
         """What its poll asks for; whoever says from now on that the task has changed is heard again."""
         woken, self.woken = self.woken, False
-        known = self.schedule.task
-        return Ask(self.caller, self.task_id, first=known is None, woken=woken, known=known)
+        previous = self.schedule.task
+        return Ask(self.caller, self.task_id, first=previous is None, woken=woken, previous=previous)
 
     def take(
         self,

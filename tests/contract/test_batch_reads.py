@@ -64,8 +64,7 @@ async def test_what_is_read_again_is_noticed_only_when_it_says_something_new(
     noticed: list[str] = []
     watching = Caller(caller.transport, KEY, notice=lambda _, task: noticed.append(task.status))
     tasks = await created(caller, many)
-    known = {task.id: await media.read(caller, task.id) for task in tasks}
-    asks = [Ask(watching, task.id, known=known[task.id]) for task in tasks]
+    asks = [Ask(watching, task.id, previous=await media.read(caller, task.id)) for task in tasks]
     await answers_of(LocalPolls(), asks)
     assert noticed == []
     sandbox.settle()
