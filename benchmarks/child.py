@@ -132,7 +132,8 @@ def tree(pid: int) -> list[int]:
     answers = [pid]
     for each in answers:
         for children in Path(f"/proc/{each}/task").glob("*/children"):
-            answers += map(int, children.read_text(encoding="ascii").split())
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                answers += map(int, children.read_text(encoding="ascii").split())
     return answers
 
 
