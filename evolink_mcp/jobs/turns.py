@@ -1,8 +1,8 @@
 """Turns at reading: so many reads at once in all, and fewer of one key, so that no key's slow reads delay another's.
 
 Where more falls due than can be read, reads queue for their turn. What somebody asks for now goes ahead of what is only
-due, and what is due is read in the order of its falling due: every wait is told a little later, none much later than
-others, and no moment in which something could be read is lost.
+due, and what is due is read in the order of its falling due: waits are told later, but none much later than others, and
+no moment in which something could be read is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_READS_EACH = 16  # of one key
 MAX_WOKEN = 16  # of tasks that have just changed, beside those: nothing that is only due delays them
 MAX_WOKEN_EACH = 4  # of these; more of one key take their turn like all others
 MAX_URGENT = 3  # urgent reads in a row, where others are due
-CROWD_SECONDS = 0.25  # in the queue: whoever waited longer was in a crowd
+CROWD_SECONDS = 2.0  # in the queue: whoever waited longer was in a crowd
 FORGET_SECONDS = 60.0  # without a read
 
 Key = tuple[str, str]
@@ -32,7 +32,7 @@ class Turns:
         self._all = _Gate(MAX_READS)
         self._woken = asyncio.Semaphore(MAX_WOKEN)
         self._woken_of: Counter[Key] = Counter()
-        self._each: dict[Key, tuple[asyncio.Semaphore, set[object]]] = {}
+        self._each: dict[Key, _Gate] = {}
         self._latest = now()
         self._queued = 0.0  # seconds: what was due, and had its turn latest
 
@@ -59,23 +59,18 @@ class Turns:
                 if not self._woken_of[key]:
                     del self._woken_of[key]
             return
-        own, users = self._each.setdefault(key, (asyncio.Semaphore(MAX_READS_EACH), set()))
-        user = object()
-        users.add(user)
+        urgent = urgent or woken
+        own = self._each.setdefault(key, _Gate(MAX_READS_EACH))
         try:
-            async with own:
+            async with own.turn(urgent=urgent):
                 asked = self._now()  # what a key's own reads hold up is no crowd
-                await self._all.enter(urgent=urgent or woken)
-                try:
-                    if not (urgent or woken):
+                async with self._all.turn(urgent=urgent):
+                    if not urgent:
                         self._latest = self._now()
                         self._queued = self._latest - asked
                     yield
-                finally:
-                    self._all.release()
         finally:
-            users.discard(user)
-            if not users:
+            if own.is_empty:
                 self._each.pop(key, None)
 
 
@@ -83,12 +78,26 @@ class _Gate:
     """Lets so many in at once: of those who wait the urgent first, but never only those."""
 
     def __init__(self, places: int) -> None:
-        self._free = places
+        self._places = self._free = places
         self._urgent: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._due: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._in_a_row = 0  # urgent ones
 
-    async def enter(self, *, urgent: bool) -> None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody is in, nor waits."""
+        return self._free == self._places
+
+    @asynccontextmanager
+    async def turn(self, *, urgent: bool) -> AsyncGenerator[None]:
+        """Waits to be let in, for the block."""
+        await self._enter(urgent)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _enter(self, urgent: bool) -> None:
         if self._free:
             self._free -= 1
             return
@@ -99,12 +108,12 @@ class _Gate:
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():  # it was our turn, and we are gone
-                self.release()
+                self._release()
             raise
         finally:
             line.pop(turn, None)
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Gives the place to whoever is next."""
         urgent = bool(self._urgent) and (self._in_a_row < MAX_URGENT or not self._due)
         line = self._urgent if urgent else self._due
@@ -115,6 +124,6 @@ class _Gate:
                 turn.set_result(None)
                 return
         if self._urgent or self._due:  # all of that line had left
-            self.release()
+            self._release()
         else:
             self._free += 1

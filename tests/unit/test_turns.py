@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import anyio
 import httpx2
+import pytest
 
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import Caller, Transport, wire
@@ -20,6 +21,7 @@ from evolink_mcp.jobs.turns import (
     CROWD_SECONDS,
     FORGET_SECONDS,
     MAX_READS,
+    MAX_READS_EACH,
     MAX_URGENT,
     MAX_WOKEN,
     MAX_WOKEN_EACH,
@@ -82,14 +84,15 @@ async def test_a_key_that_waits_for_its_own_reads_makes_no_crowd() -> None:
     assert not turns.crowded
 
 
-async def test_what_is_asked_for_now_goes_ahead_of_what_is_only_due_and_does_not_shut_it_out() -> None:
+@pytest.mark.parametrize("one_key", [False, True])
+async def test_what_is_asked_for_now_goes_ahead_of_what_is_only_due_and_does_not_shut_it_out(one_key: bool) -> None:
     turns, order = Turns(), list[str]()
     async with AsyncExitStack() as others, anyio.create_task_group() as group:
-        for number in range(MAX_READS):
-            await others.enter_async_context(turns.take(("a", str(number))))
+        for number in range(MAX_READS_EACH if one_key else MAX_READS):
+            await others.enter_async_context(turns.take(("a", "one" if one_key else str(number))))
 
         async def read(name: str, urgent: bool) -> None:
-            async with turns.take(("b", name), urgent=urgent):
+            async with turns.take(("a", "one" if one_key else name), urgent=urgent):
                 order.append(name)
 
         for number in range(2):
