@@ -108,7 +108,7 @@ async def test_a_download_below_the_rate_ends(monkeypatch: pytest.MonkeyPatch, s
 def test_a_file_is_old_once_it_is_older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: float, old: bool) -> None:
     (tmp_path / "a").touch()
     written = (tmp_path / "a").stat().st_mtime
-    monkeypatch.setattr(folder.time, "time", lambda: written + age)
+    monkeypatch.setattr(folder._PAST, "moment", lambda: written + age)  # pyright: ignore[reportPrivateUsage]
     with Folder.open(tmp_path) as opened:
         assert opened.has_file("a", min_age_seconds=10.0) == old
 
