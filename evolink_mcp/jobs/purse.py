@@ -12,7 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 import anyio
 
@@ -22,6 +22,7 @@ from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.jobs.cost import Cost
 from evolink_mcp.jobs.ledger import Away, new_ref
 from evolink_mcp.jobs.limits import CreditLimits, Scope
+from evolink_mcp.jobs.readings import Readings, keep
 from evolink_mcp.jobs.spending import (
     Billed,
     Expense,
@@ -39,10 +40,7 @@ from evolink_mcp.jobs.spending_words import no_text, over_call, unreadable, warn
 
 ASK_SECONDS = 0.2  # between two looks while a request of unknown cost is in flight
 MIN_POST_SECONDS = 10.0  # of a call's time that waiting for room must leave for the POST
-MAX_READINGS = 500  # readings that are remembered, or wait for a store that is away
 
-K = TypeVar("K")
-V = TypeVar("V")
 Count = Callable[[str, float, float], None]  # the caller's name, credits newly held, credits charged
 
 logger = logging.getLogger(__name__)
@@ -82,8 +80,7 @@ class Purse:
         self.limits = limits
         self._clock = clock
         self._count = count
-        self._latest: OrderedDict[tuple[str, str], Reading] = OrderedDict()
-        self._unread: OrderedDict[tuple[str, str], tuple[str, Reading]] = OrderedDict()
+        self._readings = Readings()
         self._owed: OrderedDict[str, _Owed] = OrderedDict()
         self._writing: asyncio.Task[None] | None = None
         self._writing_again = False
@@ -129,14 +126,8 @@ class Purse:
         """Takes note of a task that was read, whoever it belongs to; what is new is written down soon."""
         if task.status == "unknown" or (not task.final and task.credits_reserved is None):
             return
-        key = (caller.account, task.id)
-        reading = self._reading(caller, task, _state_of(task))
-        latest = self._latest.get(key)
-        if latest is not None and (latest.state, latest.credits) == (reading.state, reading.credits):
-            return
-        _keep(self._latest, key, reading)
-        _keep(self._unread, key, (caller.name, reading))
-        self._write_soon()
+        if self._readings.add(caller.name, self._reading(caller, task, _state_of(task))):
+            self._write_soon()
 
     async def catch_up(self) -> None:
         """Writes what was read and what is owed.
@@ -150,8 +141,9 @@ class Purse:
             for each in batch:
                 if self._owed.get(each.expense.ref) is each:
                     del self._owed[each.expense.ref]
-            while self._unread:
-                await self._write_readings(dict(self._unread))
+            self._readings.repeat(self._clock.now())
+            while unread := self._readings.unread:
+                await self._write_readings(dict(unread))
 
     async def sums(self, owner: str) -> tuple[Sums, Sums] | None:
         """What ``owner`` spent today, and this month; ``None`` where nobody can tell."""
@@ -219,11 +211,11 @@ class Purse:
     async def _warn(self, task_id: str, expense: Expense, scope: Scope) -> None:
         owner = expense.owner if scope == "caller" else ""
         sums = await self.spending.sums(owner, [expense.day])
-        _keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums))
+        keep(self._warnings, task_id, warning(scope, dict(self.limits.per_scope)[scope], sums))
 
     async def _write(self, owed: _Owed) -> None:
         """Makes a change now where a limit relies on it, else soon; one that fails is owed."""
-        _keep(self._owed, owed.expense.ref, owed)
+        keep(self._owed, owed.expense.ref, owed)
         if self.limits.per_scope:
             with anyio.CancelScope(shield=True):
                 await self._try_to_catch_up()
@@ -255,6 +247,7 @@ class Purse:
             for (each, hold), scopes in zip(holds, due, strict=True):
                 for scope in scopes:
                     await self._warn(hold.reading.task_id, each.expense, scope)
+                self._readings.bind(hold.reading)
                 self._tell(each.name, hold.reading.credits or 0.0, 0.0)
         for each in batch:
             if each.change == "doubt":
@@ -268,8 +261,8 @@ class Purse:
             for change in await self.spending.observe(mine):
                 self._tell(name, change.held, change.charged)
         for key, item in batch.items():
-            if self._unread.get(key) is item:
-                del self._unread[key]
+            if self._readings.unread.get(key) is item:
+                del self._readings.unread[key]
 
     def _reading(self, caller: Caller, task: wire.Task, state: State) -> Reading:
         now = self._clock.now()
@@ -288,11 +281,3 @@ def _state_of(task: wire.Task) -> State:
     if not task.final:
         return "held"
     return "charged" if task.status == "completed" and task.credits_used is not None else "ended"
-
-
-def _keep(items: OrderedDict[K, V], key: K, item: V) -> None:
-    """Adds an item as the newest; the oldest of too many goes."""
-    items[key] = item
-    items.move_to_end(key)
-    while len(items) > MAX_READINGS:
-        items.popitem(last=False)

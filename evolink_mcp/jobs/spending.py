@@ -112,6 +112,11 @@ class Reading:
         """When a request without an answer was sent at the latest if it has none by now: its process was killed."""
         return None if self.read_at is None else self.read_at - FLIGHT_SECONDS
 
+    @property
+    def clear_at(self) -> float | None:
+        """From when on no request that may have paid for the task is in flight; ``None`` where that cannot be told."""
+        return None if self.created_at is None else self.created_at + BEFORE_SECONDS + FLIGHT_SECONDS
+
 
 class Candidate(NamedTuple):
     """An expense that knows no task yet."""

@@ -10,10 +10,10 @@ import pytest
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, wire
-from evolink_mcp.jobs import purse as module
+from evolink_mcp.jobs import readings as module
 from evolink_mcp.jobs.cost import Cost
 from evolink_mcp.jobs.purse import MIN_POST_SECONDS
-from evolink_mcp.jobs.spending import Billed, Sums, day_of
+from evolink_mcp.jobs.spending import BEFORE_SECONDS, FLIGHT_SECONDS, Billed, Expense, Sums, day_of
 from tests.unit.shop import CALLER
 from tests.unit.till import NAMED, SECONDS, Till, ended, running
 
@@ -170,6 +170,30 @@ async def test_a_reading_that_says_nothing_new_is_not_written(till: Till) -> Non
     asked = till.disk.asked
     for task in (ended("a", 2.1), running("b", None), wire.Task("c", "unknown", model="m")):
         till.purse.notice(NAMED, task)
+    await till.purse.catch_up()
+    assert till.disk.asked == asked
+
+
+async def test_a_task_that_was_read_early_counts_for_the_request_of_a_killed_process_in_time(till: Till) -> None:
+    """Its end was read, and read again, while the request might still have been in flight."""
+    sent_at = till.clock.now()
+    killed = Expense("e", NAMED.owner, NAMED.account, sent_at, Billed("m"))
+    assert await till.disk.reserve(killed, till.purse.limits, sent_at) is None
+    for task in (running("a", 4.0), ended("a", 3.0), ended("a", 3.0)):
+        till.clock.time += 10
+        till.purse.notice(NAMED, task)
+        assert await till.sums() == Sums(unknown=1)
+    till.clock.time += FLIGHT_SECONDS + BEFORE_SECONDS
+    await till.pay(running("b"), None)
+    assert await till.sums() == Sums(charged=3.0, held=2.5)
+
+
+async def test_a_task_whose_request_is_known_is_not_written_again(till: Till) -> None:
+    await till.pay(running("a"), 2.5)
+    till.purse.notice(NAMED, ended("a", 2.1))
+    await till.purse.catch_up()
+    asked = till.disk.asked
+    till.clock.time += FLIGHT_SECONDS + BEFORE_SECONDS
     await till.purse.catch_up()
     assert till.disk.asked == asked
 
