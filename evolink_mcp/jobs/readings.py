@@ -13,7 +13,7 @@ MAX_READINGS = 500  # that are remembered, or wait for a store that is away
 K = TypeVar("K")
 V = TypeVar("V")
 Key = tuple[str, str]  # the account, the task
-Named = tuple[str, Reading]  # the caller's name
+Item = tuple[str, Reading]  # the caller's name
 
 
 class Readings:
@@ -27,9 +27,9 @@ class Readings:
     """
 
     def __init__(self) -> None:
-        self.unread: OrderedDict[Key, Named] = OrderedDict()
+        self.unread: OrderedDict[Key, Item] = OrderedDict()
         self._latest: OrderedDict[Key, Reading] = OrderedDict()
-        self._early: OrderedDict[Key, Named] = OrderedDict()
+        self._early: OrderedDict[Key, Item] = OrderedDict()
 
     def add(self, name: str, reading: Reading) -> bool:
         """Whether it says anything new; if so, it has to be written."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
 
 from evolink_mcp.transports.http.oauth import provider as provider_module
@@ -60,3 +61,45 @@ async def test_an_odd_key_among_others_is_passed_over(provider: Provider, odd: A
     provider.odd_keys = [{**public_jwk(new_key(), ""), **odd} if isinstance(odd, dict) else odd]
     async with client(signed_in(provider)) as http:
         assert await status(http, provider.token()) == 405
+
+
+async def test_a_revoked_key_is_not_believed_while_a_made_up_one_is_asked_for(provider: Provider) -> None:
+    clock, stranger = MovedClock(), Provider()
+    stranger.issuer = provider.issuer
+    async with client(signed_in(provider), clock=clock) as http:
+        assert await status(http, provider.token()) == 405
+        revoked, made_up = provider.token(sub="bob", exp=2**33), stranger.token(exp=2**33, headers={"kid": "made-up"})
+        provider.keys = {"second": new_key()}
+        clock.ahead += provider_module.STALE_SECONDS - 60
+        asking = await ask_a_provider_that_hangs(provider, http, made_up)
+        call = asyncio.create_task(status(http, revoked))
+        await asyncio.wait([call], timeout=0.3)
+        provider.answers.set()
+        assert [await call, await asking] == [401, 401]
+
+
+async def test_a_provider_that_is_known_to_be_away_holds_up_nobody_whose_key_is_known(provider: Provider) -> None:
+    clock = MovedClock()
+    async with client(signed_in(provider), clock=clock) as http:
+        assert await status(http, provider.token()) == 405
+        first, second, third = (provider.token(sub=name, exp=2**33) for name in ("first", "second", "third"))
+        clock.ahead += provider_module.STALE_SECONDS - 60
+        provider.status = 500
+        assert await status(http, first) == 405
+        clock.pass_cooldown()
+        asking = await ask_a_provider_that_hangs(provider, http, second)
+        async with asyncio.timeout(provider_module.ASK_SECONDS - 1):
+            assert await status(http, third) == 405
+        provider.answers.set()
+        assert await asking == 405
+
+
+async def ask_a_provider_that_hangs(provider: Provider, http: httpx2.AsyncClient, token: str) -> asyncio.Task[int]:
+    """Has a call wait for the provider."""
+    provider.requests.clear()
+    provider.answers.clear()
+    asking = asyncio.create_task(status(http, token))
+    async with asyncio.timeout(10):
+        while not provider.requests:
+            await asyncio.sleep(0.01)
+    return asking

@@ -26,6 +26,7 @@ STALE_SECONDS = 3600.0  # while the provider is away, its last keys hold so long
 METADATA_SECONDS = 60.0  # between two looks at where the provider's addresses are, if they fail
 COOLDOWN_SECONDS = 5.0  # from the end of one request for keys to the next, whatever callers present
 ASK_SECONDS = 5.0
+REFRESH_ASKS = 4  # at most: keys, metadata at two places, keys again
 MAX_ANSWER = 1024 * 1024
 MAX_KEYS = 100
 MAX_QUESTIONS = 16  # introspections at once, of tokens that were good before; and as many of others
@@ -54,8 +55,9 @@ class Provider:
     """One provider, by its issuer. ``client`` is the id and secret for introspection.
 
     ``issuer`` is spelled as the provider spells it, once that is known. Providers rotate their keys: one that is not
-    known is asked for, at most once in ``COOLDOWN_SECONDS``. Meanwhile keys that hold are taken as they are: one call
-    waits for the provider, and nobody who makes keys up has others wait.
+    known is asked for, at most once in ``COOLDOWN_SECONDS``. Meanwhile keys that were fresh a moment ago are taken as
+    they are, and older ones where the provider is known to be away: one call waits for it, and others only after a
+    time without calls.
     """
 
     def __init__(self, issuer: str, client: tuple[str, str] | None, clock: Clock) -> None:
@@ -79,8 +81,7 @@ class Provider:
             Away: It is not known here, and the provider cannot be asked.
         """
         key = self._known(kid, algorithm)
-        is_asked = self._lock.statistics().locked
-        if key is None or self._age > (STALE_SECONDS if is_asked else FRESH_SECONDS):
+        if key is None or self._age > self._patience:
             async with self._lock:
                 await self._refresh(kid, algorithm)
             key = self._known(kid, algorithm)
@@ -149,6 +150,14 @@ class Provider:
         http, self._http = self._http, None
         if http is not None:
             await http.aclose()
+
+    @property
+    def _patience(self) -> float:
+        """How old keys may be that are taken without waiting. That somebody asks says nothing of the provider: whoever
+        makes a key up can have it asked all the time."""
+        if not self._lock.statistics().locked:
+            return FRESH_SECONDS
+        return STALE_SECONDS if self._problem else FRESH_SECONDS + REFRESH_ASKS * ASK_SECONDS
 
     @property
     def _age(self) -> float:
