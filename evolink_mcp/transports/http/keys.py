@@ -3,7 +3,7 @@
 The file is TOML, a line each, and the first that fits counts: ``"groups=film" = "sk-…"``, ``"*" = "sk-…"``. It is read
 again when it changes, as a mounted secret does, once it has been left alone for a second: half a file is valid TOML,
 and those whom it does not name yet would be paid for by somebody else. One that is written in place, and names fewer
-than before, has to be left alone for longer: its writer may have been held up.
+than before, has to say so for longer: its writer may have been held up.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ CHECK_SECONDS = 1.0
 CUT_SECONDS = 10.0  # for a file that may be cut
 MAX_BYTES = 64 * 1024  # a thousand lines: it is read, and searched, while calls wait
 
+Lines = tuple[tuple[Condition | None, str], ...]
+Version = tuple[int, int, int]
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,10 +40,11 @@ class Keys:
     def __init__(self, default: str | None, file: Path | None) -> None:
         self._default = default
         self._file = file
-        self._lines: tuple[tuple[Condition | None, str], ...] = ()
-        self._version: tuple[int, int, int] | None = None
-        self._seen: tuple[int, int, int] | None = None  # at the look before
-        self._looked_at = self._seen_at = time.monotonic()
+        self._lines: Lines = ()
+        self._version: Version | None = None
+        self._seen: Version | None = None  # at the look before
+        self._looked_at = self._fewer_at = time.monotonic()
+        self._fewer: Lines | None = None  # what it may be cut to, and has said since ``_fewer_at``
         self._is_moved = False  # into place whole, as far as anybody can tell
         if file is not None:
             try:
@@ -70,11 +74,11 @@ class Keys:
         try:
             version = _version(self._file)
         except OSError:
-            version = None
+            version = self._fewer = None
         left_alone = version == self._seen or _age(version) >= CHECK_SECONDS
         if version != self._seen:
             self._is_moved = bool(version and self._seen and version[1] != self._seen[1])
-            self._seen, self._seen_at = version, now
+            self._seen = version
         if version == self._version or not left_alone:
             return
         self._version = version  # first: a file that cannot be used is told of once
@@ -82,20 +86,28 @@ class Keys:
             lines = read_keys(self._file)
             if _version(self._file) != version:  # written meanwhile
                 return
-            if self._names_fewer(lines) and not self._is_moved and now - self._seen_at < CUT_SECONDS:
+            if not self._is_moved and self._may_be_cut(lines, version, now):
                 self._version = None  # to be read again
                 return
-            self._lines = lines
+            self._lines, self._fewer = lines, None
             logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
         except (OSError, ValueError) as problem:
+            self._fewer = None
             logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))
 
-    def _names_fewer(self, lines: tuple[tuple[Condition | None, str], ...]) -> bool:
-        """Whether somebody whom the file named before is not among ``lines``."""
-        return not {who for who, _ in self._lines} <= {who for who, _ in lines}
+    def _may_be_cut(self, lines: Lines, version: Version | None, now: float) -> bool:
+        """Whether somebody whom the file named before is missing, and its writer may be held up.
+
+        Not once it has been left alone for ten seconds, or has said the same for as long, however often it is written.
+        """
+        if {who for who, _ in self._lines} <= {who for who, _ in lines}:
+            return False
+        if lines != self._fewer:
+            self._fewer, self._fewer_at = lines, now
+        return max(now - self._fewer_at, _age(version)) < CUT_SECONDS
 
 
-def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
+def read_keys(file: Path) -> Lines:
     """The lines of a file of keys, ``None`` for everybody.
 
     Raises:
@@ -126,12 +138,12 @@ def read_keys(file: Path) -> tuple[tuple[Condition | None, str], ...]:
     return tuple(lines)
 
 
-def _version(file: Path) -> tuple[int, int, int]:
+def _version(file: Path) -> Version:
     state = file.stat()
     return state.st_mtime_ns, state.st_ino, state.st_size
 
 
-def _age(version: tuple[int, int, int] | None) -> float:
+def _age(version: Version | None) -> float:
     """How long ago the file was written, in seconds; less than nothing where that cannot be told."""
     return time.time() - version[0] / 1e9 if version is not None else -1.0
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +32,20 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "keys.toml"
     path.write_text(LINES)
     return path
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets seconds pass for the server, and none for the file."""
+    ahead = 0.0
+
+    def wait(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    moved = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead, time=lambda: time.time() + ahead)
+    monkeypatch.setattr(keys, "time", moved)
+    return wait
 
 
 def change(file: Path, text: str) -> None:
@@ -130,6 +146,42 @@ def test_a_file_that_is_written_in_place_is_not_believed_where_its_writer_may_ha
     file.write_text(f"{first}\n")
     monkeypatch.setattr(keys, "CUT_SECONDS", 0.0)
     assert [read.key_for({"groups": "film"}) for _ in range(3)][-1] == OPERATOR
+
+
+def test_who_was_taken_out_in_place_while_nobody_called_is_gone_at_the_first_call(
+    file: Path, pass_time: Callable[[float], None]
+) -> None:
+    read = Keys(OPERATOR, file)
+    file.write_text(LINES.split("\n", 1)[1])
+    pass_time(keys.CUT_SECONDS + 1)
+    assert read.key_for({"sub": "alice"}) == OPERATOR
+
+
+def test_who_was_taken_out_is_gone_in_time_also_where_the_same_is_written_again_and_again(
+    file: Path, pass_time: Callable[[float], None]
+) -> None:
+    read = Keys(OPERATOR, file)
+    for number in range(3):
+        file.write_text(LINES.split("\n", 1)[1])
+        os.utime(file, (now := time.time() + number * keys.CUT_SECONDS / 2, now))
+        assert read.key_for({"sub": "alice"}) == (ALICE if number < 2 else OPERATOR)
+        pass_time(keys.CUT_SECONDS / 2 + 0.1)
+
+
+@pytest.mark.parametrize("between", [LINES, "not toml", None])
+def test_a_file_that_was_cut_before_is_not_believed_sooner_when_it_is_cut_again(
+    file: Path, pass_time: Callable[[float], None], between: str | None
+) -> None:
+    read = Keys(OPERATOR, file)
+    cut = LINES.split("\n", 1)[0]
+    for number, text in enumerate((cut, between, cut)):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+            os.utime(file, (now := time.time() + number * keys.CUT_SECONDS, now))
+        assert read.key_for({"groups": "film"}) == FILM
+        pass_time(keys.CUT_SECONDS)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
