@@ -1,12 +1,14 @@
 """The bytes of one result, for a host that saves it. They never pass through a model.
 
 An answer is in memory as a whole, several times over, until its client has read it, and nobody else is served while it
-is encoded: so for callers elsewhere it is smaller, and they get one at a time.
+is encoded: so for callers elsewhere it is smaller, and everybody gets one at a time, the next once it has been read.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +20,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from evolink_mcp.errors import EvolinkError, GatewayError, Refused
 from evolink_mcp.gateway import media
 from evolink_mcp.guard.secrets import redact
+from evolink_mcp.jobs.delivery import current_listener
 from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
 from evolink_mcp.media.shares import Shares
@@ -28,6 +31,8 @@ from evolink_mcp.tools.copies import open_copy
 MAX_BYTES = 32 * 1024 * 1024  # of one answer; in base64 a third more
 MAX_BYTES_ELSEWHERE = 3 * 1024 * 1024  # the same for callers who are not on this machine
 READ_SECONDS = 60.0
+WAIT_SECONDS = 30.0  # for earlier ones: as long as a client may leave one unread
+MAX_READS, MAX_READS_OF_OWNER = 8, 1  # until each has been read by its client
 
 
 class Results:
@@ -36,21 +41,24 @@ class Results:
     def __init__(self, app: App) -> None:
         self._app = app
         self._max_bytes = MAX_BYTES if app.local_files else MAX_BYTES_ELSEWHERE
-        self._places = Shares(in_all=8, of_owner=1)
+        self._places = Shares(MAX_READS, MAX_READS_OF_OWNER)
 
     async def read(self, context: Context[Any, Any], task_id: str, number: str) -> bytes:
         """A result of a task, from the saved file or through the guarded fetch.
 
         Raises:
             ResourceNotFoundError: There is no such task or result.
-            ResourceError: It cannot be read, or is too large for one answer.
+            ResourceError: It cannot be read now, or is too large for one answer.
         """
         call = Call(self._app, context)
         try:
             await call.admit()
-            async with self._places.place(call.caller.owner):
+            with ExitStack() as held:
+                held.callback(await self._place(call.caller.owner))
                 with anyio.fail_after(READ_SECONDS):
-                    return await self._read(call, task_id, number)
+                    content = await self._read(call, task_id, number)
+                current_listener().hold(held.pop_all().close)
+                return content
         except NotFetched as reason:
             raise ResourceError(f"The result cannot be read: {reason}.") from None
         except OSError as error:  # also where there was no time
@@ -59,6 +67,14 @@ class Results:
             unknown = isinstance(error, Refused) or (isinstance(error, GatewayError) and error.status == 404)
             kind = ResourceNotFoundError if unknown else ResourceError
             raise kind(redact(error.render(paid=False))) from None
+
+    async def _place(self, owner: str) -> Callable[[], None]:
+        with anyio.move_on_after(WAIT_SECONDS):
+            return await self._places.take(owner)
+        raise ResourceError(
+            "The result is not read yet: this server sends each caller one at a time, and few in all. Read it again "
+            "once you have the one before."
+        )
 
     async def _read(self, call: Call, task_id: str, number: str) -> bytes:
         await call.check_own("task", media.check_task_id(task_id))
@@ -88,7 +104,6 @@ class Results:
     def _bounded(self, file: BinaryIO) -> bytes:
         content = file.read(self._max_bytes + 1)
         if len(content) > self._max_bytes:
-            raise ResourceError(
-                f"The result is larger than {self._max_bytes:,} bytes. Open its link, or the saved file."
-            )
+            other = ", or the saved file" if self._app.saver is not None else ""
+            raise ResourceError(f"The result is larger than {self._max_bytes:,} bytes. Open its link{other}.")
         return content

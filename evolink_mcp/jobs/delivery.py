@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from evolink_mcp.guard.secrets import fingerprint
 
 TURNS = 5  # of the event loop: more than it needs to take in a hang-up that the socket knows of
+HOLD_SECONDS = 30.0  # as long as a client may leave an answer unread; then its connection ends
 PROXY_SECONDS = 1.0  # until a hang-up has come in, through a proxy or past an answer on its way out
 
 _CURRENT: ContextVar[Listener | None] = ContextVar("listener", default=None)
@@ -67,6 +68,7 @@ class Listener:
         self._arrived_at = time.monotonic()
         self._delivered_at = math.inf
         self._watchers: list[Callable[[], None]] = []
+        self._holds: list[Callable[[], None]] = []
 
     @property
     def delivery(self) -> Delivery:
@@ -84,6 +86,32 @@ class Listener:
             watcher()
         if not self.abandoned and (self.settling or not self.delivered):
             self._watchers.append(watcher)
+
+    @property
+    def holds(self) -> bool:
+        """Whether anything is kept until :meth:`release`."""
+        return bool(self._holds)
+
+    def hold(self, let_go: Callable[[], None]) -> None:
+        """Calls ``let_go`` once the answer takes no more memory; at once where no transport says so.
+
+        A cancel does not say so: the answer may be on its way. But none stays on its way for long.
+        """
+        self._holds.append(let_go)
+        if not self.transport:
+            self.release()
+        elif self.abandoned:
+            self._release_later()
+
+    def release(self) -> None:
+        """The client has read the answer, or the request is over."""
+        holds, self._holds = self._holds, []
+        for let_go in holds:
+            let_go()
+
+    def _release_later(self) -> None:
+        if self._holds:
+            asyncio.get_running_loop().call_later(HOLD_SECONDS, self.release)
 
     def abandon(self) -> None:
         """The client cancelled or hung up. What it has been written before stays delivered."""
@@ -139,6 +167,8 @@ class Listener:
         watchers, self._watchers = self._watchers, []
         for watcher in watchers:
             watcher()
+        if self.abandoned:
+            self._release_later()
 
     def _tell(self) -> None:
         for watcher in list(self._watchers):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import ExitStack, asynccontextmanager
 
 
 class Shares:
@@ -18,12 +18,22 @@ class Shares:
     @asynccontextmanager
     async def place(self, owner: str) -> AsyncGenerator[None]:
         """A place while the block runs."""
-        share, count = self._owners.get(owner) or (asyncio.Semaphore(self._of_owner), 0)
-        self._owners[owner] = share, count + 1
-        try:
-            async with share, self._free:
-                yield
-        finally:
-            share, count = self._owners.pop(owner)
-            if count > 1:
-                self._owners[owner] = share, count - 1
+        with ExitStack() as stack:
+            stack.callback(await self.take(owner))
+            yield
+
+    async def take(self, owner: str) -> Callable[[], None]:
+        """A place, until what is returned is called."""
+        with ExitStack() as taken:
+            share, count = self._owners.get(owner) or (asyncio.Semaphore(self._of_owner), 0)
+            self._owners[owner] = share, count + 1
+            taken.callback(self._leave, owner)
+            for each in (share, self._free):
+                await each.acquire()
+                taken.callback(each.release)
+            return taken.pop_all().close
+
+    def _leave(self, owner: str) -> None:
+        share, count = self._owners.pop(owner)
+        if count > 1:
+            self._owners[owner] = share, count - 1

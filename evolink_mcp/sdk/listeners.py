@@ -51,9 +51,9 @@ class Listeners:
         self._requests: dict[Listener, Any] = {}  # the transport's, of calls whose loss somebody hears of
 
     def read(self, message: SessionMessage | Exception) -> Listener | None:
-        """Takes in a message of the client; the listener of the tool call that it is."""
+        """Takes in a message of the client; the listener of the tool call, or the reading of a resource, that it is."""
         match message.message if isinstance(message, SessionMessage) else None:
-            case JSONRPCRequest(method="tools/call", id=request_id):
+            case JSONRPCRequest(method="tools/call" | "resources/read", id=request_id):
                 number = number_of(request_id)
                 self._abandon(number)  # an id that is used again answers only once
                 listener = self._listeners[number] = Listener(number, settle_seconds=self._settle_seconds)
@@ -77,6 +77,7 @@ class Listeners:
         request_id = answer_id(content)
         if request_id is not None and (listener := self._listeners.pop(request_id, None)):
             listener.deliver()
+            listener.release()
             self._end(listener)
 
     def hang_up(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp import recall
+from evolink_mcp.card import files as results
 from evolink_mcp.gateway import account, prices
 from evolink_mcp.jobs import (
     belongings,
@@ -25,7 +26,7 @@ from evolink_mcp.jobs import (
     spending,
     texts,
 )
-from evolink_mcp.jobs.delivery import PROXY_SECONDS
+from evolink_mcp.jobs.delivery import HOLD_SECONDS, PROXY_SECONDS
 from evolink_mcp.jobs.shared import ledger_scripts, store, usage
 from evolink_mcp.jobs.shared.ledger import PRECISION_SECONDS
 from evolink_mcp.tools import files, listing
@@ -97,6 +98,10 @@ REMOTE = [
     ("1,000 chunks", chunks.MAX_SMALL_CHUNKS, 1_000),
     ("under 256 bytes", chunks.CHUNK_BYTES, 256),
     ("no answer yet | 64 KiB |", connections.MAX_AHEAD, 64 * KIB),
+    ("as resources, 3 MiB each", results.MAX_BYTES_ELSEWHERE, 3 * MIB),
+    ("until their clients have them | 1 |", results.MAX_READS_OF_OWNER, 1),
+    ("have them | 1 | 8 |", results.MAX_READS, 8),
+    ("after 30 s of waiting an error", results.WAIT_SECONDS, 30),
     ("to upload addresses | 2 |", uploads.MAX_OF_CALLER, 2),
     ("| 16 | 429; in all", uploads.MAX_IN_ALL, 16),
     ("below 50 kB/s", uploads.SLOW_BYTES, 50_000),
@@ -142,3 +147,7 @@ def test_the_figures_of_a_page_are_those_of_the_code(page: str) -> None:
     for words, bound, value in PAGES[page]:
         assert words in words_of(page), words
         assert bound == value, words
+
+
+def test_an_answer_is_held_for_as_long_as_its_connection_may_leave_it_unread() -> None:
+    assert HOLD_SECONDS == connections.READ_SECONDS == results.WAIT_SECONDS

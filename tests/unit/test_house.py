@@ -35,7 +35,7 @@ DOWN: dict[str, set[str]] = {
     "jobs": {"gateway", "guard", "errors", "settings"},
     "sdk": {"jobs", "guard"},
     "tools": {"sdk", "jobs", "media", "registry", "gateway", "guard", "errors", "settings"},
-    "card": {"tools", "sdk", "media", "gateway", "guard", "errors", "settings"},
+    "card": {"tools", "sdk", "jobs", "media", "gateway", "guard", "errors", "settings"},
     "skills": set(),
     "server": {"card", "skills", "sdk", "tools", "settings"},
     "transports": {

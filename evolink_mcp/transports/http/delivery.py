@@ -43,6 +43,7 @@ class OpenCalls:
 
     def remove(self, caller: tuple[str, str], listener: Listener) -> None:
         """A POST is over."""
+        listener.release()
         listener.abandon()
         open_calls = self._listeners.get((*caller, listener.number), set())
         open_calls.discard(listener)
@@ -130,8 +131,19 @@ async def _hand_over(
 
     The server drops, without a word, what is written to a connection whose end it has seen. A client that reads its
     answer and closes at once cannot be seen to close within one turn of the loop, one that closed before is. What
-    is left open then, the second in which the answer settles decides.
+    is left open then, the second in which the answer settles decides. What is held for the answer is held until the
+    client has read it.
     """
+    await _write(message, listener, receive, send, connection)
+    if listener.holds:
+        if connection is not None:
+            await connection.flow.drain()  # also where it ends
+        listener.release()
+
+
+async def _write(
+    message: Message, listener: Listener, receive: Receive, send: Send, connection: Connection | None
+) -> None:
     if not listener.has_watchers or listener.delivered:
         await send(message)
         listener.deliver()
