@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 # What ends a process unless it minds, but for faults of its own: Ctrl-C, an order of the system, a closed terminal,
-# Ctrl-\, what watchers, timers and profilers of programs send, processor time used up, power that fails; Ctrl-Break and
-# a closed console on Windows; and the real-time ones, with which images of systemd are stopped.
-_NAMES = "INT TERM HUP QUIT USR1 USR2 ALRM VTALRM PROF XCPU IO PWR STKFLT BREAK".split()
+# Ctrl-\, what watchers, timers and profilers of programs send, processor time used up; Ctrl-Break and a closed console
+# on Windows; and the real-time ones, with which images of systemd are stopped. Some that end a process on Linux (a file
+# is ready, power fails) are ignored by other systems.
+_NAMES = "INT TERM HUP QUIT USR1 USR2 ALRM VTALRM PROF XCPU BREAK".split()
+_LINUX_NAMES = "IO PWR STKFLT".split() if sys.platform == "linux" else []
 SIGNALS: tuple[int, ...] = (
-    *(getattr(signal, f"SIG{name}") for name in _NAMES if hasattr(signal, f"SIG{name}")),
+    *(getattr(signal, f"SIG{name}") for name in (*_NAMES, *_LINUX_NAMES) if hasattr(signal, f"SIG{name}")),
     *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
 )
 
@@ -28,10 +31,11 @@ _last_words: list[Callable[[], None]] = []
 
 
 def end_at_once(last_words: Callable[[], None]) -> None:
-    """Has each of them end the process, unless whoever started it said that it is to be ignored."""
+    """Has each of them end the process, unless whoever started it said that it is to be ignored, or a library that was
+    loaded before Python handles it."""
     _last_words[:] = [last_words]
     for each in SIGNALS:
-        if signal.getsignal(each) is not signal.SIG_IGN:
+        if signal.getsignal(each) not in (signal.SIG_IGN, None):
             signal.signal(each, end_process)
 
 

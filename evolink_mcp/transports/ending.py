@@ -34,6 +34,7 @@ def end_signals() -> Generator[Signals]:
         loop.call_soon_threadsafe(signals.put_nowait, number)
 
     before = {each: signal.getsignal(each) for each in SIGNALS}
+    before = {each: handler for each, handler in before.items() if handler is not None}  # else it is no Python's
     for each, handler in before.items():
         if handler in (signal.SIG_DFL, end_process) or (each is signal.SIGINT and handler is not signal.SIG_IGN):
             signal.signal(each, receive)  # of SIGINT the event loop has a handler of its own

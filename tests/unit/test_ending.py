@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+import runpy
+import signal
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from typing import cast
 
 import anyio
 import pytest
 
+from evolink_mcp import signals
 from evolink_mcp.tools.app import App
 from evolink_mcp.transports import ending
 from evolink_mcp.transports.ending import finish_calls
+
+# What a library that was loaded before Python leaves: Python learns what handles a signal when this module is made.
+WITH_A_HANDLER_OF_ANOTHER_LIBRARY = """
+import asyncio, ctypes, signal, sys
+libc = ctypes.CDLL(None)
+libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+for number in (signal.SIGPROF, signal.SIGINT):
+    libc.signal(number, ctypes.cast(libc.getpid, ctypes.c_void_p))
+del sys.modules["_signal"]
+import _signal
+from evolink_mcp.signals import end_at_once
+from evolink_mcp.transports.ending import end_signals
+
+def owners():
+    return [type(_signal.getsignal(each)).__name__ for each in (signal.SIGPROF, signal.SIGINT, signal.SIGUSR1)]
+
+async def serve():
+    with end_signals():
+        print(*owners())
+
+end_at_once(print)
+print(*owners())
+asyncio.run(serve())
+print(*owners())
+"""
 
 
 class Calls:
@@ -70,3 +100,20 @@ async def test_what_does_not_end_is_cut_off_when_its_time_is_over(monkeypatch: p
             await finish_calls(cast("App", calls))
     assert endless.is_cut_off
     assert not calls.running
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes the C library by its name there")
+def test_a_signal_that_another_library_handles_stays_its_own() -> None:
+    command = [sys.executable, "-c", WITH_A_HANDLER_OF_ANOTHER_LIBRARY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["NoneType NoneType function"] * 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGIO"), reason="this system has no such signal")
+def test_what_a_system_ignores_ends_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``signal(3)`` of macOS and FreeBSD: ``SIGIO`` is discarded."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    elsewhere = runpy.run_path(str(signals.__file__))["SIGNALS"]
+    assert signal.SIGIO not in elsewhere
+    assert signal.SIGTERM in elsewhere
