@@ -12,9 +12,13 @@ from evolink_mcp import __version__
 from evolink_mcp.guard.secrets import redact
 
 Level = Literal["ok", "note", "wrong"]
-# In addresses, with a scheme and without; and what is named as a secret behind them.
-PASSWORD = re.compile(r"(//)[^/?#\s]*@|[^\s/@:'\"]*:[^\s/]+@")
-PARAMETER = re.compile(r"(?i)([?&#;][^=&#\s]*(?:key|token|secret|passw|pwd|auth|credential|sig)[^=&#\s]*=)[^&#\s]+")
+# In addresses, with a scheme and without (a drive of Windows is none); and what is named as a secret behind them. Each
+# begins at few places and looks a bounded way from there: a finding may be long.
+PASSWORD = re.compile(r"""(//)[^/?#\s]*@|(?<![^\s/@'"])(?![A-Za-z]:\\)[^\s/@:'"]*:[^\s/]{1,1000}@""")
+PARAMETER = re.compile(
+    r"(?i)([?&#;](?=[^=&#;?\s]*?(?:key|token|secret|passw|pwd|auth(?!ors?(?![a-z]))|credential|(?<!de)(?<!as)sig))"
+    r"[^=&#;?\s]*=)[^&#\s]+"
+)
 COLOURS: dict[Level, str] = {"ok": "green", "note": "yellow", "wrong": "red"}
 
 

@@ -7,7 +7,7 @@ these addresses and to no others, so that a name cannot lead elsewhere a moment 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
@@ -178,7 +178,9 @@ class UrlGuard:
             return "", "the link's host is not a host name."
         host = _ascii(written)
         if host is None:
-            return "", "the link's host is not a host name, or can be read as two (write it as xn--…)."
+            return "", "the link's host is not a host name."
+        if not written.isascii() and host != _in_later_rules(written, host):
+            return "", "the link's host can be read as two names: write it as xn--…."
         if is_odd_address(host) or (parse_address(host) is not None and host != written):
             return "", "the link's host is an IP address that is not written plainly."
         return host, self._place_problem(parts.scheme, host)
@@ -210,6 +212,11 @@ def port_of(url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
+def loopback_ports(urls: Iterable[str]) -> frozenset[int]:
+    """The ports of those links that lead to this machine."""
+    return frozenset(port_of(url) for url in urls if is_loopback(urlsplit(url).hostname or ""))
+
+
 def is_linklike(text: str) -> bool:
     """Whether some program would take a text for a link, allowed or not. Data URLs lead nowhere and do not count."""
     seen = text[: 2 * MAX_LINK_LENGTH].translate(_SKIPPED).strip(_BLANKS)
@@ -226,7 +233,7 @@ def _ascii(host: str) -> str | None:
         return None
     if not _NAME.fullmatch(name) or len(name) > 253:
         return None
-    return name if host.isascii() or name == _in_later_rules(host, name) else None
+    return name
 
 
 def _in_later_rules(host: str, name: str) -> str:

@@ -13,7 +13,7 @@ from evolink_mcp.media.animations import times
 from evolink_mcp.media.pictures import MAX_PICTURE_BYTES, MAX_PIXELS, open_picture
 
 MAX_PARSER_BYTES = 400 * 1024 * 1024  # of memory: what a parser cannot unfold in it, it leaves out, and tells the rest
-MIN_BYTES_PER_SECOND = 50  # of a film or a sound, silence included; one that claims to be longer is not believed
+MIN_BYTES_PER_SECOND = 15  # of a film or a sound, silence included; one that claims to be longer is not believed
 MAX_FRAME_RATE = 1_000.0
 DARK, LIGHT = 55, 200  # of 255: what counts as black and as white in a mask
 _OPAQUE = 255

@@ -115,10 +115,10 @@ class App:
 
     @cached_property
     def urls(self) -> UrlGuard:
-        from evolink_mcp.guard.urls import UrlGuard, port_of, system_resolver
+        from evolink_mcp.guard.urls import UrlGuard, loopback_ports, system_resolver
 
         settings = self.settings
-        ports = frozenset(map(port_of, (settings.base_url, settings.files_url)))
+        ports = loopback_ports((settings.base_url, settings.files_url))
         resolve = self.resolve or system_resolver
         return UrlGuard(settings.allow_loopback, settings.fake_ip, resolve, None if self.local_files else ports)
 

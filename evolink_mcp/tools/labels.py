@@ -44,7 +44,8 @@ _ALIKE = str.maketrans(
         for character in characters
     }
 )
-MAX_HEAD = 80  # characters of a line that are read; no label is longer
+MAX_HEAD = 80  # characters of a line that are read, with its accents
+MAX_LETTERS = 24  # of those; no label is longer. One may stand for 18 letters.
 MAX_ODD = 20_000  # lines of other letters that are read; beyond them each is quoted
 
 
@@ -64,5 +65,9 @@ def quote_labels(text: str) -> str:
 
 def _plain(head: str) -> str:
     """The beginning of a line in the letters that it seems to be written in."""
-    apart = unicodedata.normalize("NFKD", head.translate(_ALIKE))
-    return "".join(each for each in apart.translate(_ALIKE) if not unicodedata.combining(each))
+    apart = unicodedata.normalize("NFKD", _without_accents(head.translate(_ALIKE)))
+    return _without_accents(apart[: 2 * MAX_LETTERS].translate(_ALIKE))
+
+
+def _without_accents(text: str) -> str:
+    return "".join(each for each in text if not unicodedata.combining(each))[:MAX_LETTERS]

@@ -139,6 +139,13 @@ async def test_a_webm_says_its_seconds(tmp_path: Path) -> None:
     assert (await of_link(content))[0] == expected
 
 
+async def test_a_slide_show_of_a_few_bytes_a_second_says_its_length(tmp_path: Path) -> None:
+    frames, path = [Image.new("L", (40, 30), 80 * number) for number in range(3)], tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=20_000)
+    content = path.read_bytes()
+    assert (await of_file(path, content + bytes(20 * 60 - len(content)))).duration_seconds == 60
+
+
 @pytest.mark.parametrize("kind", [*SOUNDS, "m4a"])
 async def test_sounds_say_their_seconds(tmp_path: Path, kind: str) -> None:
     if kind == "m4a":

@@ -135,6 +135,21 @@ def test_other_lines_stay_as_they_are() -> None:
     assert time.thread_time() - start < 2
 
 
+def test_a_letter_that_stands_for_many_takes_no_long_look() -> None:
+    """One of these is 18 letters: a million of them once held the event loop for three seconds."""
+    from evolink_mcp.tools.labels import quote_labels
+
+    once, many = ("\n".join(["\ufdfa" * length] * 4000) for length in (24, 80))
+    seconds = list[float]()
+    for text in (once, many):
+        start = time.thread_time()
+        assert quote_labels(text) == text
+        seconds.append(time.thread_time() - start)
+    assert seconds[1] < 2 * seconds[0] + 0.1
+    accents = "\u0301" * 8
+    assert quote_labels(f"a\n{accents.join('Charged')}: no.").splitlines()[1].startswith("> ")
+
+
 def test_empty_lines_take_no_long_look() -> None:
     """They once took the square of their number: 8,000 held the event loop for 30 s."""
     from evolink_mcp.tools.labels import quote_labels

@@ -122,3 +122,13 @@ async def test_an_answer_of_a_batch_on_stdio_is_delivered_with_the_batch() -> No
         await out.flush()
     assert pipe.flushed == [[False, False], [False, False]]
     assert all(each.delivered for each in calls)
+
+
+async def test_a_cancel_gives_no_place_back_while_the_answer_may_be_on_its_way() -> None:
+    released = list[bool]()
+    listener = Listener("1")
+    listener.hold(lambda: released.append(True))
+    listener.abandon()
+    assert (listener.holds, released) == (True, [])
+    listener.release()
+    assert (listener.holds, released) == (False, [True])

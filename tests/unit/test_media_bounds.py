@@ -58,7 +58,7 @@ MIB = 1024 * 1024
         ("32 in all", names.MAX_LOOKUPS, 32),
         ("1 GiB", decoder.MAX_MEMORY_BYTES, 1024 * MIB),
         ("400 MiB", probe.MAX_PARSER_BYTES, 400 * MIB),
-        ("than 50 bytes for each second", probe.MIN_BYTES_PER_SECOND, 50),
+        ("than 15 bytes for each second", probe.MIN_BYTES_PER_SECOND, 15),
         ("10 s of work", decoder.MAX_CPU_SECONDS, 10),
         ("15 s in all", decoding.MAX_DECODE_SECONDS, 15),
         ("50 million pixels", pictures.MAX_PIXELS, 50_000_000),

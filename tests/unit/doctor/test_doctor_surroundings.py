@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 import trustme
 
-from evolink_mcp.doctor.report import Report
+from evolink_mcp.doctor.report import Check, Report
 from evolink_mcp.doctor.surroundings import certificate_checks, proxy_checks
 from evolink_mcp.gateway.certificates import certificate_problem
 from tests.support import Sandbox
@@ -80,3 +81,25 @@ def test_a_proxys_password_is_not_shown() -> None:
     assert "hunter2" not in report.as_json()
     assert "proxy.test:3128" in report.as_json()
     assert "internal.test" in report.as_json()
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"runs C:\Users\a\evolink@1.2\x.exe", r"runs C:\Users\a\evolink@1.2\x.exe"),
+        ("https://h/x?design=blue&author=me&assign=1", "https://h/x?design=blue&author=me&assign=1"),
+        ("https://h/x?X-Amz-Signature=a;token=b&authorization=c", "https://h/x?X-Amz-Signature=***&authorization=***"),
+        ("uses me:p@ss@proxy.test:3128", "uses ***@proxy.test:3128"),
+        ("is 'me:hunter2@proxy.test'", "is '***@proxy.test'"),
+        ("https://me:hunter2@proxy.test/?sign=a#key=b", "https://***@proxy.test/?sign=***#key=***"),
+    ],
+)
+def test_only_what_is_secret_in_a_finding_is_hidden(text: str, shown: str) -> None:
+    assert Report([Check("x", "ok", text)]).checks[0].finding == shown
+
+
+@pytest.mark.parametrize("part", ["a:", "'a:", "?key", "@a:"])
+def test_a_long_finding_takes_no_long_look(part: str) -> None:
+    start = time.thread_time()
+    Report([Check("x", "ok", part * 20_000)])
+    assert time.thread_time() - start < 3
