@@ -9,6 +9,7 @@ from typing import TypeVar
 from evolink_mcp.jobs.spending import Reading
 
 MAX_READINGS = 500  # that are remembered, or wait for a store that is away
+REPEAT_SECONDS = 1.0  # between two looks at what was read too early: sums are looked at hundreds of times a second
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,6 +31,7 @@ class Readings:
         self.unread: OrderedDict[Key, Item] = OrderedDict()
         self._latest: OrderedDict[Key, Reading] = OrderedDict()
         self._early: OrderedDict[Key, Item] = OrderedDict()
+        self._repeated_at = float("-inf")
 
     def add(self, name: str, reading: Reading) -> bool:
         """Whether it says anything new; if so, it has to be written."""
@@ -52,6 +54,9 @@ class Readings:
 
     def repeat(self, now: float) -> None:
         """Has what was read too early written again, if it is time for that."""
+        if abs(now - self._repeated_at) < REPEAT_SECONDS:
+            return
+        self._repeated_at = now
         for key, (name, reading) in list(self._early.items()):
             clear_at, read_at = reading.clear_at, reading.read_at
             if clear_at is None or read_at is None or read_at >= clear_at:
