@@ -19,8 +19,6 @@ SIGNALS: tuple[int, ...] = (
     *(getattr(signal, f"SIG{name}") for name in (*_NAMES, *_LINUX_NAMES) if hasattr(signal, f"SIG{name}")),
     *(range(signal.SIGRTMIN, signal.SIGRTMAX + 1) if hasattr(signal, "SIGRTMIN") else ()),
 )
-
-
 _STOPPED = json.dumps(
     {
         "code": -32000,

@@ -231,9 +231,7 @@ def _ascii(host: str) -> str | None:
         name = host.encode("idna").decode("ascii").lower().removesuffix(".")
     except UnicodeError:
         return None
-    if not _NAME.fullmatch(name) or len(name) > 253:
-        return None
-    return name
+    return name if _NAME.fullmatch(name) and len(name) <= 253 else None
 
 
 def _in_later_rules(host: str, name: str) -> str:

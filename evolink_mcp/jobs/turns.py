@@ -33,12 +33,12 @@ class Turns:
         self._woken = asyncio.Semaphore(MAX_WOKEN)
         self._woken_of: Counter[Key] = Counter()
         self._each: dict[Key, _Gate] = {}
-        self._latest = now()
-        self._queued = 0.0  # seconds: what was due, and had its turn latest
+        self._latest = now()  # when a read that was only due had its turn
+        self._queued = 0.0  # how many seconds it had queued
 
     @property
     def crowded(self) -> bool:
-        """Whether reads queue."""
+        """Whether what was due, and read last, had queued for long."""
         return self._queued > CROWD_SECONDS and self._now() - self._latest < FORGET_SECONDS
 
     @asynccontextmanager

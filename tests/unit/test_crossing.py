@@ -174,13 +174,18 @@ async def test_who_takes_over_what_no_ledger_has_yet_needs_no_claim() -> None:
     assert (ledger.claims, shop.paid, shop.heard) == ([], ["task-1"], ["task-1"])
 
 
-async def test_an_own_answer_whose_claim_gets_no_answer_may_be_a_second_one() -> None:
-    ledger, shop = Scripted(Page(10.0)), Shop()
-    process = Process(ledger)
+async def leave_answer(process: Process, shop: Shop) -> None:
+    """Has a caller leave between the note of its task and the answer."""
     call = process.call(shop)
     while not shop.noted:
         await asyncio.sleep(0)
     await call.leave(0, 0)
+
+
+async def test_an_own_answer_whose_claim_gets_no_answer_may_be_a_second_one() -> None:
+    ledger, shop = Scripted(Page(10.0)), Shop()
+    process = Process(ledger)
+    await leave_answer(process, shop)
     ledger.is_away = True
     async with process.purchases.buy(ShopOrder(shop)) as bought:
         assert (bought.product, bought.is_earlier, bought.away) == ("task-1", True, "the ledger")
@@ -209,10 +214,7 @@ async def test_a_ledger_is_told_whether_what_is_over_was_free(answer: str) -> No
 async def test_an_own_answer_that_another_process_has_claimed_is_theirs() -> None:
     ledger, shop = Scripted(Page(10.0)), Shop()
     process = Process(ledger)
-    call = process.call(shop)
-    while not shop.noted:
-        await asyncio.sleep(0)
-    await call.leave(0, 0)
+    await leave_answer(process, shop)
     ledger.is_taken = True
     async with asyncio.timeout(10):
         async with process.purchases.buy(ShopOrder(shop)) as bought:
