@@ -132,6 +132,16 @@ async def test_a_process_that_says_goodbye_or_nothing_counts_as_dead(ledgers: li
     assert (await b.peek(KEY)).is_silent(c.process)
 
 
+async def test_whoever_has_put_a_mark_is_not_taken_for_dead_before_its_first_beat(ledgers: list[Ledger]) -> None:
+    """Its purchase is in flight, and an identical request elsewhere waits for what becomes of it."""
+    a, b, _ = ledgers
+    await a.aclose()  # as if it had just started: nobody has heard of it
+    await a.put(mark(a))
+    page = await b.peek(KEY)
+    assert held(page) == [("r1", a.process)]
+    assert page.wait or not page.is_silent(a.process)
+
+
 async def test_a_task_noted_by_one_is_known_to_itself(ledgers: list[Ledger]) -> None:
     a = ledgers[0]
     await a.note_task("account", "task-1")

@@ -89,7 +89,11 @@ class FileLedger(LastingLedger):
             await self._run(lambda each: each.execute("DELETE FROM processes WHERE id = ?", (self.process,)))
 
     async def _put(self, mark: Mark) -> None:
-        await self._run(lambda connection: self._insert(connection, mark))
+        def work(connection: Connection) -> None:
+            self._hear(connection)  # whose mark is there before its first beat is not dead
+            self._insert(connection, mark)
+
+        await self._run(work)
 
     async def _claim(self, mark: Mark) -> bool | None:
         def work(connection: Connection) -> bool:

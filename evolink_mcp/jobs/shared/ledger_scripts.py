@@ -71,9 +71,10 @@ redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return 1
 """
-# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
-PUT = f"""
-local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
+# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else. Who
+# puts a mark of its own before its first beat lives, and may have more to put.
+PUT = f"""{SURE}
+local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[6], ARGV[2])
 if raw then
   local old = cjson.decode(raw)
   if old.holder ~= ARGV[1] then mark.holder, mark.delivery = old.holder, old.delivery end
@@ -81,8 +82,12 @@ if raw then
 elseif ARGV[4] == '0' then
   return 0
 end
-redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(mark))
-redis.call('PEXPIRE', KEYS[1], {KEEP_MS})
+if mark.sender == ARGV[1] and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then
+  redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[1])
+  redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
+end
+redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
+redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return 1
 """
 # ARGV: replica, ref, whether whoever holds it may be told that it is gone.
