@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import stat
 import sys
 import threading
@@ -18,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from evolink_mcp import __version__
+from evolink_mcp import __version__, cache
 
 MAX_FILES, MAX_FILE_BYTES = 32, 1_000_000
 MAX_ANSWERS = 24  # of one file
@@ -27,8 +26,6 @@ ROOMS = ("", "tools", "sdk", "registry", "registry/data", "card", "skills")  # w
 LIBRARIES = ("mcp-", "mcp_types-", "pydantic-")
 
 Answer = dict[str, Any]
-
-_OWN = re.compile(r"[0-9a-f]{32}\.json(?:\.[0-9]+)?")  # with the number of the process that writes it
 
 
 def digest(*values: object) -> str:
@@ -70,27 +67,8 @@ class Recall:
 
     def _save(self) -> None:
         """Writes the file, whole or not at all, and removes the oldest of too many."""
-        folder, part = os.path.dirname(self._path), f"{self._path}.{os.getpid()}"
         with self._lock, suppress(OSError):
-            os.makedirs(folder, mode=0o700, exist_ok=True)
-            if os.path.islink(folder):  # leads to what is not ours
-                return
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-            with open(os.open(part, flags, 0o600), "w", encoding="utf-8") as file:
-                json.dump(dict(self._answers), file)
-            os.replace(part, self._path)
-            _tidy(folder)
-
-
-def _tidy(folder: str) -> None:
-    """Removes the oldest of too many files of ours. The folder may be somebody's who keeps other things there."""
-    own = [
-        (each.stat(follow_symlinks=False).st_mtime_ns, each.path)
-        for each in os.scandir(folder)
-        if _OWN.fullmatch(each.name) and each.is_file(follow_symlinks=False)
-    ]
-    for _, path in sorted(own)[:-MAX_FILES]:
-        os.unlink(path)
+            cache.write(self._path, json.dumps(dict(self._answers)).encode(), MAX_FILES)
 
 
 def recall_of(words: Sequence[str]) -> Recall | None:
@@ -139,13 +117,9 @@ def _stamp(path: str) -> str:
 
 
 def _read(path: str) -> dict[str, Answer]:
-    """The answers in a file that nobody but this user can write; none where it is missing, damaged or another's."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with suppress(OSError, ValueError, RecursionError), open(os.open(path, flags), "rb") as file:
-        facts = os.fstat(file.fileno())
-        own = os.name == "nt" or (facts.st_uid == os.geteuid() and not facts.st_mode & 0o022)
-        if own and stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_FILE_BYTES:
-            value: object = json.loads(file.read())
-            if isinstance(value, dict) and all(isinstance(each, dict) for each in cast("Answer", value).values()):
-                return cast("dict[str, Answer]", value)
+    """The answers in a file; none where it is missing, damaged or another's."""
+    with suppress(ValueError, RecursionError):
+        value: object = json.loads(cache.read(path, MAX_FILE_BYTES) or b"{}")
+        if isinstance(value, dict) and all(isinstance(each, dict) for each in cast("Answer", value).values()):
+            return cast("dict[str, Answer]", value)
     return {}

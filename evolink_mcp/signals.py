@@ -47,6 +47,10 @@ def end_process(*_: object) -> None:
 
 def refuse(numbers: Iterable[str]) -> None:
     """Answers requests that were never begun, by their ids as JSON, to whoever still reads stdout."""
+    waits = os.get_blocking(1)
     os.set_blocking(1, False)
-    for number in numbers:
-        os.write(1, f'{{"jsonrpc":"2.0","id":{number},"error":{_STOPPED}}}\n'.encode())
+    try:
+        for number in numbers:
+            os.write(1, f'{{"jsonrpc":"2.0","id":{number},"error":{_STOPPED}}}\n'.encode())
+    finally:
+        os.set_blocking(1, waits)  # others may have it open, and it stays as it is left

@@ -24,6 +24,7 @@ from evolink_mcp.settings.table import API_KEY, IMAGE_MODEL, VARIABLES, VIDEO_MO
 from evolink_mcp.settings.variable import plain
 
 LIBRARIES = ("mcp", "httpx2", "pydantic", "anyio")
+TRIAL_BYTES = 64 * 1024
 LITTLE_SPACE = 1024**3  # a long video has some hundred megabytes
 MASK = "***"
 
@@ -99,17 +100,26 @@ def folders(settings: Settings) -> Iterator[Check]:
 
 def _output(folder: Path) -> Check:
     existing = next(place for place in (folder, *folder.parents) if os.path.exists(place))
-    try:
-        with tempfile.NamedTemporaryFile(dir=existing, prefix=".evolink-doctor-"):
-            pass
-        free = shutil.disk_usage(existing).free
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return Check("output folder", "wrong", f"{folder} cannot be written ({reason})", "Choose another folder.")
+    if problem := _problem_of_writing(existing):
+        advice = "Choose another folder, or make space."
+        return Check("output folder", "wrong", f"{folder} cannot be written ({problem})", advice)
+    free = shutil.disk_usage(existing).free
     state = f"{folder} can be {'written' if existing == folder else 'made'}; {free / 1024**3:,.1f} GB free"
     if free < LITTLE_SPACE:
         return Check("output folder", "note", state, "Make space: one long video can take some hundred megabytes.")
     return Check("output folder", "ok", state)
+
+
+def _problem_of_writing(folder: Path) -> str:
+    """Why a folder takes no new file with something in it; "" where it does. Nothing is left there."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".evolink-doctor-") as file:
+            file.write(bytes(TRIAL_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def models(settings: Settings) -> Iterator[Check]:
@@ -135,7 +145,8 @@ def models(settings: Settings) -> Iterator[Check]:
 
 
 def history(settings: Settings) -> Check:
-    """Whether tasks submitted here are found again. The file is read, never made or changed."""
+    """Whether tasks submitted here are found again. The file is read, never made or changed; another is made beside it
+    for a moment, for a full disk lets everything be read."""
     if settings.history is False or settings.sandbox:
         return Check("history", "ok", "off: what is submitted here is not remembered beyond the process")
     try:
@@ -144,10 +155,9 @@ def history(settings: Settings) -> Check:
         return Check("history", "note", f"nothing is remembered: {error}", "Set HOME or XDG_STATE_HOME to have it.")
     if not os.path.exists(path):
         existing = next(place for place in path.parents if os.path.exists(place))
-        if not os.access(existing, os.W_OK | os.X_OK):
-            return Check(
-                "history", "note", f"nothing is remembered: {existing} cannot be written", f"Make {path.parent}."
-            )
+        if problem := _problem_of_writing(existing):
+            finding = f"nothing is remembered: {existing} cannot be written ({problem})"
+            return Check("history", "note", finding, f"Make {path.parent}, or make space.")
         return Check("history", "ok", f"{path} is made with the first task")
     import sqlite3
 
@@ -159,6 +169,9 @@ def history(settings: Settings) -> Check:
         return Check("history", "note", f"{path} cannot be read ({error})", advice)
     if not os.access(path, os.W_OK):
         return Check("history", "note", f"{path} cannot be written", "Correct the rights of the file and its folder.")
+    if problem := _problem_of_writing(path.parent):
+        finding = f"{path} remembers {number:,} tasks, and cannot be written ({problem})"
+        return Check("history", "note", finding, "Make space, or correct the rights of its folder.")
     return Check("history", "ok", f"{path} remembers {number:,} tasks (over stdio)")
 
 

@@ -12,9 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import re
-import stat
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from urllib.parse import quote
 
 import anyio.to_thread
 
+from evolink_mcp import cache
 from evolink_mcp.errors import GatewayError
 from evolink_mcp.gateway import routes
 from evolink_mcp.gateway.pricing import Listed, Rules, parse_list, parse_rules
@@ -37,7 +35,6 @@ MAX_ANSWERS = 300  # answers in memory, and files on disk
 MAX_FILE = 2 * 1024 * 1024  # bytes
 NOT_OFFERED = frozenset({404, 405, 501})
 
-_OWN = re.compile(r"[0-9a-f]{32}\.json")  # the folder may be somebody's who keeps other things there
 logger = logging.getLogger(__name__)
 
 
@@ -146,47 +143,27 @@ class Prices:
             self._answers.popitem(last=False)
         return answer.body
 
-    def _file(self, path: str) -> Path | None:
+    def _file(self, path: str) -> str:
+        """Where an answer is kept; "" for nowhere."""
         name = hashlib.sha256(f"{self._public.transport.api_url}{path}".encode()).hexdigest()[:32]
-        return self._folder / f"{name}.json" if self._folder is not None else None
+        return os.path.join(self._folder, f"{name}.json") if self._folder is not None else ""
 
     def _read(self, path: str) -> _Answer | None:
         """What another process was told within a day."""
-        file = self._file(path)
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
         try:
-            if file is None or file.parent.is_symlink():
-                return None
-            with open(os.open(file, flags), "rb") as kept:
-                facts = os.fstat(kept.fileno())
-                if not stat.S_ISREG(facts.st_mode) or facts.st_size > MAX_FILE:
-                    return None
-                content = as_object(json.loads(kept.read()))
-        except (OSError, ValueError, RecursionError):
+            content = as_object(json.loads(cache.read(self._file(path), MAX_FILE) or b"{}"))
+        except (ValueError, RecursionError):
             return None
         answer = _Answer(content.get("body"), as_number(content.get("at")) or 0.0)
         return answer if answer.body is not None and self._is_good(answer) else None
 
     def _write(self, path: str, answer: _Answer) -> None:
-        """Keeps an answer whole or not at all; a disk that does not take it is no reason to fail."""
-        file = self._file(path)
-        if file is None:
-            return
+        """Keeps an answer; a disk that does not take it is no reason to fail."""
         content = json.dumps({"at": answer.at, "body": answer.body}).encode()
+        if self._folder is None or len(content) > MAX_FILE:
+            return
         try:
-            if len(content) > MAX_FILE:
-                return
-            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if file.parent.is_symlink():  # leads to what is not ours
-                return
-            own = [each for each in file.parent.iterdir() if _OWN.fullmatch(each.name)]
-            own.sort(key=lambda each: each.lstat().st_mtime)
-            for old in own[: max(len(own) - MAX_ANSWERS, 0)]:
-                old.unlink(missing_ok=True)
-            handle, name = tempfile.mkstemp(dir=file.parent, suffix=".part")
-            with os.fdopen(handle, "wb") as part:
-                part.write(content)
-            os.replace(name, file)
+            cache.write(self._file(path), content, MAX_ANSWERS)
         except OSError as error:
             logger.debug("Prices are not kept: %s", error)
 

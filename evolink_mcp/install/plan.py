@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from evolink_mcp.install.survey import files_with_entry
 from evolink_mcp.settings.placeholders import Unfilled, stand_in
 from evolink_mcp.settings.table import API_KEY, BY_NAME
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,59}")
+_BEGINNINGS = frozenset(name.partition("_")[0] for name in BY_NAME)
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def parse_env(items: Sequence[str], environ: Mapping[str, str] = os.environ) -> 
         name, has_value, value = item.partition("=")
         variable = BY_NAME.get(name)
         if variable is None:
-            shown = repr(name) if _NAME.fullmatch(name) else "what is given"  # which may be a key
+            shown = repr(name[:60]) if name.partition("_")[0] in _BEGINNINGS else "what is given"  # which may be a key
             raise _bad(f"--env: {shown} is not read by evolink-mcp", f"Use one of {', '.join(sorted(BY_NAME))}.")
         variables[name] = value if has_value else environ.get(name, "")
         if not variables[name]:

@@ -103,6 +103,7 @@ HOSTILE: dict[str, Callable[[Provider], str]] = {
     "no end": lambda p: p.token(exp=None),
     "an end that is text": lambda p: p.token(exp="never"),
     "an end beyond all numbers": lambda p: p.token(exp=float("inf")),
+    "an end of 400 digits": lambda p: p.token(exp=int("9" * 400)),
     "another audience": lambda p: p.token(aud="https://else.example.com/mcp"),
     "no audience": lambda p: p.token(aud=None),
     "an audience that begins alike": lambda p: p.token(aud=f"{AUDIENCE}.evil.org"),

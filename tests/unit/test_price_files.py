@@ -13,6 +13,7 @@ import pytest
 from evolink_mcp.gateway import Transport
 from evolink_mcp.gateway import prices as module
 from evolink_mcp.gateway.prices import Prices
+from tests.disks import full_disk, needs_limits
 
 RULES = {"model": {"components": [{"amount": 1}]}}
 
@@ -70,3 +71,11 @@ async def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path, ki
     else:
         kept.symlink_to(moved)
     assert await ask(folder, "a") == 1
+
+
+@needs_limits
+async def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
+    with full_disk(4):
+        assert await ask(tmp_path, "a") == 1
+    assert files(tmp_path) == set()
+    assert (await ask(tmp_path, "a"), await ask(tmp_path, "a")) == (1, 0)

@@ -13,6 +13,7 @@ import pytest
 from evolink_mcp import front, recall
 from evolink_mcp.recall import Recall, recall_of
 from evolink_mcp.settings.table import SWITCH
+from tests.disks import full_disk, needs_limits
 
 
 def kept(path: Path, number: int) -> None:
@@ -48,6 +49,15 @@ def test_only_files_of_ours_are_removed(tmp_path: Path) -> None:
     names = [each.name for each in tmp_path.iterdir() if each.is_file()]
     assert len(names) == 2 * recall.MAX_FILES + 3
     assert sum(name.startswith("thesis") for name in names) == recall.MAX_FILES + 3
+
+
+@needs_limits
+def test_a_full_disk_keeps_the_answers_of_before_and_nothing_half_written(tmp_path: Path) -> None:
+    kept(tmp_path / "some.json", 1)
+    before = (tmp_path / "some.json").read_bytes()
+    with full_disk(4):
+        kept(tmp_path / "some.json", 2)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"some.json": before}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
@@ -89,14 +99,18 @@ def test_a_call_that_waits_while_the_server_loads_is_refused_at_a_signal(tmp_pat
         "os.kill(os.getpid(), signal.SIGTERM)"
     )
     call = {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": {"name": "generate_image"}}
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "some.json")],
-        input=f"{json.dumps(call)}\n".encode(),
-        capture_output=True,
-        timeout=30,
-        check=True,
-    )
-    answer = json.loads(done.stdout)
+    reader, writer = os.pipe()
+    with open(reader, "rb") as answers, open(writer, "wb") as stdout:
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "some.json")],
+            input=f"{json.dumps(call)}\n".encode(),
+            stdout=stdout,
+            timeout=30,
+            check=True,
+        )
+        assert os.get_blocking(writer), "others may write there, who do not expect to be refused"
+        stdout.close()
+        answer = json.loads(answers.read())
     assert answer["id"] == "a"
     assert "Charged: no." in answer["error"]["message"]
 

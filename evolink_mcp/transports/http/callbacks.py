@@ -5,7 +5,8 @@ The name is all that counts, and nobody can guess it. What the body says is thro
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections import Counter
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import anyio
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_BODY = 1024 * 1024
 BODY_SECONDS = 5.0
-MAX_AT_ONCE = 512  # calls under way
+MAX_AT_ONCE = 512  # calls under way: of those that are judged here, and of those that the store is asked about
 MAX_LOOKUPS = 4  # of them that ask the store, which paid requests need too
 
 
@@ -38,32 +39,34 @@ class CallbackRoute:
 
     def __init__(self, callbacks: Callbacks) -> None:
         self._callbacks = callbacks
-        self._under_way = 0
+        self._under_way: Counter[bool] = Counter()  # by whether they are judged here
         self._lookups = anyio.CapacityLimiter(MAX_LOOKUPS)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; whatever is refused ends its connection, for its body may not have been read."""
-        self._under_way += 1
+        is_judged_here = self._callbacks.is_judged_here(scope["path"].rpartition("/")[2])
+        self._under_way[is_judged_here] += 1
         try:
-            answer = await self._answer(scope, receive)
+            if self._under_way[is_judged_here] > MAX_AT_ONCE:
+                answer = refusal(503, "too_much_at_once", "Too many callbacks at once.", retry_after=1)
+            else:
+                # On a busy server four at a time would be a few each second, and the gateway gives up a call that is
+                # not taken.
+                answer = await self._answer(scope, receive, nullcontext() if is_judged_here else self._lookups)
         finally:
-            self._under_way -= 1
+            self._under_way[is_judged_here] -= 1
         if answer.status_code in (405, 408, 413, 503):
             self._callbacks.refuse()
         await answer(scope, receive, closing(send) if answer.status_code >= 400 else send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, turn: AbstractAsyncContextManager[object]) -> Response:
         if scope["method"] != "POST":
             return refusal(405, "method_not_allowed", "A callback is a POST.", headers={"allow": "POST"})
         length = Headers(scope=scope).get("content-length", "")
         if length and not (length.isdecimal() and int(length[:20]) <= MAX_BODY):
             return _too_large()
-        if self._under_way > MAX_AT_ONCE:
-            return refusal(503, "too_much_at_once", "Too many callbacks at once.", retry_after=1)
-        name = scope["path"].rpartition("/")[2]
-        # On a busy server four at a time would be a few each second, and the gateway gives up a call that is not taken.
-        async with nullcontext() if self._callbacks.is_judged_here(name) else self._lookups:
-            is_ours = await self._callbacks.call(name)
+        async with turn:
+            is_ours = await self._callbacks.call(scope["path"].rpartition("/")[2])
         if not is_ours:
             return refusal(404, "not_found", "There is nothing here.")
         with anyio.move_on_after(BODY_SECONDS):

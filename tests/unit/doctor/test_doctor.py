@@ -17,6 +17,7 @@ from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.table import VARIABLES
+from tests.disks import full_disk, needs_limits
 from tests.support import KEY, Sandbox
 from tests.unit.doctor.runs import Run
 
@@ -159,6 +160,24 @@ async def test_a_history_that_can_be_read_is_counted(tmp_path: Path, monkeypatch
     assert "remembers 1 tasks" in local.history(Settings()).finding
     await history.aclose()
     assert "remembers 1 tasks" in local.history(Settings()).finding
+
+
+@needs_limits
+async def test_a_disk_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "history.db"
+    monkeypatch.setattr(local, "state_file", lambda: path)
+    with full_disk():
+        folder = next(local.folders(Settings(output_dir=tmp_path)))
+        new = local.history(Settings())
+    history = LocalHistory("https://a.test", SystemClock(), path)
+    await history.add_task("me", TaskRecord("t1", "image", "m", "p", SystemClock().now()))
+    with full_disk(40_000):  # which SQLite needs to read it
+        old = local.history(Settings())
+    await history.aclose()
+    assert (folder.level, new.level, old.level) == ("wrong", "note", "note")
+    assert "File too large" in folder.finding  # what this limit says in place of "No space left on device"
+    assert "cannot be written" in new.finding
+    assert "cannot be written" in old.finding
 
 
 def test_optional_extras_are_listed(ready: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio import StreamWriter
 
+import pytest
 from starlette.types import Message, Receive
 
-from evolink_mcp.jobs.callbacks import Callbacks
+from evolink_mcp.jobs.callbacks import NAME_CHARACTERS, Callbacks
+from evolink_mcp.jobs.shared import store as store_module
+from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
+from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.transports.http.callbacks import MAX_AT_ONCE, CallbackRoute
 from tests.support import FakeClock
 
@@ -48,3 +53,35 @@ async def test_a_thousand_tasks_that_end_at_once_are_all_told(clock: FakeClock) 
     assert set(statuses) == {204}
     assert woken == [f"task-unified-1-{number}" for number in range(CROWD)]
     assert not callbacks.counts["refused"]
+
+
+async def test_made_up_addresses_take_no_place_of_true_ones(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[StreamWriter] = []
+    monkeypatch.setattr(store_module, "WHOLE_SECONDS", 60.0)
+    monkeypatch.setattr(store_module, "READ_SECONDS", 60.0)
+    woken: list[str] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"{}"}
+
+    async with await asyncio.start_server(lambda _, writer: held.append(writer), "127.0.0.1", 0) as silent:
+        store = Store(f"redis://127.0.0.1:{silent.sockets[0].getsockname()[1]}")
+        callbacks = Callbacks(URL, clock, woken.append)
+        true = (await addresses(callbacks))[0]
+        callbacks.shared = SharedCallbacks(store)
+        route = CallbackRoute(callbacks)
+        made_up = [f"{URL}/{number:0{NAME_CHARACTERS}}" for number in range(CROWD)]
+        crowd = [asyncio.create_task(called(route, each, receive)) for each in made_up]
+        while not held:
+            await asyncio.sleep(0)
+        assert await called(route, true, receive) == 204
+        refused = [each.result() for each in crowd if each.done()]
+        assert refused == [503] * (CROWD - MAX_AT_ONCE)
+        for each in crowd:
+            each.cancel()
+        await asyncio.wait(crowd)
+        await callbacks.shared.aclose()
+        await store.aclose()
+        for writer in held:
+            writer.close()
+    assert woken == ["task-unified-1-0"]

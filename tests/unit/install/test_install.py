@@ -253,6 +253,13 @@ def test_only_variables_that_are_read_can_be_given() -> None:
     assert plan.parse_env(["EVOLINK_API_KEY=a=b"], {}) == {"EVOLINK_API_KEY": "a=b"}
 
 
+@pytest.mark.parametrize("key", ["sk-1234567890abcdef", "sk_1234567890abcdef", "abcdef1234567890", "AKEYOFCAPITALS"])
+def test_a_key_in_the_place_of_a_name_is_not_shown(key: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        plan.parse_env([key])
+    assert key not in refusal.value.render(paid=False)
+
+
 def test_nothing_heavy_is_needed_to_install() -> None:
     code = "import sys; from evolink_mcp.install import plan; sys.exit('mcp' in sys.modules or 'httpx2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

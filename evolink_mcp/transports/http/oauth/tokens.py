@@ -64,9 +64,9 @@ class Tokens:
         if known is not None and self._clock.monotonic() < known[0] and self._clock.now() < known[1]:
             return known[2]
         claims = await self._claims(token, digest)
-        principal = _principal(claims)
+        principal, exp = _principal(claims), _end(claims)
         end = self._clock.monotonic() + REMEMBER_SECONDS
-        self._principals[digest] = (end, float(claims["exp"]) + SKEW_SECONDS, principal)
+        self._principals[digest] = (end, exp + SKEW_SECONDS, principal)
         while len(self._principals) > MAX_REMEMBERED:
             self._principals.popitem(last=False)
         return principal
@@ -144,12 +144,7 @@ class Tokens:
             raise Invalid("the token comes from another issuer")
         if not set(values_of(claims, "aud")) & set(self._audiences):
             raise Invalid("the token was made for another audience")
-        end = claims.get("exp")
-        if (
-            isinstance(end, bool)
-            or not isinstance(end, int | float)
-            or not self._clock.now() - SKEW_SECONDS < end < MAX_EXP
-        ):
+        if isinstance(claims.get("exp"), bool) or _end(claims) <= self._clock.now() - SKEW_SECONDS:
             raise Invalid("the token has expired")
         return {**claims, "iss": issuer}
 
@@ -159,6 +154,17 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT:
         raise Invalid("the token names nobody")
     return Principal(str(claims["iss"]), subject, _scopes(claims), claims)
+
+
+def _end(claims: Mapping[str, Any]) -> float:
+    """When a token expires, in seconds since 1970. Digits may go on beyond what a float holds."""
+    try:
+        end = float(claims["exp"])
+    except (KeyError, ValueError, TypeError, OverflowError):
+        raise Invalid("the token does not say when it expires") from None
+    if not 0 <= end < MAX_EXP:
+        raise Invalid("the token does not say when it expires")
+    return end
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
