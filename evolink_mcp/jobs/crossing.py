@@ -68,8 +68,7 @@ class Crossing:
                 if self._strict:
                     words = STRICT_WORDS.format(place=self._ledger.place)
                     raise Refused(words, code="store_away", next_step="Call again in a few seconds.") from None
-                purchase.recorded = True  # it will be, with the next beat that arrives
-                purchase.may_repeat = not (isinstance(error, Broken) and error.is_old)
+                purchase.may_repeat = purchase.recorded = True  # it will be, with the next beat that arrives
                 return None
             if obstacle is not None:
                 purchase.become(obstacle)

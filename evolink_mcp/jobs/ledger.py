@@ -34,14 +34,7 @@ class Away(Exception):
 
 
 class Broken(Away):
-    """The ledger cannot be used, and waiting for it does not help.
-
-    ``is_old``: nobody has written there for as long as an unclaimed answer is kept, so that it holds none.
-    """
-
-    def __init__(self, *, is_old: bool = False) -> None:
-        super().__init__()
-        self.is_old = is_old
+    """The ledger cannot be used, and waiting for it does not help."""
 
 
 class Key(NamedTuple):

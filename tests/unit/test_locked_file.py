@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +14,6 @@ from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.file import database as database_module
-from evolink_mcp.jobs.file import ledger as ledger_module
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
@@ -132,32 +129,6 @@ async def test_a_new_process_that_cannot_write_the_file_may_repeat_what_others_p
     process, shop = Process(FileLedger(read_only, "https://a.test")), Shop()
     async with process.purchases.buy(ShopOrder(shop)) as bought:
         assert bought.away == "the history file"
-    await process.end()
-    await read_only.aclose()
-
-
-async def test_a_file_that_cannot_be_used_is_told_until_nobody_has_written_to_it_for_ten_minutes(
-    two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await two.a.put(mark(two.a, "r1"))
-    read_only = Database(tmp_path / "history.db", schema="PRAGMA query_only = 1")
-    process, shop, told = Process(FileLedger(read_only, "https://a.test")), Shop(), list[str]()
-
-    async def buy() -> None:
-        async with process.purchases.buy(ShopOrder(shop, key=Key("owner", str(len(told))))) as bought:
-            told.append(bought.away)
-
-    await buy()
-    await buy()
-    passed = ledger_module.KEEP_SECONDS + 1
-    monkeypatch.setattr(ledger_module, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + passed))
-    await buy()
-    await two.b.put(mark(two.b, "r2"))
-    await buy()
-    passed *= 2
-    await buy()
-    place = FileLedger.place
-    assert told == [place, place, "", place, ""]
     await process.end()
     await read_only.aclose()
 

@@ -100,7 +100,6 @@ class Database:
     Attributes:
         problem: Why the last attempt failed; "" where it did not.
         was_there: It held something when it was last opened, whether or not it could be used.
-        stamp: What was different then from before, if anybody has written to it meanwhile.
 
     Args:
         path: The file, or ``MEMORY``; by default that in the user's ``home``.
@@ -128,7 +127,6 @@ class Database:
         self._logged = False
         self.problem = ""
         self.was_there = False
-        self.stamp: tuple[tuple[int, int], ...] = ()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Does ``work`` in one transaction, in a thread, for a bounded time.
@@ -227,10 +225,10 @@ class Database:
 
         path = self._path or self._home()
         if path is not MEMORY:
-            self.stamp = tuple(_stamp(path.with_name(f"{path.name}{end}")) for end in ("", "-wal"))
-            self.was_there = self.was_there or self.stamp[0] > (0, 0)
+            with contextlib.suppress(OSError):
+                self.was_there = path.stat().st_size > 0
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # no touch: it shows when it was written
+            path.touch(mode=0o600)
         connection = sqlite3.connect(path, timeout=MAX_BUSY_SECONDS, check_same_thread=False)
         try:
             connection.text_factory = _text
@@ -254,15 +252,6 @@ class Database:
                 why,
                 harm,
             )
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """The size of a file and when it was written; zeros where there is none."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_size, facts.st_mtime_ns if facts.st_size else 0
 
 
 def _text(cell: bytes) -> str:

@@ -49,8 +49,6 @@ class FileLedger(LastingLedger):
         self._gateway = gateway
         self._turn = asyncio.Lock()  # the wait for one's turn is no wait for the file
         self._is_there = False  # the file: it was used, or others use it
-        self._stamp: object = None  # of the file when it could not be used
-        self._stamped_at = NEVER  # when it was first like that
 
     @property
     def always_beat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -148,17 +146,9 @@ class FileLedger(LastingLedger):
                 raise Away from error
             # On a disk that is full, or cannot be written any more, it may hold what a process before this one left.
             self._is_there = self._is_there or self._database.was_there
-            raise Broken(is_old=self._is_old()) from error
+            raise Broken from error
         self._is_there = True
         return result
-
-    def _is_old(self) -> bool:
-        """Whether nobody has written to a file that cannot be used since this process first saw it so, ten minutes ago
-        or more. Until then a purchase may repeat one that is recorded there."""
-        now = time.monotonic()
-        if self._stamp != self._database.stamp:
-            self._stamp, self._stamped_at = self._database.stamp, now
-        return now - self._stamped_at > KEEP_SECONDS
 
     def _owe(self) -> None:
         if self._is_there:
