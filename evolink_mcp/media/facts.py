@@ -36,7 +36,8 @@ OURS = ""  # the owner of visits that no caller chose
 MAX_LINK_SECONDS = 6.0
 HEAD_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024  # the index of a film that has it elsewhere, or the end of a sound
-MAX_HOLE_BYTES = 2 * 1024**3  # of a result that is put together from its parts
+# Of a result that is put together from its parts: on disk, some systems give a hole its whole size.
+MAX_HOLE_BYTES = 1024**4 if hasattr(os, "memfd_create") else 2 * 1024**3
 _INDEXED = frozenset({"video/mp4", "video/quicktime", "audio/mp4"})
 _COUNTED_AT_THE_END = frozenset({"audio/ogg"})
 
@@ -221,6 +222,8 @@ async def facts_of_link(
             os.ftruncate(file.fileno(), total)
         async with turn:
             facts = await _facts(file, "glance", head.total)
+        if total > MAX_HOLE_BYTES:  # a length may have been reckoned from what is here
+            facts = replace(facts, duration_seconds=None)
         return facts if facts.has_audio or sparse.has_index() else replace(facts, has_audio=None)
 
 

@@ -9,8 +9,10 @@ import sys
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
+import av
 import pytest
 from PIL import Image
 
@@ -124,6 +126,34 @@ async def test_a_length_that_no_file_of_its_size_has_is_not_told(tmp_path: Path,
     (found,) = await Measurer(Fetcher(UrlGuard())).measure(ALICE, [tmp_path / "a"], seconds=30)
     assert found.mime_type is not None
     assert (found.duration_seconds, found.frame_rate) == (None, None)
+
+
+def film(path: Path, hours: int) -> bytes:
+    """A film of two pictures, hours apart, with its index in front."""
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as opened:
+        output = cast("Any", opened)
+        stream = output.add_stream("mpeg4", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 32, 20, "yuv420p"
+        frame = cast("Any", av.VideoFrame).from_image(Image.new("RGB", (32, 20)))
+        for number in (0, 24 * 3600 * hours):
+            frame.pts = number
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path.read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a file with a hole takes its whole size on some disks")
+@pytest.mark.parametrize(("size", "hours", "seconds"), [(3 * 1024**3, 6, 21_600), (2 * 1024**4, 2, None)])
+async def test_a_film_of_gigabytes_says_its_length_where_it_can_be_told(
+    tmp_path: Path, size: int, hours: int, seconds: int | None
+) -> None:
+    content = film(tmp_path / "a.mp4", hours)
+    content += bytes(facts.HEAD_BYTES - len(content))
+    part = f"content-range: bytes 0-{len(content) - 1}/{size}"
+    async with serving(answer(content, part, status="206 Partial Content")) as host:
+        measurer = Measurer(Fetcher(UrlGuard(allow_loopback=True)))
+        (found,) = await measurer.measure(ALICE, [host.url()], seconds=30)
+    assert (found.width, found.bytes, found.duration_seconds) == (32, size, pytest.approx(seconds, abs=0.1))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound a process's memory")
