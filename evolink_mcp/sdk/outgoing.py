@@ -15,7 +15,6 @@ from mcp.shared.exceptions import MCPError
 
 from evolink_mcp.guard.secrets import beginning, clean, hiding
 from evolink_mcp.sdk.eras import fit_version, without_icons
-from evolink_mcp.sdk.exchange import open_sink
 
 MAX_ERROR_CHARACTERS = 2_000
 
@@ -28,7 +27,6 @@ def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMidd
     """
 
     async def middleware(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        open_sink(ctx)
         with hiding(secrets_of(ctx.request)):
             try:
                 answer = await call_next(ctx)

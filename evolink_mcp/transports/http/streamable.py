@@ -17,20 +17,20 @@ from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import MCPServer
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from evolink_mcp.sdk.exchange import SINK, read_call, serve_call, version_of
+from evolink_mcp.sdk.exchange import SINK, read_call, route_of, serve_call
 from evolink_mcp.transports.http.bodies import MAX_BODY, Channel
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp
 from evolink_mcp.transports.http.ids import no_message, with_id
-from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream, start_of
+from evolink_mcp.transports.http.streams import EVENTS, Pings, Stream
 
 # Host and Origin are checked once, for all paths, before any of this.
 NO_SECOND_CHECK = TransportSecuritySettings(enable_dns_rebinding_protection=False)
 JSON = "application/json"
-_JSON_HEADERS = ((b"content-type", JSON.encode()),)
 
 
 class Streamable:
@@ -59,39 +59,38 @@ class Streamable:
         scope["path"] = f"{scope.get('root_path', '')}/mcp"
         channel = Channel(await receive(), receive)
         call = read_call(channel.body) if accepted and _is_json(headers) else None
-        version = version_of(headers.getlist("mcp-protocol-version")) if call is not None else None
-        if accepted and version is None:  # the SDK asks for both types by name, whatever it is going to send
-            scope = {**scope, "headers": list(scope["headers"])}
-            MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
-        stream = Stream(scope, send, self._pings)
+        route = route_of(headers, call) if call is not None else None
         with anyio.CancelScope() as until_hang_up:
             _hang_up_of(scope).watch(until_hang_up.cancel)
-            if call is None:
-                if accepted and _is_json(headers) and (refusal := no_message(channel.body)) is not None:
-                    await refusal(scope, channel, send)
-                    return
-                manager = self._json if accepted == {JSON} else self._events
-                await manager.handle_request(scope, channel, with_id(send, channel.body))
+            if call is None or route is None:
+                await self._pass_on(scope, channel, send, accepted)
                 return
+            stream = Stream(scope, send, self._pings)
             if EVENTS in accepted:
                 scope[SINK] = stream
                 self._pings.add(stream)
+                if route.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+                    await stream.open()
+            del channel, headers  # neither body nor headers are held while the call waits
             try:
-                if version is None:
-                    await self._json.handle_request(scope, channel, stream.pass_on)
-                else:
-                    del channel  # the body is not held while the call waits
-                    if SINK in scope:
-                        await stream.open()
-                    coming = serve_call(self._server, self._state, Request(scope), call, version)
-                    del call
-                    answer = await coming
-                    if SINK not in scope:
-                        await send(start_of(_JSON_HEADERS))
-                    await stream.answer(answer)
+                coming = serve_call(self._server, self._state, Request(scope), call, route)
+                del call, route
+                await stream.answer(*await coming)
             finally:
                 self._pings.remove(stream)
                 scope.pop(SINK, None)  # leads back to the scope: neither would go before garbage is searched for
+
+    async def _pass_on(self, scope: Scope, channel: Channel, send: Send, accepted: set[str]) -> None:
+        """Has the SDK answer what is no tool call, or no proper one."""
+        headers = Headers(scope=scope)
+        if accepted and _is_json(headers) and (refusal := no_message(channel.body)) is not None:
+            await refusal(scope, channel, send)
+            return
+        if accepted:  # the SDK asks for both types by name, whatever it is going to send
+            scope = {**scope, "headers": list(scope["headers"])}
+            MutableHeaders(scope=scope)["accept"] = f"{JSON}, {EVENTS}"
+        manager = self._json if accepted == {JSON} else self._events
+        await manager.handle_request(scope, channel, with_id(send, channel.body))
 
 
 def accepted_types(headers: list[str]) -> set[str]:

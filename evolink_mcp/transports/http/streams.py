@@ -24,11 +24,12 @@ HEADERS = (
     (b"connection", b"keep-alive"),
     (b"x-accel-buffering", b"no"),
 )
+_JSON = (b"content-type", b"application/json")
 _PING = b": ping\r\n\r\n"
 
 
 class Stream:
-    """The answer to one request: an event stream once anything is sent before its end, else as the SDK makes it."""
+    """The answer to one request: an event stream once anything is sent before its end, else JSON."""
 
     __slots__ = ("_connection", "_ended", "_open", "_pings", "_send")
 
@@ -51,19 +52,15 @@ class Stream:
             await self.open()
             await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    async def answer(self, message: bytes) -> None:
-        """Ends with the answer, a JSON-RPC message."""
+    async def answer(self, message: bytes, status: int = 200) -> None:
+        """Ends with the answer, a JSON-RPC message; ``status`` where nothing came before it."""
         self._ended = True
-        body = event_of(message) if self._open else message
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
-
-    async def pass_on(self, message: Message) -> None:
-        """An answer of the SDK's, in JSON, on its way to the client."""
-        self._ended = True
-        if not self._open:
-            await self._send(message)
-        elif message["type"] == "http.response.body":
-            await self.answer(message.get("body", b""))
+        if self._open:
+            message = event_of(message)
+        else:
+            length = (b"content-length", str(len(message)).encode())
+            await self._send(start_of((_JSON, length), status))
+        await self._send({"type": "http.response.body", "body": message, "more_body": False})
 
     def ping(self) -> None:
         """Sends a comment, unless the client has still to read what came before it."""
@@ -115,9 +112,9 @@ class Pings:
             stream.ping()
 
 
-def start_of(headers: Iterable[tuple[bytes, bytes]]) -> Message:
+def start_of(headers: Iterable[tuple[bytes, bytes]], status: int = 200) -> Message:
     """The start of one answer. Middleware writes headers into it, so no two answers may share one."""
-    return {"type": "http.response.start", "status": 200, "headers": list(headers)}
+    return {"type": "http.response.start", "status": status, "headers": list(headers)}
 
 
 def event_of(message: bytes) -> bytes:
