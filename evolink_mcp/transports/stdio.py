@@ -77,11 +77,7 @@ async def _serve(app: App, stack: AsyncExitStack, front: Front | None) -> None:
     listeners = Listeners()
 
     async def finish() -> None:
-        if stdin.closed_by_client:
-            await _until(lambda: len(frames.unanswered) <= len(app.running))  # read, and perhaps not begun
-            listeners.hang_up()  # what is written from now on may lie in the pipe unread
-        await finish_calls(app)
-        await _until(lambda: not frames.unanswered)
+        await end_calls(app, frames, listeners, closed_by_client=stdin.closed_by_client)
         group.start_soon(_leave_unread, stack)
 
     frames = Frames()
@@ -95,6 +91,16 @@ async def _serve(app: App, stack: AsyncExitStack, front: Front | None) -> None:
                     settle()
                     await serve_streams(server, received, sent, unreadable, listeners)
             group.cancel_scope.cancel()
+
+
+async def end_calls(app: App, frames: Frames, listeners: Listeners, *, closed_by_client: bool) -> None:
+    """Returns once all that was asked is answered, or after its time. Requests that were read before the client closed
+    its side are begun first."""
+    if closed_by_client:
+        await _until(lambda: len(frames.unanswered) <= len(app.running))  # read, and perhaps not begun
+        listeners.hang_up()  # what is written from now on may lie in the pipe unread
+    await finish_calls(app)
+    await _until(lambda: not frames.unanswered)
 
 
 def settle() -> None:

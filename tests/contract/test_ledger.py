@@ -177,6 +177,7 @@ async def test_what_a_process_has_told_counts_until_the_moment_that_it_said(ledg
     await a.beat(announced=False, horizon=time.monotonic() - 30.0)
     page = await b.peek(KEY)
     assert page.horizon[a.process] == pytest.approx(page.now - 30.0, abs=5.0)
+    told = page.horizon[a.process]
     await a.live()
     page = await b.peek(KEY)
-    assert page.horizon[a.process] < late <= page.heard_at[a.process]
+    assert page.horizon[a.process] == told < late <= page.heard_at[a.process]

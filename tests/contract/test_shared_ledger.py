@@ -101,6 +101,23 @@ async def test_whoever_others_knew_is_waited_for_in_a_store_that_was_away(
     assert held(page) == [("r1", a.process)]
 
 
+async def test_whoever_came_right_before_an_outage_is_waited_for_after_it(stores: list[Store]) -> None:
+    """No beat of another has named it. What it has paid for meanwhile is in no store."""
+    a, b = map(SharedLedger, stores[:2])
+    for each in (a, b):
+        assert not await each.beat(announced=False)
+        assert await each.beat(announced=True)
+    for each in (a, b):
+        await stores[0].ask("ZINCRBY", SHARED[0], -SILENT_SECONDS - 1.0, each.process)
+    await beat(0.1, a)
+    await stores[0].ask("DEL", SHARED[2])  # the time for announcements is over
+    page = await a.begin(mark(a))
+    assert page is not None
+    assert page.wait
+    await beat(0.1, b)
+    assert await a.begin(mark(a)) is None
+
+
 async def test_whoever_died_while_the_store_was_away_is_not_waited_for_for_ever(
     stores: list[Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,14 @@ async def test_a_reading_in_a_final_state_is_not_undone(spending: Spending, acco
     assert await spending.sums(account, [DAY]) == Sums(charged=2.6)
 
 
+async def test_a_request_whose_task_is_known_is_in_doubt_no_more(spending: Spending, account: str) -> None:
+    """Its answer was lost, and its task was read before that was written down."""
+    await spending.hold([Hold(expense(account, "a", 3.0), reading(account, "t", 3.0))], TEN)
+    await spending.observe([reading(account, "t", 2.0, "charged")])
+    await spending.doubt(expense(account, "a", 3.0))
+    assert await spending.sums(account, [DAY]) == Sums(charged=2.0)
+
+
 async def test_sums_are_kept_for_two_months_and_in_memory_for_so_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file, "MAX_ROWS_IN_MEMORY", 6)
     monkeypatch.setattr(file, "MIN_ROWS", 2)

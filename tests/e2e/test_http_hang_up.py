@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from evolink_mcp.transports.http import delivery
 from evolink_mcp.transports.http.application import HttpApplication
 from tests.e2e.callers import ALICE
 from tests.e2e.raw import LEGACY, MODERN
@@ -95,7 +96,11 @@ async def test_two_calls_in_a_row_of_the_usual_client_are_two_purchases(sandbox:
     assert sandbox.paid() == 2
 
 
-async def test_the_same_request_over_the_same_connection_is_another(sandbox: Sandbox) -> None:
+async def test_the_same_request_over_the_same_connection_is_another(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: whoever asks for more there has heard the answer."""
+    monkeypatch.setattr(delivery, "PROXY_SECONDS", 600.0)
     async with serving(on(sandbox)) as served, httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         for _ in range(2):
             body = call_body("generate_image", prompt="the same")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import runpy
 import signal
 import subprocess
@@ -11,11 +12,16 @@ from typing import cast
 
 import anyio
 import pytest
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCRequest
 
 from evolink_mcp import signals
+from evolink_mcp.sdk.frames import Frames
+from evolink_mcp.sdk.listeners import Listeners
 from evolink_mcp.tools.app import App
-from evolink_mcp.transports import ending
+from evolink_mcp.transports import ending, stdio
 from evolink_mcp.transports.ending import finish_calls
+from tests.unit.shop import turns
 
 # What a library that was loaded before Python leaves: Python learns what handles a signal when this module is made.
 WITH_A_HANDLER_OF_ANOTHER_LIBRARY = """
@@ -100,6 +106,34 @@ async def test_what_does_not_end_is_cut_off_when_its_time_is_over(monkeypatch: p
             await finish_calls(cast("App", calls))
     assert endless.is_cut_off
     assert not calls.running
+
+
+async def test_what_stdin_held_at_its_end_is_begun_before_its_client_counts_as_gone_and_answered_before_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stdio, "ANSWER_SECONDS", 60.0)
+    calls, frames, listeners = Calls(), Frames(), Listeners()
+    frames.unanswered.add("7")
+    message = JSONRPCRequest(jsonrpc="2.0", id=7, method="tools/call", params={})
+    listener = listeners.read(SessionMessage(message))
+    assert listener is not None
+    gone, begun = anyio.Event(), anyio.Event()
+    listener.watch(gone.set)
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            end = asyncio.create_task(stdio.end_calls(cast("App", calls), frames, listeners, closed_by_client=True))
+            await turns(5)
+            assert not listener.abandoned
+            call = Call(calls, begun.wait, paid=True)
+            group.start_soon(call.serve)
+            await gone.wait()
+            begun.set()
+            while calls.running or not calls.stopped:
+                await anyio.sleep(0.001)
+            await anyio.sleep(0.01)
+            assert not end.done()
+            frames.join('{"jsonrpc":"2.0","id":7,"result":{}}', "7")
+            await end
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="takes the C library by its name there")

@@ -54,7 +54,6 @@ end
 _RECORD = "record(KEYS[1], unpack(ARGV, 1, 9))"
 # ARGV 10: now; 11 and 12: the limits of the caller and of all, -1 for none; 13: 1 to record it.
 RESERVE = f"""{_MOVE}
-if redis.call('EXISTS', KEYS[1]) == 1 then return {{}} end
 for place, day in ipairs(days(ARGV[1], ARGV[3])) do
   local limit, found = tonumber(ARGV[10 + place]), sums(day)
   if limit >= 0 then

@@ -83,7 +83,7 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     async def to_client(message: Message) -> None:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last or answer_id(message.get("body", b"")) is not None:
-            await _hand_over(message, listener, receive, send, connection)
+            await _hand_over(message, listener, send, connection)
         else:
             await send(message)
 
@@ -116,7 +116,7 @@ def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Sen
     async def to_client(message: Message) -> None:
         body = message.get("body", b"")
         if listener := listeners.answer(body):
-            await _hand_over(message, listener, receive, send, connection)
+            await _hand_over(message, listener, send, connection)
             listeners.deliver(body)
         else:
             await send(message)
@@ -124,9 +124,7 @@ def watch_events(listeners: Listeners, scope: Scope, receive: Receive, send: Sen
     return from_client, to_client
 
 
-async def _hand_over(
-    message: Message, listener: Listener, receive: Receive, send: Send, connection: Connection | None
-) -> None:
+async def _hand_over(message: Message, listener: Listener, send: Send, connection: Connection | None) -> None:
     """Sends a body that holds an answer, and tells its listener whether the socket took it.
 
     The server drops, without a word, what is written to a connection whose end it has seen. A client that reads its
@@ -134,16 +132,14 @@ async def _hand_over(
     is left open then, the second in which the answer settles decides. What is held for the answer is held until the
     client has read it.
     """
-    await _write(message, listener, receive, send, connection)
+    await _write(message, listener, send, connection)
     if listener.holds:
         if connection is not None:
             await connection.flow.drain()  # also where it ends
         listener.release()
 
 
-async def _write(
-    message: Message, listener: Listener, receive: Receive, send: Send, connection: Connection | None
-) -> None:
+async def _write(message: Message, listener: Listener, send: Send, connection: Connection | None) -> None:
     if not listener.has_watchers or listener.delivered:
         await send(message)
         listener.deliver()
@@ -151,22 +147,9 @@ async def _write(
     await take_turns()  # a hang-up that the socket knows of comes first
     await send({**message, "more_body": True})
     await asyncio.sleep(0)
-    if _has_gone(receive):
-        listener.abandon()
     if connection is None:
         listener.deliver()
     else:
         connection.settle(listener)
     if not message.get("more_body", False):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _has_gone(receive: Receive) -> bool:
-    """Whether the server knows by now that the client hung up; does not wait for it."""
-    waiting = receive().__await__()
-    try:
-        next(waiting)
-    except StopIteration as end:
-        return end.value["type"] == "http.disconnect"
-    waiting.close()
-    return False

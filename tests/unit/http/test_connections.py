@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -14,9 +15,13 @@ from typing import Any
 import anyio
 import pytest
 from anyio.abc import SocketStream
+from starlette.types import Receive, Scope, Send
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from evolink_mcp.transports.http import bodies, connections
-from evolink_mcp.transports.http.connections import connection_limit
+from evolink_mcp.transports.http.connections import Connection, Connections, connection_limit
+from evolink_mcp.transports.http.hang_up import HangUp
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.serving import Served, call_body, on, serving
 from tests.support import Sandbox
@@ -92,6 +97,29 @@ async def test_a_body_that_arrives_too_slowly_is_answered_408(framing: str, monk
             group.cancel_scope.cancel()
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"did not arrive within" in answer
+
+
+async def test_who_sent_more_before_anybody_watched_is_seen_to_hang_up() -> None:
+    """A caller's token may take a moment to check. What comes in that moment has uvicorn stop reading."""
+    is_over = anyio.Event()
+
+    async def application(_: Scope, __: Receive, ___: Send) -> None:
+        await is_over.wait()
+
+    config = Config(application, lifespan="off", log_config=None)
+    config.load()
+    connection = Connection(Connections(0), config, ServerState(), {})
+    ours, theirs = socket.socketpair()
+    theirs.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n\r\n")
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, ours)
+    with anyio.fail_after(20):
+        while transport.is_reading():
+            await anyio.sleep(0.001)
+        hang_up = HangUp()
+        connection.watch_end(hang_up)
+        theirs.close()
+        await hang_up.wait()
+    is_over.set()
 
 
 async def test_an_idle_connection_is_kept_alive_between_requests(monkeypatch: pytest.MonkeyPatch) -> None:
