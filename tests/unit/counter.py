@@ -176,7 +176,7 @@ class ToolCall:
         self._settles = settles
         self.heard: set[str] = set()
         self._till = till
-        self.is_unknown = self.may_repeat = self._is_writing = False
+        self.is_unknown = self.may_repeat = self.is_writing = False
         self._context = SimpleNamespace(
             request_context=SimpleNamespace(request=None),
             session=SimpleNamespace(client_params=None, protocol_version="2025-06-18"),
@@ -191,7 +191,7 @@ class ToolCall:
             except asyncio.CancelledError:
                 self.listener.abandon()
                 raise
-            self._is_writing = True
+            self.is_writing = True
             await turns(STEPS)  # the answer waits for the writer
             if not self.listener.abandoned:
                 (text,) = (each for each in answer.content if isinstance(each, TextContent))
@@ -206,7 +206,7 @@ class ToolCall:
     @property
     def points(self) -> set[str]:
         """The awaits of this package at which the call and what it has set going wait now, and that of the writer."""
-        return {*_points({self.task, *self._till.work}), *(["writer"] if self._is_writing else [])}
+        return {*_points({self.task, *self._till.work}), *(["writer"] if self.is_writing else [])}
 
     async def walk(self) -> list[str]:
         """Goes on to its end: the awaits that it comes by, in order."""

@@ -14,11 +14,12 @@ from tests.unit.counter import TOOLS, Counter, Till, ToolCall
 
 SLOW = 30  # turns until a paid request is taken: the second client would have sent its own by then
 SENT_LATE = {"media": 3, "text": 2}  # await points before anything is sent, at least
+TOLD = {"media": 8, "text": 5}  # await points at which the tool has no answer yet, at least
 
 
 @pytest.mark.parametrize("kind", TOOLS)
 async def test_a_client_that_leaves_before_anything_is_sent_pays_nothing(kind: str, tmp_path: Path) -> None:
-    till, early = Till(tmp_path), 0
+    till, early, unheard = Till(tmp_path), 0, 0
     points = await till.call(Counter("created"), kind).walk()
     for point in points:
         counter = Counter("created")
@@ -30,8 +31,37 @@ async def test_a_client_that_leaves_before_anything_is_sent_pays_nothing(kind: s
         await call.over()
         await till.idle()
         assert is_sent or not counter.sent, f"left at {point}: sent"
+        unheard += len(set(counter.paid) - call.heard)
+        assert till.app.purchases.unclaimed == unheard, f"left at {point}: not kept for its time"
     await till.app.aclose()
     assert early >= SENT_LATE[kind]
+
+
+@pytest.mark.parametrize("kind", TOOLS)
+async def test_a_client_that_is_told_something_else_at_any_await_and_repeats_pays_once(
+    kind: str, tmp_path: Path
+) -> None:
+    """The SDK may answer in the place of a tool that still runs."""
+    till, covered = Till(tmp_path), 0
+    for point in await till.call(Counter("created"), kind).walk():
+        await till.idle()
+        counter = Counter("created")
+        first = till.call(counter, kind)
+        await first.reach(point)
+        if first.is_writing:
+            continue
+        covered += 1
+        first.listener.deliver()
+        first.task.cancel()
+        await first.over()
+        again = till.call(counter, kind)
+        await again.over()
+        await till.idle()
+        assert len(counter.paid) == 1, f"told at {point}: paid {counter.paid}"
+        assert again.heard == set(counter.paid), f"told at {point}: heard {again.heard}"
+        assert not till.unclaimed
+    await till.app.aclose()
+    assert covered >= TOLD[kind]
 
 
 def ids(*calls: ToolCall) -> set[str]:
