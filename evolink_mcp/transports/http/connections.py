@@ -67,17 +67,17 @@ class Connections:
             return True
         return False
 
-    def close_idle(self) -> None:
-        """Closes those that carry no request and come from a proxy, which goes elsewhere."""
-        for connection in list(self._spare):
-            if connection.proxied:
-                connection.shutdown()
-
-    def close_after_answers(self) -> None:
-        """Has those that carry a request of a proxy close with its answer: the proxy would use them again."""
+    def announce_ends(self) -> None:
+        """Has answers to proxies say that their connections end. One that has begun cannot: a proxy may send the next
+        request before it knows, so that is served."""
         for connection in self.open:
             if connection.proxied:
-                connection.close_after_answer()
+                connection.announce_end()
+
+    def close_proxied(self) -> None:
+        """Closes those of proxies, which go elsewhere: at once, or with the answer that is under way."""
+        for connection in [each for each in self.open if each.proxied]:
+            connection.shutdown()
 
     def remove(self, connection: Connection) -> None:
         self.open.discard(connection)
@@ -170,11 +170,11 @@ class Connection(H11Protocol):
         headers = cast("list[tuple[bytes, bytes]] | None", self.headers)  # none before the first request
         return any(name == b"x-forwarded-for" for name, _ in headers or ())
 
-    def close_after_answer(self) -> None:
-        """Ends with the answer to the request under way, whose head may be out already."""
+    def announce_end(self) -> None:
+        """Ends with the answer to the request under way, if its head can still say so."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        if cycle is not None and not cycle.response_complete:
-            cycle.keep_alive = False
+        if cycle is not None and not cycle.response_started:
+            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)

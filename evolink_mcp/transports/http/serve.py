@@ -178,10 +178,10 @@ async def stop(server: Server, application: HttpApplication, listener: socket.so
     """Closes the listener at once, so that balancers go elsewhere, and finishes what there is."""
     logger.info("Stopping: no new connections, %d calls under way", len(application.app.running))
     await server.stop_listening(listener)
-    server.connections.close_after_answers()
+    server.connections.announce_ends()
     if server.connections.open:
         await application.drain()
-        server.connections.close_idle()
+        server.connections.close_proxied()
     await application.stop()
     server.should_exit = True
 

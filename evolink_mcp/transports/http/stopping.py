@@ -19,7 +19,7 @@ class Stopping:
 
     First it drains: nobody connects any more, and what still comes over open
     connections is served. Connections of proxies, which have other replicas,
-    are closed with their next answer. Then new tool calls are refused, waits end
+    are closed with the next answer that can say so. Then new tool calls are refused, waits end
     with what is known, paid requests under way are waited for. Calls that are still not done then
     are cut off, and say so. Lists are still served a moment longer: some
     clients check a result against the list of tools before they show it.
