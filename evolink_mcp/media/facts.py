@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
@@ -92,8 +92,9 @@ class Measurer:
 
     def keep(self, place: str | Path, facts: Facts) -> None:
         """Remembers facts that somebody measured; not of a file that has another size now."""
-        if isinstance(place, str) or facts.bytes == _size(place):
-            self._keep(_key(place), facts)
+        with suppress(OSError):
+            if isinstance(place, str) or facts.bytes == place.lstat().st_size:
+                self._keep(_key(place), facts)
 
     def _keep(self, key: str, facts: Facts) -> None:
         self._known[key] = facts
@@ -180,13 +181,6 @@ def _key(place: str | Path) -> str:
     return f"{place}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
-def _size(path: Path) -> int | None:
-    try:
-        return path.lstat().st_size
-    except OSError:
-        return None
-
-
 async def _of_file(path: Path) -> Facts:
     with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
         return await _facts(file, "probe", os.fstat(file.fileno()).st_size)
@@ -222,9 +216,12 @@ async def facts_of_link(
             os.ftruncate(file.fileno(), total)
         async with turn:
             facts = await _facts(file, "glance", head.total)
-        if total > MAX_HOLE_BYTES:  # a length may have been reckoned from what is here
-            facts = replace(facts, duration_seconds=None)
-        return facts if facts.has_audio or sparse.has_index() else replace(facts, has_audio=None)
+        return replace(
+            facts,
+            # A length may have been reckoned from what is here.
+            duration_seconds=facts.duration_seconds if total <= MAX_HOLE_BYTES else None,
+            has_audio=facts.has_audio if facts.has_audio or sparse.has_index() else None,
+        )
 
 
 class _Sparse:

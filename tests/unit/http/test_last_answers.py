@@ -37,7 +37,7 @@ class Answering:
 
     @asynccontextmanager
     async def client(self) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-        config = uvicorn.Config(self.serve, interface="asgi3", log_config=None, lifespan="off")
+        config = uvicorn.Config(self.serve, interface="asgi3", log_config=None, lifespan="off", timeout_keep_alive=60)
         config.load()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Connection(self.pool, config, ServerState(), {}), "127.0.0.1", 0)
