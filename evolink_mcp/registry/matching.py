@@ -68,6 +68,11 @@ class Finder:
         return {name: weights_of(traits) for name, traits in self._traits.items()}
 
     @cached_property
+    def _lengths(self) -> Mapping[str, int]:
+        """How many words and numbers each model's name has: a search asks that of every model."""
+        return {name: len(tokens(name)) for name in self._traits}
+
+    @cached_property
     def _vocabulary(self) -> set[str]:
         return {word for said in self._said.values() for word in said}
 
@@ -176,7 +181,7 @@ class Finder:
         """What speaks for a model beyond meeting a need."""
         if need.kind == "name":
             place = need.names.index(traits.model.id) if traits.model.id in need.names else len(need.names)
-            share = need.amount / len(tokens(traits.model.id))
+            share = need.amount / self._lengths[traits.model.id]
             return 2 - place / 20 if need.text in self._language.nicknames else 3 * share
         if need.text == "legible":
             place = self._judged["legible"].get(traits.model.id)
