@@ -97,6 +97,23 @@ async def test_the_same_message_after_the_end_of_a_connection_pays_once_whether_
             assert not wrong, f"ended at turn {leave_at} of {count}, repeated {delay} turns later: {wrong}"
 
 
+async def test_a_repeat_waits_for_what_becomes_of_the_connection_that_had_the_answer() -> None:
+    for repeat_after in range(TURNS):
+        for delay in DELAYS:
+            process, shop = Process(), Shop()
+            first = process.call(shop, settles=True)
+            while not first.listener.delivered:
+                await asyncio.sleep(0)
+            await turns(repeat_after)
+            again = process.call(shop, settles=True)
+            await turns(delay)
+            await first.leave(0, 1)
+            await asyncio.gather(first.over(), again.over())
+            await process.end()
+            wrong = verdict(shop, intents=1)
+            assert not wrong, f"repeated {repeat_after} turns after the answer, ended {delay} turns later: {wrong}"
+
+
 async def test_a_repeat_that_leaves_as_well_leaves_the_answer_to_the_next() -> None:
     count, _ = await length([])
     for leave_at in range(count):

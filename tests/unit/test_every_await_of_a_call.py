@@ -23,7 +23,8 @@ from tests.unit.shop import turns
 
 ANSWERS = ("created", "unknown", "free")
 # Turns until the repeat, and from the hang-up to the SDK's cancel.
-DELAYS = ((1, 1), (8, 0), (0, 0), (0, 3), (3, 0), (13, 2))[: 6 if "EVOLINK_EPISODES" in os.environ else 2]
+DELAYS = ((1, 6), (8, 0), (0, 0), (0, 3), (1, 1), (3, 0), (13, 2))[: 7 if "EVOLINK_EPISODES" in os.environ else 2]
+SLOW = 30  # turns until a paid request is taken: its client leaves before
 # Await points that a client leaves at, at least, and functions that are among them; a slow machine comes by fewer.
 ALONE = {"media": (9, {"check_links", "_take", "_send", "note"}), "text": (6, {"_take", "_send"})}
 SHARED = {"media": (8, {"enter", "begin", "_send"}), "text": (6, {"enter", "begin", "_send"})}
@@ -119,3 +120,34 @@ async def test_a_client_that_leaves_at_any_await_and_repeats_on_another_replica_
                 wrong = verdict(counter, first, again, settles=settles)
                 assert not wrong, f"{answer}: left at {point}, repeated {delay} turns later: {wrong}"
     check(covered, SHARED[kind])
+
+
+async def left(till: Till, counter: Counter, phase: str) -> ToolCall:
+    """A call whose client has gone, in flight or with its task."""
+    call = till.call(counter, "media")
+    while not (counter.sent if phase == "in flight" else counter.answered):
+        await asyncio.sleep(0)
+    await call.leave(1)
+    await call.over()
+    return call
+
+
+async def test_a_repeat_that_leaves_at_any_await_on_another_replica_leaves_the_answer_to_the_next(
+    replicas: list[Till],
+) -> None:
+    one, other = replicas
+    for phase in ("in flight", "paid for"):
+        counter = Counter("created", steps=SLOW)
+        await left(one, counter, phase)
+        for point in await other.call(counter, "media").walk():
+            await asyncio.gather(one.idle(), other.idle())
+            counter = Counter("created", steps=SLOW)
+            await left(one, counter, phase)
+            second = other.call(counter, "media")
+            await second.reach(point)
+            await second.leave(1)
+            third = one.call(counter, "media")
+            await asyncio.gather(second.over(), third.over())
+            wrong = f"{phase}: left at {point}: paid {counter.paid}, heard {second.heard}, {third.heard}"
+            assert len(counter.paid) <= 1 + bool(second.heard) or third.may_repeat, wrong
+            assert set(counter.paid) <= second.heard | third.heard or third.is_unknown, wrong
