@@ -20,8 +20,19 @@ FREE_CALL_SECONDS = 2.0  # for calls that spend nothing, whose client may have l
 NOTICE_SECONDS = 1.0  # for telling those whose calls were cut off
 THREAD_SECONDS = 0.5
 POLL_SECONDS = 0.02
+AGAIN_SECONDS = 1.0  # after a signal, another one comes from somebody who does not want to wait any longer
 
 Signals = asyncio.Queue[int]
+
+
+async def get_another(signals: Signals) -> None:
+    """Returns at the signal of somebody who has waited for the end. One right behind the first says the same: whoever
+    stops a service tells its whole group, and in it a parent tells its children once more."""
+    start = time.monotonic()
+    while True:
+        await signals.get()
+        if time.monotonic() - start >= AGAIN_SECONDS:
+            return
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import uvicorn
 from evolink_mcp.errors import SettingsError
 from evolink_mcp.jobs.delivery import take_turns
 from evolink_mcp.settings import Settings
-from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals
+from evolink_mcp.transports.ending import Signals, abandon_hung_threads, end_signals, get_another
 from evolink_mcp.transports.http.application import MAX_HEADERS, HttpApplication
 from evolink_mcp.transports.http.connections import BACKLOG, MAX_QUEUE, Connection, Connections, connection_limit
 from evolink_mcp.transports.http.holding_off import hold_off
@@ -166,11 +166,12 @@ async def run_http(
 async def _stop_on_signal(
     server: Server, application: HttpApplication, signals: Signals, listener: socket.socket
 ) -> None:
-    """At the first signal ends in order, at a second at once."""
+    """At the first signal ends in order, at another one later at once."""
     async with anyio.create_task_group() as group:
         await signals.get()
         group.start_soon(stop, server, application, listener)
-        await signals.get()
+        await get_another(signals)
+        await application.stopping.hurry()
         server.should_exit = server.force_exit = True
 
 

@@ -11,6 +11,7 @@ from evolink_mcp.tools.app import App
 DRAIN_SECONDS = 1.0  # without a request, before a proxy has gone elsewhere
 MAX_DRAIN_SECONDS = 3.0
 LINGER_SECONDS = 1.0  # without a request, before a stopping server takes it that nobody has one left
+HURRY_SECONDS = 0.5  # for answers that are known, where the process is to end at once
 NOTICE_SECONDS = 1.0  # of a stop are kept for telling those whose calls had to be cut off
 
 
@@ -65,6 +66,11 @@ class Stopping:
         await self._quiet(end)
         while busy and time.monotonic() < min(self._last_request + LINGER_SECONDS, end):
             await anyio.sleep(0.05)
+
+    async def hurry(self) -> None:
+        """Ends waits with what is known, and gives their answers a moment."""
+        self._app.stop()
+        await self._quiet(time.monotonic() + HURRY_SECONDS)
 
     async def _quiet(self, end: float) -> None:
         """Waits until no call is under way and every answer is out, or until ``end``."""
