@@ -14,6 +14,7 @@ from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.replies import Reply, error_from
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_list, as_number, as_object, as_whole
+from evolink_mcp.guard.aside import in_slices
 from evolink_mcp.guard.text import one_line
 
 MAX_BATCH = 50
@@ -92,7 +93,7 @@ async def list_tasks(
     if reply.status in NOT_OFFERED:
         return None
     sent = _listed(reply, "listing the tasks")
-    tasks = [caller.observe(task) for body in sent if (task := wire.parse_task(body, reply.date)) is not None]
+    tasks = await _tasks(caller, sent, reply.date)
     # A gateway that does not know a filter ignores it, and its total is then that of all tasks.
     fitting = tuple(task for task in tasks if which.admits(task))
     total = as_whole(as_object(reply.body).get("total")) if len(fitting) == len(tasks) else None
@@ -111,8 +112,7 @@ async def batch(caller: Caller, task_ids: Sequence[str], *, seconds: float) -> l
     reply = await caller.ask("POST", url, seconds=seconds, json={"task_ids": list(task_ids)})
     if reply.status in NOT_OFFERED:
         return None
-    listed = _listed(reply, "reading several tasks")
-    return [caller.observe(task) for body in listed if (task := wire.parse_task(body, reply.date)) is not None]
+    return await _tasks(caller, _listed(reply, "reading several tasks"), reply.date)
 
 
 async def credits(caller: Caller, *, seconds: float) -> Credits | None:
@@ -142,6 +142,11 @@ async def model_ids(caller: Caller, *, seconds: float) -> frozenset[str]:
     rows = as_list(as_object(reply.body).get("data")) if reply.ok else []
     ids: list[object] = [as_object(row).get("id", row) for row in rows[:MAX_MODELS]]
     return frozenset(one_line(each, MAX_MODEL_CHARACTERS) for each in ids if isinstance(each, str) and each)
+
+
+async def _tasks(caller: Caller, bodies: Sequence[object], date: float | None) -> list[wire.Task]:
+    read = [wire.parse_task(body, date) async for body in in_slices(bodies)]
+    return [caller.observe(task) for task in read if task is not None]
 
 
 def _listed(reply: Reply, doing: str) -> list[Any]:

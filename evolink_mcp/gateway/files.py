@@ -16,6 +16,7 @@ from evolink_mcp.gateway import problems, routes, wire
 from evolink_mcp.gateway.replies import Reply, error_from
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_list, as_object, as_whole
+from evolink_mcp.guard.aside import in_slices
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ async def list_files(
     """One page of the stored files, and how many there are in all."""
     params = {"page": str(page), "pageSize": str(page_size)}
     data = as_object(await _data(caller, "GET", routes.FILES, "listing the files", seconds, params=params))
-    files = [file for file in map(wire.parse_file, as_list(data.get("files"))[:MAX_LISTED]) if file is not None]
-    return files, as_whole(data.get("total"))
+    listed = [wire.parse_file(each) async for each in in_slices(as_list(data.get("files"))[:MAX_LISTED])]
+    return [file for file in listed if file is not None], as_whole(data.get("total"))
 
 
 async def quota(caller: Caller, *, seconds: float) -> wire.Quota:

@@ -11,7 +11,16 @@ from typing import Any
 
 from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import problems, wire
-from evolink_mcp.gateway.values import MAX_ID, as_date, as_line, as_number, as_object, as_text, nested_objects
+from evolink_mcp.gateway.values import (
+    MAX_ID,
+    as_date,
+    as_line,
+    as_number,
+    as_object,
+    as_text,
+    nested_objects,
+    parse_json,
+)
 from evolink_mcp.guard.text import one_line
 
 REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # the last is the text dialect's
@@ -30,6 +39,7 @@ class Reply:
     ``date``: when the gateway answered, by its own clock (seconds since 1970), where it says so.
     ``streamed``: it was an event stream, and whoever asked was fed with it.
     ``raw``: the beginning of an answer that is no JSON: it may name a task all the same.
+    ``size``: how many bytes its content has.
     """
 
     status: int
@@ -41,6 +51,7 @@ class Reply:
     date: float | None = None
     streamed: bool = False
     raw: str = field(default="", repr=False)
+    size: int = 0
 
     @property
     def ok(self) -> bool:
@@ -50,7 +61,7 @@ class Reply:
 def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *, streamed: bool) -> Reply:
     """The reply in an answer whose content is ``raw``."""
     try:
-        body, is_json = _parsed(raw), True
+        body, is_json = parse_json(raw), True
     except (ValueError, RecursionError):
         body, is_json = None, False
     return Reply(
@@ -63,22 +74,8 @@ def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *
         date=as_date(headers.get("date", "")),
         streamed=streamed,
         raw="" if is_json else raw[:MAX_RAW].decode("utf-8", "replace"),
+        size=len(raw),
     )
-
-
-def _parsed(raw: bytes) -> Any:
-    """The JSON of an answer. One byte that is no UTF-8, or a long number, must not lose the id of a paid task.
-
-    Raises:
-        ValueError: It is none.
-        RecursionError: It lies too deep.
-    """
-    try:
-        return json.loads(raw)
-    except json.JSONDecodeError:
-        raise
-    except ValueError:  # also of a number with more digits than Python reads
-        return json.loads(raw.decode("utf-8", "replace"), parse_int=float)
 
 
 def message_in(body: object) -> str:
@@ -132,7 +129,12 @@ def naming(ids: Sequence[str]) -> str:
 
 
 def _is_doubtful(reply: Reply) -> bool:
-    """Whether an answer holds a code by which a task may have been made, in whatever place and spelling."""
+    """Whether an answer holds a code by which a task may have been made, in whatever place and spelling.
+
+    One of a megabyte is no plain refusal, whatever is in it.
+    """
+    if reply.size > MAX_RAW:
+        return True
     text = (reply.raw or json.dumps(reply.body, ensure_ascii=False)).lower().translate(_SEPARATORS)
     return any(code.translate(_SEPARATORS) in text for code in problems.DOUBTFUL_CODES)
 

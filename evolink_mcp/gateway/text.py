@@ -8,16 +8,17 @@ what is lost on the way is lost.
 from __future__ import annotations
 
 import codecs
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.replies import error_from
 from evolink_mcp.gateway.transport import Caller
-from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole
+from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole, parse_json
+from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import beginning
 from evolink_mcp.guard.text import clean_text
 
@@ -26,6 +27,8 @@ MAX_EVENT = 4 * 1024 * 1024  # characters of one event, which brings a word or t
 MAX_TEXT = 1_000_000  # characters of a text: more than any model writes, and as much as is cleaned while others wait
 MAX_OTHER = 20  # kinds of content beside text that are named
 
+_FACTS = ("model", "stop_reason", "stop_sequence")
+_USAGE = ("input_tokens", "output_tokens")
 _TOO_LONG = f"the text has more than {MAX_TEXT:,} characters"
 
 OnGrowth = Callable[[int], None]
@@ -76,15 +79,15 @@ async def create(
     except OutcomeUnknown as error:
         raise stream.broken(error) from error.__cause__
     if reply.streamed:
-        return stream.whole(reply.host, reply.request_id)
+        return await aside(stream.length, lambda: stream.whole(reply.host, reply.request_id))
     if not reply.ok:
         error = error_from(reply, doing="writing the text", paid=True)
         if reply.status == 404:
             step = "Check model, and EVOLINK_TEXT_URL where it is set: the gateway does not know one of them."
             raise error.replace(next_step=step)
         raise error
-    message = _parse(reply.body)
-    if message is None:
+    text = _text_in(reply.body)
+    if text is None:
         problem = wire.parse_problem(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} without a text"
@@ -93,11 +96,11 @@ async def create(
             code=(problem.code if problem else "") or "no_text",
             request_id=reply.request_id,
         )
-    if len(message.text) > MAX_TEXT:
+    if len(text) > MAX_TEXT:
         what = f"{reply.host} failed while writing the text: {_TOO_LONG}."
-        partial = beginning(message.text, MAX_PARTIAL)
+        partial = beginning(text, MAX_PARTIAL)
         raise OutcomeUnknown(what, status=reply.status, code="too_long", request_id=reply.request_id, partial=partial)
-    return message
+    return _message(reply.body, await aside(len(text), lambda: clean_text(text)))
 
 
 class _Stream:
@@ -113,7 +116,7 @@ class _Stream:
         self._data: list[str] = []
         self._waiting = 0  # characters of the event that is not complete yet
         self._texts: list[str] = []
-        self._length = 0
+        self.length = 0
         self._facts: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._other: set[str] = set()
@@ -135,16 +138,16 @@ class _Stream:
                 self._name, self._waiting = "", 0
         if self._waiting + self._rest_length > MAX_EVENT:
             self._problem, self._ended = wire.Problem("one of its events has no end", "too_long"), True
-        elif self._length > MAX_TEXT:
+        elif self.length > MAX_TEXT:
             self._problem, self._ended = wire.Problem(_TOO_LONG, "too_long"), True
         return self._ended
 
     def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """``error`` with what there is of the text: it may have been paid for."""
-        if not self._length:
+        if not self.length:
             return error
         partial = beginning(_joined("".join(self._texts)), MAX_PARTIAL)
-        return error.replace(what=f"{error.what} The text had {self._length:,} characters by then.", partial=partial)
+        return error.replace(what=f"{error.what} The text had {self.length:,} characters by then.", partial=partial)
 
     def whole(self, host: str, request_id: str) -> Message:
         """The text, once the stream is over.
@@ -188,15 +191,14 @@ class _Stream:
     def _event(self, data: str) -> None:
         event: Mapping[str, Any] = {}
         try:
-            event = as_object(json.loads(data))
+            event = as_object(parse_json(data.encode(errors="replace")))
         except (ValueError, RecursionError):
             if self._name != "error":
                 return
         match event.get("type") or self._name or ("error" if event.get("error") else ""):
             case "message_start":
                 message = as_object(event.get("message"))
-                self._facts.update(message)
-                self._usage.update(as_object(message.get("usage")))
+                self._note(message, message)
             case "content_block_start":
                 block = as_object(event.get("content_block"))
                 if block.get("type") != "text" and len(self._other) < MAX_OTHER:
@@ -205,8 +207,7 @@ class _Stream:
             case "content_block_delta":
                 self._add(as_object(event.get("delta")).get("text"))
             case "message_delta":
-                self._facts.update(as_object(event.get("delta")))
-                self._usage.update(as_object(event.get("usage")))
+                self._note(as_object(event.get("delta")), event)
             case "message_stop":
                 self._ended = True
             case "error":
@@ -214,12 +215,17 @@ class _Stream:
             case _:
                 pass  # pings, and what later versions add
 
+    def _note(self, facts: Mapping[str, Any], around: Mapping[str, Any]) -> None:
+        usage = as_object(around.get("usage"))
+        self._facts |= {name: facts[name] for name in _FACTS if name in facts}
+        self._usage |= {name: usage[name] for name in _USAGE if name in usage}
+
     def _add(self, text: object) -> None:
         if isinstance(text, str) and text:
             self._texts.append(text)
-            self._length += len(text)
+            self.length += len(text)
             if self._on_growth is not None:
-                self._on_growth(self._length)
+                self._on_growth(self.length)
 
 
 def _joined(text: str) -> str:
@@ -228,22 +234,29 @@ def _joined(text: str) -> str:
 
 
 def _kinds(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in names if name))[:MAX_OTHER]
+    return tuple(sorted(set(islice(filter(None, names), MAX_OTHER))))
 
 
-def _parse(body: object) -> Message | None:
-    """The text in an answer of plain JSON; ``None`` where it holds none."""
+def _text_in(body: object) -> str | None:
+    """The text in an answer of plain JSON, as it came; ``None`` where it holds none."""
     answer = as_object(body)
     if not isinstance(answer.get("content"), list) or answer.get("type") == "error":
         return None
-    blocks = [as_object(block) for block in as_list(answer["content"])]
+    blocks = map(as_object, as_list(answer["content"]))
+    return "".join(as_text(block.get("text")) for block in blocks if block.get("type") == "text")
+
+
+def _message(body: object, text: str) -> Message:
+    """An answer of plain JSON, with its text cleaned."""
+    answer = as_object(body)
+    kinds = (as_object(block).get("type") for block in as_list(answer.get("content")))
     usage = as_object(answer.get("usage"))
     return Message(
-        text=clean_text("".join(as_text(block.get("text")) for block in blocks if block.get("type") == "text")),
+        text=text,
         model=as_line(answer.get("model")),
         stop_reason=as_line(answer.get("stop_reason")),
         stop_sequence=as_line(answer.get("stop_sequence")),
         input_tokens=as_whole(usage.get("input_tokens")),
         output_tokens=as_whole(usage.get("output_tokens")),
-        other=_kinds({as_line(block.get("type"), wire.MAX_STATUS) for block in blocks} - {"text"}),
+        other=_kinds(as_line(kind, wire.MAX_STATUS) for kind in dict.fromkeys(map(as_text, kinds)) if kind != "text"),
     )

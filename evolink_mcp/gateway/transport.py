@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -30,6 +30,7 @@ from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.gateway.routes import route_of
 from evolink_mcp.gateway.wire import Task
+from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.settings import is_loopback
@@ -205,8 +206,7 @@ class Caller:
         finally:
             if self.watch is not None:
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
-                path = urlsplit(url).path
-                self.watch(Exchange(method, path, status, time.monotonic() - started, request_id))
+                self.watch(Exchange(method, urlsplit(url).path, status, time.monotonic() - started, request_id))
 
     async def _send(
         self,
@@ -241,7 +241,8 @@ class Caller:
                     break
                 else:
                     raw += chunk
-        reply = reply_from(response.status_code, host, response.headers, bytes(raw), streamed=fed is not None)
+        of = (response.status_code, host, response.headers, bytes(raw))
+        reply = await aside(len(raw), partial(reply_from, *of, streamed=fed is not None))
         route = route_of(urlsplit(url).path)  # ids are handles: a file's is all that its removal takes
         logger.debug("%s %s%s -> %d %s", method, host, route, reply.status, reply.request_id)
         return reply

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import quote
 
+from evolink_mcp.guard.complexity import MAX_DIGITS, excess
 from evolink_mcp.guard.text import one_line
 
+MAX_VALUES = 50_000  # in one JSON answer: a list of all models and prices has a third of that
 MAX_LINE = 300  # characters of a name or a word
 MAX_LINK = 8192
 MAX_DEPTH = 12  # of nested values that are searched
@@ -17,8 +20,28 @@ MAX_ITEMS = 2_000  # values that are searched, or taken from one list
 MAX_ID = 200
 MAX_TASK_ID = 128  # of ids that we send
 
-_NOT_IN_LINKS = re.compile(r"[^!-~]|[\"<>\\^`{|}]")
+_HALVES = re.compile("[\ud800-\udfff]")  # of surrogate pairs
+_IN_LINKS = "!#$%&'()*+,-./:;=?@[]_~"  # beside letters and digits
 _TASK_ID = re.compile(rf"(?!.*\.\.)(?!\.$)[!\"$&-.0->@-\[\]-~]{{1,{MAX_TASK_ID}}}")
+
+
+def parse_json(raw: bytes) -> Any:
+    """The JSON of an answer. One byte that is no UTF-8, or a long number, must not lose the id of a paid task.
+
+    Raises:
+        ValueError: It is none, or holds more than ``MAX_VALUES``.
+        RecursionError: It lies too deep.
+    """
+    if too_much := excess(raw, values=MAX_VALUES):
+        raise ValueError(too_much)
+    return _DECODER.decode(raw.decode(json.detect_encoding(raw), "replace"))
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole)
 
 
 def as_object(value: object) -> Mapping[str, Any]:
@@ -68,7 +91,7 @@ def as_link(value: object) -> str:
     """
     if not isinstance(value, str) or not value.startswith(("https://", "http://")) or len(value) > MAX_LINK:
         return ""
-    return _NOT_IN_LINKS.sub(lambda odd: quote(odd[0], safe="", errors="replace"), value)
+    return quote(_HALVES.sub("%3F", value), safe=_IN_LINKS)
 
 
 def is_task_id(text: str) -> bool:

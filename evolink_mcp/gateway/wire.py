@@ -17,6 +17,7 @@ from typing import Any
 from evolink_mcp.gateway.billing import credits_held, credits_used
 from evolink_mcp.gateway.statuses import FINAL, STATUSES, Kind, Status
 from evolink_mcp.gateway.values import (
+    MAX_ITEMS,
     as_id,
     as_line,
     as_link,
@@ -36,6 +37,7 @@ MAX_WORD = 80  # codes, ids of requests
 MAX_STATUS = 40
 MAX_HINT = 200
 MAX_RESULTS = 200
+MAX_LINKS = 400_000  # characters of a task's links together
 MAX_OUTPUTS = 40
 MAX_OUTPUT = 120
 
@@ -238,21 +240,33 @@ def _results(task: Mapping[str, Any], kind: Kind | None) -> Iterator[Result]:
 
 
 def _links(task: Mapping[str, Any]) -> Iterator[tuple[str, Kind | None]]:
+    remaining = MAX_LINKS
+    for value, of_kind in _candidates(task):
+        if link := as_link(value):
+            remaining -= len(link)
+            if remaining < 0:
+                return
+            yield link, of_kind
+
+
+def _candidates(task: Mapping[str, Any]) -> Iterator[tuple[object, Kind | None]]:
     for entry in [task.get("results"), *as_list(task.get("results"))]:
-        if link := as_link(entry):
-            yield link, None
+        yield entry, None
     for source in (task.get("results"), task.get("result_data"), task.get("output")):
         for item in nested_objects(source):
             for key, of_kind in URL_KEYS.items():
-                if link := as_link(item.get(key)):
-                    yield link, of_kind
+                yield item.get(key), of_kind
 
 
 def _outputs(result_data: object) -> Iterator[tuple[str, str]]:
+    for key, value in islice(_facts(result_data), MAX_ITEMS):
+        text = as_line(value, MAX_OUTPUT)
+        if text and not as_link(value) and key != "duration":
+            yield as_line(key, MAX_STATUS), text
+
+
+def _facts(result_data: object) -> Iterator[tuple[str, object]]:
     for item in nested_objects(result_data):
         # Beside a link, the id is what a later call takes; a title or a length says nothing new.
         named = {"result_id": item["result_id"]} if "result_id" in item else item
-        for key, value in named.items():
-            text = as_line(value, MAX_OUTPUT)
-            if text and not as_link(value) and key != "duration":
-                yield as_line(key, MAX_STATUS), text
+        yield from named.items()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from evolink_mcp.gateway.statuses import STATUSES, Kind
@@ -25,8 +26,13 @@ _ID_KEYS = ("id", *_NAMED)  # the gateway's own first (S0, S3, S4)
 _ENVELOPES = ("data", "task")  # whose own id may be that of the request
 _WRAPPERS = (*_ENVELOPES, "result", "output", "response")
 _LEVELS = 3
+MAX_TEXT = 400_000  # characters of an answer that are searched for ids
+MAX_CANDIDATES = 200  # ids of each kind; a few are shown
 _ESCAPED_BLANK = re.compile(r"\\[bfnrt]")
-_SHAPE = re.compile(r"\btask-(?=[A-Za-z-]{0,120}[0-9])[A-Za-z0-9-]{6,120}")  # as the gateway's own ids are
+_PREFIX, _MAX_SHAPE = "task-", 125  # the gateway's own ids begin so, and hold a digit
+# The whole run of letters: trying each place in it again would take the square of its length.
+_RUN = re.compile(rf"\b{_PREFIX}[A-Za-z0-9-]{{6,}}+")
+_DIGIT = re.compile("[0-9]")
 # "error" and "rejected" may be said of the answer itself.
 _WORDS_OF_A_TASK = frozenset({word for word, status in STATUSES.items() if status != "failed"} | {"failed"})
 
@@ -57,15 +63,30 @@ def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> list[str]
         raw: The answer's text, where it is no JSON.
         request: Its body; ids that stand in it are not new.
     """
-    text = raw or json.dumps(body, ensure_ascii=False)
-    found = dict.fromkeys(_SHAPE.findall(_ESCAPED_BLANK.sub(" ", text)))
+    text = (raw or json.dumps(body, ensure_ascii=False))[:MAX_TEXT]
+    runs: Iterator[str] = (match[0] for match in _RUN.finditer(_ESCAPED_BLANK.sub(" ", text)))
+    shaped = islice((each for run in runs if (each := _shaped(run))), MAX_CANDIDATES)
+    found = dict.fromkeys((*shaped, *islice(_named(body), MAX_CANDIDATES)))
+    return [each for each in found if each and each not in request]
+
+
+def _shaped(run: str) -> str:
+    """The id that a run of letters, digits and hyphens begins with, as near to its first digit as ids are; else ""."""
+    digit = _DIGIT.search(run)
+    if digit is None:
+        return ""
+    start = 0 if digit.start() < _MAX_SHAPE else run.find(f"-{_PREFIX}", digit.start() - _MAX_SHAPE, digit.start()) + 1
+    return run[start : start + _MAX_SHAPE] if start or digit.start() < _MAX_SHAPE else ""
+
+
+def _named(body: object) -> Iterator[str]:
+    """The ids that an answer calls a task's."""
     for item in nested_objects(body):
         words = {as_text(each).strip().lower() for key, each in item.items() if key.lower().endswith(_STATUS_ENDS)}
         for key, value in item.items():
             name = key.lower().replace("_", "").replace("-", "")
             if name in ("taskid", "taskids") or (name == "id" and words & _WORDS_OF_A_TASK):
-                found |= dict.fromkeys(as_id(each) for each in as_list(value) or [value] if each)
-    return [each for each in found if each and each not in request]
+                yield from (as_id(each) for each in as_list(value) or [value] if each)
 
 
 def _only(value: object) -> object:

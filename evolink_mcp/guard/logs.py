@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from evolink_mcp.errors import EvolinkError
-from evolink_mcp.guard.secrets import clean, hide, redact
+from evolink_mcp.guard.secrets import beginning, clean, redact
 from evolink_mcp.guard.text import one_line
 
 OURS = "evolink_mcp"
@@ -70,7 +70,8 @@ def message_of(record: logging.LogRecord, *keys: str | None) -> str:
         message = str(record.msg)
     if record.name.split(".")[0] == OURS:
         return message
-    return one_line(hide(message.partition("\n")[0], *keys), MAX_LIBRARY_CHARACTERS)
+    first = beginning(message.partition("\n")[0], 4 * MAX_LIBRARY_CHARACTERS, *keys)
+    return one_line(first, MAX_LIBRARY_CHARACTERS)
 
 
 def exception_of(record: logging.LogRecord) -> str:

@@ -133,33 +133,43 @@ def _spellings(secret: str) -> tuple[str, ...]:
 @lru_cache(maxsize=_MAX_KEYS)
 def _hider(secret: str) -> Callable[[str], str]:
     """Removes one secret from texts."""
-    if len(secret) < MIN_SECRET_CHARACTERS:
-        spelled = "".join(map(_any_spelling, secret))
-        short = re.compile(
-            rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){spelled}(?![A-Za-z0-9_-])"
-        )
-
-        def hide_short(text: str) -> str:
-            hidden, found = short.subn(rf"\1\2{HIDDEN}", _LONG_RUN.sub(lambda _: _SHORT_RUN, text))
-            return hidden if found else text
-
-        return hide_short
+    is_short = len(secret) < MIN_SECRET_CHARACTERS
     spellings = _spellings(secret)
     bare = secret.replace("\\", "")
     signs = {bare, _unescape(secret)}
 
-    def hide_long(text: str) -> str:
-        for spelling in spellings:
-            text = text.replace(spelling, HIDDEN)
+    def hide_one(text: str) -> str:
+        if not is_short:
+            for spelling in spellings:
+                text = text.replace(spelling, HIDDEN)
+        elif any(spelling in text for spelling in spellings):
+            return _without(_short_pattern(secret), rf"\1\2{HIDDEN}", text)
         if not _ESCAPES.search(text):
             return text
-        # The pattern of a long token takes a tenth of a second to make: only where it will find something.
+        # The pattern of a long token takes a tenth of a second to make, and any takes long on a long text: only where
+        # it will find something.
         plain = _unescape(text)
-        if bare in text.replace("\\", "") or any(sign in plain for sign in signs):
-            return _pattern(secret).sub(HIDDEN, _LONG_RUN.sub(lambda _: _SHORT_RUN, text))
-        return text
+        if bare not in text.replace("\\", "") and not any(sign in plain for sign in signs):
+            return text
+        if is_short:
+            return _without(_short_pattern(secret), rf"\1\2{HIDDEN}", text)
+        return _without(_pattern(secret), HIDDEN, text)
 
-    return hide_long
+    return hide_one
+
+
+def _without(pattern: re.Pattern[str], template: str, text: str) -> str:
+    """``text`` with what a pattern of one line matches replaced, line by line: other threads wait for each match."""
+    lines = _LONG_RUN.sub(lambda _: _SHORT_RUN, text).split("\n")
+    replaced = [pattern.subn(template, line) for line in lines]
+    return "\n".join(line for line, _ in replaced) if any(count for _, count in replaced) else text
+
+
+@lru_cache(maxsize=_MAX_KEYS)
+def _short_pattern(secret: str) -> re.Pattern[str]:
+    """A short secret where the text speaks of a credential, with what stands before it."""
+    spelled = "".join(map(_any_spelling, secret))
+    return re.compile(rf"(?i:\b({_CREDENTIAL_WORDS})s?\b)([^\n]{{0,40}}?)(?<![A-Za-z0-9_-]){spelled}(?![A-Za-z0-9_-])")
 
 
 @lru_cache(maxsize=_MAX_KEYS)

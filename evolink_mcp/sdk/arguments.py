@@ -126,9 +126,8 @@ def _check_size(name: str, value: object, limit: int | None) -> None:
 def _unknown(name: str, parameters: Sequence[str], suggest: Suggest) -> str:
     from difflib import get_close_matches
 
-    close = suggest(name.lower()[:40], parameters) or next(
-        iter(get_close_matches(name.lower()[:40], parameters, cutoff=0.5)), None
-    )
+    word = name[:40].lower()
+    close = suggest(word, parameters) or next(iter(get_close_matches(word, parameters, cutoff=0.5)), None)
     hint = f" (did you mean {close}?)" if close else ""
     return f"unknown argument {name[:40]!r}{hint}"
 

@@ -42,7 +42,7 @@ def opened(
     if all(name in properties for name in arguments):
         return dict(arguments)
     own = [name for name in arguments if not (name not in properties and is_foreign(name))]
-    if len(own) == 1 and words_of(own[0]) in _ENVELOPES and own[0] not in properties:
+    if len(own) == 1 and own[0] not in properties and words_of(own[0][:MAX_NAME]) in _ENVELOPES:
         inner = arguments[own[0]]
         if isinstance(inner, str) and len(inner) <= MAX_PARSED:
             inner = _parsed(inner)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 
+from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import beginning, clean, hiding
 from evolink_mcp.sdk.eras import fit_version, without_icons
 
@@ -36,9 +37,22 @@ def clean_answers(secrets_of: Callable[[object], tuple[str, ...]]) -> ServerMidd
             if not isinstance(answer, dict):
                 return answer
             answer = without_icons(ctx.method, fit_version(ctx.method, answer, ctx.protocol_version))
-            return cast("dict[str, Any]", clean(answer))
+            return cast("dict[str, Any]", await aside(_length(answer), lambda: clean(answer)))
 
     return middleware
+
+
+def _length(answer: dict[str, Any]) -> int:
+    """How many characters the texts of an answer have, which are blocks in a list or the contents of messages."""
+    length = 0
+    for part in answer.values():
+        for block in cast("list[object]", part) if isinstance(part, list) else ():
+            if isinstance(block, dict):
+                one = cast("dict[str, object]", block)
+                inner = one.get("content")
+                text = cast("dict[str, object]", inner).get("text") if isinstance(inner, dict) else one.get("text")
+                length += len(text) if isinstance(text, str) else 0
+    return length
 
 
 def _shortened(value: object) -> object:

@@ -16,9 +16,9 @@ from pydantic_core import from_json
 
 from evolink_mcp.sdk.numbers import MAX_CHARACTERS, MAX_DIGITS, is_number
 
-MAX_TOKENS = 200_000  # looked at; a text between quotation marks is one, of any length
+MAX_TOKENS = 50_000  # looked at; a text between quotation marks is one, of any length, and so is white space
 # A text that nobody closes ends with the line: in time that grows with the length only.
-_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++', re.DOTALL)
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++|\s++', re.DOTALL)
 _LONGEST = 2 + 12 * MAX_CHARACTERS  # of an id as it is written: escaped, each character may take two units
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _PARSE = ErrorData(code=PARSE_ERROR, message="Parse error: this is no JSON, or holds half a surrogate pair.")
@@ -79,6 +79,8 @@ def _tokens(text: str) -> Iterator[tuple[int, str, int]]:
     depth = 0
     for count, match in enumerate(_TOKEN.finditer(text)):
         token = match[0]
+        if token[0].isspace():
+            continue
         depth += (token in "[{") - (token in "]}")
         yield depth, token, match.start()
         if count >= MAX_TOKENS or depth <= 0:

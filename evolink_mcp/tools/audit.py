@@ -49,6 +49,7 @@ PLAIN_ARGUMENTS = frozenset(
 )
 MAX_ARGUMENTS = 20  # arguments
 MAX_VALUE = 60  # characters
+MAX_WORD = 1_000  # characters of what can be one
 SENTENCE = "(several_words)"  # in place of them
 
 
@@ -74,7 +75,7 @@ def word(text: str) -> str:
     """A text as a log may hold it: none of several words, which somebody wrote; nothing that separates one from the
     next. A gateway may put what was asked for into a code, and an agent its prompt into any argument. Not every script
     has blanks between words."""
-    if len(text.split()) > 1 or not text.replace("×", "x").isascii():
+    if len(text) > MAX_WORD or len(text.split()) > 1 or not text.replace("×", "x").isascii():
         return SENTENCE
     return "".join(letter if letter.isalnum() or letter in "-_.:/×" else "_" for letter in text[:MAX_VALUE])
 

@@ -18,6 +18,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CallToolResult, TextContent
 
 from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown, Refused
+from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import redact
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.jobs.recovery import NEVER_BLINDLY
@@ -81,18 +82,18 @@ async def execute(
         try:
             await call.admit()
             view = await _run(call, tool, arguments, paid=paid)
-            answer = _render(view, links=app.settings.result_links)
+            answer = await _render(view, links=app.settings.result_links)
             record.take(view)
         except EvolinkError as error:
             record.outcome, record.code = outcome_of(error), error.code
             record.request_id, record.gateway_status = call.request_id, call.gateway_status  # before others are made
-            answer = _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
+            answer = await _failed(_with_setting(await _explain(call, error), app.settings), paid=paid)
         except MCPError:
             raise
         except Exception:
             logger.exception("Tool %s failed unexpectedly", tool.name)
             record.outcome = "internal"
-            answer = _failed(_internal(tool.name, record.task_id or call.task_id), paid=paid)
+            answer = await _failed(_internal(tool.name, record.task_id or call.task_id), paid=paid)
         return answer
 
 
@@ -211,23 +212,31 @@ def _audit(call: Call, tool: str, arguments: dict[str, Any], *, paid: bool) -> G
             )
 
 
-def _render(view: View, *, links: bool) -> CallToolResult:
+async def _render(view: View, *, links: bool) -> CallToolResult:
     """The view as text and structured content."""
-    view = flat(view)
-    content = [TextContent(type="text", text=view.as_text()), *view.blocks(links=links)]
-    return CallToolResult(content=content, structured_content=view.model_dump(mode="json", exclude_none=True))
+
+    def render() -> CallToolResult:
+        one = flat(view)
+        content = [TextContent(type="text", text=one.as_text()), *one.blocks(links=links)]
+        return CallToolResult(content=content, structured_content=one.model_dump(mode="json", exclude_none=True))
+
+    return await aside(sum(len(part) for _, part in view if isinstance(part, str)), render)
 
 
-def _failed(error: EvolinkError, *, paid: bool) -> CallToolResult:
+async def _failed(error: EvolinkError, *, paid: bool) -> CallToolResult:
     """The error as an agent reads it. No foreign text in it can pass for a line of ours."""
-    safe = error.replace(
-        what=quote_labels(error.what),
-        code=one_line(error.code, MAX_CODE_CHARACTERS),
-        next_step=one_line(error.next_step, MAX_NEXT_CHARACTERS),
-        request_id=one_line(error.request_id, MAX_CODE_CHARACTERS),
-        partial=quote_labels(error.partial),
-    )
-    text = redact(safe.render(paid=paid))
+
+    def render() -> str:
+        safe = error.replace(
+            what=quote_labels(error.what),
+            code=one_line(error.code, MAX_CODE_CHARACTERS),
+            next_step=one_line(error.next_step, MAX_NEXT_CHARACTERS),
+            request_id=one_line(error.request_id, MAX_CODE_CHARACTERS),
+            partial=quote_labels(error.partial),
+        )
+        return redact(safe.render(paid=paid))
+
+    text = await aside(len(error.what) + len(error.partial), render)
     return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODEL_TEMPLATE = "evolink://models/{id}"
 MAX_COMPLETIONS = 100  # the specification's
+MAX_CHARACTERS = 20_000  # of an argument, which is repeated in the answer; a story in a few sentences has a thousand
 # The arguments that name a model, and of which kind.
 MODEL_ARGUMENTS: dict[tuple[str, str], Literal["image", "video"]] = {
     ("make-image", "model"): "image",
@@ -199,7 +200,7 @@ def _jobs(text: str) -> Completion:
 
 def _matching(app: App, kind: Literal["image", "video"] | None, text: str) -> Completion:
     """The models that can be called: ids that start with the text first, then ids that contain it."""
-    text = text.strip().lower()
+    text = text[:MAX_CHARACTERS].strip().lower()
     names = [name for name in app.registry.names(kind) if app.registry.models[name].status != "placeholder"]
     matches = sorted((name for name in names if text in name), key=lambda name: not name.startswith(text))
     return Completion(values=matches[:MAX_COMPLETIONS], total=len(matches), has_more=len(matches) > MAX_COMPLETIONS)
@@ -227,4 +228,9 @@ def _problem(prompts: Mapping[str, Sequence[PromptArgument]], name: str, argumen
     names = [argument.name for argument in prompts[name]]
     problems = [f"{each.name} is required" for each in prompts[name] if each.required and not values.get(each.name)]
     problems += [f"unknown argument {each[:40]!r}" for each in values if each not in names]
+    problems += [
+        f"{each} has {len(value):,} characters, and at most {MAX_CHARACTERS:,} are read"
+        for each, value in values.items()
+        if each in names and isinstance(value, str) and len(value) > MAX_CHARACTERS
+    ]
     return f"{name}: {'; '.join(first_of(problems))}. It takes {', '.join(names)}." if problems else ""

@@ -6,22 +6,18 @@ near what a turn may take.
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import json
-import time
-from asyncio.events import Handle
-from collections.abc import Iterator
+from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import httpx2
-import pytest
 
 from evolink_mcp.transports.http.options import HttpOptions
 from tests.serving import ACCEPT, bearer, on, serving
 from tests.support import Sandbox
+from tests.turns import MAX_SECONDS, longest_turn, own_heap
 
-MAX_SECONDS = 0.3  # 0.1 s on a machine by itself, where nothing counts the lines that are run
 SIZE = 4_000_000
 LIKE_A_NAME = {f"image_ur{number}": 1 for number in range(4_900)}
 
@@ -46,44 +42,46 @@ BODIES: dict[str, object] = {
     "a long task id": call("check_task", task_id="sk-" * (SIZE // 3)),
     "a long method": message("m" * SIZE),
     "a long id": {**call("list_models"), "id": "i" * SIZE},
+    "an argument of a long name": call("list_models", **{"\u0130" * (SIZE // 6): 1}),
+    "a prompt of ampersands": message("prompts/get", name="make-image", arguments={"idea": "&amp;" * (SIZE // 5)}),
+    "a completion of a long text": message(
+        "completion/complete",
+        ref={"type": "ref/prompt", "name": "make-image"},
+        argument={"name": "model", "value": "\u0130" * (SIZE // 6)},
+    ),
     "many searches": [call("list_models", query=f"wish {number} 20 seconds vertical") for number in range(50)],
 }
 
+RAW = {
+    "blanks before no JSON": b" " * SIZE + b"x",
+    "many words that are no JSON": b'{"a":1 ' + b"x " * (SIZE // 2),
+    "numbers of many digits": b'{"a":[' + b",".join([b"9" * 4_200] * 900) + b"]}",
+}
+USUAL = (
+    call("list_models", query="a kite"),
+    call("list_models", model="gpt-image-1.5"),
+    call("list_models", model="a kite"),
+    call("generate_image", prompt="a"),
+    call("check_task"),
+    message("prompts/get", name="make-image", arguments={"idea": "a kite"}),
+)
 
-@pytest.fixture
-def own_heap() -> Iterator[None]:
-    """Leaves what thousands of tests before have made to no collection: a server does not have it."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
-
-@pytest.mark.usefixtures("own_heap")
-async def test_no_request_holds_the_event_loop(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    longest = [0.0]
-    run = Handle._run
-
-    def measured(handle: Handle) -> None:
-        start = time.thread_time()
-        run(handle)
-        longest[0] = max(longest[0], time.thread_time() - start)
-
-    contents = {name: json.dumps(body).encode() for name, body in BODIES.items()}
+async def test_no_request_holds_the_event_loop(sandbox: Sandbox) -> None:
+    contents = {name: json.dumps(body).encode() for name, body in BODIES.items()} | RAW
     async with (
         serving(on(sandbox), HttpOptions(calls_per_minute=0)) as served,
         httpx2.AsyncClient(trust_env=False, timeout=60) as http,
     ):
-        usual = (call("list_models", query="a kite"), call("generate_image", prompt="a"), call("check_task"))
-        for body in usual:  # loads what it needs
-            await http.post(f"{served.url}/mcp", json=body, headers=ACCEPT | bearer("k" * 20))
+
+        def post(content: bytes, secret: str) -> Awaitable[httpx2.Response]:
+            return http.post(f"{served.url}/mcp", content=content, headers=ACCEPT | bearer(secret))
+
+        for body in USUAL:  # loads what it needs
+            await post(json.dumps(body).encode(), "k" * 20)
         turns: dict[str, float] = {}
-        for name, content in contents.items():
-            longest[0] = 0.0
-            with monkeypatch.context() as patch:
-                patch.setattr(Handle, "_run", measured)
+        with own_heap():
+            for name, content in contents.items():
                 secret = f"{name.replace(' ', '-')}-{'s' * 400}"
-                await http.post(f"{served.url}/mcp", content=content, headers=ACCEPT | bearer(secret))
-                await asyncio.sleep(0)
-            turns[name] = longest[0]
+                turns[name] = await longest_turn(partial(post, content, secret))
     assert not {name: seconds for name, seconds in turns.items() if seconds >= MAX_SECONDS}

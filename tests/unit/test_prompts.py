@@ -123,6 +123,7 @@ async def test_only_models_that_can_be_called_are_offered(offline: Client) -> No
         ("make-image", {}, "idea is required"),
         ("make-image", {"idea": ""}, "idea is required"),
         ("make-image", {"idea": "x", "colour": "red"}, "unknown argument 'colour'"),
+        ("make-image", {"idea": "x" * 20_001}, "idea has 20,001 characters, and at most 20,000 are read"),
     ],
 )
 async def test_what_does_not_fit_is_a_protocol_error(

@@ -14,6 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
+from evolink_mcp.guard.complexity import MAX_DIGITS, excess
 from evolink_mcp.transports.http.refusals import refusal
 
 MIB = 1024 * 1024
@@ -27,7 +28,6 @@ MAX_VALUES = 5_000  # in one JSON body; a tool call has a few dozen
 MAX_DEPTH = 64
 
 _NOTHING = bytearray()
-_NO_MARKS = bytes(set(range(256)) - set(b"[]{},"))
 
 
 class Bodies:
@@ -182,29 +182,13 @@ def too_large() -> Response:
 
 def too_complex(content: bytes) -> Response | None:
     """The answer to JSON of so many values, or so deep, that one request would hold up those of others."""
-    openers = content.count(b"{") + content.count(b"[")
-    if openers <= MAX_DEPTH and openers + content.count(b",") <= MAX_VALUES:
-        return None  # the usual case, without a closer look at what is in strings
-    bare = content.replace(rb"\\", b"").replace(rb"\"", b"")
-    if bare.count(b'"') > 4 * MAX_VALUES:
-        return _too_complex(f"{MAX_VALUES} values")
-    marks = b"".join(bare.split(b'"')[::2]).translate(None, _NO_MARKS)
-    openers = marks.count(b"{") + marks.count(b"[")
-    if openers + marks.count(b",") > MAX_VALUES or len(marks) > 2 * MAX_VALUES:
-        return _too_complex(f"{MAX_VALUES} values")
-    depth = 0
-    for mark in marks:
-        depth += (mark in b"{[") - (mark in b"}]")
-        if depth > MAX_DEPTH:
-            return _too_complex(f"values nested {MAX_DEPTH} deep")
-    return None
-
-
-def _too_complex(bound: str) -> Response:
+    too_much = excess(content, values=MAX_VALUES, depth=MAX_DEPTH, digits=MAX_DIGITS)
+    if not too_much:
+        return None
     return refusal(
         400,
         "too_complex",
-        f"A request may hold {bound}.",
+        f"The request holds {too_much}.",
         next_step="Send fewer arguments in one request.",
     )
 

@@ -1,0 +1,41 @@
+"""Long work that must not hold up everybody else: on texts beside the event loop, on many things in slices."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar, checkpoint
+
+LONG = 30_000  # characters; cleaning fewer takes a few milliseconds, and a thread costs some itself
+MAX_THREADS = 2  # they share one interpreter, so that more would be no faster
+
+SLICE_SECONDS = 0.01
+
+T = TypeVar("T")
+
+_places: RunVar[anyio.CapacityLimiter] = RunVar("places for long texts")
+
+
+async def aside(length: int, work: Callable[[], T]) -> T:
+    """What ``work`` returns, done in a thread where ``length`` characters are many. Its secrets stay hidden there."""
+    if length <= LONG:
+        return work()
+    places = _places.get(None)
+    if places is None:
+        places = anyio.CapacityLimiter(MAX_THREADS)
+        _places.set(places)
+    return await anyio.to_thread.run_sync(work, limiter=places)
+
+
+async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
+    """The things, one by one. The event loop goes on with other work where they take long."""
+    start = time.monotonic()
+    for each in things:
+        yield each
+        if time.monotonic() - start > SLICE_SECONDS:
+            await checkpoint()
+            start = time.monotonic()
