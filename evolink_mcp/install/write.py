@@ -56,7 +56,12 @@ def rewrite(path: Path, change: Callable[[str], str]) -> Change:
         _check_writable(real, path)
         real.parent.mkdir(parents=True, exist_ok=True)
         backup = _backup(real) if real.exists() else None
-        _replace(real, before, (BOM if before.startswith(BOM) else b"") + after.encode())
+        try:
+            _replace(real, before, (BOM if before.startswith(BOM) else b"") + after.encode())
+        except (OSError, Refused):
+            if backup is not None:  # of a file that was not changed
+                backup.unlink(missing_ok=True)
+            raise
         return Change(path, changed=True, backup=backup, open_to_others=open_to_others(real))
     except UnicodeEncodeError:
         raise _refused(path, "is UTF-8, and the entry holds a name that is not") from None
@@ -101,10 +106,14 @@ def _backup(real: Path) -> Path:
         number += 1
     with real.open("rb") as source:
         handle = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as target:
-            shutil.copyfileobj(source, target)
-    shutil.copystat(real, copy)
-    _keep_owner(copy, real.stat())
+        try:
+            with os.fdopen(handle, "wb") as target:
+                shutil.copyfileobj(source, target)
+            shutil.copystat(real, copy)
+            _keep_owner(copy, real.stat())
+        except BaseException:
+            copy.unlink(missing_ok=True)  # half a copy would pass for the previous version
+            raise
     return copy
 
 

@@ -16,6 +16,7 @@ from evolink_mcp.install import plan
 from evolink_mcp.install.clients import BY_ID
 from evolink_mcp.install.launch import Launch
 from evolink_mcp.install.merge import read_entry
+from tests.disks import full_disk, needs_limits
 
 KEY = "sk-given-0123456789"
 posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
@@ -77,6 +78,16 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="UTF-8"):
         write("cursor", file, EVOLINK_OUTPUT_DIR=os.fsdecode(b"/tmp/\xff"))
     assert file.read_text(encoding="utf-8") == "{}"
+
+
+@needs_limits
+@pytest.mark.parametrize("room", [10, 60], ids=["for half a copy", "for the copy alone"])
+def test_a_full_disk_leaves_the_file_and_no_copy_of_it(room: int, tmp_path: Path) -> None:
+    file, before = tmp_path / "mcp.json", '{"mcpServers": {"other": {"command": "x"}}}'
+    file.write_text(before, encoding="utf-8")
+    with full_disk(room), pytest.raises(Refused, match="cannot be written"):
+        write("cursor", file)
+    assert {each.name: each.read_text(encoding="utf-8") for each in tmp_path.iterdir()} == {"mcp.json": before}
 
 
 @posix_only
