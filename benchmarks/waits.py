@@ -70,6 +70,7 @@ def cases(many: Sequence[int]) -> list[Case]:
         Case("looks, progress", middle, progress=True),
         Case("looks, 2026-07-28", middle, era=MODERN),
         Case("looks, progress, 2026-07-28", middle, progress=True, era=MODERN),
+        Case("callbacks, 2026-07-28", many[-1], callbacks=True, era=MODERN),
     ]
 
 
