@@ -1,8 +1,9 @@
-"""``python -m tests.mends [--list] [WORDS …]``: takes out one mend of the money path at a time, and runs its tests.
+"""``python -m tests.mends [--list] [--awaits] [WORDS …]``: takes out a mend of the money path, and runs its tests.
 
 Each is taken out in a copy of the repository. It was *noticed* if one of its tests fails then; if they all pass, it
 *survived* being taken out, and nothing holds what it promises. Exits with 1 where one survived, or could not be tried.
-``WORDS`` pick those whose name or file holds one of them.
+``WORDS`` pick those whose name or file holds one of them; ``--awaits`` those of which it is said that the tests notice
+them in which a client leaves at every await, and runs no others.
 """
 
 from __future__ import annotations
@@ -94,9 +95,12 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--list", action="store_true", help="only say which there are")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--awaits", action="store_true", help="only by the tests of every await")
     options = parser.parse_args()
     words = [word.casefold() for word in options.words] or [""]
     chosen = [each for each in mends() if any(word in f"{each.name} {each.file}".casefold() for word in words)]
+    if options.awaits:
+        chosen = [narrow for each in chosen if (narrow := each.at_awaits()).tests]
     if options.list:
         sys.stdout.writelines(f"{each.file}: {each.name}\n" for each in chosen)
         return 0

@@ -69,6 +69,11 @@ class Counter:
         finally:
             self.answered += 1
 
+    @property
+    def phase(self) -> str:
+        """How far the paid request is."""
+        return ", paid" if self.paid else ", sent" if self.sent else ""
+
     async def _sell(self, request: httpx2.Request) -> httpx2.Response:
         await turns(self._steps)
         answer, self.answer = self.answer, "created"
@@ -147,7 +152,7 @@ class Till:
         name, arguments = TOOLS[kind]
         waits = {"wait_seconds": 5} if kind == "media" and isinstance(self.app.clock, QuickClock) else {}
         arguments = {"prompt": counter.prompt, **arguments, **waits, **more}
-        return ToolCall(self, self.tools[name], arguments, settles=settles)
+        return ToolCall(self, counter, self.tools[name], arguments, settles=settles)
 
     async def idle(self) -> None:
         """Returns once nothing is bought and nothing written down."""
@@ -171,11 +176,14 @@ class ToolCall:
     ``settles``: as over HTTP, where a connection may end after the answer.
     """
 
-    def __init__(self, till: Till, tool: StrictTool, arguments: dict[str, Any], *, settles: bool) -> None:
+    def __init__(
+        self, till: Till, counter: Counter, tool: StrictTool, arguments: dict[str, Any], *, settles: bool
+    ) -> None:
         self.listener = Listener("1", settle_seconds=60.0) if settles else Listener("1")
         self._settles = settles
         self.heard: set[str] = set()
         self._till = till
+        self._counter = counter
         self.is_unknown = self.may_repeat = self.is_writing = False
         self._context = SimpleNamespace(
             request_context=SimpleNamespace(request=None),
@@ -205,8 +213,10 @@ class ToolCall:
 
     @property
     def points(self) -> set[str]:
-        """The awaits of this package at which the call and what it has set going wait now, and that of the writer."""
-        return {*_points({self.task, *self._till.work}), *(["writer"] if self.is_writing else [])}
+        """The awaits of this package at which the call and what it has set going wait now, and that of the writer, with
+        how far the gateway is."""
+        points = {*_points({self.task, *self._till.work}), *(["writer"] if self.is_writing else [])}
+        return {f"{point}{self._counter.phase}" for point in points}
 
     async def walk(self) -> list[str]:
         """Goes on to its end: the awaits that it comes by, in order."""

@@ -24,10 +24,11 @@ from tests.unit.shop import turns
 ANSWERS = ("created", "unknown", "free")
 # Turns until the repeat, and from the hang-up to the SDK's cancel.
 DELAYS = ((1, 6), (8, 0), (0, 0), (0, 3), (1, 1), (3, 0), (13, 2))[: 7 if "EVOLINK_EPISODES" in os.environ else 2]
+AFTER = "after the answer"
 SLOW = 30  # turns until a paid request is taken: its client leaves before
 # Await points that a client leaves at, at least, and functions that are among them; a slow machine comes by fewer.
-ALONE = {"media": (9, {"check_links", "_take", "_send", "note"}), "text": (6, {"_take", "_send"})}
-SHARED = {"media": (8, {"enter", "begin", "_send"}), "text": (6, {"enter", "begin", "_send"})}
+ALONE = {"media": (11, {"check_links", "_take", "_send", "note"}), "text": (8, {"_take", "_send"})}
+SHARED = {"media": (10, {"enter", "begin", "_send"}), "text": (8, {"enter", "begin", "_send"})}
 
 
 async def points_of(till: Till, counter: Counter, kind: str) -> list[str]:
@@ -107,7 +108,7 @@ async def test_a_client_that_leaves_at_any_await_and_repeats_on_another_replica_
     for answer in ANSWERS[:2]:
         points = await points_of(one, Counter(answer), kind)
         covered |= set(points)
-        for point in points:
+        for point in [*points, AFTER]:
             for settles, (delay, cancel) in [*((False, each) for each in DELAYS), (True, DELAYS[0])]:
                 counter = Counter(answer)
                 first = one.call(counter, kind, settles=settles)

@@ -48,11 +48,11 @@ class Way:
 
 
 WAYS = {
-    "with a local file": Way(8, {"upload"}, upload),
+    "with a local file": Way(10, {"upload"}, upload),
     "under limits": Way(11, {"reserve", "hold"}, lambda _: {"wait_seconds": 0}, {"max_credits_per_day": 1000.0}),
-    "of one who shares the account": Way(6, {"note"}, lambda _: {"wait_seconds": 0}, who="somebody"),
-    "with results and previews": Way(10, {"save"}, lambda _: {"preview": True}, results=(f"{URL}/a.png",)),
-    "over HTTP": Way(6, {"_send"}, lambda _: {"wait_seconds": 0}, settles=True),
+    "of one who shares the account": Way(8, {"note"}, lambda _: {"wait_seconds": 0}, who="somebody"),
+    "with results and previews": Way(12, {"save"}, lambda _: {"preview": True}, results=(f"{URL}/a.png",)),
+    "over HTTP": Way(8, {"_send"}, lambda _: {"wait_seconds": 0}, settles=True),
 }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from manifests.facts import ROOT
-from tests.mends import Mend, mends
+from tests.mends import AT_AWAITS, Mend, mends
 from tests.mends.__main__ import NOT_TRIED, NOTICED, SURVIVED, attempt
 
 MENDS = list(mends())
@@ -36,6 +36,14 @@ def test_each_test_of_a_mend_is_there() -> None:
         for test in mend.tests:
             path, _, name = test.partition("::")
             assert name.partition("[")[0] in functions(ROOT / path), f"{mend.name}: {test}"
+
+
+def test_each_mend_of_a_purchase_is_held_at_every_await_or_says_why_not() -> None:
+    rooms = {f"evolink_mcp/jobs/{each}.py" for each in AT_AWAITS}
+    for mend in MENDS:
+        at_awaits = bool(mend.at_awaits().tests)
+        assert not (at_awaits and mend.beside), mend.name
+        assert at_awaits or mend.beside or mend.file not in rooms, mend.name
 
 
 def test_no_two_mends_have_one_name() -> None:
