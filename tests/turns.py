@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import sys
 import time
 from asyncio.events import Handle
 from collections.abc import Awaitable, Callable, Generator
@@ -61,6 +62,8 @@ def _measured() -> Generator[list[float]]:
 
 
 def _slowness() -> float:
+    """How many times as long the same work takes now: others share the core, or lines are counted for coverage."""
     start = time.thread_time()
     json.loads(_YARDSTICK)
-    return max(1.0, (time.thread_time() - start) / _YARDSTICK_SECONDS)
+    slowness = max(1.0, (time.thread_time() - start) / _YARDSTICK_SECONDS)
+    return slowness if sys.gettrace() is None else 3 * slowness
