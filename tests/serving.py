@@ -55,7 +55,7 @@ async def serving(
         server = Server(application, options)
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not server.started:
                     await anyio.lowlevel.checkpoint()
             yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", application)

@@ -16,6 +16,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp_types import CallToolResult, TextContent
 
 from evolink_mcp.jobs.waits import POLL
+from evolink_mcp.sandbox.clock import Clock
 from evolink_mcp.tools import toolsets
 from evolink_mcp.tools.app import App
 
@@ -23,11 +24,30 @@ KEY = "sk-test-0123456789"
 STILL_TURNS = 5  # of the event loop, until those who heard of something have acted on it
 
 
-class Sandbox:
-    """The control endpoint of a running sandbox."""
+class SandboxClock(Clock):
+    """The sandbox's time: it passes by itself until it ``stands``, and then only as it is moved, until a reset."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self._stands_at: float | None = None
+
+    def now(self) -> float:
+        return super().now() if self._stands_at is None else self._stands_at + self.ahead
+
+    def stand(self) -> None:
+        self._stands_at = time.time()
+
+    def reset(self) -> None:
+        super().reset()
+        self._stands_at = None
+
+
+class Sandbox:
+    """The control endpoint of a running sandbox, and its ``clock`` where that is a test's own."""
+
+    def __init__(self, url: str, clock: SandboxClock | None = None) -> None:
         self.url = url
+        self.clock = clock
         self._http = httpx2.Client(base_url=url, trust_env=False, timeout=30)
 
     def close(self) -> None:
@@ -78,14 +98,17 @@ class Sandbox:
         self._until(lambda: all(task["rendered"] for task in self.ledger()["tasks"]))
 
     def _until(self, holds: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while not holds():
             if time.monotonic() > end:
                 raise AssertionError("the sandbox does not finish its tasks")
 
 
 class FakeClock:
-    """A clock whose sleeps take no time: they advance it, and the sandbox's with it, once no file is being made."""
+    """A clock whose sleeps take no time: they advance it, and the sandbox's with it, once no file is being made.
+
+    The sandbox's stands still otherwise: how fast this machine is decides nothing.
+    """
 
     def __init__(self, sandbox: Sandbox | None = None) -> None:
         self._epoch = time.time()
@@ -93,6 +116,8 @@ class FakeClock:
         self.steps = 0.0  # by how much somebody set the time of day
         self.slept: list[float] = []
         self._sandbox = sandbox
+        if sandbox is not None and sandbox.clock is not None:
+            sandbox.clock.stand()
 
     @property
     def time(self) -> float:

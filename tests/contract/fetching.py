@@ -24,7 +24,7 @@ async def fetched(
     got, guard = Got(), UrlGuard(allow_loopback=loopback, allow_fake=fake, resolve=resolve or names({}))
     fetcher = Fetcher(guard)
     try:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await fetcher.fetch(url, got.write, max_bytes=most)
     finally:
         await fetcher.aclose()

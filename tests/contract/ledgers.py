@@ -5,9 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
+from evolink_mcp.jobs import ledger as ledger_module
 from evolink_mcp.jobs.ledger import Key, Ledger, Mark, Page
+from evolink_mcp.jobs.shared import ledger as shared_ledger
+from evolink_mcp.jobs.shared import ledger_scripts
 
 KEY = Key("owner", "intent")
+AT_REST = ledger_module.SILENT_SECONDS
+SCRIPTS = ("BEGIN", "PEEK", "CLAIM", "BEAT", "GOODBYE")
+
+
+def set_silence(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Sets how long a process may say nothing before it counts as dead, in the file and in the store."""
+    monkeypatch.setattr(ledger_module, "SILENT_SECONDS", seconds)
+    for name in SCRIPTS:
+        script = getattr(ledger_scripts, name)
+        monkeypatch.setattr(shared_ledger, name, script.replace(f"now - {AT_REST})", f"now - {seconds})"))
 
 
 def mark(ledger: Ledger, ref: str = "r1", *, of: Key = KEY) -> Mark:

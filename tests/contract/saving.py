@@ -45,6 +45,6 @@ class Gate:
         return answer()
 
     async def reached(self, count: int) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while self.waiting < count:
                 await anyio.sleep(0.005)

@@ -127,7 +127,7 @@ async def test_a_decoder_that_breaks_down_harms_nobody_else(
     with monkeypatch.context() as patch:
         patch.setattr(decoder, "__file__", str(tmp_path / "decoder.py"))
         patch.setattr(decoding, "MAX_DECODE_SECONDS", 0.5)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             if death == "silent":
                 assert await previews.preview(tmp_path / "a.png") == b""
             else:

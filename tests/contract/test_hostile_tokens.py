@@ -141,7 +141,7 @@ async def ask(application: HttpApplication, token: str, path: str) -> tuple[int,
 
     headers = [(b"host", b"mcp.example.com"), (b"authorization", b"Bearer " + token.encode())]
     scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await application({**scope, "client": ("127.0.0.1", 1), "http_version": "1.1"}, receive, send)
     start = answers[0]
     return start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, read

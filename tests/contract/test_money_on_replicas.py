@@ -73,7 +73,7 @@ class Replica:
         """The same, as soon as ``after`` holds."""
         async with anyio.create_task_group() as group:
             group.start_soon(self.client.call_tool, "generate_image", arguments)
-            with anyio.fail_after(10):
+            with anyio.fail_after(60):
                 while not after():
                     await anyio.sleep(0.01)
             group.cancel_scope.cancel()
@@ -82,7 +82,7 @@ class Replica:
     async def noticed(self) -> None:
         """Waits until nobody listens to a submit here."""
         await self.client.list_tools()  # comes after the cancel
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while self._heard:
                 await anyio.sleep(0.005)
 

@@ -72,7 +72,7 @@ async def test_several_results_come_side_by_side_and_four_at_most(saver: Saver) 
         await anyio.sleep(0.05)
         assert gate.waiting == downloads.MAX_DOWNLOADS
         gate.opened.set()
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while len(outcome) < 6:
                 await anyio.sleep(0.005)
         assert outcome == [saver.folder / f"{STEM}-{number}.png" for number in range(1, 7)]

@@ -16,6 +16,8 @@ from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
 from tests.unit.shop import KEY, Process, Shop, ShopOrder
 
+LONG = 60.0  # seconds in which an answer settles, where its end is not what is tried
+
 
 @pytest.fixture
 async def replicas(stores: list[Store]) -> AsyncIterator[list[Process]]:
@@ -23,7 +25,7 @@ async def replicas(stores: list[Store]) -> AsyncIterator[list[Process]]:
     processes = [Process(SharedLedger(each)) for each in stores[:2]]
     for process in processes:
         process.purchases.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len((page := await processes[0].ledger.peek(KEY)).heard_at) < 2 or page.wait:
             await asyncio.sleep(0.05)
     yield processes
@@ -31,7 +33,7 @@ async def replicas(stores: list[Store]) -> AsyncIterator[list[Process]]:
         await process.end()
 
 
-def caller(number: str = "1", seconds: float = PROXY_SECONDS) -> Listener:
+def caller(number: str = "1", seconds: float = LONG) -> Listener:
     return Listener(number, settle_seconds=seconds)
 
 
@@ -142,10 +144,10 @@ async def test_a_message_that_came_before_the_answer_is_another_on_every_replica
 
 
 async def test_a_message_after_that_second_is_another_on_every_replica(replicas: list[Process]) -> None:
-    shop, first, over = Shop(), caller(), asyncio.Event()
+    shop, first, over = Shop(), caller(seconds=PROXY_SECONDS), asyncio.Event()
     await told(replicas[0], shop, first)
     first.disconnect()
     first.watch(lambda: over.set() if not first.settling else None)
     await over.wait()
     await asyncio.sleep(0.05)
-    assert (await told(replicas[1], shop, caller())).product == "task-2"
+    assert (await told(replicas[1], shop, caller(seconds=PROXY_SECONDS))).product == "task-2"

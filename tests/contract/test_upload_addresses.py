@@ -148,7 +148,7 @@ async def test_where_all_places_are_taken_the_slowest_file_makes_room(
     slow, address = urlsplit(await address_of(http, served.url)), await address_of(http, served.url)
     async with await anyio.connect_tcp("127.0.0.1", slow.port or 0) as stream:
         await stream.send(f"PUT {slow.path} HTTP/1.1\r\nhost: {slow.netloc}\r\ncontent-length: 1000\r\n\r\nx".encode())
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not served.application.uploads.under_way:
                 await anyio.sleep(0.01)
         refused = await http.put(address, content=png())

@@ -188,7 +188,7 @@ async def working_agents(
             group.start_soon(work, caller, name)
 
 
-async def until(holds: Any, seconds: float = 15) -> None:
+async def until(holds: Any, seconds: float = 60) -> None:
     """Waits, bounded, until an asynchronous condition holds."""
     with anyio.fail_after(seconds):
         while not await holds():

@@ -94,7 +94,7 @@ class RawHost:
 
 
 @asynccontextmanager
-async def raw_host(*arguments: str, env: dict[str, str] | None = None, seconds: float = 30) -> AsyncGenerator[RawHost]:
+async def raw_host(*arguments: str, env: dict[str, str] | None = None, seconds: float = 120) -> AsyncGenerator[RawHost]:
     """The program as a child process, and a host that talks to it. Ends it by closing its stdin."""
     command = [sys.executable, "-m", "evolink_mcp", *arguments]
     with anyio.fail_after(seconds):

@@ -18,7 +18,7 @@ def test_the_demo_does_the_whole_job_and_leaves_files_that_open(tmp_path: Path) 
     out = tmp_path / "made here"
     command = [sys.executable, "-m", "evolink_mcp", "demo", "--out", str(out), "--picture", str(tmp_path / "a.svg")]
     done = subprocess.run(
-        command, env=environment(), capture_output=True, text=True, encoding="utf-8", timeout=90, check=False
+        command, env=environment(), capture_output=True, text=True, encoding="utf-8", timeout=270, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for step in (

@@ -239,7 +239,7 @@ def test_a_signal_ends_it_while_the_server_loads(machine: Machine, ending: signa
         process.stdin.flush()
         assert json.loads(process.stdout.readline())["id"] == 1
         process.send_signal(ending)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
 
 
 def test_what_is_kept_holds_no_key_and_is_its_users_alone(tmp_path: Path) -> None:

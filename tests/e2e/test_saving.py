@@ -28,7 +28,7 @@ def visible(folder: Path) -> list[Path]:
 
 async def half_done(folder: Path) -> Path:
     """Waits, bounded, until a partial file is there and some of it is written."""
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while True:
             for path in folder.glob(f".*{PARTIAL_SUFFIX}"):
                 if path.stat().st_size:

@@ -52,7 +52,7 @@ async def event(client: socket.socket) -> bytes:
 
 async def leave(served: Served, sandbox: Sandbox, client: socket.socket, behind: bytes) -> None:
     """Sends more and hangs up while the call is in flight; returns once the server has given the call up."""
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         while not sandbox.requests("/generations"):
             await anyio.sleep(0.01)
     client.sendall(behind)

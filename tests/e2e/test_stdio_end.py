@@ -54,7 +54,7 @@ def test_what_a_pipe_held_before_its_end_is_answered(
         env=environment(on(sandbox)),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1, 7]
@@ -83,7 +83,7 @@ async def test_a_signal_ends_an_idle_server_at_once(ending: signal.Signals) -> N
         started = time.monotonic()
         host.process.send_signal(ending)
         await host.process.wait()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
     assert host.process.returncode == 0
     assert "Traceback" not in host.stderr
 
@@ -142,7 +142,7 @@ async def test_a_wait_under_way_ends_with_what_is_known(sandbox: Sandbox) -> Non
         host.process.send_signal(signal.SIGINT)
         answer = await answer_of(host)
         await host.process.wait()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
     assert task_id in answer
     assert "pending" in answer or "processing" in answer
 
@@ -158,7 +158,7 @@ async def test_a_call_that_costs_nothing_holds_nothing_up(sandbox: Sandbox) -> N
         host.process.send_signal(signal.SIGTERM)
         assert "stopped" in await answer_of(host)
         await host.process.wait()
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 30
 
 
 async def test_a_signal_that_the_parent_ignores_is_ignored() -> None:
@@ -169,7 +169,7 @@ async def test_a_signal_that_the_parent_ignores_is_ignored() -> None:
     )
     async with await anyio.open_process([sys.executable, "-c", code], env=environment(), stderr=None) as process:
         host = RawHost(process)
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await host.initialize()
             process.send_signal(signal.SIGHUP)
             assert "result" in await host.request("tools/list")
@@ -199,7 +199,7 @@ def test_started_by_hand_it_says_what_it_is_and_one_ctrl_c_ends_it(command: list
         if command == ["stdio"]:
             assert b"evolink-mcp install CLIENT --write" in said
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=20)
+        rest, _ = process.communicate(timeout=120)
         assert b"Traceback" not in said + rest
         assert process.returncode in (0, 130)
     finally:
@@ -231,7 +231,7 @@ def test_without_stdin_it_says_what_is_missing() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
     assert (done.returncode, "stdin" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
 
@@ -276,7 +276,7 @@ def test_a_client_that_is_gone_leaves_no_traceback(sandbox: Sandbox) -> None:
             time.sleep(0.02)
         process.stdout.close()
         log = process.stderr.read()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert b"Traceback" not in log
     assert len(sandbox.ledger()["tasks"]) == 1
 
@@ -296,4 +296,4 @@ def test_a_client_that_reads_nothing_does_not_hold_the_end_up() -> None:
         while waiting < 50_000:  # what a pipe holds, less one message
             (waiting,) = struct.unpack("i", fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4)))
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(120)

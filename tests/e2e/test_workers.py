@@ -104,7 +104,7 @@ async def test_two_workers_are_one_server_that_survives_the_death_of_one(sandbox
             assert await caller.call(server.url, "check_task", task_id=made[0]["task_id"])
         left = server.workers()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(120) == 0
         assert not [pid for pid in left if b"spawn_main" in command_of(pid)]
     assert "Traceback" not in server.text
 
@@ -139,7 +139,7 @@ async def test_a_paid_call_is_answered_by_workers_that_are_being_stopped(sandbox
             await until(lambda: bool(sandbox.requests("/v1/images/generations")))
             server.process.send_signal(signal.SIGTERM)
         assert answers
-        assert server.process.wait(30) == 0
+        assert server.process.wait(120) == 0
 
 
 @pytest.mark.slow

@@ -54,7 +54,7 @@ def running_provider(
     env = {**os.environ, **({"NODE_EXTRA_CA_CERTS": str(authority)} if authority else {})}
     with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            wait_for_port(port, process, 30)
+            wait_for_port(port, process)
             yield f"http://127.0.0.1:{port}"
         finally:
             end(process)
@@ -78,7 +78,7 @@ def running_server(sandbox: Sandbox, issuer: str, **more: str) -> Generator[str]
         [*command, "--public-url", url], env=environment(env), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            wait_for_port(port, process, 30)
+            wait_for_port(port, process)
             yield url
         finally:
             end(process)
@@ -140,7 +140,7 @@ def signing_in(address: str, person: str, storage: Storage, **more: Any) -> OAut
         back.append(await browse(url, person))
 
     async def callback() -> AuthorizationCodeResult:
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             values = parse_qs(urlsplit(back.pop()).query)
         return AuthorizationCodeResult(
             code=values["code"][0], state=values["state"][0], iss=values.get("iss", [None])[0]

@@ -96,7 +96,7 @@ async def whole_job(command: list[str], sandbox: Sandbox, folder: Path, **env: s
         **env,
     }
     server = StdioServerParameters(command=command[0], args=command[1:], env=environment(given), cwd=folder)
-    with anyio.fail_after(180):
+    with anyio.fail_after(300):
         async with Client(server) as client:
             assert client.server_info
             assert client.server_info.version == __version__

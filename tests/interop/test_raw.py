@@ -102,12 +102,12 @@ async def _messages(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, Any]]:
 @asynccontextmanager
 async def wire(cell: Cell, server: Server) -> AsyncGenerator[Wire]:
     if cell.transport == "stdio":
-        async with raw_host("stdio", env=server.env, seconds=60) as host:
+        async with raw_host("stdio", env=server.env, seconds=300) as host:
             yield host
         return
     headers = {**server.headers, **ACCEPT}
-    with anyio.fail_after(60):
-        async with httpx2.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+    with anyio.fail_after(300):
+        async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as http:
             if cell.transport == "http":
                 yield HttpWire(http, server)
                 return

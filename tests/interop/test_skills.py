@@ -25,7 +25,7 @@ async def test_the_suite_reads_our_skill(scenario: str, sandbox: Sandbox, tmp_pa
     async with serving(on(sandbox, api_key=KEY), HttpOptions(auth="none", calls_per_minute=0)) as served:
         target = ["--url", f"{served.url}/mcp", "--scenario", scenario, "--force", "-o", str(tmp_path)]
         command = [str(software.node()), str(script), "server", *target, "--spec-version", "2026-07-28"]
-        with anyio.fail_after(120):
+        with anyio.fail_after(300):
             ran = await anyio.run_process(command, check=False, stderr=subprocess.STDOUT)
     (report,) = tmp_path.glob("server-*/checks.json")
     checks = json.loads(report.read_text(encoding="utf-8"))

@@ -81,7 +81,7 @@ async def twin_in_flight(replicas: tuple[Process, Process], shop: Shop) -> tuple
     second.ledger.is_away = False
     call.cancel()
     await asyncio.wait([call])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len((await first.ledger.peek(order.key)).marks) < 2:
             await asyncio.sleep(0.01)
     return order, caller

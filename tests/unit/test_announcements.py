@@ -77,7 +77,7 @@ async def test_an_announcement_that_is_slow_brings_nothing_back(monkeypatch: pyt
     with listening(caller):
         async with process.purchases.buy(ShopOrder(shop)):
             lost.set()
-            await asyncio.wait_for(announcing.wait(), 10)
+            await asyncio.wait_for(announcing.wait(), 60)
     caller.deliver()
     await turns(20)
     arrival.set()
@@ -117,7 +117,7 @@ async def test_a_crowd_of_purchases_is_announced_without_taking_all_connections_
             await stack.enter_async_context(process.purchases.buy(ShopOrder(shop, key=key)))
         refs.clear()
         process.purchases.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len(refs) < 40:
                 await asyncio.sleep(0)
     await process.end()
@@ -160,7 +160,7 @@ async def test_a_purchase_that_is_over_is_not_put_again_by_a_later_part_of_an_an
         with listening(caller):
             async with process.purchases.buy(ShopOrder(Shop(), key=KEY._replace(intent="last"))):
                 lost.set()
-                await asyncio.wait_for(announcing.wait(), 10)
+                await asyncio.wait_for(announcing.wait(), 60)
         caller.deliver()
         await turns(20)
         arrival.set()
@@ -187,7 +187,7 @@ async def test_a_beat_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch
 
     process = Process(Broken())
     process.purchases.start()
-    await asyncio.wait_for(again.wait(), 10)
+    await asyncio.wait_for(again.wait(), 60)
     await process.end()
 
 
@@ -218,7 +218,7 @@ async def test_a_long_announcement_is_no_silence(monkeypatch: pytest.MonkeyPatch
             await stack.enter_async_context(process.purchases.buy(order))
         events.clear()
         process.purchases.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while events.count("beat") < 4:
                 await asyncio.sleep(0)
     await process.end()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -148,7 +150,10 @@ def measuring(
                 sections.setdefault(section, {})[key] = summary[min(turn, len(summary) - 1)] if summary else value
         return sections
 
-    monkeypatch.setattr(runner, "_checked", checked)
+    def import_module(path: str) -> SimpleNamespace:
+        return SimpleNamespace(checked=partial(checked, path.rpartition(".")[2]))
+
+    monkeypatch.setattr(runner, "import_module", import_module)
     return asked
 
 
@@ -157,6 +162,21 @@ def test_a_budget_that_noise_breaks_once_is_measured_again_and_nothing_else_is(m
     assert runner.check() == 0
     assert sorted(asked[:-1]) == sorted(CHECKED)  # two of them at once
     assert asked[-1] == "start"
+
+
+def test_what_could_not_be_measured_is_measured_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failures: list[BaseException] = [SystemExit("the floor does not start"), ConnectionError()]
+
+    def watch(name: str) -> None:
+        if name == "start" and failures:
+            raise failures.pop(0)
+
+    asked = measuring(monkeypatch, watch)
+    assert runner.check() == 0
+    assert asked.count("start") == 3
+    assert "start could not be measured: the floor does not start" in capsys.readouterr().out
 
 
 def test_memory_grows_while_agents_wait_and_again_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Delivery, Listener, listening
-from evolink_mcp.jobs.ledger import SILENT_SECONDS, Alone, Away, Key, Mark, Page
+from evolink_mcp.jobs.ledger import Alone, Away, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created, InFlight, Outcome
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS
 from evolink_mcp.jobs.purchases import Bought, Purchases
@@ -216,7 +216,7 @@ async def test_an_own_answer_that_another_process_has_claimed_is_theirs() -> Non
     process = Process(ledger)
     await leave_answer(process, shop)
     ledger.is_taken = True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with process.purchases.buy(ShopOrder(shop)) as bought:
             assert (bought.product, bought.is_earlier) == ("task-2", False)
     assert len(ledger.claims) == 1
@@ -264,7 +264,7 @@ async def test_a_claim_is_not_made_after_it_was_given_back() -> None:
     assert steps == ["claimed", "claimed", "given back"]
 
 
-@pytest.mark.parametrize(("heard_at", "is_dead"), [(10.0, False), (10.0 - SILENT_SECONDS - 1.0, True), (11.0, True)])
+@pytest.mark.parametrize(("heard_at", "is_dead"), [(10.0, False), (10.0 - 3600.0, True), (11.0, True)])
 def test_who_was_heard_of_long_ago_or_in_the_future_is_dead(heard_at: float, is_dead: bool) -> None:
     """Of an earlier start of this machine, whose clock began again."""
     assert Page(10.0, heard_at={"a": heard_at}).is_silent("a") is is_dead

@@ -205,7 +205,7 @@ def test_nginx_takes_the_site(tmp_path: Path) -> None:
     nginx = program("nginx")
     configuration = nginx_configuration(tmp_path, site_for((free_port(), free_port()), free_port()))
     command = [nginx, "-e", "stderr", "-t", "-p", str(tmp_path), "-c", str(configuration)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert "warn" not in ended.stderr
 

@@ -116,7 +116,7 @@ def test_nginx_takes_the_sites_with_tls(tmp_path: Path) -> None:
     sites = sites.replace("/etc/nginx/tls", str(tmp_path)).replace("listen 443", f"listen 127.0.0.1:{port}")
     configuration = nginx_configuration(tmp_path, sites)
     command = [nginx, "-e", "stderr", "-t", "-p", str(tmp_path), "-c", str(configuration)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=20)
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert "warn" not in ended.stderr
 

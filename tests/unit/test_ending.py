@@ -100,7 +100,7 @@ async def test_what_does_not_end_is_cut_off_when_its_time_is_over(monkeypatch: p
     monkeypatch.setattr(ending, "SUBMIT_SECONDS", 0.02)
     calls = Calls()
     endless = Call(calls, anyio.sleep_forever, paid=True)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             group.start_soon(endless.serve)
             await finish_calls(cast("App", calls))
@@ -119,7 +119,7 @@ async def test_what_stdin_held_at_its_end_is_begun_before_its_client_counts_as_g
     assert listener is not None
     gone, begun = anyio.Event(), anyio.Event()
     listener.watch(gone.set)
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as group:
             end = asyncio.create_task(stdio.end_calls(cast("App", calls), frames, listeners, closed_by_client=True))
             await turns(5)

@@ -90,7 +90,7 @@ async def replicas(stores: list[Store], monkeypatch: pytest.MonkeyPatch) -> Asyn
     replicas = [Till(ledger=each) for each in ledgers]
     for replica in replicas:
         replica.app.purchases.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len((page := await ledgers[0].peek(Key("owner", "intent"))).heard_at) < 2 or page.wait:
             await asyncio.sleep(0.05)
     yield replicas

@@ -159,7 +159,7 @@ async def test_a_purchase_beside_a_file_that_stays_held_may_repeat_or_is_refused
         async with purchases.buy(ShopOrder(shop)) as bought:
             assert bought.away
             two.holder.let_go()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not held(await two.b.peek(KEY)):  # it is recorded once that is possible
                     await asyncio.sleep(0.05)
         two.holder.hold()
@@ -215,7 +215,7 @@ async def test_a_delivered_answer_is_forgotten_though_the_file_was_held_at_the_e
         two.holder.hold()
     await two.failed()
     two.holder.let_go()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while held(await two.b.peek(KEY)):
             await asyncio.sleep(0.05)
     await a.end()
@@ -224,7 +224,7 @@ async def test_a_delivered_answer_is_forgotten_though_the_file_was_held_at_the_e
 async def test_a_hang_up_while_the_file_is_held_costs_nothing_twice(two: Two) -> None:
     a, b, shop = Process(two.a), Process(two.b), Shop()
     listener = Listener("1")
-    async with asyncio.timeout(20), a.purchases.buy(ShopOrder(shop, key=Key("owner", "other"))):
+    async with asyncio.timeout(60), a.purchases.buy(ShopOrder(shop, key=Key("owner", "other"))):
         with listening(listener):
             async with a.purchases.buy(ShopOrder(shop)) as bought:
                 product = bought.product

@@ -28,7 +28,7 @@ async def ask(folder: Path, *models: str) -> int:
 
     transport = Transport("https://a.test", "https://f.test", over=httpx2.MockTransport(answer))
     prices = Prices(transport, lambda: 1_000.0, folder)
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         for model in models:
             assert await prices.rules(model)
     await prices.aclose()

@@ -11,7 +11,7 @@ from tests.programs import program
 
 @pytest.mark.parametrize(("name", "version"), [("nginx", "-v"), ("valkey-server", "--version")])
 def test_the_dev_extra_brings_the_servers_where_it_has_them(name: str, version: str) -> None:
-    subprocess.run([program(name), version], check=True, capture_output=True, timeout=20)
+    subprocess.run([program(name), version], check=True, capture_output=True, timeout=120)
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("1", pytest.fail.Exception), ("", pytest.skip.Exception)])

@@ -159,7 +159,7 @@ async def test_a_task_whose_id_came_is_known_to_a_process_that_ends_before_all_i
             return bought.product.id
 
     calling = asyncio.create_task(call())
-    await asyncio.wait_for(stuck.asked.wait(), 10)
+    await asyncio.wait_for(stuck.asked.wait(), 60)
     await process.purchases.drain(0.01)
     assert [await calling] == [task["id"] for task in sandbox.ledger()["tasks"]]
 

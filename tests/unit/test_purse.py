@@ -156,7 +156,7 @@ async def test_what_is_read_is_written_down_without_anybody_asking(till: Till) -
     await till.pay(running("a"), 2.5)
     for used in (2.0, 2.1):
         till.purse.notice(NAMED, ended("a", used))
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while await till.disk.sums(NAMED.owner, [day_of(till.clock.now())]) != Sums(charged=used):
                 await asyncio.sleep(0)
 

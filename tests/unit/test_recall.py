@@ -105,7 +105,7 @@ def test_a_call_that_waits_while_the_server_loads_is_refused_at_a_signal(tmp_pat
             [sys.executable, "-c", code, str(tmp_path / "some.json")],
             input=f"{json.dumps(call)}\n".encode(),
             stdout=stdout,
-            timeout=30,
+            timeout=120,
             check=True,
         )
         assert os.get_blocking(writer), "others may write there, who do not expect to be refused"

@@ -35,7 +35,7 @@ async def test_a_worker_that_finds_no_memory_is_tried_again(
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", start_or_fail)
     caplog.set_level(logging.ERROR)
     async with anyio.create_task_group() as group:
-        with anyio.fail_after(30):
+        with anyio.fail_after(240):
             await group.start(fleet.keep, 1)
             await fleet.ended.wait()
     assert starts == [3]

@@ -55,7 +55,7 @@ class Hanging:
 
 async def used(database: Database) -> int:
     """What the file answers, once it does."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await database.run(one)

@@ -111,7 +111,7 @@ async def test_who_repeats_while_an_answer_is_claimed_for_one_who_left_gets_it(
     await turns(20)
     await other.peek(KEY)  # what was asked of the ledger before is done
     other.goes_on.set()
-    bought = await asyncio.wait_for(third.task, 20)
+    bought = await asyncio.wait_for(third.task, 60)
     assert (bought.product, bought.is_earlier, shop.paid) == ("task-0", True, [])
     assert held(await payer.peek(KEY)) == [("r1", other.process)]
 
@@ -135,7 +135,7 @@ async def test_who_repeats_a_request_that_follows_another_process_goes_on_follow
     other.goes_on.set()
     await payer.beat(announced=False)
     await payer.put(abandoned(payer, Created("task-0")))
-    bought = await asyncio.wait_for(third.task, 20)
+    bought = await asyncio.wait_for(third.task, 60)
     assert (bought.product, bought.is_earlier, shop.paid) == ("task-0", True, [])
     assert held(await payer.peek(KEY)) == [("r1", other.process)]
 
@@ -154,6 +154,6 @@ async def test_who_repeats_while_one_without_time_gives_back_leaves_nothing_that
         await asyncio.sleep(0)
     other.goes_on.set()
     with pytest.raises(OutcomeUnknown, match="still under way"):
-        await asyncio.wait_for(third.task, 20)
+        await asyncio.wait_for(third.task, 60)
     assert held(await payer.peek(KEY)) == [("r1", "")]
     assert not shop.paid

@@ -160,7 +160,7 @@ async def test_an_outcome_in_doubt_names_the_twin_that_is_known(replicas: tuple[
     second.ledger.is_away = True
     await abandon(second, shop)
     second.ledger.is_away = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len((await first.ledger.peek(ShopOrder(shop).key)).twins("")) < 2:
             await asyncio.sleep(0.01)
     with pytest.raises(OutcomeUnknown) as error:

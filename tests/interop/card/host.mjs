@@ -64,7 +64,7 @@ let page, frame, calls, trouble;
 
 const paint = theme => page.evaluate(colour => { document.body.style.background = colour; }, theme === "dark" ? "#16181b" : "#fff");
 const text = () => frame.evaluate(() => document.body.innerText);
-async function until(holds, what, seconds = 30) {
+async function until(holds, what, seconds = 120) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await holds().catch(() => null);

@@ -8,7 +8,7 @@ const browser = await puppeteer.launch({
   headless: true,
   args: ["--no-sandbox", "--disable-gpu", "--disable-features=IsolateOrigins,site-per-process", "--disable-site-isolation-trials"],
 });
-setTimeout(() => browser.close().then(() => process.exit(1)), 50000).unref();
+setTimeout(() => browser.close().then(() => process.exit(1)), 170000).unref();
 const page = await browser.newPage();
 const errors = [], asked = [];
 page.on("pageerror", error => errors.push(error.message));
@@ -32,7 +32,7 @@ page.on("request", async request => {
 });
 
 async function until(holds, what) {
-  for (const end = Date.now() + 30000; Date.now() < end; await new Promise(done => setTimeout(done, 50))) {
+  for (const end = Date.now() + 120000; Date.now() < end; await new Promise(done => setTimeout(done, 50))) {
     const value = await holds().catch(() => null);
     if (value) return value;
   }

@@ -19,7 +19,7 @@ from tests.support import KEY, Sandbox
 
 pytestmark = pytest.mark.xdist_group("card")  # one browser at a time
 
-SECONDS = 60
+SECONDS = 180
 QUIET = {"MCP_AUTO_OPEN_ENABLED": "false", "DANGEROUSLY_OMIT_AUTH": "true", "MCP_INSPECTOR_SECRET_STORE": "memory"}
 
 

@@ -15,7 +15,7 @@ async def main(job):
     async def moved(progress, total, message):
         told.append([progress, total, message])
 
-    limit = timedelta(seconds=60)
+    limit = timedelta(seconds=120)
     async with streams(job) as (read, write), ClientSession(read, write) as session:
         hello = await session.initialize()
         tools = (await session.list_tools()).tools

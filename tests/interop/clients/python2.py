@@ -23,7 +23,7 @@ async def connected(job):
         async with Client(StdioServerParameters(command=command, args=args, env=job["env"]), mode=mode) as client:
             yield client
     elif job["transport"] == "http":
-        async with httpx2.AsyncClient(headers=job["headers"], timeout=60, trust_env=False) as http:
+        async with httpx2.AsyncClient(headers=job["headers"], timeout=120, trust_env=False) as http:
             async with Client(streamable_http_client(job["url"] + "/mcp", http_client=http), mode=mode) as client:
                 yield client
     else:

@@ -31,7 +31,7 @@ def running(port: int, sandbox: Sandbox, *command: str | Path) -> Generator[None
         [str(word) for word in command], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
         try:
-            wait_for_port(port, process, seconds=60)
+            wait_for_port(port, process)
             yield
         finally:
             end(process)

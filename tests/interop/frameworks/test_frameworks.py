@@ -17,7 +17,7 @@ from tests.support import Sandbox
 
 # Longer than the time-outs of 5 s that some frameworks have unless they are told otherwise.
 IMAGE_SECONDS = 7.0
-LONGEST = 120  # seconds
+LONGEST = 300  # seconds
 BRIDGES = {"mcpo", "mcp-proxy", "supergateway", "mcp-remote"}  # test_bridges.py
 
 

@@ -54,7 +54,7 @@ def test_a_hung_host_does_not_hold_it_up(
         monkeypatch.setenv("EVOLINK_BASE_URL", f"http://127.0.0.1:{hung.getsockname()[1]}")
         started = time.monotonic()
         run = Run(capsys)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 25
     assert run.code == 1
     assert any("no answer" in told for _, told in run.found("host"))
     assert run.only("key accepted")[0] == "wrong"
@@ -75,7 +75,7 @@ def test_a_name_that_is_looked_up_for_ever_does_not_hold_it_up(
         run = Run(capsys)
     finally:
         end.set()
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
     assert run.code == 1
     assert "cannot be reached: no answer" in run.only("host")[1]
     assert run.only("key accepted")[0] == "ok"

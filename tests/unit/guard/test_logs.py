@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Generator
 
 import pytest
 
@@ -94,16 +93,6 @@ def test_arguments_that_do_not_fit_their_message_lose_no_record(formatter: loggi
     assert "got %d" in formatter.format(record("got %d", "no number"))
 
 
-@pytest.fixture
-def _root() -> Generator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-
-
-@pytest.mark.usefixtures("_root")
 @pytest.mark.parametrize("json_lines", [False, True])
 def test_logs_go_to_stderr_once_and_in_the_format_that_was_asked_for(
     json_lines: bool, capsys: pytest.CaptureFixture[str]

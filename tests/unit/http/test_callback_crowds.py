@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from asyncio import StreamWriter
 
+import pytest
 from starlette.types import Message, Receive
 
 from evolink_mcp.jobs.callbacks import NAME_CHARACTERS, Callbacks
+from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.callbacks import SharedCallbacks
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.transports.http.callbacks import MAX_AT_ONCE, CallbackRoute
@@ -53,8 +55,9 @@ async def test_a_thousand_tasks_that_end_at_once_are_all_told(clock: FakeClock) 
     assert not callbacks.counts["refused"]
 
 
-async def test_made_up_addresses_take_no_place_of_true_ones(clock: FakeClock) -> None:
+async def test_made_up_addresses_take_no_place_of_true_ones(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     held: list[StreamWriter] = []
+    monkeypatch.setattr(store_module, "WHOLE_SECONDS", 3.0)  # for which the end waits
     woken: list[str] = []
 
     async def receive() -> Message:

@@ -81,7 +81,7 @@ async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
 
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await serve_batches(partial(serve_call, application, OpenCalls()))(scope, receive, send)
     assert wire.is_set()
     assert [each.delivered for each in listeners] == [True, True]

@@ -97,7 +97,7 @@ async def test_a_session_that_reads_no_answers_is_told_to_read_them(monkeypatch:
         assert int(full.headers["retry-after"]) >= 1
         assert sessions_of(served.application).backlog <= 1_000_000
         taken = sum(post.status_code == 202 for post in posts)
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             for _ in range(taken):
                 await session.answer()
         assert sessions_of(served.application).backlog < 110_000, "the last message"
@@ -185,7 +185,7 @@ async def test_where_all_sessions_hold_too_much_the_largest_is_closed(monkeypatc
             largest.backlog.take(message(100_000, "ping", 1))
             assert (await session.post("ping", 1)).status_code == 202
             assert (await session.answer())["id"] == 1
-            with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
+            with anyio.fail_after(60), pytest.raises(AssertionError, match="has ended"):
                 await hostile.answer()
 
 
@@ -199,7 +199,7 @@ async def test_where_all_connections_are_taken_the_quiet_one_of_whoever_has_most
         older = await stack.enter_async_context(opened(served.url, "sk-somebody-who-came-first"))
         left = [await stack.enter_async_context(opened(served.url, hostile)) for _ in range(2)]
         newest = await stack.enter_async_context(opened(served.url))
-        with anyio.fail_after(5), pytest.raises(AssertionError, match="has ended"):
+        with anyio.fail_after(60), pytest.raises(AssertionError, match="has ended"):
             await left[0].answer()
         for session in (older, left[1], newest):
             assert (await session.post("ping", 1)).status_code == 202

@@ -52,7 +52,7 @@ async def waiting(
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -95,7 +95,7 @@ async def test_a_silent_wait_is_pinged_and_answered_in_an_event(
 ) -> None:
     monkeypatch.setattr(streams, "PING_SECONDS", 0.2)
     monkeypatch.setattr(streams, "CHECK_SECONDS", 0.05)
-    async with serving_a_task(sandbox) as (served, task), waiting(served, task, version) as reader, asyncio.timeout(20):
+    async with serving_a_task(sandbox) as (served, task), waiting(served, task, version) as reader, asyncio.timeout(60):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"200" in head.splitlines()[0]
         assert b"text/event-stream" in head
@@ -112,7 +112,7 @@ async def test_progress_comes_before_the_answer(sandbox: Sandbox, version: str) 
     async with (
         serving_a_task(sandbox) as (served, task),
         waiting(served, task, version, token=True) as reader,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
     ):
         await reader.readuntil(b"notifications/progress")
         served.application.app.waits.stop()
@@ -120,7 +120,7 @@ async def test_progress_comes_before_the_answer(sandbox: Sandbox, version: str) 
 
 
 async def test_a_quick_call_of_the_present_protocol_is_answered_in_json(sandbox: Sandbox) -> None:
-    async with serving(on(sandbox)) as served, waiting(served, "task-1", MODERN) as reader, asyncio.timeout(20):
+    async with serving(on(sandbox)) as served, waiting(served, "task-1", MODERN) as reader, asyncio.timeout(60):
         assert b"application/json" in await reader.readuntil(b"\r\n\r\n")
 
 
