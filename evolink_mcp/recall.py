@@ -119,7 +119,7 @@ def _stamp(path: str) -> str:
 def _read(path: str) -> dict[str, Answer]:
     """The answers in a file; none where it is missing, damaged or another's."""
     with suppress(ValueError, RecursionError):
-        value: object = json.loads(cache.read(path, MAX_FILE_BYTES) or b"{}")
+        value: object = json.loads(cache.read(path, MAX_FILE_BYTES, private=True) or b"{}")
         if isinstance(value, dict) and all(isinstance(each, dict) for each in cast("Answer", value).values()):
             return cast("dict[str, Answer]", value)
     return {}

@@ -73,6 +73,15 @@ async def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path, ki
     assert await ask(folder, "a") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+async def test_prices_are_read_whatever_the_rights_of_their_file(tmp_path: Path) -> None:
+    """Some file systems show every file as one that everybody may write."""
+    assert await ask(tmp_path, "a") == 1
+    for kept in tmp_path.iterdir():
+        kept.chmod(0o777)
+    assert await ask(tmp_path, "a") == 0
+
+
 @needs_limits
 async def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
     with full_disk(4):

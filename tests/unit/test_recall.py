@@ -71,6 +71,14 @@ def test_a_folder_that_leads_elsewhere_is_left_alone(tmp_path: Path) -> None:
     assert len(list((tmp_path / "precious").iterdir())) == recall.MAX_FILES + 3
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+def test_answers_that_others_could_have_written_are_not_given(tmp_path: Path) -> None:
+    kept(tmp_path / "some.json", 1)
+    assert Recall(str(tmp_path / "some.json"))
+    (tmp_path / "some.json").chmod(0o620)
+    assert not Recall(str(tmp_path / "some.json"))
+
+
 def test_an_answer_that_is_none_is_forgotten(tmp_path: Path) -> None:
     answers = Recall(str(tmp_path / "some.json"))
     answers.keep("a", {"b": 1})
