@@ -3,7 +3,7 @@
 The SDK gives a call of the 2025 revisions a session of its own, stateless or not: eight tasks and as many streams, 100
 kB for as long as it waits. A call of 2026-07-28 it serves by ``serve_one``, which is all that a stateless call needs,
 but in three tasks where it may stream, and holds the body, as bytes and as parsed, for as long. Here both are served
-by ``serve_one`` and nothing else. What is no proper call is left to the SDK, which words why. Unnecessary once the SDK
+by ``serve_one`` and nothing else. The SDK answers malformed calls, in its own words. Unnecessary once the SDK
 serves stateless calls without a session and lets go of their bodies (mcp 2.3 does neither).
 """
 
@@ -40,7 +40,7 @@ from evolink_mcp.sdk.numbers import is_number
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-MAX_KNOWN, MAX_KNOWN_BYTES = 64, 1_000  # clients of which what they say of themselves is kept, if no longer than that
+MAX_KNOWN, MAX_KNOWN_BYTES = 64, 1_000  # clients whose description is kept, and its longest
 SINK = "evolink.sink"  # where a scope has what takes the notifications of its request
 
 
@@ -105,7 +105,7 @@ async def serve_call(
     status, has_statuses = 200, route.protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS
     connection = _connection(route)
     coming = serve_one(server, exchange, call.method, call.params, connection=connection, lifespan_state=state)
-    del call, route  # their parts are held while it waits, and not they too
+    del call, route  # only their parts are needed while it waits
     try:
         answer["result"] = await coming
     except Exception as error:  # the boundary of a request: whatever is wrong is an answer

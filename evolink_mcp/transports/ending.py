@@ -26,8 +26,11 @@ Signals = asyncio.Queue[int]
 
 
 async def get_another(signals: Signals) -> None:
-    """Returns at the signal of somebody who has waited for the end. One right behind the first says the same: whoever
-    stops a service tells its whole group, and in it a parent tells its children once more."""
+    """Returns at the signal of somebody who has waited for the end.
+
+    A second signal within a second is the same request: service managers signal the whole group, and the parent passes
+    it on.
+    """
     start = time.monotonic()
     while True:
         await signals.get()

@@ -174,7 +174,7 @@ class Connection(H11Protocol):
         """Ends with the answer to the request under way, if its head can still say so."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is not None and not cycle.response_started:
-            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
+            self.conn.ends = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)

@@ -58,7 +58,8 @@ class Streamable:
         accepted = accepted_types(headers.getlist("accept"))
         scope["path"] = f"{scope.get('root_path', '')}/mcp"
         channel = Channel(await receive(), receive)
-        call = read_call(channel.body) if accepted and _is_json(headers) else None
+        may_be_call = scope["method"] == "POST" and accepted and _is_json(headers)
+        call = read_call(channel.body) if may_be_call else None
         route = route_of(headers, call) if call is not None else None
         with anyio.CancelScope() as until_hang_up:
             _hang_up_of(scope).watch(until_hang_up.cancel)

@@ -7,14 +7,17 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from evolink_mcp.transports.http.connections import Connection, Connections
+from evolink_mcp.transports.http.streams import HEADERS, start_of
 
 REQUEST = b"GET %s HTTP/1.1\r\nhost: a.test\r\nx-forwarded-for: 192.0.2.1\r\n\r\n"
-EARLY, LATE = b"/early", b"/late"  # when an answer's head is sent: at once, or with its end
+# When an answer's head is sent: at once, or with its end; or then as that of a stream, which is to be kept open.
+EARLY, LATE, STREAM = b"/early", b"/late", b"/stream"
 
 
 @dataclass
@@ -26,12 +29,14 @@ class Answering:
     end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        start = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"3")]}
+        start = start_of([(b"content-length", b"3")])
         if scope["path"] == EARLY.decode():
             await send(start)
         self.begun.set()
         await self.end.wait()
-        if scope["path"] == LATE.decode():
+        if scope["path"] == STREAM.decode():
+            start = start_of(HEADERS)
+        if scope["path"] != EARLY.decode():
             await send(start)
         await send({"type": "http.response.body", "body": b"end"})
 
@@ -48,16 +53,18 @@ class Answering:
             await writer.wait_closed()
 
 
-async def test_an_answer_that_has_not_begun_at_the_stop_says_that_its_connection_ends() -> None:
+@pytest.mark.parametrize("kind", [LATE, STREAM])
+async def test_an_answer_that_has_not_begun_at_the_stop_says_that_its_connection_ends(kind: bytes) -> None:
     serving = Answering()
     async with serving.client() as (reader, writer):
-        writer.write(REQUEST % LATE)
+        writer.write(REQUEST % kind)
         await serving.begun.wait()
         serving.pool.announce_ends()
         serving.end.set()
         answer = await reader.read()
-    assert b"connection: close" in answer.lower()
-    assert answer.endswith(b"end")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert [line for line in head.lower().split(b"\r\n") if line.startswith(b"connection:")] == [b"connection: close"]
+    assert b"end" in body
 
 
 async def test_a_request_behind_an_answer_that_could_not_say_so_is_served() -> None:

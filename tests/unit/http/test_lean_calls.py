@@ -147,6 +147,16 @@ async def test_a_call_of_the_present_protocol_is_answered_as_the_sdk_answers_it(
             assert "content-length" in got.headers, change.__name__
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+async def test_a_call_is_posted(method: str) -> None:
+    async with served_both_ways() as (ours, alone):
+        got, expected = [
+            await each.request(method, "/mcp", json=call_body("list_models"), headers=HEADERS) for each in (ours, alone)
+        ]
+        assert got.status_code == 405
+        assert (got.status_code, got.content) == (expected.status_code, expected.content)
+
+
 @pytest.mark.parametrize("name", ["mcp-protocol-version", "mcp-method", "mcp-name"])
 async def test_a_header_that_routes_is_taken_once(name: str) -> None:
     async with served_both_ways() as (ours, alone):
