@@ -46,7 +46,7 @@ async def create(
 
         odd = as_line(as_object(reply.body).get("id"), 60)
         said = message_in(reply.body)
-        ids = ids_of_tasks(reply.body)
+        ids, _ = ids_of_tasks(reply.body)
         raise OutcomeUnknown(
             f"{reply.host} answered HTTP {reply.status} "
             + (f"with a task id that cannot be one: {odd!r}." if odd else "without a task id.")
@@ -77,6 +77,9 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
     error = error_from(reply, doing="reading the task")
     if reply.status == 404:
         step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."
+        raise error.replace(next_step=step)
+    if 200 <= reply.status < 300 and reply.excess:
+        step = "Tell the user, who can find the result on the EvoLink dashboard. Do not submit the task again."
         raise error.replace(next_step=step)
     if 200 <= reply.status < 300:
         step = "Call check_task again in a moment. Do not submit the task again."

@@ -13,6 +13,7 @@ from evolink_mcp.errors import Charged, GatewayError, GatewayRefused, OutcomeUnk
 from evolink_mcp.gateway import problems, wire
 from evolink_mcp.gateway.values import (
     MAX_ID,
+    TooMuch,
     as_date,
     as_line,
     as_number,
@@ -40,6 +41,7 @@ class Reply:
     ``streamed``: it was an event stream, and whoever asked was fed with it.
     ``raw``: the beginning of an answer that is no JSON: it may name a task all the same.
     ``size``: how many bytes its content has.
+    ``excess``: what it has too much of to be read; "" where it could be read.
     """
 
     status: int
@@ -52,6 +54,7 @@ class Reply:
     streamed: bool = False
     raw: str = field(default="", repr=False)
     size: int = 0
+    excess: str = ""
 
     @property
     def ok(self) -> bool:
@@ -60,10 +63,13 @@ class Reply:
 
 def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *, streamed: bool) -> Reply:
     """The reply in an answer whose content is ``raw``."""
+    body, is_json, too_much = None, False, ""
     try:
         body, is_json = parse_json(raw), True
+    except TooMuch as error:
+        too_much = str(error)
     except (ValueError, RecursionError):
-        body, is_json = None, False
+        pass
     return Reply(
         status=status,
         host=host,
@@ -75,6 +81,7 @@ def reply_from(status: int, host: str, headers: Mapping[str, str], raw: bytes, *
         streamed=streamed,
         raw="" if is_json else raw[:MAX_RAW].decode("utf-8", "replace"),
         size=len(raw),
+        excess=too_much,
     )
 
 
@@ -95,7 +102,9 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False, request: str = "
     """
     problem = wire.parse_problem(reply.body) or _plain_problem(reply.body)
     advice = problems.http_advice(reply.status)
-    if problem is None and not reply.is_json:
+    if reply.excess:
+        reason = f"its answer holds {reply.excess}, and is not read"
+    elif problem is None and not reply.is_json:
         reason = problems.NOT_THE_GATEWAY[300 <= reply.status < 400]
     else:
         reason = (problem.message if problem else "") or advice.meaning
@@ -104,9 +113,9 @@ def error_from(reply: Reply, *, doing: str, paid: bool = False, request: str = "
     if paid:
         from evolink_mcp.gateway.wrappings import ids_of_tasks
 
-        ids = ids_of_tasks(reply.body, reply.raw, request=request)
+        ids, are_all = ids_of_tasks(reply.body, reply.raw, request=request)
         named = ids[0] if len(ids) == 1 else ""
-        certain = certain and not ids and not _is_doubtful(reply)
+        certain = certain and are_all and not ids and not _is_doubtful(reply)
         reason = f"{reason.rstrip('.')}. {naming(ids)}" if ids else reason
     charged: Charged | None = None if not paid else ("no" if certain else "unknown")
     kind = OutcomeUnknown if charged == "unknown" else GatewayRefused

@@ -29,6 +29,7 @@ from evolink_mcp.gateway.pools import LIMITS, POOLS, Pools
 from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.gateway.routes import route_of
+from evolink_mcp.gateway.values import MAX_ANSWER
 from evolink_mcp.gateway.wire import Task
 from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import fingerprint
@@ -36,7 +37,6 @@ from evolink_mcp.guard.text import one_line
 from evolink_mcp.settings import is_loopback
 
 CONNECT_SECONDS = 10.0
-MAX_ANSWER = 8 * 1024 * 1024  # a JSON answer larger than this is not one
 MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope many times its size
 EVENTS = "text/event-stream"
 NEVER_ARRIVED = (
@@ -237,10 +237,10 @@ class Caller:
                     if size > MAX_STREAM:
                         what = f"{host} sent more than {MAX_STREAM // 1024**2} MiB without an end."
                         raise _unknown(what, "too_long", request_id_in(response.headers, None))
-                elif size > MAX_ANSWER:
-                    break
                 else:
                     raw += chunk
+                    if size > MAX_ANSWER:
+                        break
         of = (response.status_code, host, response.headers, bytes(raw))
         reply = await aside(len(raw), partial(reply_from, *of, streamed=fed is not None))
         route = route_of(urlsplit(url).path)  # ids are handles: a file's is all that its removal takes

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from evolink_mcp.guard.complexity import MAX_DIGITS, excess
 from evolink_mcp.guard.text import one_line
 
-MAX_VALUES = 50_000  # in one JSON answer: a list of all models and prices has a third of that
+MAX_ANSWER = 8 * 1024 * 1024  # bytes of a JSON answer
+MAX_VALUES = 100_000  # in one JSON answer: three hours of speech, word by word, have less
 MAX_LINE = 300  # characters of a name or a word
 MAX_LINK = 8192
 MAX_DEPTH = 12  # of nested values that are searched
@@ -25,15 +26,22 @@ _IN_LINKS = "!#$%&'()*+,-./:;=?@[]_~"  # beside letters and digits
 _TASK_ID = re.compile(rf"(?!.*\.\.)(?!\.$)[!\"$&-.0->@-\[\]-~]{{1,{MAX_TASK_ID}}}")
 
 
+class TooMuch(ValueError):
+    """An answer that is too large to be read: what it has too much of."""
+
+
 def parse_json(raw: bytes) -> Any:
     """The JSON of an answer. One byte that is no UTF-8, or a long number, must not lose the id of a paid task.
 
     Raises:
-        ValueError: It is none, or holds more than ``MAX_VALUES``.
+        TooMuch: It has more than ``MAX_ANSWER`` bytes, or ``MAX_VALUES`` values.
+        ValueError: It is none.
         RecursionError: It lies too deep.
     """
+    if len(raw) > MAX_ANSWER:
+        raise TooMuch(f"more than {MAX_ANSWER // 1024**2} MiB")
     if too_much := excess(raw, values=MAX_VALUES):
-        raise ValueError(too_much)
+        raise TooMuch(too_much)
     return _DECODER.decode(raw.decode(json.detect_encoding(raw), "replace"))
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from evolink_mcp.gateway.statuses import STATUSES, Kind
-from evolink_mcp.gateway.values import as_id, as_link, as_list, as_object, as_text, is_task_id, nested_objects
+from evolink_mcp.gateway.values import (
+    MAX_ITEMS,
+    as_id,
+    as_link,
+    as_list,
+    as_object,
+    as_text,
+    is_task_id,
+    nested_objects,
+)
 
 _STATUS_ENDS = ("status", "state")
 STATUS_KEYS = ("status", "task_status", "state")  # the last two are providers'
@@ -26,10 +35,10 @@ _ID_KEYS = ("id", *_NAMED)  # the gateway's own first (S0, S3, S4)
 _ENVELOPES = ("data", "task")  # whose own id may be that of the request
 _WRAPPERS = (*_ENVELOPES, "result", "output", "response")
 _LEVELS = 3
-MAX_TEXT = 400_000  # characters of an answer that are searched for ids
-MAX_CANDIDATES = 200  # ids of each kind; a few are shown
-_ESCAPED_BLANK = re.compile(r"\\[bfnrt]")
-_PREFIX, _MAX_SHAPE = "task-", 125  # the gateway's own ids begin so, and hold a digit
+MAX_TEXT = 1_000_000  # characters of an answer that are searched for ids
+MAX_CANDIDATES = 200  # ids that are looked for in the request; a few are shown
+_ESCAPED_BLANKS = tuple(rf"\{letter}" for letter in "bfnrt")
+_PREFIX, _MIN_SHAPE, _MAX_SHAPE = "task-", 11, 125  # the gateway's own ids begin so, and hold a digit
 # The whole run of letters: trying each place in it again would take the square of its length.
 _RUN = re.compile(rf"\b{_PREFIX}[A-Za-z0-9-]{{6,}}+")
 _DIGIT = re.compile("[0-9]")
@@ -56,27 +65,54 @@ def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str
     return outer, own
 
 
-def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> list[str]:
+class Named(NamedTuple):
+    """The ids of tasks in an answer. Unless they are ``all``, it may name more."""
+
+    ids: list[str]
+    all: bool
+
+
+def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> Named:
     """Every id in an answer that is called a task's, stands beside a task's status or looks like one, wherever it is.
 
     Args:
         raw: The answer's text, where it is no JSON.
         request: Its body; ids that stand in it are not new.
     """
-    text = (raw or json.dumps(body, ensure_ascii=False))[:MAX_TEXT]
-    runs: Iterator[str] = (match[0] for match in _RUN.finditer(_ESCAPED_BLANK.sub(" ", text)))
-    shaped = islice((each for run in runs if (each := _shaped(run))), MAX_CANDIDATES)
-    found = dict.fromkeys((*shaped, *islice(_named(body), MAX_CANDIDATES)))
-    return [each for each in found if each and each not in request]
+    text = raw or json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    found, old = dict[str, None](), set(_shaped(request))
+    looked_for = 0
+    for each in chain(_shaped(text[:MAX_TEXT]), _named(body)):
+        if not each or each in found or each in old:
+            continue
+        if looked_for == MAX_CANDIDATES:
+            return Named(list(found), all=False)
+        looked_for += 1
+        if each in request:
+            old.add(each)
+        else:
+            found[each] = None
+    are_all_seen = len(text) <= MAX_TEXT and text.count("{") + text.count("[") <= MAX_ITEMS
+    return Named(list(found), all=are_all_seen)
 
 
-def _shaped(run: str) -> str:
-    """The id that a run of letters, digits and hyphens begins with, as near to its first digit as ids are; else ""."""
-    digit = _DIGIT.search(run)
-    if digit is None:
-        return ""
-    start = 0 if digit.start() < _MAX_SHAPE else run.find(f"-{_PREFIX}", digit.start() - _MAX_SHAPE, digit.start()) + 1
-    return run[start : start + _MAX_SHAPE] if start or digit.start() < _MAX_SHAPE else ""
+def _shaped(text: str) -> Iterator[str]:
+    """What looks like an id: ``task-`` and at most 120 letters, digits and hyphens, with a digit among or behind them.
+
+    Each run of such characters is gone through once.
+    """
+    for blank in _ESCAPED_BLANKS:
+        text = text.replace(blank, " ")
+    for run in dict.fromkeys(match[0] for match in _RUN.finditer(text)):
+        place = 0
+        while place >= 0 and (digit := _DIGIT.search(run, place + len(_PREFIX))):
+            if digit.start() - place > _MAX_SHAPE:  # the next one that is near enough to this digit, or behind it
+                place = run.find(f"-{_PREFIX}", digit.start() - _MAX_SHAPE - 1) + 1 or -1
+                continue
+            shape = run[place : place + _MAX_SHAPE]
+            if len(shape) >= _MIN_SHAPE:
+                yield shape
+            place = run.find(f"-{_PREFIX}", place + len(shape) - 1) + 1 or -1
 
 
 def _named(body: object) -> Iterator[str]:

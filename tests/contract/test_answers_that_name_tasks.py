@@ -24,7 +24,9 @@ NAMING: list[dict[str, Any]] = [
     {"error": {"message": f"The task\n{ID} was made"}},
     {"detail": json.dumps(TASK)},
     {"error": {"message": "slow"}, "tasks": {ID: {"status": "pending"}}},
-    {"message": "x" * 150_000, "task_ids": [ID]},
+    {"message": "x" * 450_000, "task_ids": [ID]},
+    {"message": "x" * 450_000 + f" {ID}"},
+    {"message": "task-" + "a" * 130 + f"-{ID}"},
 ]
 
 
@@ -129,3 +131,30 @@ async def test_a_text_is_not_free_either_where_its_answer_is_doubtful() -> None:
 def _slow() -> httpx2.MockTransport:
     body = {"type": "error", "error": {"type": "Paid_Outcome_Unknown", "message": "x"}}
     return httpx2.MockTransport(lambda _request: httpx2.Response(429, json=body))
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        {"message": " ".join(["task-0000001"] * 300)},
+        {"message": " ".join(f"task-{number:07}" for number in range(300))},
+        {"input": [{"task_id": "one"}] * 300},
+    ],
+)
+async def test_ids_that_an_answer_quotes_do_not_hide_the_one_that_it_tells(quoted: dict[str, Any]) -> None:
+    caller = answering(400, {**quoted, "trace": f"created {ID}"})
+    with pytest.raises(OutcomeUnknown, match=ID):
+        await media.create(caller, "video", {"model": "m", "prompt": json.dumps(quoted)}, seconds=5)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"input": {"task_ids": [f"a{number}" for number in range(300)]}, "result": {"task_id": "b"}},
+        {"objects": [{"a": 1}] * 2_100, "result": {"task_id": "b"}},
+    ],
+)
+async def test_an_answer_that_was_not_searched_to_its_end_is_no_plain_refusal(odd: dict[str, Any]) -> None:
+    caller = answering(400, odd)
+    with pytest.raises(OutcomeUnknown):
+        await media.create(caller, "video", {"model": "m", "prompt": json.dumps(odd)}, seconds=5)

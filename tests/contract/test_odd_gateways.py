@@ -13,7 +13,7 @@ from mcp.client import Client
 
 from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, Transport, files, media, wire
-from evolink_mcp.gateway.transport import MAX_ANSWER
+from evolink_mcp.gateway.values import MAX_ANSWER
 from evolink_mcp.server import create_server
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -143,6 +143,15 @@ async def test_an_endless_answer_is_not_read_to_its_end() -> None:
     error = await failure(over(lambda _request: httpx2.Response(200, stream=Endless())))
     assert isinstance(error, OutcomeUnknown)
     assert read <= MAX_ANSWER + 2_000_000
+
+
+async def test_a_long_result_is_read_and_one_that_is_too_long_is_not_asked_for_again() -> None:
+    words = [{"word": f"w{number}", "start": 1.5, "end": 2.0} for number in range(24_000)]
+    task = {"id": "task-1", "status": "completed", "results": ["https://a.test/a.png"], "result_data": {"words": words}}
+    assert (await media.read(answering(200, task), "task-1")).results
+    with pytest.raises(GatewayError, match="holds more than 100000 values") as raised:
+        await media.read(answering(200, {**task, "more": words}), "task-1")
+    assert "dashboard" in raised.value.next_step
 
 
 @pytest.mark.parametrize(

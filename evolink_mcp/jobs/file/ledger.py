@@ -90,7 +90,7 @@ class FileLedger(LastingLedger):
 
     async def _put(self, mark: Mark) -> None:
         def work(connection: Connection) -> None:
-            self._hear(connection)  # whose mark is there before its first beat is not dead
+            self._hear(connection)  # so that it is not taken for dead before its first beat
             self._insert(connection, mark)
 
         await self._run(work)
