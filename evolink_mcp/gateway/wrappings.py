@@ -65,14 +65,14 @@ def task_in(body: object, levels: int = _LEVELS) -> tuple[Mapping[str, Any], str
     return outer, own
 
 
-class Named(NamedTuple):
+class TaskIds(NamedTuple):
     """The ids of tasks in an answer. Unless they are ``all``, it may name more."""
 
     ids: list[str]
     all: bool
 
 
-def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> Named:
+def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> TaskIds:
     """Every id in an answer that is called a task's, stands beside a task's status or looks like one, wherever it is.
 
     Args:
@@ -86,14 +86,14 @@ def ids_of_tasks(body: object, raw: str = "", *, request: str = "") -> Named:
         if not each or each in found or each in old:
             continue
         if looked_for == MAX_CANDIDATES:
-            return Named(list(found), all=False)
+            return TaskIds(list(found), all=False)
         looked_for += 1
         if each in request:
             old.add(each)
         else:
             found[each] = None
     are_all_seen = len(text) <= MAX_TEXT and text.count("{") + text.count("[") <= MAX_ITEMS
-    return Named(list(found), all=are_all_seen)
+    return TaskIds(list(found), all=are_all_seen)
 
 
 def _shaped(text: str) -> Iterator[str]:
