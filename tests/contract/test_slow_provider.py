@@ -22,7 +22,10 @@ def provider() -> Iterator[Provider]:
         yield running
 
 
-async def test_a_provider_that_hangs_holds_up_nobody_but_who_asks_it(provider: Provider) -> None:
+async def test_a_provider_that_hangs_holds_up_nobody_but_who_asks_it(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_module, "ASK_SECONDS", 3600.0)
     clock = MovedClock()
     async with client(signed_in(provider), clock=clock) as http:
         assert await status(http, provider.token()) == 405
@@ -78,7 +81,10 @@ async def test_a_revoked_key_is_not_believed_while_a_made_up_one_is_asked_for(pr
         assert [await call, await asking] == [401, 401]
 
 
-async def test_a_provider_that_is_known_to_be_away_holds_up_nobody_whose_key_is_known(provider: Provider) -> None:
+async def test_a_provider_that_is_known_to_be_away_holds_up_nobody_whose_key_is_known(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_module, "ASK_SECONDS", 3600.0)
     clock = MovedClock()
     async with client(signed_in(provider), clock=clock) as http:
         assert await status(http, provider.token()) == 405
