@@ -68,8 +68,8 @@ class Connections:
         return False
 
     def announce_ends(self) -> None:
-        """Has answers to proxies say that their connections end. One that has begun cannot: a proxy may send the next
-        request before it knows, so that is served."""
+        """Has answers to proxies say that their connections end. If a head was already sent, one more request is
+        served: the proxy may send it before it knows."""
         for connection in self.open:
             if connection.proxied:
                 connection.announce_end()
