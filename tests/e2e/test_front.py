@@ -223,7 +223,16 @@ def test_a_cancel_whose_id_is_true_cancels_no_call_of_number_one(tmp_path: Path,
     machine.start(*HELLO, *LISTS)
     call = request(1, "tools/call", name="generate_image", arguments={"prompt": "a kite"})
     cancels = [notification("notifications/cancelled", requestId=each) for each in (True, 1.0)]
-    answers = machine.start(*HELLO, request(2, "tools/list"), call, *cancels)
+    command = [sys.executable, "-m", "evolink_mcp"]
+    with subprocess.Popen(
+        command, env=machine.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for message in (*HELLO, request(2, "tools/list"), call, *cancels):
+            process.stdin.write(json.dumps(message) + "\n")
+        process.stdin.flush()  # and open: at its end, what was not sent yet is not sent
+        answers = [json.loads(process.stdout.readline()) for _ in range(3)]
     assert [answer["id"] for answer in answers] == [1, 2, 1]
     assert sandbox.paid() == 1
 
