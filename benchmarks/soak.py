@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -40,6 +40,7 @@ DOUBT = re.compile("may repeat a request that|same request was (?:paid for|sent)
 LOOP_DELAY = re.compile(r"^evolink_mcp_loop_delay_seconds (\S+)", re.M)
 CHARGED = re.compile(r"Charged: (\w+)")
 FROZEN_SECONDS = 8.0
+OPEN_SECONDS = 60.0  # after which a connection that its client has ended is said to stay open
 
 
 class Soak:
@@ -107,7 +108,7 @@ class Soak:
         except OSError:
             return asyncio.create_task(asyncio.sleep(0, ""))
         writer.write(wire)
-        arrival = asyncio.create_task(_read(reader, writer))
+        arrival = asyncio.create_task(self._rest(reader, writer))
         await asyncio.wait([arrival], timeout=chance.choice((0.01, 0.05, 0.2, 1.0)))
         if not arrival.done():
             self.counts["hang-ups"] += 1
@@ -115,6 +116,21 @@ class Soak:
                 writer.write_eof()
         await asyncio.sleep(chance.choice((0, 0.005, 0.1)))
         return arrival
+
+    async def _rest(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """All that still comes over a connection."""
+        try:
+            async with asyncio.timeout(OPEN_SECONDS):
+                return (await reader.read()).decode().replace("\\n", "\n")
+        except TimeoutError:
+            self.wrong.append(
+                f"{time.strftime('%H:%M:%S')} a connection stayed open: {writer.get_extra_info('sockname')}"
+            )
+        except OSError:
+            pass
+        finally:
+            writer.close()
+        return ""
 
     async def _ask(self, wire: bytes, chance: random.Random) -> str:
         try:
@@ -159,21 +175,21 @@ class Soak:
             await asyncio.sleep(0.5)
 
 
+def _place(task: asyncio.Task[None]) -> str:
+    """The lines that a task waits in."""
+    lines, at = list[str](), cast("Any", task.get_coro())
+    while frame := getattr(at, "cr_frame", None):
+        lines.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+        at = at.cr_await
+    return " > ".join(lines)
+
+
 async def _get(port: int, path: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
     content = await reader.read()
     writer.close()
     return content.decode()
-
-
-async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
-    try:
-        return (await reader.read()).decode().replace("\\n", "\n")
-    except OSError:
-        return ""
-    finally:
-        writer.close()
 
 
 def _wire(prompt: str, key: str, wait_seconds: int) -> bytes:
@@ -256,17 +272,17 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
             await _listens(port)
         counted, start = Soak(till, ports), time.monotonic()
         end = start + seconds
-        work = [asyncio.create_task(counted.agent(number, end)) for number in range(agents)]
-        work += [asyncio.create_task(counted.hostile(end)), asyncio.create_task(counted.probe(end))]
+        work = [asyncio.create_task(counted.agent(number, end), name=f"agent {number}") for number in range(agents)]
+        work += [asyncio.create_task(each(end), name=each.__name__) for each in (counted.hostile, counted.probe)]
         while time.monotonic() < end:
             memory.append((time.monotonic() - start, sum(resident(each.pid) for each in replicas) / 1024**2))
             await asyncio.sleep(1)
-        await asyncio.wait(work, timeout=90)
-        unfinished = sum(not each.done() for each in work)
+        _, unfinished = await asyncio.wait(work, timeout=90)
+        counted.wrong += [f"{each.get_name()} does not end: it is at {_place(each)}" for each in unfinished]
         for each in [*work, life]:
             each.cancel()
         await asyncio.gather(*work, life, return_exceptions=True)
-    frame = {"seconds": seconds, "agents": agents, "strict": strict, "unfinished agents": unfinished}
+    frame = {"seconds": seconds, "agents": agents, "strict": strict, "unfinished agents": len(unfinished)}
     delays = list(counted.delays.values())
     return report(frame, counted.counts, memory, delays, counted.latency) | {"wrong": counted.wrong[:20]}
 
