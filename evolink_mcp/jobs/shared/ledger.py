@@ -87,20 +87,20 @@ class SharedLedger(LastingLedger):
     async def _put(self, mark: Mark) -> None:
         # Another's purchase that is not here any more was free: only its sender could have it in flight again.
         new = mark.sender == self.process or not isinstance(mark.outcome, InFlight)
-        await self._put_fields(mark, new=new)
+        await self._write(PUT, mark, self._dump(mark), str(int(new)))
 
     async def _claim(self, mark: Mark) -> bool | None:
         answer = await self._eval(CLAIM, mark.key, mark.ref, mark.holder)
         return None if answer == -1 else answer == 1
 
     async def _release(self, mark: Mark) -> None:
-        await self._put_fields(replace(mark, holder=""), new=False)
+        await self._write(PUT, mark, self._dump(replace(mark, holder="")), "0")
 
     async def _remove(self, mark: Mark, *, free: bool) -> None:
         if mark.delivery is not None and mark.delivery.disconnected and not free:
-            await self._put_fields(replace(mark, holder=""), new=True)
+            await self._write(PUT, mark, self._dump(replace(mark, holder="")), "1")
         else:
-            await self._insist("EVAL", FORGET, 1, _name(mark.key), self.process, mark.ref, str(int(free)))
+            await self._write(FORGET, mark, str(int(free)))
 
     async def _beat(self, *, announced: bool, horizon: float) -> bool:
         start, known = time.monotonic(), self._others if announced else ()
@@ -113,8 +113,8 @@ class SharedLedger(LastingLedger):
         self._others = [str(each) for each in as_list(replicas) if each != self.process]
         return True
 
-    async def _put_fields(self, mark: Mark, *, new: bool) -> None:
-        await self._eval(PUT, mark.key, mark.ref, self._dump(mark), str(int(new)))
+    async def _write(self, script: str, mark: Mark, *values: str) -> None:
+        await self._insist("EVAL", script, 1, _name(mark.key), self.process, mark.ref, *values)
 
     async def _eval(self, script: str, key: Key, *values: str) -> object:
         return await self._insist("EVAL", script, 6, *SHARED, _name(key), self.process, *values)

@@ -34,9 +34,6 @@ local function unsure()
   return redis.call('EXISTS', KEYS[3]) == 1 or redis.call('ZCARD', KEYS[4]) > 0
          or not redis.call('ZSCORE', KEYS[1], ARGV[1])
 end
-local function has_left(name)
-  return tonumber(redis.call('ZSCORE', KEYS[5], name) or 0) > now + {MISSING_SECONDS}
-end
 local function page(wait)
   return {{tostring(now), wait and 1 or 0, redis.call('HGETALL', KEYS[6]),
            redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')}}
@@ -74,10 +71,9 @@ redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return 1
 """
-# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else. A
-# replica that puts its own marks before its first beat is alive, and may have more to put; not one that said goodbye.
-PUT = f"""{SURE}
-local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[6], ARGV[2])
+# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
+PUT = f"""
+local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
 if raw then
   local old = cjson.decode(raw)
   if old.holder ~= ARGV[1] then mark.holder, mark.delivery = old.holder, old.delivery end
@@ -85,12 +81,8 @@ if raw then
 elseif ARGV[4] == '0' then
   return 0
 end
-if mark.sender == ARGV[1] and not redis.call('ZSCORE', KEYS[1], ARGV[1]) and not has_left(ARGV[1]) then
-  redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[1])
-  redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
-end
-redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
-redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
+redis.call('HSET', KEYS[1], ARGV[2], cjson.encode(mark))
+redis.call('PEXPIRE', KEYS[1], {KEEP_MS})
 return 1
 """
 # ARGV: replica, ref, whether whoever holds it may be told that it is gone.
@@ -110,7 +102,8 @@ local told = tonumber(ARGV[3])
 if told > 0 then redis.call('ZADD', KEYS[5], math.min(told, now), ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - {KEEP_SECONDS})
 for i = 4, #ARGV do
-  if not has_left(ARGV[i]) and not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+  local has_left = tonumber(redis.call('ZSCORE', KEYS[5], ARGV[i]) or 0) > now + {MISSING_SECONDS}
+  if not has_left and not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
     redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[i])
   end
 end
