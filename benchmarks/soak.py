@@ -28,12 +28,12 @@ from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.child import free_port, resident
-from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, is_settled, report
+from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, is_settled, place_of, report
 from benchmarks.till import Till, open_till
 
 DOUBT = re.compile("may repeat a request that|same request was (?:paid for|sent) once more")
@@ -175,15 +175,6 @@ class Soak:
             await asyncio.sleep(0.5)
 
 
-def _place(task: asyncio.Task[None]) -> str:
-    """The lines that a task waits in."""
-    lines, at = list[str](), cast("Any", task.get_coro())
-    while frame := getattr(at, "cr_frame", None):
-        lines.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
-        at = at.cr_await
-    return " > ".join(lines)
-
-
 async def _get(port: int, path: str) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode())
@@ -278,7 +269,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
             memory.append((time.monotonic() - start, sum(resident(each.pid) for each in replicas) / 1024**2))
             await asyncio.sleep(1)
         _, unfinished = await asyncio.wait(work, timeout=90)
-        counted.wrong += [f"{each.get_name()} does not end: it is at {_place(each)}" for each in unfinished]
+        counted.wrong += [f"{each.get_name()} does not end: it is at {place_of(each)}" for each in unfinished]
         for each in [*work, life]:
             each.cancel()
         await asyncio.gather(*work, life, return_exceptions=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 from evolink_mcp.jobs.ledger import KEEP_SECONDS
 
@@ -64,3 +65,12 @@ def _growth(memory: list[tuple[float, float]], start: float, end: float, minute:
     first = median(size for at, size in memory if start <= at < start + minute)
     last = median(size for at, size in memory if at >= end - minute)
     return round((last / first - 1) * 100, 2), round(first, 1), round(last, 1)
+
+
+def place_of(task: asyncio.Task[None]) -> str:
+    """The lines that a task waits in."""
+    lines, at = list[str](), cast("Any", task.get_coro())
+    while frame := getattr(at, "cr_frame", None):
+        lines.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
+        at = at.cr_await
+    return " > ".join(lines)
