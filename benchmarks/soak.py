@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/soak.py --seconds 600 --agents 50
 
-Starts a gateway that counts what is paid, a redis-server (restarted twice, frozen and flushed once), two replicas of
+Starts a gateway that counts what is paid, a store (restarted twice, frozen and flushed once), two replicas of
 ``evolink-mcp http`` and a hostile caller. Agents hang up at random and repeat, on a replica by chance. What was paid
 twice is read from the gateway's own list, and told apart by what the agent was told: that the call may repeat one that
 was paid elsewhere, that its outcome is unknown, or nothing. Prints a JSON report with a line for people; exits 1 where
@@ -19,7 +19,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -35,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.child import free_port, resident
 from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, is_settled, place_of, report
 from benchmarks.till import Till, open_till
+from tests.programs import program
 
 DOUBT = re.compile("may repeat a request that|same request was (?:paid for|sent) once more")
 LOOP_DELAY = re.compile(r"^evolink_mcp_loop_delay_seconds (\S+)", re.M)
@@ -219,16 +219,16 @@ async def _listens(port: int) -> None:
 
 async def _trouble(port: int, logs: Path, seconds: float) -> None:
     """The store's life: restarted twice, frozen once, flushed once, evenly over ``seconds``."""
-    command = (shutil.which("redis-server") or "redis-server", "--port", str(port), "--bind", "127.0.0.1")
+    command = (program("valkey-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1")
     command = (*command, "--save", "", "--appendonly", "no", "--dir", str(logs))
     step = seconds / 5
     for life in range(3):
-        async with _program(logs / "redis.log", *command) as redis:
+        async with _program(logs / "store.log", *command) as process:
             await asyncio.sleep(step)
             if life == 1:
-                redis.send_signal(signal.SIGSTOP)
+                process.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(FROZEN_SECONDS)
-                redis.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGCONT)
                 await asyncio.sleep(step)
             if life == 2:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
