@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import routes, wire
 from evolink_mcp.gateway.replies import error_from
 from evolink_mcp.gateway.transport import Caller
 from evolink_mcp.gateway.values import as_line, as_list, as_object, as_text, as_whole, parse_json
-from evolink_mcp.guard.aside import aside
+from evolink_mcp.guard.aside import to_its_end
 from evolink_mcp.guard.secrets import beginning
 from evolink_mcp.guard.text import clean_text
 
@@ -77,9 +78,11 @@ async def create(
             "POST", url, seconds=seconds, feed=stream.feed, json={**body, "stream": True}, depart=depart
         )
     except OutcomeUnknown as error:
-        raise stream.broken(error) from error.__cause__
+        if not stream.is_complete:
+            raise stream.broken(error) from error.__cause__
+        return await to_its_end(stream.length, lambda: stream.whole(urlsplit(url).netloc, error.request_id))
     if reply.streamed:
-        return await aside(stream.length, lambda: stream.whole(reply.host, reply.request_id))
+        return await to_its_end(stream.length, lambda: stream.whole(reply.host, reply.request_id))
     if not reply.ok:
         error = error_from(reply, doing="writing the text", paid=True)
         if reply.status == 404:
@@ -100,7 +103,7 @@ async def create(
         what = f"{reply.host} failed while writing the text: {_TOO_LONG}."
         partial = beginning(text, MAX_PARTIAL)
         raise OutcomeUnknown(what, status=reply.status, code="too_long", request_id=reply.request_id, partial=partial)
-    return _message(reply.body, await aside(len(text), lambda: clean_text(text)))
+    return _message(reply.body, await to_its_end(len(text), lambda: clean_text(text)))
 
 
 class _Stream:
@@ -142,6 +145,11 @@ class _Stream:
             self._problem, self._ended = wire.Problem(_TOO_LONG, "too_long"), True
         return self._ended
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of the text is there. Some proxies swallow the last event; a reason to stop says as much."""
+        return self._problem is None and (self._ended or bool(self._facts.get("stop_reason")))
+
     def broken(self, error: OutcomeUnknown) -> OutcomeUnknown:
         """``error`` with what there is of the text: it may have been paid for."""
         if not self.length:
@@ -155,8 +163,7 @@ class _Stream:
         Raises:
             OutcomeUnknown: The stream told of an error, or stopped before its end.
         """
-        # Some proxies swallow the last event; a reason to stop says as much.
-        if self._problem is None and (self._ended or self._facts.get("stop_reason")):
+        if self.is_complete:
             return Message(
                 text=clean_text(_joined("".join(self._texts))),
                 model=as_line(self._facts.get("model")),

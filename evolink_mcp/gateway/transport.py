@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -22,23 +22,19 @@ import httpx2
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from evolink_mcp import __version__
-from evolink_mcp.errors import EvolinkError, GatewayError, OutcomeUnknown, Unreachable
+from evolink_mcp.errors import EvolinkError, GatewayError, Unreachable
 from evolink_mcp.gateway import certificates
-from evolink_mcp.gateway.bodies import pieces
+from evolink_mcp.gateway.bodies import EVENTS, Answer, unknown
 from evolink_mcp.gateway.pools import LIMITS, POOLS, Pools
 from evolink_mcp.gateway.proxies import Proxy, bad_proxy, proxy_for
-from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
+from evolink_mcp.gateway.replies import Reply
 from evolink_mcp.gateway.routes import route_of
-from evolink_mcp.gateway.values import MAX_ANSWER
 from evolink_mcp.gateway.wire import Task
-from evolink_mcp.guard.aside import aside
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.settings import is_loopback
 
 CONNECT_SECONDS = 10.0
-MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope many times its size
-EVENTS = "text/event-stream"
 NEVER_ARRIVED = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -185,17 +181,21 @@ class Caller:
             OutcomeUnknown: It may have arrived, and no whole answer came back.
         """
         host = urlsplit(url).netloc
-        started, reply = time.monotonic(), None
+        started, reply, answer = time.monotonic(), None, Answer(host)
         departure = Departure(depart, unseen=self.transport.over is not None)
         content["extensions"] = {"trace": departure.trace}
         try:
             lending = self.transport.lend()  # the first one takes a moment of its own
             with anyio.fail_after(seconds):
-                reply = await self._send(lending, method, url, feed, content)
-                return reply
+                await self._send(lending, method, url, answer, feed, content)
+            reply = await answer.reply()
+            return reply
         except EvolinkError:
             raise
         except Exception as error:
+            reply = await answer.whole_reply()
+            if reply is not None:
+                return reply
             if isinstance(error, NEVER_ARRIVED) or not departure.happened:
                 straight = self.transport.over is not None
                 raise _unreachable(error, host, None if straight else proxy_for(url)) from error
@@ -204,6 +204,9 @@ class Caller:
                 raise
             raise failure from error
         finally:
+            if reply is not None:
+                route = route_of(urlsplit(url).path)  # ids are handles: a file's is all that its removal takes
+                logger.debug("%s %s%s -> %d %s", method, host, route, reply.status, reply.request_id)
             if self.watch is not None:
                 status, request_id = (reply.status, reply.request_id) if reply else (0, "")
                 self.watch(Exchange(method, urlsplit(url).path, status, time.monotonic() - started, request_id))
@@ -213,10 +216,10 @@ class Caller:
         lending: AbstractAsyncContextManager[httpx2.AsyncClient],
         method: str,
         url: str,
+        answer: Answer,
         feed: Callable[[bytes], bool] | None,
         content: dict[str, Any],
-    ) -> Reply:
-        host = urlsplit(url).netloc
+    ) -> None:
         own: dict[str, str] = content.pop("headers", {})
         headers = {**own, "authorization": f"Bearer {self.key}"} if self.key else own
         if feed is not None:
@@ -226,26 +229,7 @@ class Caller:
             lending as client,
             client.stream(method, url, headers=headers, **content) as response,
         ):
-            streams = response.status_code == 200 and EVENTS in response.headers.get("content-type", "").lower()
-            fed = feed if streams else None
-            raw, size = bytearray(), 0
-            async for chunk in pieces(response):
-                size += len(chunk)
-                if fed is not None:
-                    if fed(chunk):
-                        break
-                    if size > MAX_STREAM:
-                        what = f"{host} sent more than {MAX_STREAM // 1024**2} MiB without an end."
-                        raise _unknown(what, "too_long", request_id_in(response.headers, None))
-                else:
-                    raw += chunk
-                    if size > MAX_ANSWER:
-                        break
-        of = (response.status_code, host, response.headers, bytes(raw))
-        reply = await aside(len(raw), partial(reply_from, *of, streamed=fed is not None))
-        route = route_of(urlsplit(url).path)  # ids are handles: a file's is all that its removal takes
-        logger.debug("%s %s%s -> %d %s", method, host, route, reply.status, reply.request_id)
-        return reply
+            await answer.take(response, feed)
 
 
 class Departure:
@@ -284,14 +268,10 @@ def _unreachable(error: Exception, host: str, proxy: Proxy | None) -> Unreachabl
 def _failure(error: Exception, host: str, seconds: float) -> GatewayError | None:
     """What became of a request that left and failed like this; ``None`` where that is nobody's fault but ours."""
     if isinstance(error, TimeoutError):
-        return _unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout")
+        return unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout")
     if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
-        return _unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).")
+        return unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).")
     return None
-
-
-def _unknown(what: str, code: str = "connection_lost", request_id: str = "") -> OutcomeUnknown:
-    return OutcomeUnknown(what, code=code, next_step="Call again in a moment.", request_id=request_id)
 
 
 def _cause(error: BaseException) -> str:

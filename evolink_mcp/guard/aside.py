@@ -31,6 +31,13 @@ async def aside(length: int, work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work, limiter=places)
 
 
+async def to_its_end(length: int, work: Callable[[], T]) -> T:
+    """The same for what must not be lost: it is done although whoever asked leaves, or has no time left."""
+    with anyio.CancelScope(shield=True):
+        return await aside(length, work)
+    raise AssertionError("a shield swallows nothing")
+
+
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
     """The things, one by one. The event loop goes on with other work where they take long."""
     start = time.monotonic()

@@ -6,7 +6,19 @@ import httpx2
 import pytest
 
 from evolink_mcp.errors import GatewayError, OutcomeUnknown
-from evolink_mcp.gateway import Caller, Transport, account, files, media, pools, problems, replies, transport, values
+from evolink_mcp.gateway import (
+    Caller,
+    Transport,
+    account,
+    bodies,
+    files,
+    media,
+    pools,
+    problems,
+    replies,
+    transport,
+    values,
+)
 from tests.support import KEY, Sandbox
 
 BODY = {"model": "gpt-image-2", "prompt": "x"}
@@ -146,7 +158,7 @@ def test_a_time_is_in_seconds_or_milliseconds_of_our_age(value: object, moment: 
 def test_bounds_are_what_they_are_for_a_reason() -> None:
     assert transport.CONNECT_SECONDS == 10
     assert values.MAX_ANSWER == 8 * 1024**2
-    assert transport.MAX_STREAM == 64 * 1024**2
+    assert bodies.MAX_STREAM == 64 * 1024**2
     assert (pools.LIMITS.max_connections, pools.LIMITS.max_keepalive_connections, pools.POOLS) == (5, 5, 20)
     assert replies.MAX_RETRY_SECONDS == 3600
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -15,6 +16,11 @@ BODY: dict[str, object] = {"model": "m", "max_tokens": 9, "messages": [{"role": 
 
 def posts(sandbox: Sandbox) -> list[dict[str, Any]]:
     return sandbox.requests("/v1/messages")
+
+
+def event(kind: str, **facts: object) -> str:
+    """One event of a stream."""
+    return f"event: {kind}\r\ndata: {json.dumps({'type': kind, **facts})}\r\n\r\n"
 
 
 def answering(

@@ -12,14 +12,9 @@ import pytest
 from mcp.client import Client
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
-from evolink_mcp.gateway import text, transport
-from tests.contract.text.asking import ASK
+from evolink_mcp.gateway import bodies, text
+from tests.contract.text.asking import ASK, event
 from tests.support import Sandbox, ok, refused
-
-
-def event(kind: str, **facts: object) -> str:
-    return f"event: {kind}\r\ndata: {json.dumps({'type': kind, **facts})}\r\n\r\n"
-
 
 STREAM = [
     event("message_start", message={"model": "m-1", "usage": {"input_tokens": 3, "output_tokens": 1}}),
@@ -103,14 +98,14 @@ async def test_all_that_came_of_a_broken_stream_is_handed_over(written: Callable
 async def test_a_stream_may_be_larger_than_a_json_answer(
     written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_ANSWER", 20)
+    monkeypatch.setattr(bodies, "MAX_ANSWER", 20)
     assert (await written([piece.encode() for piece in STREAM])).text == "Grüße 😀."
 
 
 async def test_a_stream_without_an_end_is_cut_off_and_handed_over(
     written: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_STREAM", 600)
+    monkeypatch.setattr(bodies, "MAX_STREAM", 600)
     words = [event("content_block_delta", index=0, delta={"text": "word "}).encode() for _ in range(50)]
     with pytest.raises(OutcomeUnknown) as raised:
         await written(words)
