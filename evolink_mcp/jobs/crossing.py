@@ -47,6 +47,7 @@ class Crossing:
                 is away and must not be.
         """
         settled_at: dict[Hold, float] = {}  # when the hang-ups that came before this request have been put
+        is_doubtful = False  # whether its mark may be there although the ledger has not said so
         while True:
             purchase.check()
             try:
@@ -62,6 +63,7 @@ class Crossing:
                     continue
                 obstacle = None if page.wait else await self._claim(page, purchase, settled_at, passed)
             except Away as error:
+                is_doubtful = True
                 if self._may_pass(error) and self._has_time(purchase):
                     await self._pause()
                     continue
@@ -71,7 +73,10 @@ class Crossing:
                 purchase.may_repeat = purchase.recorded = True  # it will be, with the next beat that arrives
                 return None
             if obstacle is not None:
+                own = purchase.mark(self._ledger.process)
                 purchase.become(obstacle)
+                if is_doubtful:  # others would wait for a request that nobody sends
+                    await self._withdraw(own)
                 if (outcome := await self._follow(purchase, obstacle)) is not None:
                     return outcome
                 purchase.detach()
@@ -136,6 +141,10 @@ class Crossing:
                 if page.horizon.get(mark.holder, NEVER) >= due:
                     passed.add(mark.ref)
         return None
+
+    async def _withdraw(self, mark: Mark) -> None:
+        with contextlib.suppress(Away):  # then the ledger is told with the next beat
+            await self._ledger.forget(mark, free=True)
 
     async def _follow(self, purchase: Purchase, mark: Mark) -> Outcome | None:
         """The outcome of a claimed purchase; ``None`` where it cost nothing.

@@ -74,6 +74,7 @@ class LastingLedger(Alone):
             if self._owes:
                 raise Away
         elif self._owes:
+            await self.live()
             self._owes = self._is_announced = False
             return False
         lives = await self._beat(announced=announced, horizon=horizon)

@@ -1,4 +1,4 @@
-"""What replicas know of each other's purchases while the store that they share loses its memory, or does not answer."""
+"""What replicas know of each other's purchases while the store that they share does not answer."""
 
 from __future__ import annotations
 
@@ -11,50 +11,11 @@ import pytest
 from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import Away, Mark
 from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.shared import ledger as shared_ledger
 from evolink_mcp.jobs.shared.ledger import SHARED, SharedLedger
-from evolink_mcp.jobs.shared.ledger_scripts import ANNOUNCE_SECONDS, BEAT, CLAIM, MISSING_SECONDS
+from evolink_mcp.jobs.shared.ledger_scripts import CLAIM
 from evolink_mcp.jobs.shared.store import Store, key
 from tests.contract.ledgers import KEY, beat, held, mark, settled
 from tests.programs import RedisServer
-
-
-async def test_nothing_is_decided_in_a_new_store_before_everybody_has_spoken(
-    stores: list[Store], redis: RedisServer
-) -> None:
-    a, b = map(SharedLedger, stores[:2])
-    await beat(0.1, a)
-    page = await a.begin(mark(a))
-    assert page is not None
-    assert page.wait
-    await settled(a, b)
-    assert await a.begin(mark(a)) is None
-    assert await b.peek(KEY)
-    await stores[0].ask("FLUSHALL")
-    page = await b.begin(mark(b, "r2"))
-    assert page is not None
-    assert page.wait
-    assert await a.beat(announced=False) is False
-    await a.put(mark(a))
-    await settled(a, b)
-    page = await b.begin(mark(b, "r2"))
-    assert page is not None
-    assert held(page) == [("r1", a.process)]
-
-
-async def test_a_claim_in_a_new_store_waits_for_the_answer_to_be_announced(stores: list[Store]) -> None:
-    a, b = map(SharedLedger, stores[:2])
-    await settled(a, b)
-    await stores[0].ask("FLUSHALL")
-    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"))
-
-    async def announce() -> None:
-        await asyncio.sleep(0.5)
-        await a.put(unclaimed)
-        await settled(a, b)
-
-    claim, _ = await asyncio.gather(b.claim(unclaimed), announce())
-    assert claim
 
 
 async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stores: list[Store]) -> None:
@@ -80,53 +41,6 @@ async def test_a_claim_that_got_no_answer_is_made_again(stores: list[Store], red
         while not stores[1].failures and not claim.done():
             await asyncio.sleep(0.01)
     assert await claim
-
-
-async def test_whoever_others_knew_is_waited_for_in_a_store_that_was_away(
-    stores: list[Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A busy machine may let it speak late. What it has paid for is then in no store."""
-    monkeypatch.setattr(shared_ledger, "BEAT", BEAT.replace(f"now + {MISSING_SECONDS}", "now + 600"))
-    a, b = map(SharedLedger, stores[:2])
-    await settled(a, b)
-    await stores[0].ask("FLUSHALL")
-    await beat(ANNOUNCE_SECONDS + 0.5, b)
-    page = await b.begin(mark(b, "r2"))
-    assert page is not None
-    assert page.wait
-    await a.put(mark(a))
-    await beat(0.1, a)
-    page = await b.begin(mark(b, "r2"))
-    assert page is not None
-    assert held(page) == [("r1", a.process)]
-
-
-async def test_whoever_came_right_before_an_outage_is_waited_for_after_it(stores: list[Store]) -> None:
-    """No beat of another has named it. What it has paid for meanwhile is in no store."""
-    a, b = map(SharedLedger, stores[:2])
-    for each in (a, b):
-        assert not await each.beat(announced=False)
-        assert await each.beat(announced=True)
-    for each in (a, b):
-        await stores[0].ask("ZINCRBY", SHARED[0], -3600, each.process)
-    await beat(0.1, a)
-    await stores[0].ask("DEL", SHARED[2])  # the time for announcements is over
-    page = await a.begin(mark(a))
-    assert page is not None
-    assert page.wait
-    await beat(0.1, b)
-    assert await a.begin(mark(a)) is None
-
-
-async def test_whoever_died_while_the_store_was_away_is_not_waited_for_for_ever(
-    stores: list[Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared_ledger, "BEAT", BEAT.replace(f"now + {MISSING_SECONDS}", "now + 0.2"))
-    a, b = map(SharedLedger, stores[:2])
-    await settled(a, b)
-    await stores[0].ask("FLUSHALL")
-    await settled(b)
-    assert await b.begin(mark(b)) is None
 
 
 class Losing(Store):
@@ -235,24 +149,6 @@ async def test_who_said_goodbye_is_not_waited_for(losing: Losing, stores: list[S
     await a.put(mark(a))
     await a.beat(announced=True)
     assert not (await a.peek(KEY)).wait
-
-
-async def test_a_goodbye_that_a_flush_has_lost_is_said_again(
-    stores: list[Store], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else whoever knew it by its last beat waits for 8 s for it."""
-    monkeypatch.setattr(shared_ledger, "GOODBYE_SECONDS", 0.3)
-    a, b = map(SharedLedger, stores[:2])
-    await beat(0.3, a, b)
-    leaving = asyncio.create_task(b.aclose())
-    async with asyncio.timeout(60):
-        while b.process in (await a.peek(KEY)).heard_at:
-            await asyncio.sleep(0.01)
-    await stores[0].ask("FLUSHALL")
-    assert await a.beat(announced=False) is False
-    await a.beat(announced=True)
-    await leaving
-    assert await stores[0].ask("ZRANGE", "evolink:missing", 0, -1) == []
 
 
 async def test_a_sign_of_life_neither_announces_a_replica_nor_what_it_owes(losing: Losing, stores: list[Store]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Collection
 
@@ -136,6 +137,28 @@ async def test_a_claim_that_got_no_answer_is_given_back_and_the_answer_says_what
     ledger.is_away = True
     bought = await buy(ledger, shop)
     assert (ledger.given_back, bought.away, shop.paid) == (["r1"], "the ledger", ["task-1"])
+
+
+async def test_a_begin_that_got_no_answer_is_withdrawn_where_another_purchase_is_taken_over() -> None:
+    """It may have arrived, and whoever repeats the request would wait for one that nobody sends."""
+
+    class Unanswered(Scripted):
+        away_until = math.inf
+        withdrawn: Mark | None = None
+
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
+            if not self.begun:
+                self.begun.append(mark)
+                raise Away
+            return await super().begin(mark, passed)
+
+        async def forget(self, mark: Mark, *, free: bool) -> None:
+            if free:
+                self.withdrawn = mark
+
+    ledger, shop = Unanswered(page(10.0, DONE, holder="")), Shop()
+    assert (await buy(ledger, shop)).is_earlier
+    assert ledger.withdrawn == ledger.begun[0]
 
 
 async def test_what_cost_nothing_elsewhere_is_bought_under_a_name_of_its_own() -> None:

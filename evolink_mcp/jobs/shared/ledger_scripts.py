@@ -92,18 +92,23 @@ if raw and (ARGV[3] == '1' or cjson.decode(raw).holder == ARGV[1]) then redis.ca
 return 1
 """
 # ARGV: replica, whether its marks are all there, until when it has told its hang-ups (0: it does not say), then the
-# replicas that it knew before it put them. 0 where they are to be put first, else the time and the replicas.
+# replicas that it knew before it put them. 0 where they are to be put first: it is missing for so long, and where it is
+# not any more, what it put is gone with the store that had it. Else the time and the replicas.
 BEAT = f"""{SURE}
 unsure()
-if ARGV[2] == '0' and not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+local function has_left(name) return tonumber(redis.call('ZSCORE', KEYS[5], name) or 0) > now + {MISSING_SECONDS} end
+if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and (ARGV[2] == '0' or not redis.call('ZSCORE', KEYS[4], ARGV[1])) then
+  if not has_left(ARGV[1]) then redis.call('ZADD', KEYS[4], now + {MISSING_SECONDS}, ARGV[1]) end
+  redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
+  return 0
+end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 local told = tonumber(ARGV[3])
 if told > 0 then redis.call('ZADD', KEYS[5], math.min(told, now), ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - {KEEP_SECONDS})
 for i = 4, #ARGV do
-  local has_left = tonumber(redis.call('ZSCORE', KEYS[5], ARGV[i]) or 0) > now + {MISSING_SECONDS}
-  if not has_left and not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+  if not has_left(ARGV[i]) and not redis.call('ZSCORE', KEYS[1], ARGV[i]) then
     redis.call('ZADD', KEYS[4], 'NX', now + {MISSING_SECONDS}, ARGV[i])
   end
 end
