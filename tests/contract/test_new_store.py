@@ -154,3 +154,15 @@ async def test_nobody_waits_for_a_replica_whose_beat_comes_behind_its_goodbye(st
     await a.aclose()
     await a.live()
     assert not (await b.peek(KEY)).wait
+
+
+async def test_who_said_goodbye_is_not_waited_for(stores: list[Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever knew it before a flush asks for it when it has put its marks again."""
+    monkeypatch.setattr(shared_ledger, "GOODBYE_SECONDS", 0.0)
+    a, b = map(SharedLedger, stores[:2])
+    await beat(0.3, a, b)
+    await stores[0].ask("FLUSHALL")
+    await b.aclose()
+    assert await a.beat(announced=False) is False
+    assert await a.beat(announced=True)
+    assert await stores[0].ask("ZRANGE", "evolink:missing", 0, -1) == []
