@@ -43,8 +43,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = _run(_parse(words), front)
     except KeyboardInterrupt:
         code = 130
+    except BrokenPipeError:  # ``evolink-mcp models | head``: its reader has enough
+        code = 141
     finally:
         gc.enable()
+        _print("")
     sys.exit(code)
 
 
@@ -58,6 +61,16 @@ def _parse(words: list[str]) -> Any:
 
 
 def _run(arguments: Any, front: Front | None) -> int:
+    """Runs the command; returns its exit code. Errors with a way out are told here."""
+    from evolink_mcp.errors import EvolinkError
+
+    try:
+        return _command(arguments, front)
+    except EvolinkError as error:
+        return _fail(error.render(paid=False))
+
+
+def _command(arguments: Any, front: Front | None) -> int:
     match arguments.command:
         case "http":
             return _http(arguments)
@@ -81,17 +94,13 @@ def _stdio(arguments: Any, front: Front | None) -> int:
     gc.disable()  # what a start makes, stays: a twelfth of it went into the search for garbage, until ``settle``
     from dataclasses import replace
 
-    from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
     from evolink_mcp.settings.table import UPLOAD_DIRS
 
     upload_dirs: list[str] | None = getattr(arguments, "upload_dirs", None)
     folders = {} if upload_dirs is None else {UPLOAD_DIRS: os.pathsep.join(upload_dirs)}
-    try:
-        settings = read_settings({**os.environ, **folders})
-    except SettingsError as error:
-        return _fail(error.render(paid=False))
+    settings = read_settings({**os.environ, **folders})
     use_sandbox = arguments.sandbox or settings.sandbox
     if use_sandbox and (missing := _missing_extras()):
         return _fail(missing)
@@ -116,15 +125,11 @@ def _http(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from evolink_mcp.arguments import http_options
-    from evolink_mcp.errors import SettingsError
     from evolink_mcp.guard.logs import set_up_logging
     from evolink_mcp.settings import read_settings, warn_of_ignored
     from evolink_mcp.settings.places import bucket_secrets
 
-    try:
-        settings = read_settings(strict=True)
-    except SettingsError as error:
-        return _fail(error.render(paid=False))
+    settings = read_settings(strict=True)
     use_sandbox = arguments.sandbox or settings.sandbox
     if use_sandbox and (missing := _missing_extras()):
         return _fail(missing)
@@ -141,15 +146,13 @@ def _http(arguments: argparse.Namespace) -> int:
     warn_of_ignored(settings)
     try:
         anyio.run(run_http, settings, options, use_sandbox, _announce_http)
-    except SettingsError as error:
-        return _fail(error.render(paid=False))
     except OSError as error:
         return _fail(f"The server {error.strerror or error}.\nNext: choose another --host or --port.")
     return 0
 
 
 def _announce_http(url: str) -> None:
-    print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).", flush=True)
+    _print(f"evolink-mcp answers at {url}/mcp (Ctrl-C ends it).\n")
     if sys.stdin is not None and sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         _tell(f"Set a client up:  evolink-mcp install CLIENT --remote {url}/mcp")
 
@@ -181,7 +184,7 @@ def _sandbox(port: int) -> int:
 
 
 def _announce(url: str) -> None:
-    print(f"The sandbox EvoLink answers at {url} (any key will do; Ctrl-C ends it).", flush=True)
+    _print(f"The sandbox EvoLink answers at {url} (any key will do; Ctrl-C ends it).\n")
 
 
 def _live_models() -> int:
@@ -212,16 +215,11 @@ def _live_models() -> int:
 
 
 def _models(model: str | None, kind: Literal["image", "video", "audio"] | None) -> int:
-    from evolink_mcp.errors import EvolinkError
     from evolink_mcp.settings import read_settings
     from evolink_mcp.tools.app import App
     from evolink_mcp.tools.models import models_view
 
-    try:
-        view = models_view(App(read_settings()), kind=kind, model=model, brief=False)
-    except EvolinkError as error:
-        return _fail(error.render(paid=False))
-    print(view.as_text())
+    print(models_view(App(read_settings()), kind=kind, model=model, brief=False).as_text())
     return 0
 
 
@@ -231,13 +229,8 @@ def _install(arguments: argparse.Namespace) -> int:
     from evolink_mcp.install.clients import BY_ID
 
     client = BY_ID[arguments.client]
-    try:
-        request = plan.Request(
-            client, plan.parse_env(arguments.env), arguments.sandbox, arguments.remote, arguments.file
-        )
-        text = plan.snippet(request)
-    except EvolinkError as error:
-        return _fail(error.render(paid=False))
+    request = plan.Request(client, plan.parse_env(arguments.env), arguments.sandbox, arguments.remote, arguments.file)
+    text = plan.snippet(request)
     if not arguments.write:
         _tell(f"{plan.advice(request)}\n")
         print(text, end="")
@@ -256,13 +249,9 @@ def _install(arguments: argparse.Namespace) -> int:
 def _usage(since: str, *, as_json: bool) -> int:
     from rich.console import Console
 
-    from evolink_mcp.errors import EvolinkError
     from evolink_mcp.usage import answer
 
-    try:
-        told = answer(since, as_json=as_json)
-    except EvolinkError as error:
-        return _fail(error.render(paid=False))
+    told = answer(since, as_json=as_json)
     print(told) if isinstance(told, str) else Console().print(told)
     return 0
 
@@ -298,3 +287,11 @@ def _fail(text: str) -> int:
 
 def _tell(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def _print(text: str) -> None:
+    """Prints at once. Where nobody reads, this and all that follows goes nowhere: a server serves all the same."""
+    try:
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 from evolink_mcp import __version__, cli, demo
 from evolink_mcp.arguments import parser
 from evolink_mcp.sandbox import extras
+from tests.programs import end, free_port, wait_for_port
+
+
+@pytest.fixture
+def unread() -> Generator[IO[str]]:
+    """A pipe whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as stream:
+        yield stream
 
 
 def run(*arguments: str) -> int:
@@ -83,6 +98,26 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
         port = taken.getsockname()[1]
         assert run("sandbox", "--port", str(port)) == 2
     assert str(port) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "code"), [(["models"], 141), (["--help"], 0)])
+def test_whoever_reads_only_the_beginning_is_shown_no_traceback(
+    words: list[str], code: int, unread: IO[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", unread)
+    assert run(*words) == code
+    assert capsys.readouterr().err == ""
+
+
+def test_a_server_whose_announcement_nobody_reads_serves_all_the_same(unread: IO[str]) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "evolink_mcp", "sandbox", "--port", str(port)]
+    with subprocess.Popen(command, stdout=unread, stderr=subprocess.PIPE) as server:
+        wait_for_port(port, server)
+        end(server)
+        assert server.stderr is not None
+        assert b"Broken pipe" not in server.stderr.read()
+    assert server.returncode == 0
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
