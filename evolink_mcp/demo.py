@@ -110,7 +110,7 @@ async def _job(console: Console, client: Client, out: Path) -> list[Path]:
     kinds = [model["kind"] for model in models["models"]]
     chosen = ", ".join(model["id"] for model in models["models"] if model.get("default"))
     counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    _say(console, "list_models", f"{models['total']} models ({counted}); defaults: {chosen}")
+    _say(console, "list_models", f"{models['total']} models, of which it shows {counted}\ndefaults: {chosen}")
 
     submitted = await _call(client, "generate_image", prompt=PICTURE, size="3:2")
     _say(console, "generate_image", f"“{PICTURE}”\n{submitted['task_id']}")
@@ -213,4 +213,4 @@ def _summary(console: Console, folder: Path, files: list[Path]) -> None:
     console.print()
     console.print(table)
     console.print(f"All of it lies in {escape(str(folder))}", highlight=False, soft_wrap=True)
-    console.print("With a key, the same works against EvoLink itself: see README.md, “With your key”.")
+    console.print("With a key, the same works against EvoLink itself: see “Install it” in README.md.")
