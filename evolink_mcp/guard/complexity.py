@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+MAX_VALUES = 5_000  # in one message of a client; a tool call has a few dozen
+MAX_DEPTH = 64
 MAX_DIGITS = 300  # of a whole number: reading one takes the square of them
 SMALL = 100_000  # bytes, in which numbers are few
 

@@ -1,4 +1,4 @@
-"""Lines that are JSON and no message of their own: batches, and what no JSON-RPC server can serve.
+"""Lines that are JSON and no message of their own: batches, and what no JSON-RPC server can serve, or should read.
 
 The SDK passes over both, and whoever sent one with an id waits for ever. Batches are part of 2025-03-26, which this
 server agrees to. Unnecessary once the SDK's stdio transport serves batches and answers invalid requests (mcp 2.3 does
@@ -8,21 +8,29 @@ neither).
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from mcp_types import INVALID_REQUEST, ErrorData, JSONRPCError
 
+from evolink_mcp.guard.complexity import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, SMALL, excess
 from evolink_mcp.sdk.numbers import MARK, is_number, number_of, twin_of
 
 MAX_BATCH = 100
 MAX_CHECKED_CHARACTERS = 1_000_000
 _INVALID = "\x1e"  # begins a line that the SDK cannot read, so that it comes back to ``invalid_request``
 _CANCELLED = "\x1d"  # begins the same for a request of a batch that its client cancelled: it gets no other answer
+_TOO_MUCH = "\x1c"  # begins what stands for a line that holds too much
 _CANCEL = "notifications/cancelled"
 INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is no JSON-RPC 2.0 message.")
 _STAND_IN = ErrorData(code=-32800, message="Cancelled.")
+_EXCESSIVE = ErrorData(
+    code=INVALID_REQUEST,
+    message=f"Invalid request: nothing was done. A message may hold {MAX_VALUES:,} values, {MAX_DEPTH} deep, and "
+    f"numbers of {MAX_DIGITS} digits. Send fewer arguments in one request.",
+)
+_ERRORS = {_INVALID: INVALID, _CANCELLED: _STAND_IN, _TOO_MUCH: _EXCESSIVE}
 _STAND_IN_END = f'"error":{_STAND_IN.model_dump_json(exclude_unset=True)}}}'
 
 
@@ -129,9 +137,23 @@ class Frames:
         return [f'{_CANCELLED}{{"id":{number}}}']
 
 
+def bounded(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a client, with others in place of those that hold so much that reading one holds up everybody."""
+    for line in lines:
+        yield line if len(line) <= SMALL else _bounded(line)
+
+
+def _bounded(line: str) -> str:
+    if not excess(line.encode(errors="replace"), values=MAX_VALUES, depth=MAX_DEPTH, digits=MAX_DIGITS):
+        return line
+    from evolink_mcp.sdk.sight import id_in_sight  # rare, and hosts start often
+
+    return f"{_TOO_MUCH}{json.dumps({'id': id_in_sight(line)})}"
+
+
 def invalid_request(text: str) -> JSONRPCError | None:
-    """The answer to a line that the SDK could not read, where it was JSON and no message, or stands for a cancel."""
-    if text[:1] not in (_INVALID, _CANCELLED):
+    """The answer to a line that the SDK could not read, where it was JSON and no message, or stands for something."""
+    if text[:1] not in _ERRORS:
         return None
     try:
         value: object = json.loads(text[1:])
@@ -140,8 +162,8 @@ def invalid_request(text: str) -> JSONRPCError | None:
     request_id = cast("dict[str, Any]", value).get("id") if isinstance(value, dict) else None
     if isinstance(request_id, str):  # half a surrogate pair cannot be sent
         request_id = request_id.encode("utf-8", "replace").decode()
-    data = _STAND_IN if text.startswith(_CANCELLED) else INVALID
-    return JSONRPCError(jsonrpc="2.0", id=request_id if is_number(request_id) else None, error=data)
+    error = _ERRORS[text[0]]
+    return JSONRPCError(jsonrpc="2.0", id=request_id if is_number(request_id) else None, error=error)
 
 
 def is_stand_in(line: str) -> bool:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from evolink_mcp.front import Front
 from evolink_mcp.sdk.discover import serve_streams
-from evolink_mcp.sdk.frames import Frames, invalid_request
+from evolink_mcp.sdk.frames import Frames, bounded, invalid_request
 from evolink_mcp.sdk.listeners import Listeners, claimed_stdout, unchanged
 from evolink_mcp.sdk.stdin import Stdin, as_file, claimed_stdin
 from evolink_mcp.server import create_server
@@ -83,7 +83,7 @@ async def _serve(app: App, stack: AsyncExitStack, front: Front | None) -> None:
     frames = Frames()
     lines_of, pass_on = (front.hand_over, front.pass_on) if front else (iter, unchanged)
     async with anyio.create_task_group() as group:
-        with claimed_stdin(finish, lines_of) as stdin, end_signals() as signals:
+        with claimed_stdin(finish, lambda lines: bounded(lines_of(lines))) as stdin, end_signals() as signals:
             group.start_soon(_close_on_signal, stdin, signals)
             with claimed_stdout(listeners, frames, pass_on) as stdout:
                 async with stdio_server(as_file(frames.split(stdin)), stdout) as (received, sent):

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import pytest
 
-from evolink_mcp.sdk.frames import MAX_BATCH, Frames, invalid_request
+from evolink_mcp.guard.complexity import MAX_VALUES, SMALL
+from evolink_mcp.sdk.frames import MAX_BATCH, Frames, bounded, invalid_request
 from tests.e2e.raw import RawHost, raw_host
 
 INVALID: dict[str, tuple[dict[str, Any] | list[Any], object]] = {
@@ -23,6 +24,7 @@ INVALID: dict[str, tuple[dict[str, Any] | list[Any], object]] = {
     "a long text for an id": ({"jsonrpc": "2.0", "id": "x" * 1001, "method": "ping"}, None),
     "a long number for an id": ({"jsonrpc": "2.0", "id": 10**300, "method": "ping"}, None),
     "an id in a line of megabytes": ({"jsonrpc": "2.0", "id": "x" * 2_000_000, "method": "ping"}, None),
+    "more values than are read": ({"jsonrpc": "2.0", "id": 9, "method": "ping", "params": {"a": [{}] * 40_000}}, 9),
     "a number for a method": ({"jsonrpc": "2.0", "id": 9, "method": 5}, 9),
     "nothing but an id": ({"jsonrpc": "2.0", "id": 9}, 9),
     "an empty batch": ([], None),
@@ -139,7 +141,7 @@ async def test_an_answer_that_its_cancel_comes_too_late_for_is_sent_once() -> No
 
 
 @pytest.mark.parametrize(
-    "line", ["\x1e", "\x1d", "\x1e{", "\x1d[", '\x1d{"id":5}', '{"id":"\\ud800"}', '\x1d{"id":"\\ud800"}']
+    "line", ["\x1e", "\x1d", "\x1e{", "\x1c{}", '\x1d{"id":5}', '{"id":"\\ud800"}', '\x1d{"id":"\\ud800"}']
 )
 async def test_a_line_that_begins_like_ours_or_has_half_a_character_for_an_id_ends_nothing(line: str) -> None:
     async with raw_host() as host:
@@ -186,6 +188,36 @@ async def test_what_cannot_be_read_is_answered_to_the_id_in_plain_sight_also_in_
         assert [line["id"] for line in lines if "error" in line] == [9]
         await host.send(f"[{LONG}")
         assert (await host.receive())["id"] is None
+
+
+EXCESSIVE = {
+    "many values": f'{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"a":[{"{}," * MAX_VALUES * 8}{{}}]}}}}',
+    "many brackets": f'{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"a":{"[" * SMALL}{"]" * SMALL}}}}}',
+    "long numbers": f'{{"jsonrpc":"2.0","id":9,"method":"ping","params":{{"a":[{",".join([LONG[:4000]] * 30)}]}}}}',
+    "a batch": f"[{','.join(['[]'] * SMALL)}]",
+    "no JSON": '{"id":9,' + "[" * SMALL,
+}
+
+
+@pytest.mark.parametrize("title", EXCESSIVE)
+async def test_a_line_that_would_hold_everybody_up_is_not_read(title: str) -> None:
+    frames, line = Frames(), EXCESSIVE[title]
+
+    async def lines() -> AsyncIterator[str]:
+        for each in bounded([line]):
+            yield each
+
+    [stand_in] = [each async for each in frames.split(lines())]
+    answer = invalid_request(stand_in)
+    assert answer is not None
+    assert answer.id == (None if title == "a batch" else 9)
+    assert "nothing was done. A message may hold 5,000 values" in answer.error.message
+
+
+@pytest.mark.parametrize("text", ["[{," * SMALL, '\\"[' * SMALL, "9" * SMALL], ids=lambda text: text[:3])
+def test_what_stands_in_a_text_is_no_reason_not_to_read_a_line(text: str) -> None:
+    line = json.dumps({"jsonrpc": "2.0", "id": 9, "method": "ping", "params": {"a": text}})
+    assert list(bounded([line])) == [line]
 
 
 async def test_a_number_and_its_digits_are_two_requests() -> None:

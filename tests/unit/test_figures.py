@@ -10,6 +10,7 @@ import pytest
 from evolink_mcp import recall
 from evolink_mcp.card import files as results
 from evolink_mcp.gateway import account, prices
+from evolink_mcp.guard import complexity
 from evolink_mcp.jobs import (
     belongings,
     callbacks,
@@ -93,8 +94,8 @@ REMOTE = [
     ("| bodies under way | 16 MiB |", bodies.MAX_BODIES_OF_CALLER, 16 * MIB),
     ("| 64 MiB |", bodies.MAX_BODIES, 64 * MIB),
     ("| one body | 4 MiB", bodies.MAX_BODY, 4 * MIB),
-    ("5,000 values", bodies.MAX_VALUES, 5_000),
-    ("64 deep", bodies.MAX_DEPTH, 64),
+    ("5,000 values", complexity.MAX_VALUES, 5_000),
+    ("64 deep", complexity.MAX_DEPTH, 64),
     ("1,000 chunks", chunks.MAX_SMALL_CHUNKS, 1_000),
     ("under 256 bytes", chunks.CHUNK_BYTES, 256),
     ("no answer yet | 64 KiB |", connections.MAX_AHEAD, 64 * KIB),

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Message, Receive
 
-from evolink_mcp.guard.complexity import MAX_DIGITS, excess
+from evolink_mcp.guard.complexity import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, excess
 from evolink_mcp.transports.http.refusals import refusal
 
 MIB = 1024 * 1024
@@ -24,8 +24,6 @@ MAX_BODIES_OF_CALLER = 16 * MIB
 MIN_CHARGE = 256 * 1024  # what a slow body counts for at least until it is complete, so that their number is bounded
 SLOW_SECONDS = 0.5  # without being complete, after which a body is slow
 BODY_SECONDS = 30.0  # for a whole body to arrive
-MAX_VALUES = 5_000  # in one JSON body; a tool call has a few dozen
-MAX_DEPTH = 64
 
 _NOTHING = bytearray()
 
