@@ -19,10 +19,14 @@ MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope
 MAX_PIECE = 64 * 1024  # bytes, taken in within one turn of the event loop
 # We ask for none, and answers of the API are short; some gateways pack them all the same.
 _PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+# From an answer to its connection, through the HTTP client's own objects.
+_WAY_TO_CONNECTION = ("_stream", "_httpcore_stream", "_stream", "_connection", "_h11_state")
 
 
 async def pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     """The content of an answer, unpacked piece by piece: a small answer may unfold into a huge one.
+
+    A connection on which more came than the answer is not used again.
 
     Raises:
         httpx2.DecodingError: It is packed, and not as it says.
@@ -30,7 +34,9 @@ async def pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     packed = response.headers.get("content-encoding", "").strip().lower() in _PACKED
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if packed else None  # by its header: gzip or zlib
     assert isinstance(response.stream, httpx2.AsyncByteStream)
+    begun = False
     async for raw in response.stream:
+        begun = True
         if unpacker is None:
             yield raw
             continue
@@ -43,6 +49,24 @@ async def pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
             if piece:
                 yield piece
             await checkpoint()  # what is packed well holds thousands of events, and others have to go on meanwhile
+    if unpacker is not None and begun and not unpacker.eof:
+        raise httpx2.DecodingError("it ends before what is packed in it does")
+    _end_after_more(response)
+
+
+def _end_after_more(response: httpx2.Response) -> None:
+    """Has the connection of an answer end where more came behind it, such as a second answer.
+
+    The HTTP client would take that for the answer to the next request on this connection: the task of another order, or
+    of another key. Unnecessary once it ends such connections itself (httpcore2 2.16 does not).
+    """
+    import h11  # loaded with the first connection, and not before
+
+    value: object = response.stream
+    for name in _WAY_TO_CONNECTION:
+        value = getattr(value, name, None)
+    if isinstance(value, h11.Connection) and value.trailing_data[0]:
+        value.send_failed()  # a connection in this state is closed with its answer
 
 
 class Answer:

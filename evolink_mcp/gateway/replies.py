@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "request-id")  # th
 MAX_RETRY_SECONDS = 3600.0
 MAX_RAW = 1_000_000  # bytes that are kept of an answer that is no JSON
 MAX_IDS = 5
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _SEPARATORS = dict.fromkeys(map(ord, "_- \\"))
 # Where frameworks put what is wrong.
 PLAIN_KEYS = ("message", "msg", "detail", "errors", "error_message", "title", "reason")
@@ -140,12 +142,18 @@ def naming(ids: Sequence[str]) -> str:
 def _is_doubtful(reply: Reply) -> bool:
     """Whether an answer holds a code by which a task may have been made, in whatever place and spelling.
 
-    One of a megabyte is no plain refusal, whatever is in it.
+    One of a megabyte is no plain refusal, whatever is in it. Nor is one that cannot be read to its end: JSON that was
+    cut off, or bytes that are no text.
     """
-    if reply.size > MAX_RAW:
+    if reply.size > MAX_RAW or _is_part(reply.raw):
         return True
     text = (reply.raw or json.dumps(reply.body, ensure_ascii=False)).lower().translate(_SEPARATORS)
     return any(code.translate(_SEPARATORS) in text for code in problems.DOUBTFUL_CODES)
+
+
+def _is_part(raw: str) -> bool:
+    """Whether an answer that is no JSON is the beginning of some, or packed in a way that nobody asked for."""
+    return raw.lstrip()[:1] in ("{", "[") or _NO_TEXT.search(raw) is not None
 
 
 def request_id_in(headers: Mapping[str, str], body: object) -> str:

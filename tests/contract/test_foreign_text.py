@@ -234,6 +234,16 @@ async def test_what_is_packed_otherwise_than_it_says_is_an_unknown_outcome() -> 
         await media.create(over(response), "image", BODY, seconds=5)
 
 
+@pytest.mark.parametrize("status", [200, 400])
+async def test_what_is_packed_and_cut_off_is_an_unknown_outcome(status: int) -> None:
+    import gzip
+
+    content = gzip.compress(b'{"error": {"message": "no"}}')[:-12]
+    response = httpx2.Response(status, headers={"content-encoding": "gzip"}, content=packed_stream(content))
+    with pytest.raises(OutcomeUnknown):
+        await media.create(over(response), "image", BODY, seconds=5)
+
+
 async def test_a_list_of_tasks_holds_clean_ones_only() -> None:
     sent = [{"id": ODD}, {"id": "task-1", "model": ODD}]
     page = await account.list_tasks(
