@@ -24,6 +24,7 @@ def nested(depth: int) -> object:
     ("content", "too_much"),
     [
         (json.dumps([[]] * VALUES), "more than 100 values"),
+        (json.dumps([1] * (VALUES + 1)), "more than 100 values"),
         (json.dumps([""] * 500), "more than 100 values"),
         (json.dumps(nested(DEPTH + 1)), "values nested more than 10 deep"),
         (f'["{PAD}",{LONG}]', "numbers of more than 300 digits"),

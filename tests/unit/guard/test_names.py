@@ -94,6 +94,14 @@ async def test_threads_come_back_when_their_lookups_end(dead: DeadServer) -> Non
                 await anyio.sleep(0.01)
 
 
+async def test_a_lookup_that_ends_frees_one_place_and_no_more(dead: DeadServer) -> None:
+    pool = NamePool()
+    await jam(pool, "hostile", names.MAX_LOOKUPS_PER_CALLER - 1)
+    assert await pool.resolve("example.com", "hostile")
+    await jam(pool, "hostile", 50)
+    assert len(dead.asked) == names.MAX_LOOKUPS_PER_CALLER + 1
+
+
 async def test_many_good_names_of_one_call_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(host: str, *_: object, **__: object) -> list[Any]:
         threading.Event().wait(0.01)

@@ -156,6 +156,14 @@ def test_home_and_the_working_directory_are_understood(folder: Path, monkeypatch
         assert opened(path, folder)[2] == 5
 
 
+def test_a_relative_path_starts_at_an_open_folder_where_the_working_directory_is_none(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder.parent / "a.png").write_bytes(b"PRIVATE")
+    monkeypatch.chdir(folder.parent)
+    assert opened("a.png", folder) == (b"12345", folder / "a.png", 5)
+
+
 @pytest.mark.parametrize(
     "form", ["$HOME/cat.png", "${HOME}/cat.png", "%USERPROFILE%/cat.png", "'~/cat.png'", '"$HOME/cat.png"']
 )

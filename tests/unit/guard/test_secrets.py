@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import time
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -129,6 +130,15 @@ def test_the_secrets_of_a_request_are_hidden_while_it_is_handled() -> None:
         assert clean("with presented-token") == "with ***"
         assert redact("with presented-token") == "with ***"
     assert clean("with presented-token") == "with presented-token"
+
+
+@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"key": value}], ids=["list", "object"])
+def test_what_lies_no_deeper_than_readers_go_is_kept(wrap: Callable[[object], object]) -> None:
+    deep: object = "end"
+    for _ in range(MAX_DEPTH):
+        deep = wrap(deep)
+    assert "…" not in str(clean(deep))
+    assert "…" in str(clean(wrap(deep)))
 
 
 def test_what_json_cannot_hold_is_made_fit() -> None:

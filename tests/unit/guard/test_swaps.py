@@ -78,3 +78,9 @@ def test_what_is_swapped_after_it_was_opened_is_not_read(folder: Path) -> None:
     with file:
         assert file.read() == b"12345"
     assert size == 5
+
+
+def test_a_file_is_read_in_as_large_parts_as_its_reader_asks_for(folder: Path) -> None:
+    file, _, _ = open_allowed(str(folder / "a.png"), [folder], max_bytes=100)
+    with file:
+        assert [file.read(2), file.read(2), file.read(None)] == [b"12", b"34", b"5"]

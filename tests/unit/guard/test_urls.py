@@ -106,7 +106,7 @@ async def test_the_name_that_is_asked_for_is_the_one_on_the_wire() -> None:
         return [ip_address("8.8.8.8")]
 
     for url in ("https://EXAMPLE.com./a", "https://bücher.example.com", "https://8.8.8.8/a"):
-        await UrlGuard(resolve=resolve).addresses(url, name="x")
+        assert await UrlGuard(resolve=resolve).addresses(url, name="x") == [ip_address("8.8.8.8")]
     assert asked == ["example.com", "xn--bcher-kva.example.com"]
 
 
@@ -250,7 +250,7 @@ async def test_a_name_behind_a_fake_address_goes_to_the_gateway_with_a_note() ->
     with pytest.raises(FakeAddress) as raised:
         await UrlGuard(resolve=answering("fc00::7", FAKE)).addresses("https://example.com/a", name="link")
     assert raised.value.addresses == [ip_address(FAKE)]  # the private one beside it is never connected to
-    for mixed in ((FAKE, "10.0.0.1"), ("127.0.0.1", FAKE)):
+    for mixed in ((FAKE, "10.0.0.1"), ("127.0.0.1", FAKE), ("fe80::1", FAKE), (FAKE, "::1")):
         with pytest.raises(Refused, match="private network"):
             await UrlGuard(resolve=answering(*mixed)).check_links({"image_urls": ["https://example.com/a"]})
 
