@@ -194,16 +194,21 @@ def complete_models(server: MCPServer, app: App) -> None:
 def _jobs(text: str) -> Completion:
     from evolink_mcp.registry.recipes import recipes
 
-    matches = [each.id for each in recipes() if text.strip().lower() in each.id]
+    text = _sought(text)
+    matches = [each.id for each in recipes() if text in each.id]
     return Completion(values=matches, total=len(matches), has_more=False)
 
 
 def _matching(app: App, kind: Literal["image", "video"] | None, text: str) -> Completion:
     """The models that can be called: ids that start with the text first, then ids that contain it."""
-    text = text[:MAX_CHARACTERS].strip().lower()
+    text = _sought(text)
     names = [name for name in app.registry.names(kind) if app.registry.models[name].status != "placeholder"]
     matches = sorted((name for name in names if text in name), key=lambda name: not name.startswith(text))
     return Completion(values=matches[:MAX_COMPLETIONS], total=len(matches), has_more=len(matches) > MAX_COMPLETIONS)
+
+
+def _sought(text: str) -> str:
+    return text[:MAX_CHARACTERS].strip().lower()
 
 
 def refuse_bad_prompts(prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:

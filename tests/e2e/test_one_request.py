@@ -49,6 +49,11 @@ BODIES: dict[str, object] = {
         ref={"type": "ref/prompt", "name": "make-image"},
         argument={"name": "model", "value": "\u0130" * (SIZE // 6)},
     ),
+    "a completion of a long recipe": message(
+        "completion/complete",
+        ref={"type": "ref/prompt", "name": "make-image"},
+        argument={"name": "recipe", "value": "\u0130" * (SIZE // 6)},
+    ),
     "many searches": [call("list_models", query=f"wish {number} 20 seconds vertical") for number in range(50)],
 }
 
