@@ -1,6 +1,6 @@
 """Many agents for minutes, on two replicas whose store fails: is anything paid twice, lost, or growing?
 
-    .venv/bin/python benchmarks/soak.py --seconds 600 --agents 50
+    .venv/bin/python benchmarks/soak.py --seconds 600 --agents 50 [--strict] [--seed 1]
 
 Starts a gateway that counts what is paid, a store (restarted twice, frozen and flushed once), two replicas of
 ``evolink-mcp http`` and a hostile caller. Agents hang up at random and repeat, on a replica by chance. What was paid
@@ -16,16 +16,13 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
 import re
-import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +30,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.child import free_port, resident
 from benchmarks.soak_report import TWICE, TWICE_UNKNOWN, TWICE_WITH_NOTE, is_settled, place_of, report
+from benchmarks.store_life import StoreLife, running
 from benchmarks.till import Till, open_till
-from tests.programs import program
 
 DOUBT = re.compile("may repeat a request that|same request was (?:paid for|sent) once more")
 LOOP_DELAY = re.compile(r"^evolink_mcp_loop_delay_seconds (\S+)", re.M)
 CHARGED = re.compile(r"Charged: (\w+)")
-FROZEN_SECONDS = 8.0
 OPEN_SECONDS = 60.0  # after which a connection that its client has ended is said to stay open
 
 
@@ -195,19 +191,6 @@ def _post(key: str, content: str) -> bytes:
     ).encode()
 
 
-@asynccontextmanager
-async def _program(log: Path, *command: str, **env: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A child process that writes to ``log``; ended in order."""
-    with log.open("ab") as file:
-        process = await asyncio.create_subprocess_exec(*command, stdout=file, stderr=file, env={**os.environ, **env})
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-
 async def _listens(port: int) -> None:
     async with asyncio.timeout(120):
         while True:
@@ -217,29 +200,7 @@ async def _listens(port: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _trouble(port: int, logs: Path, seconds: float) -> None:
-    """The store's life: restarted twice, frozen once, flushed once, evenly over ``seconds``."""
-    command = (program("valkey-server", "redis-server"), "--port", str(port), "--bind", "127.0.0.1")
-    command = (*command, "--save", "", "--appendonly", "no", "--dir", str(logs))
-    step = seconds / 5
-    for life in range(3):
-        async with _program(logs / "store.log", *command) as process:
-            await asyncio.sleep(step)
-            if life == 1:
-                process.send_signal(signal.SIGSTOP)
-                await asyncio.sleep(FROZEN_SECONDS)
-                process.send_signal(signal.SIGCONT)
-                await asyncio.sleep(step)
-            if life == 2:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"FLUSHALL\r\n")
-                await reader.readline()
-                writer.close()
-                await asyncio.sleep(3600)
-        await asyncio.sleep(3)  # away
-
-
-async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict[str, Any]:
+async def soak(seconds: float, agents: int, logs: Path, *, strict: bool, seed: int | None = None) -> dict[str, Any]:
     """Runs it and returns the report."""
     chance = random.Random(1)
     memory: list[tuple[float, float]] = []
@@ -247,7 +208,8 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
         till = await stack.enter_async_context(open_till())
         till.seconds = lambda: chance.choice((0.01, 0.1, 0.6))
         store, ports = free_port(), [free_port(), free_port()]
-        life = asyncio.create_task(_trouble(store, logs, seconds))
+        of_store = StoreLife(store, logs)
+        life = asyncio.create_task(of_store.live(seconds) if seed is None else of_store.live_at_random(seed))
         await _listens(store)
         env = {
             "EVOLINK_BASE_URL": till.url,
@@ -258,7 +220,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
         replicas: list[asyncio.subprocess.Process] = []
         for port in ports:
             command = (sys.executable, "-m", "evolink_mcp", "http", "--port", str(port), "--calls-per-minute", "0")
-            replicas.append(await stack.enter_async_context(_program(logs / f"http-{port}.log", *command, **env)))
+            replicas.append(await stack.enter_async_context(running(logs / f"http-{port}.log", *command, **env)))
         for port in ports:
             await _listens(port)
         counted, start = Soak(till, ports), time.monotonic()
@@ -273,7 +235,7 @@ async def soak(seconds: float, agents: int, logs: Path, *, strict: bool) -> dict
         for each in [*work, life]:
             each.cancel()
         await asyncio.gather(*work, life, return_exceptions=True)
-    frame = {"seconds": seconds, "agents": agents, "strict": strict, "unfinished agents": len(unfinished)}
+    frame = {"seconds": seconds, "agents": agents, "strict": strict, "seed": seed, "unfinished agents": len(unfinished)}
     delays = list(counted.delays.values())
     return report(frame, counted.counts, memory, delays, counted.latency) | {"wrong": counted.wrong[:20]}
 
@@ -283,13 +245,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--agents", type=int, default=50)
     parser.add_argument("--strict", action="store_true", help="EVOLINK_STATE_STRICT=1")
-    arguments = parser.parse_args()
+    parser.add_argument("--seed", type=int, help="by which the store fails every few seconds, not four times in all")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="evolink-soak-") as logs:
-        told = asyncio.run(soak(arguments.seconds, arguments.agents, Path(logs), strict=arguments.strict))
+        told = asyncio.run(soak(options.seconds, options.agents, Path(logs), strict=options.strict, seed=options.seed))
     sys.stdout.write(json.dumps(told, indent=2) + "\n")
-    broken = arguments.strict and told["paid twice, in all"]
+    broken = options.strict and told["paid twice, in all"]
     # What nobody heard is kept for ten minutes, so that memory is flat from the eleventh on.
-    if is_settled(arguments.seconds):
+    if is_settled(options.seconds):
         grew = told["memory growth once kept answers end, %"] > 5
     else:
         grew = told["memory growth, %"] > 20
