@@ -7,7 +7,6 @@ where a placeholder was left, :class:`Partial` where a part of a list can be use
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import ipaddress
 import os
 import re
@@ -33,7 +32,6 @@ TOOLSET_SYNONYMS: Mapping[str, str] = {
     **dict.fromkeys(("accounts", "billing"), "account"),
     "*": ALL,
 }
-STATE_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
 MAX_CREDITS = 1e9  # of a limit; more is none
 MIN_TOKEN_CHARACTERS = 16  # guessing a shorter one would spend the operator's credits
 # gateway/ adds these itself; other clients of the gateway want them written, and its pages show whole addresses.
@@ -42,6 +40,8 @@ VERSION_PATH = re.compile(
 )
 # How the header begins that a key is sent in.
 _SCHEME = re.compile(r"(?:authorization:\s*)?(?:bearer(?:\s+|$))?", re.IGNORECASE)
+
+_LOGIN = re.compile(r"^([a-z][a-z0-9+.-]*:[/\\]+)?.*@", re.IGNORECASE | re.DOTALL)
 
 Reader = Callable[[str, Mapping[str, str]], object]
 
@@ -60,6 +60,15 @@ class Token:
 
     digest: str = field(repr=False)
     name: str = ""
+
+
+def without_login(address: str) -> str:
+    """An address without all that stands before an @ in it, however it is written: it may be a password."""
+    return _LOGIN.sub(r"\1***@", address)
+
+
+def _shown(address: str) -> str:
+    return repr(without_login(address)[:60])
 
 
 def read_text(value: str, _environ: Mapping[str, str]) -> str:
@@ -129,13 +138,13 @@ def read_url(value: str, _environ: Mapping[str, str]) -> str:
         host = parts.hostname or ""
         _ = parts.port  # raises where the port is no number
     except ValueError:
-        raise ValueError(f"is not a URL: {value[:60]!r}.") from None
+        raise ValueError(f"is not a URL: {_shown(value)}.") from None
     if parts.username or parts.password:
         raise ValueError("must not hold a user name or password.")
     if parts.query or parts.fragment:
         raise ValueError("must end before any ? or #.")
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-        raise ValueError(f"must be an https:// URL (http:// on this machine only); it is {value[:60]!r}.")
+        raise ValueError(f"must be an https:// URL (http:// on this machine only); it is {_shown(value)}.")
     return base
 
 
@@ -211,24 +220,6 @@ def read_tokens(value: str, environ: Mapping[str, str]) -> tuple[Token, ...]:
     return tuple(tokens)
 
 
-def read_state_url(value: str, _environ: Mapping[str, str]) -> str:
-    """The address of shared state. What is wrong with it is said without showing it: it may hold a password."""
-    if placeholder := unfilled_secret(value):
-        raise Unfilled(placeholder, whole=placeholder == value)
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port  # raises where the port is no number
-    except ValueError:
-        raise ValueError("is not a URL.") from None
-    if parts.scheme not in STATE_SCHEMES or not host:
-        raise ValueError(f"must be a URL like redis://host:6379/0 (schemes: {', '.join(STATE_SCHEMES)}).")
-    if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
-        raise ValueError("must name the database by its number (redis://host:6379/0).")
-    if importlib.util.find_spec("redis") is None:
-        raise ValueError("needs the redis extra, which is not installed: pip install 'evolink-mcp[redis]'.")
-    return value
-
-
 def read_issuer(value: str, _environ: Mapping[str, str]) -> str:
     """The address of an identity provider, as it spells itself: a slash at its end is part of it."""
     if placeholder := unfilled(value):
@@ -237,10 +228,10 @@ def read_issuer(value: str, _environ: Mapping[str, str]) -> str:
         parts = urlsplit(value)
         host, _ = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError(f"is not a URL: {value[:60]!r}.") from None
+        raise ValueError(f"is not a URL: {_shown(value)}.") from None
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
     if not host or not secure or parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError(f"must be a plain https:// URL (http:// on this machine only); it is {value[:60]!r}.")
+        raise ValueError(f"must be a plain https:// URL (http:// on this machine only); it is {_shown(value)}.")
     return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evolink_mcp.settings import readers
+from evolink_mcp.settings import readers, stores
 from evolink_mcp.settings.readers import one_of
 from evolink_mcp.settings.variable import SWITCH, Variable
 
@@ -96,7 +96,7 @@ REMOTE = (
     Variable(
         "EVOLINK_STATE_URL",
         "state_url",
-        readers.read_state_url,
+        stores.read_state_url,
         "`redis://host:6379/0` (also `rediss`, `valkey`, `valkeys`): what several replicas remember in common; "
         "needs the `redis` extra ([docs/deploy.md](docs/deploy.md))",
         guards=True,

@@ -146,36 +146,6 @@ def test_switches_and_models_are_taken_as_set() -> None:
     assert (settings.image_model, settings.video_model, settings.models_file) == ("a", "b", Path("/x.toml"))
 
 
-@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys"])
-def test_shared_state_is_an_address_of_redis_or_valkey(scheme: str) -> None:
-    url = f"{scheme}://:hunter2@state.example:6379/0"
-    settings = read_settings({"EVOLINK_STATE_URL": url})
-    assert settings.state_url == url
-    assert "hunter2" not in repr(settings)
-    assert read_settings({}).state_url is None
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://:hunter2@x", "redis://", "redis://:hunter2@x:port", "redis://:hunter2@x/name", "state.example:6379"],
-)
-def test_an_address_of_shared_state_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(SettingsError) as raised:
-        read_settings({"EVOLINK_STATE_URL": url})
-    assert "EVOLINK_STATE_URL" in raised.value.what
-    assert "hunter2" not in raised.value.what
-
-
-def test_shared_state_without_its_extra_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def find_nothing(name: str) -> None:
-        return None
-
-    monkeypatch.setattr("importlib.util.find_spec", find_nothing)
-    with pytest.raises(SettingsError, match=r"evolink-mcp\[redis\]"):
-        read_settings({"EVOLINK_STATE_URL": "redis://x"})
-    assert read_settings({}).state_url is None
-
-
 def test_whether_tasks_are_remembered_is_the_transports_choice_unless_the_operator_decides() -> None:
     said = {"": None, "on": True, "1": True, "YES": True, "true": True, "off": False, "0": False, "no": False}
     for value, expected in said.items():

@@ -14,6 +14,7 @@ from evolink_mcp.errors import Refused, SettingsError
 from evolink_mcp.jobs.limits import CreditLimits
 from evolink_mcp.settings import Settings, is_loopback
 from evolink_mcp.settings.places import Bucket
+from evolink_mcp.settings.readers import without_login
 from evolink_mcp.transports.http.paths import CALLBACKS, prefix_of
 
 Auth = Literal["passthrough", "token", "oauth", "none"]
@@ -206,7 +207,7 @@ class HttpOptions:
         if self.public_url and (not secure or parts.query or parts.fragment or "@" in parts.netloc):
             problems.append(
                 "--public-url takes the https:// address of this server without /mcp (http:// on this machine only); "
-                f"it is {self.public_url[:60]!r}."
+                f"it is {without_login(self.public_url)[:60]!r}."
             )
         if self.auth == "oauth" and not self.public_url:
             problems.append("--auth oauth needs --public-url, as in --public-url https://mcp.example.com")
