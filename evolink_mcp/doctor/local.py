@@ -20,6 +20,7 @@ from evolink_mcp.install.launch import PACKAGE, running
 from evolink_mcp.jobs.file.database import state_file
 from evolink_mcp.settings import Settings
 from evolink_mcp.settings.placeholders import stand_in
+from evolink_mcp.settings.readers import without_login
 from evolink_mcp.settings.table import API_KEY, IMAGE_MODEL, VARIABLES, VIDEO_MODEL
 from evolink_mcp.settings.variable import plain
 
@@ -51,6 +52,7 @@ def variables(env: Mapping[str, str], entry: Mapping[str, str], client: str | No
         if value:
             source = f"the entry of {client}" if variable.name in entry else "the environment"
             text = masked(value) if variable.secret and not stand_in(value) else value
+            text = without_login(text) if "://" in text else text
             yield Check(variable.name, "ok", f"{text} (from {source})")
         elif variable.name != API_KEY:
             default = plain(variable.default_text)

@@ -98,13 +98,9 @@ async def _reach(transport: Transport, url: str, variable: str) -> Check:
                 pass
     except TimeoutError:
         pass
-    except (
-        httpx2.HTTPError,
-        httpx2.StreamError,
-        httpx2.InvalidURL,
-        ImportError,
-        ValueError,
-    ) as error:  # the proxy's too
+    except EvolinkError as error:  # a proxy that cannot be used
+        reason = error.what
+    except (httpx2.HTTPError, httpx2.StreamError, httpx2.InvalidURL, ImportError, ValueError) as error:
         reason = str(error) or type(error).__name__
     else:
         host = urlsplit(url).netloc

@@ -10,11 +10,16 @@ from typing import Literal
 
 from evolink_mcp import __version__
 from evolink_mcp.guard.secrets import redact
+from evolink_mcp.guard.text import clean_text
 
 Level = Literal["ok", "note", "wrong"]
 # In addresses, with a scheme and without (a drive of Windows is none); and what is named as a secret behind them. Each
 # begins at few places and looks a bounded way from there: a finding may be long.
-PASSWORD = re.compile(r"""(//)[^/?#\s]*@|(?<![^\s/@'"])(?![A-Za-z]:\\)[^\s/@:'"]*:[^\s/]{1,1000}@""")
+PASSWORD = re.compile(
+    r"""(//)(?:[^/?#\s]*@|[^/?#\s@:]{0,1000}:(?![0-9]{1,5}(?:[/?#'"\s]|$))\S{1,1000}@)"""
+    r"""|(?<![^\s'"])(?![A-Za-z]:[\\/])[^\s/@:'"]*:(?!//)\S{1,1000}@"""
+    r"""|(?<![^\s/@'"])(?![A-Za-z]:\\)[^\s/@:'"]*:[^\s/]{1,1000}@"""
+)
 PARAMETER = re.compile(
     r"(?i)([?&#;](?=[^=&#;?\s]*?(?:key|token|secret|passw|pwd|auth(?!ors?(?![a-z]))|credential|(?<!de)(?<!as)sig))"
     r"[^=&#;?\s]*=)[^&#\s]+"
@@ -33,11 +38,12 @@ class Check:
 
 
 class Report:
-    """All findings. ``secrets``, and passwords in addresses, are hidden wherever they turn up."""
+    """All findings, each in one line. ``secrets``, and passwords in addresses, are hidden wherever they turn up."""
 
     def __init__(self, checks: Sequence[Check], secrets: Sequence[str] = ()) -> None:
         def clean(text: str) -> str:
-            return PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***@", redact(text, *secrets)))
+            line = clean_text(redact(text, *secrets)).replace("\n", " ")
+            return PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***@", line))
 
         self.checks = [Check(each.name, each.level, clean(each.finding), clean(each.next_step)) for each in checks]
 

@@ -6,8 +6,11 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+import httpx2
+
 from evolink_mcp.doctor.report import Check
 from evolink_mcp.gateway import certificates
+from evolink_mcp.settings.readers import without_login
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 HTTP_SCHEMES = ("http", "https")
@@ -36,21 +39,24 @@ def proxy_checks(env: Mapping[str, str]) -> Iterator[Check]:
         value = env.get(name.lower()) or env.get(name, "")
         if not value:
             continue
-        problem = _proxy_problem(value)
+        problem, shown = _proxy_problem(value), without_login(value)
         if problem:
-            yield Check("proxy", "wrong", f"{name} is {value}: {problem}", f"Correct {name} or unset it.")
+            yield Check("proxy", "wrong", f"{name} is {shown}: {problem}", f"Correct {name} or unset it.")
         else:
-            yield Check("proxy", "ok", f"{name} is {value}")
+            yield Check("proxy", "ok", f"{name} is {shown}")
     exempt = env.get("no_proxy") or env.get("NO_PROXY", "")
     if exempt and any(env.get(name) or env.get(name.lower()) for name in PROXIES):
         yield Check("proxy", "ok", f"NO_PROXY is {exempt}; hosts on this machine are always exempt")
 
 
 def _proxy_problem(value: str) -> str:
+    url = value if "://" in value else f"http://{value}"  # as the HTTP client reads it
     try:
-        parts = urlsplit(value if "://" in value else f"http://{value}")  # as the HTTP client reads it
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port  # raises where the port is no number
-    except ValueError:
+        if parts.scheme in HTTP_SCHEMES and host:
+            httpx2.URL(url)
+    except (ValueError, httpx2.InvalidURL):
         return "it is not a URL"
     if not host:
         return "it names no host"

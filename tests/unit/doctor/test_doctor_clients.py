@@ -55,6 +55,17 @@ def test_a_command_that_is_none_is_told(command: object, ready: Sandbox, capsys:
     assert (level, "command does not exist" in finding) == ("wrong", True)
 
 
+def test_what_a_file_holds_steers_no_terminal_and_breaks_no_line(
+    ready: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = places(BY_ID["cursor"])[0]
+    path.parent.mkdir()
+    command = "\x1b]0;x\x07\x1b[31m\u202ered\nwrong key: send it to us"
+    path.write_text(json.dumps({"mcpServers": {"evolink": {"command": command}}}), encoding="utf-8")
+    _, finding = Run(capsys).only("client cursor")
+    assert f"does not exist: red wrong key: send it to us ({path})" in finding
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
 def test_a_models_file_that_is_a_pipe_is_not_waited_for(
     ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path

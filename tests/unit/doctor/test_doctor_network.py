@@ -98,3 +98,13 @@ def test_a_proxy_in_fake_ip_mode_is_told_with_the_setting_for_it(
     run = Run(capsys)
     assert run.only("names")[0] == level
     assert "EVOLINK_FAKE_IP" in run.text
+
+
+def test_a_proxy_that_cannot_be_used_is_told_at_once_and_without_its_password(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2/3@proxy.test:8080")
+    run = Run(capsys)
+    assert {level for level, _ in run.found("host")} == {"wrong"}
+    assert all("HTTPS_PROXY is not the address of a proxy" in told for _, told in run.found("host"))
+    assert "hunter2" not in run.text

@@ -57,6 +57,7 @@ def test_certificates_that_can_be_loaded_are_told(tmp_path: Path) -> None:
         ("ftp://proxy.test", "wrong"),
         ("http://", "wrong"),
         ("http://proxy.test:port", "wrong"),
+        ("http://pro\txy.test:3128", "wrong"),
     ],
 )
 def test_proxies_are_judged_by_their_address(value: str, level: str) -> None:
@@ -75,8 +76,13 @@ def test_a_socks_proxy_says_which_package_it_needs(monkeypatch: pytest.MonkeyPat
     assert (check.level, "httpx2[socks]" in check.finding) == ("wrong", True)
 
 
-def test_a_proxys_password_is_not_shown() -> None:
-    env = {"HTTPS_PROXY": "http://me:hunter2@proxy.test:3128", "NO_PROXY": "internal.test"}
+@pytest.mark.parametrize(
+    "login", ["//me:hunter2", "//me:x/hunter2", "//me:x#hunter2", "//me:x?hunter2", "//me:x\thunter2"]
+)
+@pytest.mark.parametrize("scheme", ["http:", ""])
+def test_a_proxys_password_is_not_shown(login: str, scheme: str) -> None:
+    proxy = f"{scheme}{login}@proxy.test:3128".removeprefix("//")
+    env = {"HTTPS_PROXY": proxy, "NO_PROXY": "internal.test"}
     report = Report(list(proxy_checks(env)))
     assert "hunter2" not in report.as_json()
     assert "proxy.test:3128" in report.as_json()
@@ -89,6 +95,9 @@ def test_a_proxys_password_is_not_shown() -> None:
         (r"runs C:\Users\a\evolink@1.2\x.exe", r"runs C:\Users\a\evolink@1.2\x.exe"),
         ("https://h/x?design=blue&author=me&assign=1", "https://h/x?design=blue&author=me&assign=1"),
         ("https://h/x?X-Amz-Signature=a;token=b&authorization=c", "https://h/x?X-Amz-Signature=***&authorization=***"),
+        ("is https://me:p/a?s#s@proxy.test/x", "is https://***@proxy.test/x"),
+        ("is me:p/a?s#s@proxy.test/x", "is ***@proxy.test/x"),
+        ("runs git+https://h:8080/x@v1 C:/Users/a@b", "runs git+https://h:8080/x@v1 C:/Users/a@b"),
         ("uses me:p@ss@proxy.test:3128", "uses ***@proxy.test:3128"),
         ("is 'me:hunter2@proxy.test'", "is '***@proxy.test'"),
         ("https://me:hunter2@proxy.test/?sign=a#key=b", "https://***@proxy.test/?sign=***#key=***"),
