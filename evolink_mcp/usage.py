@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from evolink_mcp.errors import EvolinkError
+from evolink_mcp.guard.text import one_line
 from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.shared.spending import SharedSpending
 from evolink_mcp.jobs.shared.store import Store
@@ -33,6 +34,7 @@ COLUMNS: Mapping[str, str] = {
     "credits_charged": "Credits charged",
 }
 BAR_WIDTH = 20  # characters
+MAX_NAME = 200
 
 Row = dict[str, str | float]
 
@@ -101,6 +103,7 @@ def as_table(rows: list[Row], days: list[str]) -> RenderableType:
     """The rows for people, with a bar for what each was charged, or called where nothing was."""
     from rich.bar import Bar
     from rich.table import Table
+    from rich.text import Text
 
     used = [name for name in COLUMNS if any(row[name] for row in rows)]
     measure = "credits_charged" if "credits_charged" in used else "calls"
@@ -111,7 +114,8 @@ def as_table(rows: list[Row], days: list[str]) -> RenderableType:
         table.add_column(COLUMNS[name], justify="right")
     table.add_column(COLUMNS[measure], width=BAR_WIDTH)
     for row in rows:
-        cells: list[RenderableType] = [str(row["name"] or row["caller"])]
+        # A name is the identity provider's: no markup, and nothing that steers a terminal.
+        cells: list[RenderableType] = [Text(one_line(str(row["name"] or row["caller"]), MAX_NAME))]
         cells += [f"{float(row[name]):,.2f}".rstrip("0").rstrip(".") for name in used]
         table.add_row(*cells, Bar(most or 1.0, 0.0, float(row[measure]), width=BAR_WIDTH))
     return table

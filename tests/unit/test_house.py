@@ -74,7 +74,7 @@ DOWN: dict[str, set[str]] = {
     "recall": {"cache"},
     "signals": set(),
     "front": {"recall", "sdk", "signals"},
-    "usage": {"jobs", "errors", "settings"},
+    "usage": {"jobs", "guard", "errors", "settings"},
     "__main__": {"cli"},
     "__init__": set(),
 }
