@@ -242,7 +242,7 @@ def _install(arguments: argparse.Namespace) -> int:
         print(plan.snippet(request, with_secrets=False), end="")
         return 1
     for line in plan.summary(request, change, notes):
-        print(line)
+        print(_plain(line))
     return 0
 
 
@@ -260,10 +260,7 @@ def _doctor(*, as_json: bool, client: str | None) -> int:
     from evolink_mcp.doctor import examine
 
     report = examine(client)
-    if as_json:
-        print(report.as_json())
-    else:
-        report.show()
+    print(report.as_json()) if as_json else report.show()
     return 0 if report.ok else 1
 
 
@@ -286,7 +283,13 @@ def _fail(text: str) -> int:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(_plain(text), file=sys.stderr)
+
+
+def _plain(text: str) -> str:
+    from evolink_mcp.guard.text import clean_text
+
+    return clean_text(text)  # a path may hold what steers a terminal
 
 
 def _print(text: str) -> None:

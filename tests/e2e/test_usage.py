@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -10,16 +11,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.jobs.shared.usage import SharedUsage
 from evolink_mcp.settings import Token
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.usage import UNPROVEN
-from evolink_mcp.usage import days_since, read_usage
+from evolink_mcp.usage import COLUMNS, as_table, days_since, read_usage
 from tests.e2e.raw import environment
 from tests.programs import RedisServer
 from tests.serving import bearer, connected, on, serving
@@ -112,3 +114,10 @@ def test_days_are_counted_up_to_today(since: str, days: list[str] | None) -> Non
 def test_other_words_for_a_day_are_refused() -> None:
     with pytest.raises(ValueError, match=r".*"):
         days_since("yesterday", datetime.now(UTC))
+
+
+def test_a_name_is_shown_as_it_is_and_steers_no_terminal() -> None:
+    row: dict[str, str | float] = {"caller": "a", "name": "Bo \x1b[31m[/b] [red]x", **dict.fromkeys(COLUMNS, 1.0)}
+    console = Console(file=io.StringIO(), width=200)
+    console.print(as_table([row], ["2026-11-01"]))
+    assert "Bo [/b] [red]x" in cast("io.StringIO", console.file).getvalue()

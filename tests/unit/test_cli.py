@@ -120,6 +120,14 @@ def test_a_server_whose_announcement_nobody_reads_serves_all_the_same(unread: IO
     assert server.returncode == 0
 
 
+def test_nothing_that_steers_a_terminal_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in (tmp_path / "a\x1b[31mb.json", tmp_path / "a\x1b[31mb.json" / "c.json"):  # the second cannot be made
+        run("install", "cursor", "--write", "--file", str(file))
+        printed = capsys.readouterr()
+        assert "ab.json" in printed.out + printed.err
+        assert "\x1b" not in printed.out + printed.err
+
+
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
 def test_a_port_is_a_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("sandbox", "--port", port) == 2
