@@ -30,7 +30,7 @@ def certificate_problem(environ: Mapping[str, str] = os.environ) -> str:
             hashed = any(_HASHED.fullmatch(file) for file in os.listdir(value))
             return "" if hashed else f"{shown}, which holds no certificates under their hashes (see openssl rehash)."
         if Path(value).exists() and not Path(value).is_file():
-            return f"{shown}, which is no file."  # a pipe would be waited for, with everybody who waits for us
+            return f"{shown}, which is not a file."  # a pipe would be waited for, with everybody who waits for us
         ssl.create_default_context(cafile=value)
     except ssl.SSLError:
         return f"{shown}, which holds no certificates."
@@ -47,11 +47,11 @@ def _key_log_problem(environ: Mapping[str, str]) -> str:
     shown = f"{KEY_LOG} names {path[:200]}"
     try:
         if os.path.exists(path) and not os.path.isfile(path):
-            return f"{shown}, which is no file."
+            return f"{shown}, which is not a file."
         place = path if os.path.exists(path) else os.path.dirname(path) or "."
         return "" if os.access(place, os.W_OK) else f"{shown}, which cannot be written."
     except ValueError:  # it holds what no path does
-        return f"{shown}, which is no file."
+        return f"{shown}, which is not a file."
 
 
 def trusted(environ: Mapping[str, str] = os.environ) -> ssl.SSLContext | bool:

@@ -268,7 +268,7 @@ def _unreachable(error: Exception, host: str, proxy: Proxy | None) -> Unreachabl
 def _failure(error: Exception, host: str, seconds: float) -> GatewayError | None:
     """What became of a request that left and failed like this; ``None`` where that is nobody's fault but ours."""
     if isinstance(error, TimeoutError):
-        return unknown(f"{host} gave no whole answer within {seconds:.0f} s.", "timeout")
+        return unknown(f"{host} gave no complete answer within {seconds:.0f} s.", "timeout")
     if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
         return unknown(f"The connection to {host} broke before the answer was there ({_cause(error)}).")
     return None

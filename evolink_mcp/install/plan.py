@@ -169,7 +169,7 @@ def _link_problem(link: str) -> str:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or not link.isprintable() or " " in link:
-        return "is no http or https address"
+        return "is not an http or https address"
     return "holds a user name or password" if "@" in parts.netloc else ""
 
 

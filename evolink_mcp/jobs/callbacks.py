@@ -247,9 +247,9 @@ class Callbacks:
         if len(self._refused) >= MAX_REFUSED:
             self._refused.clear()
             self._refusal_end = end
-            logger.warning("The gateway did not take a callback_url of %s; --callback-url rests", self.url)
+            logger.warning("The gateway did not accept a callback_url of %s; it is left out for a while", self.url)
         else:
-            logger.info("The gateway did not take a callback_url of %s from one caller", self.url)
+            logger.info("The gateway did not accept a callback_url of %s from one caller", self.url)
         return error.replace(next_step="Call again: this server leaves its own callback_url out for a while.")
 
     def _count(self, event: Event, *, used: bool) -> bool:

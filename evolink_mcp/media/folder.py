@@ -107,7 +107,7 @@ class Folder:
         if stat.S_ISREG(os.fstat(handle).st_mode):
             return os.fdopen(handle, "rb")
         os.close(handle)
-        raise OSError(errno.EINVAL, f"{name} is no regular file")
+        raise OSError(errno.EINVAL, f"{name} is not a regular file")
 
     @contextmanager
     def partial(self, stem: str) -> Generator[tuple[str, BinaryIO]]:
@@ -136,7 +136,7 @@ class Folder:
             if not self._exists(final):
                 os.rename(self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle)
         if not self.has_file(final):
-            raise OSError(errno.EEXIST, f"{final} is there already and is no file")
+            raise OSError(errno.EEXIST, f"{final} is there already and is not a file")
 
     def replace(self, partial: str, final: str) -> None:
         """Gives a whole file its final name, in place of the regular file that may have it.
@@ -145,7 +145,7 @@ class Folder:
             OSError: What has that name is no regular file.
         """
         if self._exists(final) and not self.has_file(final):
-            raise OSError(errno.EEXIST, f"{final} is there already and is no file")
+            raise OSError(errno.EEXIST, f"{final} is there already and is not a file")
         os.replace(self._at(partial), self._at(final), src_dir_fd=self._handle, dst_dir_fd=self._handle)
 
     def touch(self, name: str, at: float) -> None:

@@ -138,7 +138,7 @@ async def upload_parts(
                 break
             yield part
         if length != size:
-            raise Refused(f"The file did not arrive whole: {length:,} of {size:,} bytes.", code="incomplete")
+            raise Refused(f"The file did not arrive complete: {length:,} of {size:,} bytes.", code="incomplete")
 
     form = files.Form(f"{stem}.{EXTENSIONS[mime_type]}", mime_type, dict(names))
     seconds = UPLOAD_SECONDS + size / MIN_BYTES_PER_SECOND

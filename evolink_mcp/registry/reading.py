@@ -121,7 +121,7 @@ def read_file(path: Path) -> Raw:
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise DataError("", "is no ordinary file")  # a pipe would be waited for
+            raise DataError("", "is not an ordinary file")  # a pipe would be waited for
         text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin files with a mark
         parsed: Any = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:

@@ -24,7 +24,7 @@ def _pattern(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"is no pattern: {error}") from error
+        raise ValueError(f"is not a pattern: {error}") from error
     return pattern
 
 

@@ -23,7 +23,7 @@ _INVALID = "\x1e"  # begins a line that the SDK cannot read, so that it comes ba
 _CANCELLED = "\x1d"  # begins the same for a request of a batch that its client cancelled: it gets no other answer
 _TOO_MUCH = "\x1c"  # begins what stands for a line that holds too much
 _CANCEL = "notifications/cancelled"
-INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is no JSON-RPC 2.0 message.")
+INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: the line is not a JSON-RPC 2.0 message.")
 _STAND_IN = ErrorData(code=-32800, message="Cancelled.")
 _EXCESSIVE = ErrorData(
     code=INVALID_REQUEST,

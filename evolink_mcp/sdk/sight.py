@@ -21,8 +21,8 @@ MAX_TOKENS = 50_000  # looked at; a text between quotation marks is one, of any 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++|\s++', re.DOTALL)
 _LONGEST = 2 + 12 * MAX_CHARACTERS  # of an id as it is written: escaped, each character may take two units
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_PARSE = ErrorData(code=PARSE_ERROR, message="Parse error: this is no JSON, or holds half a surrogate pair.")
-_INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: this is no JSON-RPC 2.0 message.")
+_PARSE = ErrorData(code=PARSE_ERROR, message="Parse error: this is not JSON, or holds half a surrogate pair.")
+_INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: this is not a JSON-RPC 2.0 message.")
 
 
 class Unreadable(Exception):

@@ -90,7 +90,7 @@ def read_path(value: str, environ: Mapping[str, str], *, windows: bool = os.name
     if placeholder and not os.path.lexists(filled):
         raise Unfilled(placeholder)
     if not windows and WINDOWS_PATH.match(filled):
-        raise ValueError(f"holds a path of Windows, which is none here: {value[:60]!r}.")
+        raise ValueError(f"holds a Windows path, which means nothing here: {value[:60]!r}.")
     if not windows and WINDOWS_STYLE.match(text):
         filled = filled.replace("\\", "/")
     try:

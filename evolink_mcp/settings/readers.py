@@ -100,9 +100,9 @@ def read_key(value: str, _environ: Mapping[str, str]) -> str:
         raise Unfilled(placeholder, whole=placeholder in (key, value))
     value = key
     if value[0] in QUOTES or value[-1] in QUOTES:
-        raise ValueError("has quotation marks around it, which are no part of a key: write it without them.")
+        raise ValueError("has quotation marks around it, which are not part of a key: write it without them.")
     if value[-1] in ",;":
-        raise ValueError(f"ends with {value[-1]!r}, which is no part of a key: write it without that.")
+        raise ValueError(f"ends with {value[-1]!r}, which is not part of a key: write it without that.")
     if not (value.isascii() and value.isprintable() and " " not in value):
         raise ValueError("holds characters that no key has (spaces, line ends or non-ASCII).")
     return value

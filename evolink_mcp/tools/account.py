@@ -49,7 +49,7 @@ Ids = Annotated[
     "account",
     title="List tasks",
     description="""\
-Lists the account's tasks, also of earlier conversations, with prompts and saved paths if known here. Free.
+Lists the account's tasks, also from earlier conversations, with prompts and saved paths if known here. Free.
 
 Marks what is unsaved and dies soon. Next: check_task.\
 """,
@@ -58,12 +58,12 @@ Marks what is unsaved and dies soon. Next: check_task.\
 )
 async def list_tasks(
     call: Call,
-    kind: Annotated[Kind | None, Field(description="Only of this kind.")] = None,
+    kind: Annotated[Kind | None, Field(description="Only this kind.")] = None,
     status: Annotated[
         Literal["pending", "processing", "completed", "failed", "cancelled"] | None,
-        Field(description="Only of this status."),
+        Field(description="Only this status."),
     ] = None,
-    model: Annotated[str | None, Field(description="Only of this model id.")] = None,
+    model: Annotated[str | None, Field(description="Only this model id.")] = None,
     since: Annotated[str | None, Field(description="Made since: ISO 8601, UTC if no zone.")] = None,
     page: Annotated[int, Field(ge=1, description="Page, from 1; newest first.")] = 1,
     page_size: PageSize = 20,

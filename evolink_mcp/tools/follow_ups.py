@@ -54,7 +54,7 @@ async def check_source(call: Call, checked: Checked) -> list[str]:
             continue
         if parameter.wants_draft and call.app.registry.outcomes.is_draft(model, record.wish) is False:
             raise Refused(
-                f"{path}: task {task_id} of {model.id} is no draft, and {checked.model.id} only finishes drafts.",
+                f"{path}: task {task_id} of {model.id} is not a draft, and {checked.model.id} only finishes drafts.",
                 code="invalid_arguments",
                 next_step="Use that task's result as it is, or make a draft first: the model's page says how.",
             )

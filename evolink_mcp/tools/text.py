@@ -119,7 +119,7 @@ async def generate_text(
     ] = None,
     system: Annotated[str | None, LongText, Field(description="Instructions above the conversation.")] = None,
     model: Annotated[str | None, Field(description="A text model; else the default.")] = None,
-    max_tokens: Annotated[int, Field(ge=1, description="At most so many tokens, from 1.")] = (DEFAULT_MAX_TOKENS),
+    max_tokens: Annotated[int, Field(ge=1, description="Most tokens to write, from 1.")] = (DEFAULT_MAX_TOKENS),
     temperature: Annotated[float | None, Field(ge=0, le=2, description="How freely to choose words, 0–2.")] = None,
     stop_sequences: Annotated[list[str] | None, Field(description="Strings that end the text.")] = None,
 ) -> TextView:

@@ -40,7 +40,7 @@ async def test_only_a_draft_is_said_to_be_finished_and_only_a_draft_is(
             return
         for more in ({}, {"dry_run": True}):
             text = await refused(other, "generate_video", **call, **more)
-            assert f"task {task['task_id']} of {FILM['model']} is no draft" in text
+            assert f"task {task['task_id']} of {FILM['model']} is not a draft" in text
     assert sandbox.paid() == 1
 
 

@@ -121,7 +121,7 @@ async def test_a_link_with_a_results_name_is_no_saved_result(tmp_path: Path) -> 
     (tmp_path / "out" / f"{STEM}-1.png").symlink_to(tmp_path / "secret.png")
     async with serving() as host:
         (outcome,) = await new_saver(tmp_path / "out").save(task(host.url()), seconds=5)
-    assert "is no file" in str(outcome)
+    assert "is not a file" in str(outcome)
     assert (tmp_path / "secret.png").read_bytes() == b"secret"
 
 

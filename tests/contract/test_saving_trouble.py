@@ -87,7 +87,7 @@ async def test_what_is_in_the_way_and_no_file_is_said(
     make(saver.folder / f"{STEM}-1.png")
     async with serving() as host:
         (outcome,) = await saver.save(task(host.url()), seconds=5)
-    assert "is no file" in str(outcome)
+    assert "is not a file" in str(outcome)
     assert listed(tmp_path) == ["out"]
     assert listed(saver.folder) == [f"{STEM}-1.png"]
 

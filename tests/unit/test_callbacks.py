@@ -153,7 +153,7 @@ async def test_an_address_that_nobody_can_use_rests_for_all(clock: FakeClock, ca
         assert await has_address(callbacks, OWNER)
         await refused(callbacks, f"owner {number}")
     assert not await has_address(callbacks, OWNER)
-    assert "--callback-url rests" in caplog.text
+    assert "it is left out for a while" in caplog.text
     await clock.sleep(module.REST_SECONDS)
     assert await has_address(callbacks, OWNER)
     assert await has_address(callbacks, "owner 0")

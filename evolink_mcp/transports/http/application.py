@@ -209,7 +209,7 @@ class HttpApplication:
         """Leaves who calls in the scope; or the answer to one who may not, or not now."""
         fields = scope["headers"]
         if len(fields) > MAX_FIELDS or sum(len(name) + len(value) for name, value in fields) > MAX_HEADERS:
-            message = f"A request may have {MAX_FIELDS} headers of {MAX_HEADERS // 1024} KiB in all."
+            message = f"A request may have at most {MAX_FIELDS} headers, {MAX_HEADERS // 1024} KiB in all."
             return refusal(431, "headers_too_large", message)
         if self.stopping.begun and path == "/sse":
             return refusal(503, "stopping", "This server is being restarted.", next_step="Try again.", retry_after=2)

@@ -45,7 +45,7 @@ def serve_batches(app: ASGIApp) -> ASGIApp:
 
 def _refusal(headers: Headers, messages: list[Any]) -> Response | None:
     if headers.get("mcp-protocol-version", REVISION) != REVISION:
-        message = f"Batches are no part of this protocol revision; {REVISION} has them."
+        message = f"Batches are not part of this protocol revision; {REVISION} has them."
         return refusal(400, "no_batches", message, next_step="Send one request a POST.")
     if not 0 < len(messages) <= MAX_MESSAGES:
         message = f"A batch is a JSON array of 1 to {MAX_MESSAGES} messages."

@@ -172,7 +172,7 @@ def too_large() -> Response:
     return refusal(
         413,
         "too_large",
-        f"A request may have {MAX_BODY // MIB} MiB.",
+        f"A request may be at most {MAX_BODY // MIB} MiB long.",
         next_step="Do not send large files as base64_data: call upload_file without a source for an address to send "
         "it to, or give a public link as file_url.",
     )

@@ -89,4 +89,4 @@ async def _drain(receive: Receive) -> Response:
 
 
 def _too_large() -> Response:
-    return refusal(413, "too_large", f"A callback may have {MAX_BODY // 1024} KiB.")
+    return refusal(413, "too_large", f"A callback may be at most {MAX_BODY // 1024} KiB long.")

@@ -148,7 +148,7 @@ class HttpCopies:
                     return _nothing()
                 if age >= LIFE_SECONDS:
                     step = "check_task gives a new address, as long as the result is kept."
-                    return refusal(410, "address_gone", "This address is over.", next_step=step)
+                    return refusal(410, "address_gone", "This address has expired.", next_step=step)
                 return await stack.enter_async_context(self._keeper.shelf.open(owner, name))
             except Away:
                 return refusal(503, "away", "What is kept cannot be read now.", retry_after=AWAY_SECONDS)

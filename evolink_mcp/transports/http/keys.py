@@ -93,7 +93,7 @@ class Keys:
             logger.info("EVOLINK_KEYS_FILE was read again: %d keys", len(self._lines))
         except (OSError, ValueError) as problem:
             self._fewer = None
-            logger.warning("EVOLINK_KEYS_FILE %s What it said before holds.", _words(problem))
+            logger.warning("EVOLINK_KEYS_FILE %s What it said before still counts.", _words(problem))
 
     def _may_be_cut(self, lines: Lines, version: Version | None, now: float) -> bool:
         """Whether somebody whom the file named before is missing, and its writer may be held up.
@@ -115,7 +115,7 @@ def read_keys(file: Path) -> Lines:
         ValueError: It holds something else. No key is in the message.
     """
     if file.exists() and not file.is_file():
-        raise ValueError("cannot be read: it is no file.")  # a pipe would be waited for, and with it every call
+        raise ValueError("cannot be read: it is not a file.")  # a pipe would be waited for, and with it every call
     with file.open("rb") as opened:
         raw = opened.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
@@ -125,7 +125,7 @@ def read_keys(file: Path) -> Lines:
     try:
         content = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        raise ValueError('names a file that is no TOML of lines such as "groups=film" = "sk-…".') from None
+        raise ValueError('names a file that is not TOML of lines such as "groups=film" = "sk-…".') from None
     lines: list[tuple[Condition | None, str]] = []
     for who, value in content.items():
         try:

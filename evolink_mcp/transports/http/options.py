@@ -194,9 +194,9 @@ class HttpOptions:
         except Refused as refused:
             problem = refused.what
         if not problem and (not parts.path.endswith(CALLBACKS) or parts.query or parts.fragment):
-            problem = f"--callback-url: it has to end in {CALLBACKS}."
+            problem = f"--callback-url: it must end in {CALLBACKS}."
         if not problem and len(self.callback_url) > MAX_CALLBACK_CHARACTERS:
-            problem = f"--callback-url: it may have {MAX_CALLBACK_CHARACTERS} characters."
+            problem = f"--callback-url: it may have at most {MAX_CALLBACK_CHARACTERS} characters."
         example = "Give the public address of this server's /callbacks, as in https://mcp.example.com/callbacks"
         return [f"{problem} {example}"] if problem else []
 

@@ -117,14 +117,14 @@ class Uploads:
             return refusal(405, "method_not_allowed", f"An upload address takes {allow}.", headers={"allow": allow})
         ticket = await self._ticket(scope["path"].rpartition("/")[2])
         if ticket is None:
-            return refusal(410, "address_gone", "This upload address is not valid, or over.", next_step=_AGAIN)
+            return refusal(410, "address_gone", "This upload address is not valid, or has expired.", next_step=_AGAIN)
         if caller is not None and caller.owner != ticket.credential.owner:
             return refusal(403, "not_yours", "This upload address belongs to another caller.", next_step=_AGAIN)
         length = headers.get("content-length", "")
         if not length.isdecimal():
             return refusal(411, "length_required", "The size of the file is needed.", next_step="Send it with curl -T.")
         if not 0 < int(length[:20]) <= MAX_UPLOAD_BYTES:
-            message = f"A file may have 1 to {MAX_UPLOAD_BYTES:,} bytes."
+            message = f"A file must have 1 to {MAX_UPLOAD_BYTES:,} bytes."
             return refusal(413, "too_large", message, next_step="Make the file smaller.")
         with hiding(ticket.credential.secrets):
             return await self._answer_file(ticket, int(length), receive)
@@ -138,7 +138,7 @@ class Uploads:
         self._places.add(place)
         try:
             if not await self._app.state.seal.claim(ticket.number, LIFE_SECONDS):
-                return refusal(410, "address_used", "This upload address was used.", next_step=_AGAIN)
+                return refusal(410, "address_used", "This upload address has been used.", next_step=_AGAIN)
             with place.scope:
                 return await self._take(ticket, size, place.count(_parts(receive)))
             await self._app.state.seal.release(ticket.number)
@@ -218,7 +218,7 @@ async def _parts(receive: Receive) -> AsyncIterator[bytes]:
         with anyio.move_on_after(IDLE_SECONDS):
             message = await receive()
         if message["type"] != "http.request":
-            raise Refused("The file did not arrive whole.", code="incomplete", next_step="Send it again.")
+            raise Refused("The file did not arrive complete.", code="incomplete", next_step="Send it again.")
         more = message.get("more_body", False)
         if body := message.get("body", b""):
             yield body

@@ -73,7 +73,7 @@ def test_a_models_file_that_is_a_pipe_is_not_waited_for(
     os.mkfifo(tmp_path / "models.toml")
     monkeypatch.setenv("EVOLINK_MODELS_FILE", str(tmp_path / "models.toml"))
     level, finding = Run(capsys).only("models file")
-    assert (level, "no ordinary file" in finding) == ("wrong", True)
+    assert (level, "not an ordinary file" in finding) == ("wrong", True)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")

@@ -115,7 +115,7 @@ def test_a_damaged_file_changes_nothing_and_is_told_of_once(
         assert read.key_for({"sub": "alice"}) == ALICE
     (line,) = caplog.records
     assert line.levelno == logging.WARNING
-    assert "What it said before holds." in line.getMessage()
+    assert "What it said before still counts." in line.getMessage()
     assert "0123456789" not in line.getMessage()
     change(file, f'"sub=alice" = "{REST}"\n')
     assert read.key_for({"sub": "alice"}) == REST
@@ -191,8 +191,8 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(file: Path, caplog: pytes
     os.mkfifo(file)
     for _ in range(3):
         assert read.key_for({"sub": "alice"}) == ALICE
-    assert "no file" in caplog.text
-    with pytest.raises(SettingsError, match="no file"):
+    assert "not a file" in caplog.text
+    with pytest.raises(SettingsError, match="not a file"):
         Keys(OPERATOR, file)
 
 

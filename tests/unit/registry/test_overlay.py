@@ -168,7 +168,7 @@ def test_a_bad_file_is_reported_and_the_built_in_models_keep_working(
 
 
 def test_a_missing_file_is_reported(tmp_path: Path) -> None:
-    for path, why in ((tmp_path / "nowhere.toml", "cannot be read"), (tmp_path, "is no ordinary file")):
+    for path, why in ((tmp_path / "nowhere.toml", "cannot be read"), (tmp_path, "is not an ordinary file")):
         (problem,) = load(path).overlay_problems
         assert why in problem
 

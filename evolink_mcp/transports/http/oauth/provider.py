@@ -270,7 +270,7 @@ def _usable(answer: Mapping[str, Any]) -> dict[str, jwt.PyJWK]:
     """
     values = answer.get("keys")
     if not isinstance(values, list):
-        raise Away("the identity provider's keys are no key set")
+        raise Away("the identity provider's keys are not a key set")
     keys: dict[str, jwt.PyJWK] = {}
     for number, value in enumerate(cast("list[Any]", values)[:MAX_KEYS]):
         try:

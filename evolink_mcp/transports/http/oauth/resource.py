@@ -47,11 +47,11 @@ class Resource:
         if not presented:
             return self.challenge(path, "This server needs you to sign in.")
         if len(presented) > 1 or not presented[0]:
-            return self.challenge(path, "One token is needed.", "invalid_request")
+            return self.challenge(path, "Send exactly one token.", "invalid_request")
         try:
             principal = await self._tokens.principal(presented[0])
         except Invalid as problem:
-            return self.challenge(path, f"The token is not taken: {problem}.", "invalid_token")
+            return self.challenge(path, f"The token is not accepted: {problem}.", "invalid_token")
         except Away:
             return refusal(
                 503,

@@ -76,7 +76,7 @@ class Tokens:
             case 2:
                 return await self._signed(token)
             case 4:
-                raise Invalid("encrypted tokens are not taken")
+                raise Invalid("encrypted tokens are not accepted")
             case _:
                 return await self._judged(token, digest)
 
@@ -135,7 +135,7 @@ class Tokens:
     async def _opaque(self, token: str, *, renewal: bool) -> Mapping[str, Any]:
         """The claims of a token that only the provider can read."""
         if self._provider.client is None:
-            raise Invalid("the token is no JSON Web Token")
+            raise Invalid("the token is not a JSON Web Token")
         claims = await self._provider.introspect(token, renewal=renewal)
         if claims.get("active") is not True:
             raise Invalid("the token is not active")
