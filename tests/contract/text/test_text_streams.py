@@ -8,13 +8,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import httpx2
 import pytest
 from mcp.client import Client
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
-from evolink_mcp.gateway import bodies, text
-from tests.contract.text.asking import ASK, event
-from tests.support import Sandbox, ok, refused
+from evolink_mcp.gateway import Caller, Transport, bodies, media, text
+from tests.contract.text.asking import ASK, BODY, event
+from tests.support import KEY, Sandbox, ok, refused
 
 STREAM = [
     event("message_start", message={"model": "m-1", "usage": {"input_tokens": 3, "output_tokens": 1}}),
@@ -188,3 +189,16 @@ async def test_plain_json_is_taken_too(written: Callable[..., Any]) -> None:
         "usage": {"input_tokens": 1, "output_tokens": 2}}"""
     message = await written([raw], kind="application/json")
     assert (message.text, message.stop_reason, message.other) == ("One, two", "max_tokens", ("tool_use",))
+
+
+async def test_a_stream_is_asked_for_and_plain_json_is_welcome_and_nothing_else_is_streamed() -> None:
+    accepted: list[str] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        accepted.append(request.headers["accept"])
+        return httpx2.Response(200, json={"id": "task-1", "content": []})
+
+    made = Transport("https://a.test", "https://f.test", over=httpx2.MockTransport(answer))
+    await text.create(Caller(made, KEY), BODY, seconds=5)
+    await media.read(Caller(made, KEY), "task-1", seconds=5)
+    assert accepted == ["text/event-stream, application/json", "application/json"]
