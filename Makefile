@@ -92,7 +92,7 @@ soak: $(DEV) ## Ten minutes of agents that hang up and repeat, on two replicas w
 
 episodes: $(DEV) ## 2,000 seeded episodes of cancels, hang-ups and repeats over real stdio and HTTP sockets
 	EVOLINK_EPISODES=2000 $(BIN)/python -m pytest -q tests/e2e/test_paid_once.py tests/unit/test_every_await_of_a_call.py \
-		tests/unit/test_every_await_of_a_rich_call.py
+		tests/unit/test_every_await_of_a_rich_call.py tests/unit/test_every_await_of_two_processes.py
 
 agreement: $(DEV) ## 1,000 calls at random, each as a dry run and for real: they say the same
 	$(BIN)/python -m pytest -q -m slow tests/contract/test_dry_run_agrees.py

@@ -261,7 +261,8 @@ class Purchases:
             if purchase.in_flight:  # else its answer came, whatever went wrong after it
                 purchase.outcome = outcome
             self._lines.change(purchase)
-            if isinstance(purchase.outcome, Created | Unknown):
+            # What another process has created is in the ledger, unless somebody has heard of it meanwhile.
+            if isinstance(purchase.outcome, Unknown if purchase.sender else Created | Unknown):
                 await asyncio.wait([self._books.put(purchase)])
             if isinstance(purchase.outcome, Created) and not purchase.sender:
                 await self._remember(purchase, purchase.outcome)
@@ -289,7 +290,7 @@ class Purchases:
             return Free(error)
         except Exception:
             logger.exception("A paid request failed inside this server")
-            error = broken(departed=purchase.departed)
+            error = broken(departed=purchase.departed or bool(purchase.sender))
             return Unknown(error) if isinstance(error, OutcomeUnknown) else Free(error)
 
     async def _remember(self, purchase: Purchase, created: Created) -> None:

@@ -1,0 +1,184 @@
+"""The store that replicas share, in memory: what its scripts do, in Python. It can be away, and lose all it has."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from typing import Any
+
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, SILENT_SECONDS, Away
+from evolink_mcp.jobs.shared import ledger_scripts as scripts
+from evolink_mcp.jobs.shared.store import Store
+
+AHEAD_SECONDS = 500_000.0  # by which the store's clock is another than the processes'
+TRIP_SECONDS = 0.002
+SILENCE_SECONDS = 1.0  # until a process gives up a store that does not answer
+
+Fields = dict[str, Any]
+
+
+class Board:
+    """What the store holds. ``is_away``: it answers nobody. ``has_lost``: something, or may have."""
+
+    def __init__(self) -> None:
+        self.is_away = False
+        self.run = "run-1"
+        self.flush()
+        self._known_run = self.run
+        self.has_lost = False
+
+    def flush(self) -> None:
+        """Everything in it is gone."""
+        self.has_lost = True
+        self.marks: dict[str, dict[str, Fields]] = {}
+        self.words: set[str] = set()
+        self._replicas: dict[str, float] = {}
+        self._missing: dict[str, float] = {}
+        self._horizons: dict[str, float] = {}
+        self._known_run = ""
+        self._unsure_until = -math.inf
+
+    def go_away(self) -> None:
+        self.is_away = self.has_lost = True
+
+    def come_back(self) -> None:
+        self.is_away = False
+
+    @property
+    def now(self) -> float:
+        return time.monotonic() + AHEAD_SECONDS
+
+    def carry_out(self, command: str | int | float, *values: Any) -> Any:
+        """One command."""
+        if command == "SET":
+            self.words.add(values[0])
+            return "OK"
+        if command == "EXISTS":
+            return int(values[0] in self.words)
+        script, count = values[:2]
+        keys, arguments = values[2 : 2 + count], values[2 + count :]
+        match script:
+            case scripts.BEAT:
+                return self._beat(*arguments)
+            case scripts.GOODBYE:
+                return self._say_goodbye(*arguments)
+            case scripts.PEEK:
+                return self._page(keys[5], wait=self._is_unsure(arguments[0]))
+            case scripts.BEGIN:
+                return self._begin(keys[5], *arguments)
+            case scripts.CLAIM:
+                return self._claim(keys[5], *arguments)
+            case scripts.PUT:
+                return self._put(keys[0], *arguments)
+            case scripts.FORGET:
+                return self._forget(keys[0], *arguments)
+            case _:
+                raise AssertionError("a script that this board does not know")
+
+    def _is_unsure(self, me: str) -> bool:
+        now, is_new = self.now, self._known_run != self.run
+        silent = [name for name, at in self._replicas.items() if is_new or at <= now - SILENT_SECONDS]
+        is_back = is_new or me in silent
+        for name in silent:
+            del self._replicas[name]
+            if is_back and name != me:
+                self._missing[name] = now + scripts.MISSING_SECONDS
+        self._known_run = self.run
+        if is_new or silent:
+            self._unsure_until = now + scripts.ANNOUNCE_SECONDS
+        self._missing = {name: until for name, until in self._missing.items() if until > now}
+        return now < self._unsure_until or bool(self._missing) or me not in self._replicas
+
+    def _page(self, key: str, *, wait: bool) -> list[Any]:
+        marks = {ref: json.dumps(mark) for ref, mark in self.marks.get(key, {}).items()}
+        pairs = (marks, self._replicas, self._horizons)
+        return [str(self.now), int(wait), *([part for pair in each.items() for part in pair] for each in pairs)]
+
+    def _begin(self, key: str, me: str, ref: str, mark: str, *passed: str) -> list[Any]:
+        if self._is_unsure(me):
+            return self._page(key, wait=True)
+        marks = self.marks.setdefault(key, {})
+        for name, other in list(marks.items()):
+            if not other["holder"] and "delivery" in other and other["delivery"]["at"] < self.now - REPEAT_SECONDS:
+                del marks[name]
+            elif name != ref and name not in passed:
+                return self._page(key, wait=False)
+        marks[ref] = json.loads(mark)
+        return []
+
+    def _claim(self, key: str, me: str, ref: str, holder: str) -> int:
+        if self._is_unsure(me):
+            return -1
+        mark = self.marks.get(key, {}).get(ref)
+        if mark is None or mark["holder"] not in ("", me, holder):
+            return 0
+        mark["holder"] = me
+        mark.pop("delivery", None)
+        return 1
+
+    def _put(self, key: str, me: str, ref: str, words: str, is_new: str) -> int:
+        marks, mark = self.marks.setdefault(key, {}), json.loads(words)
+        old = marks.get(ref)
+        if old is None and is_new == "0":
+            return 0
+        if old is not None:
+            if old["holder"] != me:
+                mark["holder"] = old["holder"]
+                mark.pop("delivery", None)
+                mark |= {"delivery": old["delivery"]} if "delivery" in old else {}
+            mark["outcome"] = mark["outcome"] or old["outcome"]
+        marks[ref] = mark
+        return 1
+
+    def _forget(self, key: str, me: str, ref: str, is_free: str) -> int:
+        mark = self.marks.get(key, {}).get(ref)
+        if mark is not None and (is_free == "1" or mark["holder"] == me):
+            del self.marks[key][ref]
+        return 1
+
+    def _beat(self, me: str, is_announced: str, until: float, *others: str) -> Any:
+        self._is_unsure(me)
+        if is_announced == "0" and me not in self._replicas:
+            return 0
+        now = self.now
+        self._replicas[me] = now
+        self._missing.pop(me, None)
+        if until > 0:
+            self._horizons[me] = min(until, now)
+        self._horizons = {name: at for name, at in self._horizons.items() if at > now - KEEP_SECONDS}
+        for name in others:
+            has_left = self._horizons.get(name, 0.0) > now + scripts.MISSING_SECONDS
+            if not has_left and name not in self._replicas:
+                self._missing.setdefault(name, now + scripts.MISSING_SECONDS)
+        return [str(now), list(self._replicas)]
+
+    def _say_goodbye(self, me: str) -> int:
+        self._is_unsure(me)
+        self._replicas.pop(me, None)
+        self._missing.pop(me, None)
+        self._horizons[me] = self.now + KEEP_SECONDS
+        return 1
+
+
+class BoardStore(Store):
+    """A replica's way to the board."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+
+    async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
+        if not self.board.is_away:
+            await asyncio.sleep(TRIP_SECONDS)
+        if self.board.is_away:
+            await asyncio.sleep(SILENCE_SECONDS)
+            raise Away
+        answer = self.board.carry_out(*command)
+        await asyncio.sleep(TRIP_SECONDS)
+        if self.board.is_away:
+            await asyncio.sleep(SILENCE_SECONDS)
+            raise Away
+        return answer
+
+    async def aclose(self) -> None: ...
