@@ -11,13 +11,14 @@ from __future__ import annotations
 import difflib
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from evolink_mcp.guard.text import REPLACEMENT, clean_text
 
 MAX_NAMES = 5_000  # of a folder, that are compared
-MAX_GUESSES = 1_000  # of these, that a nearest name is chosen from
+MAX_GUESSED_PAIRS = 500_000  # of characters, one of each name, between this and those that a nearest is chosen from
 
 
 def find_nearby(path: Path, roots: Sequence[Path]) -> tuple[Path | None, str]:
@@ -39,11 +40,11 @@ def _walk(root: Path, steps: Sequence[str]) -> tuple[Path | None, str]:
         if not os.path.lexists(place / step):
             if not place.resolve().is_relative_to(root.resolve()):  # a link leads out of it
                 return None, ""
-            names = _names(place)
-            alike = [name for name in names if _fold(name) == _fold(step)]
-            alike = alike or [name for name in names if _fold(name).casefold() == _fold(step).casefold()]
+            looks, look = {name: _fold(name) for name in _names(place)}, _fold(step)
+            alike = [name for name, each in looks.items() if each == look]
+            alike = alike or [name for name, each in looks.items() if each.casefold() == look.casefold()]
             if len(alike) != 1:
-                nearest = alike or difflib.get_close_matches(step, names[:MAX_GUESSES], 1, 0.6)
+                nearest = alike or difflib.get_close_matches(step, _guesses(looks, len(step)), 1, 0.6)
                 return None, _shown(place / nearest[0]) if nearest else ""
             step = alike[0]
         place = place / step
@@ -64,9 +65,18 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
+def _guesses(names: Iterable[str], length: int) -> list[str]:
+    """The names that a nearest one is chosen from: some of those as long as the one that is not there, or nearly."""
+    near = (name for name in names if 0.5 <= len(name) / length <= 2)
+    return list(islice(near, max(1, MAX_GUESSED_PAIRS // length**2)))
+
+
 def _fold(name: str) -> str:
     """A name as it looks: one form of composed letters, one kind of space, nothing invisible, nothing unreadable."""
-    return "".join(map(_seen, unicodedata.normalize("NFC", name)))
+    composed = unicodedata.normalize("NFC", name)
+    if composed.isprintable():
+        return composed  # most, and in no time: a folder has thousands
+    return "".join(each if each.isprintable() else _seen(each) for each in composed)
 
 
 def _seen(character: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import unicodedata
 from pathlib import Path
@@ -12,6 +13,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.guard import paths
 from evolink_mcp.guard.paths import as_path
 from evolink_mcp.guard.text import clean_text
+from tests.turns import MAX_SECONDS, longest_turn
 from tests.unit.guard.opening import opened
 
 
@@ -100,6 +102,18 @@ def test_the_nearest_name_is_told(shelf: Path) -> None:
     with pytest.raises(Refused) as raised:
         opened(shelf / "something-else.jpg", shelf)
     assert "The nearest" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["b" * 200, "è" * 80, "b\u202f" * 50], ids=["plain", "accents", "spaces"])
+async def test_a_name_that_is_not_in_a_large_folder_holds_nobody_up(shelf: Path, name: str) -> None:
+    for number in range(1_000):
+        (shelf / f"{name.translate({98: 97, 232: 233})}{number}").touch()
+
+    async def look() -> None:
+        with pytest.raises(Refused):
+            opened(shelf / name, shelf)
+
+    assert await longest_turn(lambda: asyncio.ensure_future(look())) < MAX_SECONDS
 
 
 def test_nothing_outside_is_named_or_found(shelf: Path) -> None:
