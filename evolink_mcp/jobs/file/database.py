@@ -100,11 +100,12 @@ class Database:
     Attributes:
         problem: Why the last attempt failed; "" where it did not.
         was_there: It held something when it was last opened, whether or not it could be used.
+        losses: How often the file was found to be another one, without all that was in it.
 
     Args:
         path: The file, or ``MEMORY``; by default that in the user's ``home``.
         schema: Statements that make the tables where there are none.
-        precious: Must not be lost: a damaged file is left alone, and cannot be used.
+        precious: Must not be lost: a damaged file is left alone, and cannot be used; one that was removed is used on.
     """
 
     def __init__(
@@ -127,6 +128,10 @@ class Database:
         self._logged = False
         self.problem = ""
         self.was_there = False
+        self.losses = 0
+        self._identity: tuple[int, int] | None = (
+            None  # of the file that is open: its number is not used again meanwhile
+        )
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Does ``work`` in one transaction, in a thread, for a bounded time.
@@ -179,8 +184,12 @@ class Database:
 
         def try_once() -> T:
             try:
+                if self._open is not None and not self._precious and self._identity_now() != self._identity:
+                    self._close()  # other processes do not see what is written into it
+                    self.losses += 1
                 if self._open is None:
                     self._open = self._connect()
+                    self._identity = self._identity_now()
                 with self._open:
                     return work(self._open)
             except sqlite3.Error:
@@ -196,6 +205,14 @@ class Database:
                     raise
                 self._set_aside()
                 return try_once()
+
+    def _identity_now(self) -> tuple[int, int] | None:
+        """Of the file that is there now; ``None`` where none is."""
+        path = self._path or self._home()
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            return status.st_dev, status.st_ino
+        return None
 
     def _close(self) -> None:
         if self._open is not None:
@@ -218,6 +235,7 @@ class Database:
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{broken}{end}")
+        self.losses += 1
         logger.warning("The history of tasks was damaged. It is now %s, and a new one was begun.", broken)
 
     def _connect(self) -> Connection:

@@ -49,6 +49,7 @@ class FileLedger(LastingLedger):
         self._gateway = gateway
         self._turn = asyncio.Lock()  # the wait for one's turn is no wait for the file
         self._is_there = False  # the file: it was used, or others use it
+        self._losses = 0  # of the file, after which all was told again
 
     @property
     def always_beat(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -148,6 +149,10 @@ class FileLedger(LastingLedger):
             self._is_there = self._is_there or self._database.was_there
             raise Broken from error
         self._is_there = True
+        if self._losses != self._database.losses:
+            self._losses = self._database.losses
+            super()._owe()  # the file that is there now has heard nothing of this process
+            raise Away
         return result
 
     def _owe(self) -> None:
