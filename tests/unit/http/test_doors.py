@@ -210,6 +210,13 @@ async def test_pages_of_allowed_origins_may_call_and_read_the_answers() -> None:
         assert (await http.options("/mcp", headers=page)).status_code == 200
 
 
+async def test_caches_are_told_that_a_page_of_another_origin_gets_another_answer(http: httpx2.AsyncClient) -> None:
+    for headers in ({}, {"origin": "http://localhost:5173"}):
+        for method, path in (*ENDPOINTS, *(("GET", path) for path in PROBES)):
+            response = await http.request(method, path, headers=headers)
+            assert "origin" in response.headers.get("vary", "").lower(), (path, headers)
+
+
 @pytest.mark.parametrize(
     ("options", "settings", "said"),
     [

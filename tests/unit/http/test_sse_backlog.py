@@ -209,6 +209,19 @@ async def test_where_all_connections_are_taken_the_quiet_one_of_whoever_has_most
             assert (await http.get("/sse", headers=bearer(KEY))).status_code == 503, "none of them is quiet"
 
 
+async def test_nobody_makes_room_for_a_caller_who_has_all_that_one_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused again and again, such a caller closed one connection of somebody else each time."""
+    monkeypatch.setattr(sse, "MAX_OF_CALLER", 1)
+    monkeypatch.setattr(sse, "QUIET_SECONDS", 0.0)
+    async with (
+        serving(OFFLINE, HttpOptions(sse_connections=2)) as served,
+        opened(served.url),
+        opened(served.url, "sk-the-hostile-caller") as hostile,
+    ):
+        assert (await hostile.http.get("/sse", headers=bearer("sk-the-hostile-caller"))).status_code == 429
+        assert sessions_of(served.application).connections == 2
+
+
 @pytest.mark.parametrize("spelling", ["{}", "{{{}}}", "urn:uuid:{}"])
 async def test_a_session_is_bounded_however_its_number_is_spelled(
     spelling: str, monkeypatch: pytest.MonkeyPatch
