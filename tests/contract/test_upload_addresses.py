@@ -157,6 +157,28 @@ async def test_where_all_places_are_taken_the_slowest_file_makes_room(
         assert (await http.put(address, content=png())).status_code == 200
         assert b" 503 " in await stream.receive()
     assert served.application.uploads.under_way == 0
+    assert (await http.put(slow.geturl(), content=png())).status_code == 200, "nothing was stored under its address"
+
+
+async def test_a_caller_has_only_some_of_the_places(
+    served: Served, http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MAX_OF_CALLER", 1)
+    first, second = [await address_of(http, served.url) for _ in range(2)]
+    other = await call(http, served.url, "upload_file", OTHER)
+    parts = urlsplit(first)
+    async with await anyio.connect_tcp("127.0.0.1", parts.port or 0) as stream:
+        await stream.send(f"PUT {parts.path} HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: 9\r\n\r\n".encode())
+        with anyio.fail_after(60):
+            while not served.application.uploads.under_way:
+                await anyio.sleep(0.01)
+        refused = await http.put(second, content=png())
+        assert (refused.status_code, reason(refused)) == (429, "too_much_at_once")
+        assert (await http.put(other["structuredContent"]["upload_url"], content=png())).status_code == 200
+    with anyio.fail_after(60):
+        while served.application.uploads.under_way:
+            await anyio.sleep(0.01)
+    assert (await http.put(second, content=png())).status_code == 200, "its address was not used"
 
 
 async def test_a_file_of_100_mb_passes_through_in_pieces(

@@ -125,7 +125,7 @@ class Sse:
 
     def _no_room(self, owner: str, scope: Scope) -> Response | None:
         """The answer to one connection too many."""
-        if sum(session.owner == owner for session in self._sessions) >= MAX_OF_CALLER:  # first: nobody makes room for it
+        if sum(session.owner == owner for session in self._sessions) >= MAX_OF_CALLER:  # nobody makes room for it
             status, message = 429, f"You have {MAX_OF_CALLER} SSE connections open, the most of one caller."
         elif self.limit and len(self._sessions) >= self.limit and not self._make_room():
             status, message = 503, f"{self.limit} SSE connections are open, the most this server allows."

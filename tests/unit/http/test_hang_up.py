@@ -87,6 +87,33 @@ async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
     assert [each.delivered for each in listeners] == [True, True]
 
 
+async def test_a_call_that_ends_without_an_answer_was_not_heard_and_holds_nothing() -> None:
+    messages: list[Message] = [{"type": "http.request", "body": BODY, "more_body": False}]
+    listeners: list[Listener] = []
+    let_go: list[Listener] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def application(_: Scope, __: Receive, ___: Send) -> None:
+        listener = current_listener()
+        listeners.append(listener)
+        listener.hold(lambda: let_go.append(listener))
+        raise ConnectionError
+
+    async def send(message: Message) -> None: ...
+
+    user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
+    scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
+    with pytest.raises(ConnectionError):
+        await serve_call(application, OpenCalls(), scope, receive, send)
+    assert listeners[0].abandoned
+    assert let_go == listeners
+
+
 @pytest.mark.parametrize("named", [7, "7"])
 def test_a_cancel_in_a_post_of_its_own_ends_the_call_of_its_sender(named: int | str) -> None:
     """It may name a number by its digits, as the SDK takes it."""
