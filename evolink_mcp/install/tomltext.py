@@ -8,13 +8,17 @@ from typing import Any, cast
 import tomlkit
 from tomlkit.items import AbstractTable, InlineTable
 
+MAX_CHARACTERS = 1_000_000  # of a text that is edited: the reader that keeps comments takes seconds for so many
+
 
 def set_table(text: str, path: tuple[str, ...], table: Mapping[str, Any]) -> str:
     """The text with the keys of ``table`` at ``path``, which is made where it is missing. Line ends stay.
 
     Raises:
-        ValueError: The text is not TOML, or something on the way is no table.
+        ValueError: The text is not TOML, or too long, or something on the way is no table.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has more than {MAX_CHARACTERS:,} characters, too many for an edit that keeps all else")
     crlf = "\r\n" in text and text.count("\r\n") == text.count("\n")
     document = tomlkit.parse(text.replace("\r\n", "\n") if crlf else text)
     parent: Any = document

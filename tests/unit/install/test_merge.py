@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from evolink_mcp.errors import Refused
-from evolink_mcp.install import jsonc, merge, plan
+from evolink_mcp.install import jsonc, merge, plan, tomltext
 from evolink_mcp.install.clients import BY_ID, Client
 from evolink_mcp.install.entries import NAME, Content
 from evolink_mcp.install.launch import Launch
@@ -111,6 +111,13 @@ def test_what_cannot_be_changed_without_a_loss_is_left_alone(name: str, tmp_path
     assert "by hand" in raised.value.next_step
     assert file.read_bytes() == raw
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_text_that_would_take_minutes_to_edit_is_left_alone() -> None:
+    tables = f'[projects."/a"]\n# {"x" * tomltext.MAX_CHARACTERS}\n'
+    with pytest.raises(Refused, match="was left as it is: it has more than 1,000,000 characters") as raised:
+        merge.merge(BY_ID["codex"], tables, Content("mcp_servers", {"command": "x"}))
+    assert "by hand" in raised.value.next_step
 
 
 def test_a_strict_clients_comments_are_kept_and_told(tmp_path: Path) -> None:
