@@ -70,7 +70,13 @@ def parser(argv: Sequence[str]) -> argparse.ArgumentParser:
         _add_toolset_flags(http, again=True)
 
     demo = commands.add_parser("demo", help="watch a complete run on the sandbox, no key needed")
-    demo.add_argument("--out", type=Path, default=Path("demo-output"), help="folder for the files it makes")
+    demo.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        default=Path("demo-output"),
+        help="folder for the files it makes (default %(default)s)",
+    )
     demo.add_argument("--picture", type=Path, metavar="SVG", help="draw what the terminal showed into a file")
 
     sandbox = commands.add_parser("sandbox", help="run the built-in EvoLink sandbox alone, on this machine only")
@@ -177,21 +183,21 @@ def _add_http_options(http: argparse.ArgumentParser) -> None:
         help="proxies (with commas) whose X-Forwarded-For, -Proto and -Prefix are trusted (default %(default)s)",
     )
     add("--root-path", metavar="PATH", default="", help="path at which a proxy serves this server, as in /evolink")
-    limit = "(default %(default)s; 0: no limit)"
-    add("--calls-per-minute", type=_count, default=default.calls_per_minute, help=f"tool calls of one caller {limit}")
-    add(
-        "--waits-per-caller", type=_count, default=default.waits_per_caller, help=f"waits of one caller at once {limit}"
-    )
-    add("--max-credits-per-call", type=_credits, help="credits that one call may cost (default: the environment's)")
-    add("--max-credits-per-day", type=_credits, help="credits of one caller in a day, UTC (default: the environment's)")
-    add(
-        "--max-credits-per-day-in-all",
-        type=_credits,
-        help="credits of all callers in a day (default: no limit)",
-    )
-    add("--sse-connections", type=_count, default=default.sse_connections, help=f"open SSE connections {limit}")
-    add("--connections", type=_count, default=default.connections, help=f"open connections of all kinds {limit}")
-    add("--workers", type=_workers, default=default.workers, help="processes (default 1; more need EVOLINK_STATE_URL)")
+    for flag, usual, what in (
+        ("--calls-per-minute", default.calls_per_minute, "tool calls of one caller"),
+        ("--waits-per-caller", default.waits_per_caller, "waits of one caller at once"),
+        ("--sse-connections", default.sse_connections, "open SSE connections"),
+        ("--connections", default.connections, "open connections of all kinds"),
+    ):
+        add(flag, type=_count, metavar="N", default=usual, help=f"{what} (default %(default)s; 0: no limit)")
+    for flag, what in (
+        ("--max-credits-per-call", "credits that one call may cost (default: the environment's)"),
+        ("--max-credits-per-day", "credits of one caller in a day, UTC (default: the environment's)"),
+        ("--max-credits-per-day-in-all", "credits of all callers in a day (default: no limit)"),
+    ):
+        add(flag, type=_credits, metavar="N", help=what)
+    workers = "processes (default 1; more need EVOLINK_STATE_URL)"
+    add("--workers", type=_workers, metavar="N", default=default.workers, help=workers)
     add("--log-format", choices=("json", "text"), default="json", help="one JSON object a line (default), or text")
 
 
