@@ -66,8 +66,8 @@ def message_of(record: logging.LogRecord, *keys: str | None) -> str:
     """What a record says; of a library's message the first line."""
     try:
         message = record.getMessage()
-    except (TypeError, ValueError):  # arguments that do not fit their message
-        message = str(record.msg)
+    except Exception:  # arguments that do not fit; else the logging module writes them all to stderr, as they are
+        message = record.msg if isinstance(record.msg, str) else f"a message that cannot be told ({record.levelname})"
     if record.name.split(".")[0] == OURS:
         return message
     first = beginning(message.partition("\n")[0], 4 * MAX_LIBRARY_CHARACTERS, *keys)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from typing import cast
 
 import pytest
 
@@ -91,6 +92,21 @@ def test_of_a_librarys_message_only_the_first_line_is_logged(formatter: logging.
 
 def test_arguments_that_do_not_fit_their_message_lose_no_record(formatter: logging.Formatter) -> None:
     assert "got %d" in formatter.format(record("got %d", "no number"))
+    assert "got %(a)s" in formatter.format(record("got %(a)s", {"b": "a prompt"}))
+    assert "got %c" in formatter.format(record("got %c", 2**40))
+
+
+def test_what_cannot_be_told_of_itself_loses_no_record(formatter: logging.Formatter) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError("a prompt")
+
+    assert "got %s" in formatter.format(record("got %s", Mute()))
+    mute = record("x")
+    mute.msg = cast("str", Mute())
+    line = formatter.format(mute)
+    assert "cannot be told" in line
+    assert "prompt" not in line
 
 
 @pytest.mark.parametrize("json_lines", [False, True])
