@@ -99,12 +99,14 @@ class Saver:
         return running
 
     async def _save_one(self, task: wire.Task, number: int, prompt: str) -> SaveOutcome:
-        stem = f"{task_stem(task, prompt)}-{number}"
         try:
             async with self._free:
                 running = self._running[task.id, number]
                 running.started = True
                 with Folder.open(self.folder, create=True) as folder:
+                    stem = task_stem(task, prompt)
+                    is_taken = _is_of_another(folder, task, f"{stem}-{number}")
+                    stem = f"{task_stem(task, prompt, whole_id=is_taken)}-{number}"
                     name = _existing(folder, task, number, stem)
                     return self.folder / (
                         name or await self._fetch(folder, stem, task.results[number - 1].url, running)

@@ -24,11 +24,11 @@ _JOINED = dict.fromkeys(map(ord, "'’"))  # don't is one word
 _END = re.compile(r"[a-z0-9]{8,40}")  # of ids as the gateway makes them: random enough to be told apart by
 
 
-def task_stem(task: wire.Task, prompt: str = "") -> str:
-    """How all files of a task begin that is saved now."""
+def task_stem(task: wire.Task, prompt: str = "", *, whole_id: bool = False) -> str:
+    """How all files of a task begin that is saved now; with the whole id where another task's id ends alike."""
     day = datetime.fromtimestamp(task.created, UTC).strftime("%Y%m%d") if task.created else "undated"
     words = slug(prompt) or safe(task.model)[:MAX_MODEL_CHARACTERS] or "model"
-    return f"{day}-{words}-{id_end(task.id)}"
+    return f"{day}-{words}-{safe(task.id) if whole_id else id_end(task.id)}"
 
 
 def slug(prompt: str) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evolink_mcp.gateway import wire
+from evolink_mcp.gateway.values import as_list
 from evolink_mcp.media.folder import PARTIAL_SUFFIX, Folder
 from evolink_mcp.media.kinds import safe
 from evolink_mcp.media.names import sidecar_name
@@ -90,7 +91,7 @@ def saved_files(path: Path, task_id: str) -> list[str]:
             for name in (each for each in folder.names() if each.endswith(".json") and end in each):
                 facts = _read(folder, name)
                 if facts.get("task_id") == task_id:
-                    files = cast("list[object]", facts.get("files") or [])
+                    files = as_list(facts.get("files"))
                     return [str(path / each) for each in files if isinstance(each, str) and folder.has_file(each)]
     except OSError:
         pass

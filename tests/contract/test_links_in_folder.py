@@ -83,6 +83,12 @@ async def test_a_note_that_names_what_is_no_file_of_the_folder_leads_nowhere(
     assert "nothing is lost" not in text
 
 
+@pytest.mark.parametrize("files", [5, True])
+async def test_a_note_that_names_no_list_of_files_names_none(client: Client, out: Path, files: object) -> None:
+    (out / "20260101-x-abcdefgh.json").write_text(json.dumps({"task_id": ELSEWHERE, "files": files}))
+    assert "HTTP 404" in await refused(client, "check_task", task_id=ELSEWHERE, wait_seconds=0)
+
+
 async def test_a_parent_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "way").symlink_to(tmp_path / "real")

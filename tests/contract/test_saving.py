@@ -14,6 +14,7 @@ from evolink_mcp.media import downloads
 from evolink_mcp.media.downloads import NotSaved, Saver
 from evolink_mcp.media.folder import PARTIAL_SUFFIX
 from evolink_mcp.media.names import task_stem
+from evolink_mcp.media.sidecars import write_beside
 from tests.contract.saving import DAY, STEM, Gate, listed, new_saver, task
 from tests.contract.servers import PNG, Host, answer, serving
 
@@ -56,6 +57,19 @@ async def test_a_second_look_and_a_later_process_find_the_first_file(saver: Save
         assert await saver.save(made, seconds=5) == [first]
         assert await new_saver(saver.folder).save(made, seconds=5) == [first]
         assert host.connected == 1
+
+
+async def test_a_task_whose_id_ends_like_anothers_gets_its_own_files(saver: Saver) -> None:
+    one, other = "task-unified-1757156493-00000001", "task-unified-1757156494-00000001"
+    async with serving(lambda path: answer(PNG + path.encode())) as host:
+        (first,) = await saver.save(made := task(host.url(path="/1"), id=one), seconds=5)
+        assert isinstance(first, Path)
+        write_beside(saver.folder, made, [first], {})
+        kept = await saver.save(task(host.url(path="/2"), host.url(path="/3"), id=other), seconds=5)
+    assert [path.read_bytes()[-2:] for path in (first, *kept) if isinstance(path, Path)] == [b"/1", b"/2", b"/3"]
+    assert [path.name for path in kept if isinstance(path, Path)] == [
+        f"20250906-some-model-{other}-{number}.png" for number in (1, 2)
+    ]
 
 
 async def test_several_results_come_side_by_side_and_four_at_most(saver: Saver) -> None:
