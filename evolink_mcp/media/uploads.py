@@ -14,6 +14,7 @@ from unicodedata import category
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
+from evolink_mcp.guard.aside import in_slices
 from evolink_mcp.guard.paths import SteadyFile, open_allowed
 from evolink_mcp.guard.urls import UrlGuard, bare_link
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
@@ -168,7 +169,7 @@ async def upload_base64(caller: Caller, data: str, names: Mapping[str, str]) -> 
         Refused: It is no strict base64, too large, or of no known type; nothing was sent.
         GatewayError: The gateway did not store it, or nobody knows whether it did.
     """
-    size, mime_type = _inspect_base64(data)
+    size, mime_type = await _inspect_base64(data)
     seconds = UPLOAD_SECONDS + size / MIN_BYTES_PER_SECOND
     with _unrepeated():
         return Upload(await files.upload_base64(caller, data, dict(names), seconds=seconds), mime_type)
@@ -213,7 +214,7 @@ def _known_type(mime_type: str | None, name: str) -> str:
     return mime_type
 
 
-def _inspect_base64(data: str) -> tuple[int, str]:
+async def _inspect_base64(data: str) -> tuple[int, str]:
     """(size in bytes, MIME type) of strict base64, raw or in a data URL; sized first, then decoded slice by slice."""
     start = 0
     if data[:5].lower() == "data:":
@@ -226,7 +227,7 @@ def _inspect_base64(data: str) -> tuple[int, str]:
         raise _bad_base64(f"about {size:,} bytes; at most {MAX_UPLOAD_BYTES:,} are allowed")
     head = b""
     try:
-        for at in range(start, len(data), _SLICE):
+        async for at in in_slices(range(start, len(data), _SLICE)):
             decoded = base64.b64decode(data[at : at + _SLICE], validate=True)
             if at + _SLICE < len(data) and len(decoded) != _SLICE // 4 * 3:
                 raise ValueError("padding before the end")

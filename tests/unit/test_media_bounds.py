@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
-from evolink_mcp.guard import names
+from evolink_mcp.guard import aside, names
 from evolink_mcp.media import (
     decoder,
     decoding,
@@ -119,21 +120,41 @@ def encoded(size: int) -> str:
 
 @pytest.mark.parametrize("prefix", ["", "data:image/png;base64,"])
 @pytest.mark.parametrize("rest", range(3))
-def test_base64_may_hold_exactly_as_much_as_a_file(monkeypatch: pytest.MonkeyPatch, prefix: str, rest: int) -> None:
+async def test_base64_may_hold_exactly_as_much_as_a_file(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, rest: int
+) -> None:
     size = 3000 + rest
     monkeypatch.setattr(uploads, "MAX_UPLOAD_BYTES", size)
     monkeypatch.setattr(uploads, "_SLICE", 400)
     inspect = uploads._inspect_base64  # pyright: ignore[reportPrivateUsage]
-    assert inspect(prefix + encoded(size)) == (size, "image/png")
+    assert await inspect(prefix + encoded(size)) == (size, "image/png")
     with pytest.raises(Refused, match=f"about {size + 1:,} bytes; at most {size:,}"):
-        inspect(prefix + encoded(size + 1))
+        await inspect(prefix + encoded(size + 1))
+
+
+async def test_others_go_on_while_base64_is_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "_SLICE", 400)
+    monkeypatch.setattr(aside, "SLICE_SECONDS", -1.0)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(others)
+        await uploads._inspect_base64(encoded(3_000))  # pyright: ignore[reportPrivateUsage]
+        group.cancel_scope.cancel()
+    assert turns > 5
 
 
 @pytest.mark.parametrize("broken", ["AAAA=AAA", "AAA", "A" * 400 + "AA==" + "A" * 400])
-def test_base64_is_strict_in_every_slice(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+async def test_base64_is_strict_in_every_slice(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     monkeypatch.setattr(uploads, "_SLICE", 400)
     with pytest.raises(Refused, match="not valid base64"):
-        uploads._inspect_base64(broken)  # pyright: ignore[reportPrivateUsage]
+        await uploads._inspect_base64(broken)  # pyright: ignore[reportPrivateUsage]
 
 
 def test_generations_take_the_files_own_link_before_the_download_link() -> None:
