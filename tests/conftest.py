@@ -22,6 +22,7 @@ from mcp_types import CallToolResult
 
 from evolink_mcp.gateway import Caller, Transport, certificates
 from evolink_mcp.guard.addresses import parse_address
+from evolink_mcp.guard.stderr import Stderr
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.store import Store
 from evolink_mcp.sandbox.config import SandboxConfig
@@ -184,7 +185,7 @@ def logs_as_before() -> Iterator[None]:
     level = root.level
     yield
     root.setLevel(level)
-    root.handlers[:] = [each for each in root.handlers if type(each) is not logging.StreamHandler]
+    root.handlers[:] = [each for each in root.handlers if type(each) not in (logging.StreamHandler, Stderr)]
 
 
 @pytest.fixture(autouse=True)

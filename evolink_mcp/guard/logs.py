@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.guard.secrets import beginning, clean, redact
+from evolink_mcp.guard.stderr import Stderr
 from evolink_mcp.guard.text import one_line
 
 OURS = "evolink_mcp"
@@ -107,7 +108,7 @@ def _places(trace: TracebackType | None) -> list[str]:
 
 def set_up_logging(level: str, *keys: str | None, json_lines: bool = False) -> None:
     """Sends all logs to stderr, in one of the two formats. Libraries below us speak from WARNING on."""
-    handler = logging.StreamHandler()
+    handler = Stderr()
     handler.setFormatter(JsonFormatter(*keys) if json_lines else LineFormatter(*keys))
     root = logging.getLogger()
     root.handlers[:] = [handler]
