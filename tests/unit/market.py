@@ -1,6 +1,6 @@
 """A market: one gateway, two processes that share a board, and visits to them that can come to grief at any await.
 
-Everything lives by a :mod:`tests.unit.quick_loop`. What the gateway has taken it sells, whatever becomes of who asked.
+It lives by a :mod:`tests.unit.quick_loop`. What the gateway has taken it sells, whatever becomes of who asked.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Market:
     ``seconds``: that it takes. ``sent``: how many paid requests have come to it.
     """
 
-    def __init__(self, answer: str = "created", *, seconds: float = STEP_SECONDS, strict: bool = False) -> None:
+    def __init__(self, answer: str = "created", *, seconds: float = STEP_SECONDS) -> None:
         self.board = Board()
         self.seconds = seconds
         self.paid: dict[str, float] = {}
@@ -43,9 +43,7 @@ class Market:
         self.visits: list[Visit] = []
         self._answers = [answer]
         # The wall clock of the second is half a minute off.
-        self.processes = [
-            Stall(SharedLedger(BoardStore(self.board)), skew=30.0 * number, strict=strict) for number in range(2)
-        ]
+        self.processes = [Stall(SharedLedger(BoardStore(self.board)), skew=30.0 * number) for number in range(2)]
 
     async def open(self) -> None:
         """Both processes know of each other."""
@@ -56,8 +54,7 @@ class Market:
 
     def alive(self, place: int) -> int:
         """That process, or the other if it has died; -1 where both have."""
-        lives = [number for number in (place, 1 - place) if not self.processes[number].life.is_dead]
-        return lives[0] if lives else -1
+        return next((each for each in (place, 1 - place) if not self.processes[each].life.is_dead), -1)
 
     async def close(self) -> str:
         """The same is asked of every process that lives, and nobody leaves any more. Then :meth:`verdict`."""
@@ -102,6 +99,8 @@ class Market:
         may_repeat = any(visit.may_repeat for visit in answers)
         if len(self.paid) > charged and not may_repeat:
             return f"paid {list(self.paid)}, {charged} answers: {story}"
+        if any(visit.conceals for visit in answers):
+            return f"paid {list(self.paid)}, and not told so: {story}"
         if set(self.paid) - set(told) and not may_repeat and not any(visit.is_unknown for visit in answers):
             return f"paid {list(self.paid)}, heard {sorted(told)}: {story}"
         if self.board.has_lost or any(each.life.is_dead for each in self.processes):
@@ -117,6 +116,14 @@ class Market:
         if taken := [task_id for visit in answers for task_id in visit.ids if numbers[task_id] != visit.number]:
             return f"{taken} was written to another: {story}"
         return ""
+
+    @property
+    def unheard(self) -> set[str]:
+        """What was paid for, and nobody was told of, where but one is here and none before was told of a doubt."""
+        here = sum(not (visit.task.done() or visit.process.life.is_dead) for visit in self.visits)
+        if here > 1 or any(visit.is_unknown for visit in self.visits):
+            return set()
+        return set(self.paid).difference(*(visit.ids for visit in self.visits))
 
     def _counts(self, visit: Visit) -> bool:
         """Whether a client had its answer: not where it was lost with its connection, and told to the repeat."""
@@ -169,12 +176,14 @@ class Visit:
         is_written: Its answer was written; it names ``ids``.
         is_lost: The connection has ended within a second of that.
         is_charged: The answer says that it was, or may have been.
+        conceals: What was paid for besides, by those who are gone, and the answer should have told.
     """
 
     def __init__(self, market: Market, process: Stall, number: str, *, over_http: bool, seconds: float) -> None:
         self.listener = Listener(number, settle_seconds=PROXY_SECONDS) if over_http else Listener(number)
         self.is_written = self.is_lost = self.is_unknown = self.is_charged = self.may_repeat = self.is_earlier = False
         self.ids: set[str] = set()
+        self.conceals: set[str] = set()
         self.code = ""
         self.number = number
         self.process = process
@@ -220,7 +229,6 @@ class Visit:
             return bought
 
     async def written(self) -> None:
-        """Returns once its answer is written."""
         while not self.listener.delivered:
             await asyncio.sleep(STEP_SECONDS)
 
@@ -235,6 +243,7 @@ class Visit:
             self.is_charged = is_unknown or bought is not None
             self.may_repeat = bought is not None and bool(bought.away)
             self.is_earlier = bought is not None and bought.is_earlier
+            self.conceals = self._market.unheard if self.is_charged and not (is_unknown or self.may_repeat) else set()
         self.listener.deliver(settles=self._over_http)
 
     async def walk(self) -> list[str]:
