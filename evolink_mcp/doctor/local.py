@@ -51,8 +51,9 @@ def variables(env: Mapping[str, str], entry: Mapping[str, str], client: str | No
         value = env.get(variable.name, "").strip()
         if value:
             source = f"the entry of {client}" if variable.name in entry else "the environment"
-            text = masked(value) if variable.secret and not stand_in(value) else value
-            text = without_login(text) if "://" in text else text
+            text = without_login(value) if "://" in value else value
+            if variable.secret and not stand_in(value):
+                text = masked(value) if variable.name == API_KEY else MASK  # others end with a password or a token
             yield Check(variable.name, "ok", f"{text} (from {source})")
         elif variable.name != API_KEY:
             default = plain(variable.default_text)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from evolink_mcp.doctor.local import variables
 from evolink_mcp.install.clients import BY_ID
 from evolink_mcp.install.places import places
 from tests.support import Sandbox
@@ -127,3 +128,16 @@ def test_no_password_in_an_address_is_shown(
         text = Run(capsys).text
         assert "api.example.test" in text
         assert "hunter" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EVOLINK_STATE_URL", "redis://state.example.test/0?password=h2t9"),
+        ("EVOLINK_OAUTH_CLIENT", "a-client-of-ours:h2t9"),
+        ("EVOLINK_MCP_TOKENS", "alice:a-long-random-text-h2t9"),
+    ],
+)
+def test_of_a_secret_that_ends_with_a_password_nothing_is_shown(name: str, value: str) -> None:
+    (told,) = [check.finding for check in variables({name: value}, {}, None) if check.name == name]
+    assert told == "*** (from the environment)"
