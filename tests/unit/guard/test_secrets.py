@@ -132,7 +132,15 @@ def test_the_secrets_of_a_request_are_hidden_while_it_is_handled() -> None:
     assert clean("with presented-token") == "with presented-token"
 
 
-@pytest.mark.parametrize("wrap", [lambda value: [value], lambda value: {"key": value}], ids=["list", "object"])
+def listed(value: object) -> object:
+    return [value]
+
+
+def keyed(value: object) -> object:
+    return {"key": value}
+
+
+@pytest.mark.parametrize("wrap", [listed, keyed])
 def test_what_lies_no_deeper_than_readers_go_is_kept(wrap: Callable[[object], object]) -> None:
     deep: object = "end"
     for _ in range(MAX_DEPTH):
