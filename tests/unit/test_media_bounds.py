@@ -31,6 +31,7 @@ from evolink_mcp.media import (
 from evolink_mcp.media.downloads import NotSaved
 from evolink_mcp.media.fetch import NotFetched
 from evolink_mcp.media.folder import Folder
+from evolink_mcp.media.shares import Shares
 from evolink_mcp.media.uploads import LocalFile, Upload, check_names
 from evolink_mcp.tools import outcome
 from tests.support import png
@@ -181,3 +182,13 @@ def test_names_are_sent_as_they_were_given() -> None:
 def test_a_result_not_saved_says_why() -> None:
     assert str(NotSaved("the disk is full")) == "the disk is full"
     assert not NotSaved("the disk is full").in_progress
+
+
+async def test_nothing_is_kept_of_owners_who_have_left() -> None:
+    """Made-up keys are free: each of them would stay."""
+    links, places = visits.Visits(), Shares(1, 1)
+    with links.place("owner", "https://a.test/1"):
+        async with places.place("owner"):
+            pass
+    assert not links._under_way  # pyright: ignore[reportPrivateUsage]
+    assert not places._owners  # pyright: ignore[reportPrivateUsage]
