@@ -259,8 +259,7 @@ class Visit:
         return [each for each in points if not each.startswith(",")]
 
     async def reach(self, point: str, act: Callable[[], Exception | None] = lambda: None) -> None:
-        """Goes on until its process waits at a point, and acts there before anything else. From there it goes on with
-        the error that ``act`` returns."""
+        """Goes on until its process waits at a point, acts there, and goes on with the error that this returns."""
         reached = asyncio.Event()
 
         def watch(place: str) -> Exception | None:
