@@ -192,6 +192,7 @@ async def test_owners_who_are_to_go_without_an_address_are_bounded(
         "https://mcp.example.com/callbacks?x=1",
         "https://mcp.example.com/" + "x" * 2000 + "/callbacks",
         "mcp.example.com/callbacks",
+        "https://[::1/callbacks",
     ],
 )
 def test_an_address_that_the_gateway_does_not_call_is_refused_at_the_start(url: str) -> None:

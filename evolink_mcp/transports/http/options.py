@@ -188,13 +188,14 @@ class HttpOptions:
             return []
         from evolink_mcp.guard.urls import UrlGuard
 
-        parts, problem = urlsplit(self.callback_url), ""
+        problem = ""
         try:
             UrlGuard(settings.allow_loopback).check_spelling(self.callback_url, name="--callback-url")
+            parts = urlsplit(self.callback_url)  # raises of what is no link, which is refused above
+            if not parts.path.endswith(CALLBACKS) or parts.query or parts.fragment:
+                problem = f"--callback-url: it must end in {CALLBACKS}."
         except Refused as refused:
             problem = refused.what
-        if not problem and (not parts.path.endswith(CALLBACKS) or parts.query or parts.fragment):
-            problem = f"--callback-url: it must end in {CALLBACKS}."
         if not problem and len(self.callback_url) > MAX_CALLBACK_CHARACTERS:
             problem = f"--callback-url: it may have at most {MAX_CALLBACK_CHARACTERS} characters."
         example = "Give the public address of this server's /callbacks, as in https://mcp.example.com/callbacks"
