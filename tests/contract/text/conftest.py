@@ -33,7 +33,7 @@ async def written() -> AsyncIterator[Callable[..., Any]]:
     async def ask(pieces: list[bytes], **more: Any) -> text.Message:
         made = Transport("https://a.test", "https://f.test", "https://t.test", over=answering(pieces, **more))
         transports.append(made)
-        return await text.create(Caller(made, KEY), BODY, seconds=5)
+        return await text.create(Caller(made, KEY), BODY, seconds=60)
 
     yield ask
     for made in transports:
