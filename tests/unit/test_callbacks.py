@@ -199,6 +199,8 @@ def test_an_address_that_the_gateway_does_not_call_is_refused_at_the_start(url: 
     with pytest.raises(SettingsError) as caught:
         HttpOptions(callback_url=url).check(Settings())
     assert "--callback-url" in caught.value.what
+    with pytest.raises(SettingsError, match="--public-url is no link"):
+        HttpOptions(public_url="https://[::1").check(Settings())
     assert "https://mcp.example.com/callbacks" in caught.value.what
 
 

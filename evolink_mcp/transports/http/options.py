@@ -110,7 +110,10 @@ class HttpOptions:
         Raises:
             SettingsError: With everything that is wrong.
         """
-        problems = self._sign_in_problems(settings)
+        try:
+            problems = self._sign_in_problems(settings)
+        except ValueError:  # nothing else can be judged then
+            raise SettingsError(["--public-url is no link."]) from None
         problems += self._callback_problems(settings)
         if self.workers > 1 and settings.state_url is None:
             problems.append(
