@@ -124,8 +124,7 @@ class Purchases:
         self._books.start()
 
     async def drain(self, seconds: float) -> None:
-        """Waits, however the process is being ended, until nothing is in flight, for ``seconds`` at most; what was not
-        delivered by then is left in the ledger as unclaimed."""
+        """Waits until nothing is in flight, for ``seconds`` at most. What is not delivered then is left unclaimed."""
         with anyio.CancelScope(shield=True):
             if self._work:
                 _, late = await asyncio.wait(list(self._work), timeout=seconds)
@@ -137,6 +136,7 @@ class Purchases:
                 if purchase.buyer is not None and purchase.recipient is None:
                     self._abandon(purchase, purchase.buyer)
                 elif purchase.buyer is not None:
+                    purchase.buyer.listener.disconnect()  # its connection ends with this process
                     self._forget(purchase)
             await self._books.stop()
 

@@ -23,12 +23,8 @@ from tests.unit.quick_loop import play
 
 ANSWERS = ("created", "unknown", "free")
 IS_WHOLE = "EVOLINK_EPISODES" in os.environ
-# Nobody is left who knows of the first; and the end of a process is the end of the second in which an answer settles.
-LOST = [
-    ("behind one whose process died in flight", "the store forgets all"),
-    ("behind one whose connection ends later", "its process is stopped"),
-    ("behind one whose connection ends later", "its process is cut off"),
-]
+# Nobody is left who knows of the first.
+LOST = [("behind one whose process died in flight", "the store forgets all")]
 AWAIT_POINTS = 14  # of a call and of its purchase, at least
 
 

@@ -240,7 +240,7 @@ async def test_an_answer_that_settles_is_over_when_the_server_ends() -> None:
     process, shop, first = Process(), Shop(), listener()
     await told(process, shop, first)
     await process.end()
-    assert list(process.purchases._lines) == []  # pyright: ignore[reportPrivateUsage]
+    assert [each.buyer for each in process.purchases._lines] == [None]  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_what_settles_is_read_again_for_the_repeat() -> None:
