@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evolink_mcp.jobs.file.database import Database
+from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Key
 from tests.unit.shop import Process, Shop, ShopOrder
@@ -71,3 +71,18 @@ async def test_a_purchase_that_begins_after_the_removal_is_seen_by_the_next_proc
     await leave_unheard(both.a, shop)
     await both.b.call(shop).over()
     assert shop.heard == shop.paid == ["task-1"]
+
+
+async def test_a_file_that_is_removed_after_an_error_was_lost(tmp_path: Path) -> None:
+    database = Database(tmp_path / "history.db")
+    await database.run(lambda each: each.execute("SELECT * FROM processes"))
+    with pytest.raises(Unusable):
+        await database.run(lambda each: each.execute("SELECT * FROM nothing"))
+    await database.run(lambda each: each.execute("SELECT * FROM processes"))
+    assert database.losses == 0
+    with pytest.raises(Unusable):
+        await database.run(lambda each: each.execute("SELECT * FROM nothing"))
+    (tmp_path / "history.db").rename(tmp_path / "elsewhere.db")
+    await database.run(lambda each: each.execute("SELECT * FROM processes"))
+    assert database.losses == 1
+    await database.aclose()

@@ -129,9 +129,8 @@ class Database:
         self.problem = ""
         self.was_there = False
         self.losses = 0
-        self._identity: tuple[int, int] | None = (
-            None  # of the file that is open: its number is not used again meanwhile
-        )
+        # Of the file that is open, whose number is not used again meanwhile, or was the last one.
+        self._identity: tuple[int, int] | None = None
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Does ``work`` in one transaction, in a thread, for a bounded time.
@@ -188,8 +187,9 @@ class Database:
                     self._close()  # other processes do not see what is written into it
                     self.losses += 1
                 if self._open is None:
-                    self._open = self._connect()
+                    last, self._open = self._identity, self._connect()
                     self._identity = self._identity_now()
+                    self.losses += last not in (None, self._identity)  # it may be gone since an error closed it
                 with self._open:
                     return work(self._open)
             except sqlite3.Error:
