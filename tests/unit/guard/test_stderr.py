@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from contextlib import suppress
 import pytest
 
 from evolink_mcp.guard.logs import set_up_logging
+from evolink_mcp.guard.stderr import Stderr
 
 logger = logging.getLogger("evolink_mcp")
 
@@ -52,6 +54,29 @@ def test_a_line_that_nobody_reads_holds_nobody_up_and_is_counted(unread: int) ->
     assert second.endswith("second")
     logger.warning("third")
     assert os.read(unread, 1_000_000).decode().count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot tell whether a pipe has room")
+def test_a_line_that_finds_room_for_its_beginning_only_holds_nobody_up_and_is_written_whole(unread: int) -> None:
+    os.read(unread, select.PIPE_BUF)  # as much as a pipe has where it says that there is room
+    words = "é" * 20_000
+    in_time = log_within(30, words)
+    held = os.read(unread, 1_000_000)
+    assert in_time
+    logger.warning("next")
+    first, second = (held + os.read(unread, 1_000_000)).lstrip(b"x").decode().splitlines()
+    assert first.endswith(f" {words}")
+    assert second.endswith("next")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows writes every line at once")
+def test_a_line_that_any_room_takes_is_written_at_once(unread: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.read(unread, 1_000_000)
+    parts = list[str]()
+    stream = next(each.stream for each in logging.getLogger().handlers if isinstance(each, Stderr))
+    monkeypatch.setattr(stream, "write", parts.append)
+    logger.warning("y" * (select.PIPE_BUF - 100))
+    assert len(parts) == 1
 
 
 def test_what_is_no_file_is_written_to(monkeypatch: pytest.MonkeyPatch) -> None:
