@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-
 # How hosts start it: nobody reads the help then, and making the parser of all commands takes 10 ms.
 PLAIN_WORDS: tuple[list[str], ...] = ([], ["stdio"])
 PLAIN = {"command": "stdio", "sandbox": False, "upload_dirs": None, "toolsets": None, "read_only": False}
-
 
 BY_HAND = f"""\
 evolink-mcp {__version__} is an MCP server. It waits here for a client that speaks JSON-RPC; Ctrl-C ends it.
@@ -43,12 +41,16 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         code = _run(_parse(words), front)
     except KeyboardInterrupt:
         code = 130
-    except BrokenPipeError:  # ``evolink-mcp models | head``: its reader has enough
-        code = 141
+    except OSError as error:
+        from evolink_mcp.guard.stdout import is_unread
+
+        if not is_unread(error):
+            raise
+        code = 141  # ``evolink-mcp models | head``: its reader has enough
     finally:
         gc.enable()
-        _print("")
-    sys.exit(code)
+        lost = _print("")
+    sys.exit(code or lost)
 
 
 def _parse(words: list[str]) -> Any:
@@ -292,9 +294,7 @@ def _plain(text: str) -> str:
     return clean_text(text)  # a path may hold what steers a terminal
 
 
-def _print(text: str) -> None:
-    """Prints at once. Where nobody reads, this and all that follows goes nowhere: a server serves all the same."""
-    try:
-        print(text, end="", flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _print(text: str) -> int:
+    from evolink_mcp.guard.stdout import put
+
+    return _fail(problem) if (problem := put(text)) else 0

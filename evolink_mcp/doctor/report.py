@@ -42,7 +42,7 @@ class Report:
 
     def __init__(self, checks: Sequence[Check], secrets: Sequence[str] = ()) -> None:
         def clean(text: str) -> str:
-            line = clean_text(redact(text, *secrets)).replace("\n", " ")
+            line = redact(clean_text(text), *secrets).replace("\n", " ")
             return PARAMETER.sub(r"\1***", PASSWORD.sub(r"\1***@", line))
 
         self.checks = [Check(each.name, each.level, clean(each.finding), clean(each.next_step)) for each in checks]

@@ -45,6 +45,6 @@ def _takes_options(url: str) -> bool:
     try:
         made = pool.from_url(url.replace("valkey", "redis", 1) if url.startswith("valkey") else url)
         codecs.lookup(made.make_connection().encoder.encoding)
-    except (LookupError, RedisError, TypeError, ValueError):
+    except (AttributeError, LookupError, RedisError, TypeError, ValueError):
         return False
     return True

@@ -29,6 +29,7 @@ def test_shared_state_is_an_address_of_redis_or_valkey(scheme: str) -> None:
         "valkey://x?password=hunter2&socket_timeout=soon",
         "rediss://:hunter2@x?ssl_cert_reqs=perhaps",
         "redis://:hunter2@x?encoding=none",
+        "redis://:hunter2@x?retry=3",
     ],
 )
 def test_an_address_of_shared_state_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from evolink_mcp.doctor.local import variables
+from evolink_mcp.doctor.report import Check, Report
 from evolink_mcp.install.clients import BY_ID
 from evolink_mcp.install.places import places
 from tests.support import Sandbox
@@ -141,3 +142,8 @@ def test_no_password_in_an_address_is_shown(
 def test_of_a_secret_that_ends_with_a_password_nothing_is_shown(name: str, value: str) -> None:
     (told,) = [check.finding for check in variables({name: value}, {}, None) if check.name == name]
     assert told == "*** (from the environment)"
+
+
+def test_a_key_that_what_steers_a_terminal_cuts_in_two_is_not_put_together() -> None:
+    (told,) = Report([Check("x", "ok", "sk-a\x1b[0mlong-key, and secr\x1b[0met")], ["secret"]).checks
+    assert told.finding == "sk-***, and ***"
