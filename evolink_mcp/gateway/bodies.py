@@ -49,9 +49,9 @@ async def pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
             if piece:
                 yield piece
             await checkpoint()  # what is packed well holds thousands of events, and others have to go on meanwhile
+    _end_after_more(response)
     if unpacker is not None and begun and not unpacker.eof:
         raise httpx2.DecodingError("it ends before what is packed in it does")
-    _end_after_more(response)
 
 
 def _end_after_more(response: httpx2.Response) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -20,8 +21,12 @@ def whole(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
+def packed_without_its_end(body: bytes) -> bytes:
+    return whole(gzip.compress(body)[:-8]).replace(b"\r\n", b"\r\ncontent-encoding: gzip\r\n", 1)
+
+
 @asynccontextmanager
-async def gateway(behind: bytes) -> AsyncGenerator[tuple[str, list[int]]]:
+async def gateway(behind: bytes, answer: Callable[[bytes], bytes] = whole) -> AsyncGenerator[tuple[str, list[int]]]:
     """A host that keeps connections, and sends ``behind`` right behind its first answer; on which one each came."""
     connections, requests = 0, list[int]()
 
@@ -38,7 +43,7 @@ async def gateway(behind: bytes) -> AsyncGenerator[tuple[str, list[int]]]:
                 except (anyio.EndOfStream, anyio.BrokenResourceError):
                     return
                 requests.append(number)
-                await stream.send(whole(TASK % len(requests)) + (behind if len(requests) == 1 else b""))
+                await stream.send(answer(TASK % len(requests)) + (behind if len(requests) == 1 else b""))
 
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as group:
         group.start_soon(listener.serve, handle)
@@ -47,11 +52,14 @@ async def gateway(behind: bytes) -> AsyncGenerator[tuple[str, list[int]]]:
         group.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("answer", [whole, packed_without_its_end])
 @pytest.mark.parametrize(
     "behind", [whole(TASK % 666), b"HTTP/1.1 100 Continue\r\n\r\n", b"\r\n", json.dumps({}).encode()]
 )
-async def test_what_comes_behind_an_answer_is_not_the_answer_to_the_next_request(behind: bytes) -> None:
-    async with gateway(behind) as (url, connections):
+async def test_what_comes_behind_an_answer_is_not_the_answer_to_the_next_request(
+    behind: bytes, answer: Callable[[bytes], bytes]
+) -> None:
+    async with gateway(behind, answer) as (url, connections):
         transport = Transport(url, url)
         for key, task in (("sk-one", "task-1"), ("sk-two", "task-2"), ("sk-two", "task-3")):
             assert (await media.create(Caller(transport, key), "image", BODY, seconds=20)).id == task
