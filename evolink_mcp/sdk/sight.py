@@ -20,6 +20,7 @@ MAX_TOKENS = 50_000  # looked at; a text between quotation marks is one, of any 
 # A text that nobody closes ends with the line: in time that grows with the length only.
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|[\[\]{},:]|[^\s\[\]{},:"]++|\s++', re.DOTALL)
 _LONGEST = 2 + 12 * MAX_CHARACTERS  # of an id as it is written: escaped, each character may take two units
+_AT_END = re.compile(r'(?<!\\)"id"\s*:\s*("[^"\\]*"|[-0-9]+)\s*\}\s*\Z')
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _PARSE = ErrorData(code=PARSE_ERROR, message="Parse error: this is not JSON, or holds half a surrogate pair.")
 _INVALID = ErrorData(code=INVALID_REQUEST, message="Invalid request: this is not a JSON-RPC 2.0 message.")
@@ -36,10 +37,15 @@ class Unreadable(Exception):
 def id_in_sight(text: str) -> str | int | None:
     """The id of the message that a text was meant to be; ``None`` where none is to be seen, or it can be none."""
     number, before, last = "", "", ""
-    for depth, token, _ in _tokens(text):
+    depth = looked_at = 0
+    for depth, token, place in _tokens(text):
+        looked_at = place + len(token)
         if depth == 1 and last == ":" and before == '"id"' and token not in "[]{},:":
             number = token
         before, last = (last, token) if depth == 1 else ("", "")
+    if depth > 0 and looked_at < len(text.rstrip()) and text.lstrip().startswith("{"):  # some clients name it last
+        at_end = _AT_END.search(text[-2 * _LONGEST :])
+        number = at_end[1] if at_end else number
     if number.startswith('"') and len(number) <= _LONGEST:
         try:
             value = str(json.loads(number))

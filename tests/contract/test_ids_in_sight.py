@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from evolink_mcp.sdk.sight import MAX_TOKENS, id_in_sight
 from tests.serving import Served, bearer, on, serving
 from tests.support import KEY, Sandbox
 
@@ -47,6 +48,21 @@ async def test_a_request_whose_id_no_answer_can_have_is_refused_and_not_passed_o
             f"{served.url}/mcp", content='{"jsonrpc":"2.0","id":null,"method":"notifications/x"}'
         )
         assert response.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("end", "number"),
+    [
+        (',"id":7}\n', 7),
+        (', "id" : "x" } ', "x"),
+        (',"n":{"id":7}}', None),
+        (r',"n":"\"id\":7}"}', None),
+        (',"id":7}]', None),
+        (',"id":7', None),
+    ],
+)
+def test_an_id_that_comes_last_is_seen_however_much_comes_before_it(end: str, number: object) -> None:
+    assert id_in_sight(f'{{"method":"ping","params":[{"0," * MAX_TOKENS}0]{end}') == number
 
 
 async def test_what_is_no_message_is_not_quoted(served: Served) -> None:
