@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import signal
 import sys
@@ -32,12 +33,20 @@ class StepFailed(Exception):
     """A tool refused or failed; the text is the tool's own."""
 
 
+class Screen(Console):
+    """Where nobody reads any longer, the job goes on and is not shown."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run_demo(out: Path, picture: Path | None = None) -> int:
     """Runs the job and leaves its files in ``out``; returns the exit code.
 
     ``picture``: where to draw what the terminal showed, as an SVG.
     """
-    console = Console(record=True, width=112) if picture else Console()
+    console = Screen(record=True, width=112) if picture else Screen()
     try:
         anyio.run(_demo, console, out.expanduser().absolute())
     except StepFailed as failed:

@@ -109,6 +109,13 @@ def test_whoever_reads_only_the_beginning_is_shown_no_traceback(
     assert capsys.readouterr().err == ""
 
 
+def test_a_demo_that_nobody_reads_any_longer_goes_on(unread: IO[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", unread)
+    screen = demo.Screen()
+    for _ in range(2):
+        screen.print("a step")
+
+
 def test_a_server_whose_announcement_nobody_reads_serves_all_the_same(unread: IO[str]) -> None:
     port = free_port()
     command = [sys.executable, "-m", "evolink_mcp", "sandbox", "--port", str(port)]
