@@ -153,7 +153,8 @@ def _is_doubtful(reply: Reply) -> bool:
 
 def _is_part(raw: str) -> bool:
     """Whether an answer that is no JSON is the beginning of some, or packed in a way that nobody asked for."""
-    return raw.lstrip()[:1] in ("{", "[") or _NO_TEXT.search(raw) is not None
+    begins = raw.lstrip("\ufeff \t\r\n")[:1] in ("{", "[", '"')
+    return begins or raw.count("{") > raw.count("}") or _NO_TEXT.search(raw) is not None
 
 
 def request_id_in(headers: Mapping[str, str], body: object) -> str:

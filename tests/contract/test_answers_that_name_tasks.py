@@ -160,7 +160,18 @@ async def test_an_answer_that_was_not_searched_to_its_end_is_no_plain_refusal(od
         await media.create(caller, "video", {"model": "m", "prompt": json.dumps(odd)}, seconds=5)
 
 
-@pytest.mark.parametrize("content", [b' {"error": {"message": "b', b'[{"error"', b"\x1b\x05\xf8\x8d\xd4B\x80\x00\x82"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b' {"error": {"message": "b',
+        b'[{"error"',
+        b"\xef\xbb\xbf [1",
+        b'"{\\"err',
+        b')]}\',\n{"error": {"message": "b',
+        b'data: {"error": {"mess',
+        b"\x1b\x05\xf8\x8d\xd4B\x80\x00\x82",
+    ],
+)
 async def test_a_refusal_that_cannot_be_read_to_its_end_is_not_called_free(content: bytes) -> None:
     error = await failure(over(lambda _request: httpx2.Response(400, content=content)))
     assert isinstance(error, OutcomeUnknown)
