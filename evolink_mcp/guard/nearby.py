@@ -12,7 +12,7 @@ import difflib
 import os
 import unicodedata
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from heapq import nlargest
 from pathlib import Path
 
 from evolink_mcp.guard.text import REPLACEMENT, clean_text
@@ -44,7 +44,7 @@ def _walk(root: Path, steps: Sequence[str]) -> tuple[Path | None, str]:
             alike = [name for name, each in looks.items() if each == look]
             alike = alike or [name for name, each in looks.items() if each.casefold() == look.casefold()]
             if len(alike) != 1:
-                nearest = alike or difflib.get_close_matches(step, _guesses(looks, len(step)), 1, 0.6)
+                nearest = alike or difflib.get_close_matches(step, _guesses(looks, step), 1, 0.6)
                 return None, _shown(place / nearest[0]) if nearest else ""
             step = alike[0]
         place = place / step
@@ -65,10 +65,27 @@ def _names(folder: Path) -> list[str]:
         return []
 
 
-def _guesses(names: Iterable[str], length: int) -> list[str]:
-    """The names that a nearest one is chosen from: some of those as long as the one that is not there, or nearly."""
-    near = (name for name in names if 0.5 <= len(name) / length <= 2)
-    return list(islice(near, max(1, MAX_GUESSED_PAIRS // length**2)))
+def _guesses(names: Iterable[str], name: str) -> list[str]:
+    """The names that a nearest one is chosen from: as long as the one that is not there, or nearly, and of too many
+    those that begin and end most like it."""
+    near = [each for each in names if 0.5 <= len(each) / len(name) <= 2]
+    most = max(1, MAX_GUESSED_PAIRS // len(name) ** 2)
+    if len(near) <= most:
+        return near
+    backwards = name[::-1]
+    return nlargest(most, near, lambda each: _shared(each, name) + _shared(each[::-1], backwards))
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two names begin with alike."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _fold(name: str) -> str:

@@ -104,6 +104,15 @@ def test_the_nearest_name_is_told(shelf: Path) -> None:
     assert "The nearest" not in str(raised.value)
 
 
+def test_of_many_long_names_that_are_alike_the_nearest_is_told(shelf: Path) -> None:
+    for number in range(200):
+        (shelf / f"{'a picture of the harbour' * 4} {number:03d}.png").touch()
+    for number in (0, 77, 199):
+        with pytest.raises(Refused) as raised:
+            opened(shelf / f"{'a picture of the harbour' * 4} {number:03d}s.png", shelf)
+        assert f" {number:03d}.png" in str(raised.value)
+
+
 @pytest.mark.parametrize("name", ["b" * 200, "è" * 80, "b\u202f" * 50], ids=["plain", "accents", "spaces"])
 async def test_a_name_that_is_not_in_a_large_folder_holds_nobody_up(shelf: Path, name: str) -> None:
     for number in range(1_000):
