@@ -85,4 +85,7 @@ async def test_a_file_that_is_removed_after_an_error_was_lost(tmp_path: Path) ->
     (tmp_path / "history.db").rename(tmp_path / "elsewhere.db")
     await database.run(lambda each: each.execute("SELECT * FROM processes"))
     assert database.losses == 1
+    (tmp_path / "history.db").rename(tmp_path / "elsewhere.db")
+    await database.run(lambda each: each.execute("SELECT * FROM processes"))
+    assert database.losses == 2
     await database.aclose()

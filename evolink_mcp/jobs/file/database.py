@@ -185,7 +185,7 @@ class Database:
             try:
                 if self._open is not None and not self._precious and self._identity_now() != self._identity:
                     self._close()  # other processes do not see what is written into it
-                    self.losses += 1
+                    self._lose()
                 if self._open is None:
                     last, self._open = self._identity, self._connect()
                     self._identity = self._identity_now()
@@ -214,6 +214,10 @@ class Database:
             return status.st_dev, status.st_ino
         return None
 
+    def _lose(self) -> None:
+        self.losses += 1
+        self._identity = None
+
     def _close(self) -> None:
         if self._open is not None:
             self._open.close()
@@ -235,7 +239,7 @@ class Database:
         for end in ("", "-wal", "-shm"):
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{broken}{end}")
-        self.losses += 1
+        self._lose()
         logger.warning("The history of tasks was damaged. It is now %s, and a new one was begun.", broken)
 
     def _connect(self) -> Connection:
