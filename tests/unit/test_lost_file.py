@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Key
 from tests.unit.shop import Process, Shop, ShopOrder
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 
 
 @dataclass
