@@ -75,10 +75,11 @@ class StoreLife:
         return running(self._logs / "store.log", name, *options, "--dir", str(self._logs))
 
     async def _flush(self) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        writer.write(b"FLUSHALL\r\n")
-        await reader.readline()
-        writer.close()
+        with contextlib.suppress(OSError):  # one that does not listen yet has nothing to lose
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            writer.write(b"FLUSHALL\r\n")
+            await reader.readline()
+            writer.close()
 
 
 async def _freeze(process: Process, seconds: float) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -206,11 +207,14 @@ class Database:
                 self._set_aside()
                 return try_once()
 
+    @cached_property
+    def _file(self) -> Path:
+        return self._path or self._home()
+
     def _identity_now(self) -> tuple[int, int] | None:
         """Of the file that is there now; ``None`` where none is."""
-        path = self._path or self._home()
         with contextlib.suppress(OSError):
-            status = path.stat()
+            status = self._file.stat()
             return status.st_dev, status.st_ino
         return None
 
@@ -227,7 +231,7 @@ class Database:
         """Renames a file that is no database any more, with what belongs to it, unless another process did."""
         import sqlite3
 
-        path = self._path or self._home()
+        path = self._file
         try:
             with contextlib.closing(self._connect()) as connection:
                 if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
@@ -245,7 +249,7 @@ class Database:
     def _connect(self) -> Connection:
         import sqlite3
 
-        path = self._path or self._home()
+        path = self._file
         if path is not MEMORY:
             with contextlib.suppress(OSError):
                 self.was_there = path.stat().st_size > 0
