@@ -71,7 +71,8 @@ async def test_a_discover_of_a_wrong_shape_decides_nothing() -> None:
         ("{not json", None, PARSE_ERROR),
         ('{"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "\\ud83d"}}', 7, PARSE_ERROR),
         ('{"jsonrpc": "2.0", "id": "\\ud83d", "method": "\\ud83d"}', "?", INVALID_REQUEST),  # its id cannot be sent
-        ("[" * 100_000, None, PARSE_ERROR),
+        ("[" * 50_000, None, PARSE_ERROR),
+        ("[" * 100_000, None, INVALID_REQUEST),  # refused before it is read
     ],
 )
 async def test_a_line_that_cannot_be_read_is_answered(line: str, number: object, code: int, shaken: bool) -> None:
