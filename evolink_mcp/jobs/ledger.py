@@ -50,7 +50,8 @@ class Mark:
 
     ``sender`` is the process that sends the request, ``holder`` the one whose
     caller listens; no holder is an unclaimed answer. One with a ``delivery`` is
-    for those alone who repeat the request because they have not heard it.
+    for those alone who repeat the request because they have not heard it. Where
+    it ``is_followed``, it is known from the ledger, which may have lost it since.
     """
 
     key: Key
@@ -60,6 +61,7 @@ class Mark:
     since: float
     outcome: Outcome = field(default_factory=InFlight)
     delivery: Delivery | None = None
+    is_followed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,11 @@ class Lines:
         self._drop_old()
         return self._lines.get(key) or Line()
 
+    def passed_by(self, purchase: Purchase) -> set[str]:
+        """The refs of those in its line that a purchase has been let past."""
+        others = self.line(purchase.key).purchases
+        return {each.ref for each in others if each is not purchase and not each.is_claimed}
+
     def add(self, purchase: Purchase) -> None:
         """Puts a purchase at the end of its line."""
         self._lines.setdefault(purchase.key, Line()).purchases.append(purchase)

@@ -40,6 +40,7 @@ class Purchase:
         recorded: The ledger has to know of it.
         recipient: Who was written the answer, for as long as it is settling, or may be asked for again.
         is_stale: What was bought is known from some time ago.
+        is_claimed: Another process has claimed it. It is kept for a ledger that may lose it, and concerns nobody here.
     """
 
     def __init__(self, order: Order[object], buyer: Buyer, since: float) -> None:
@@ -61,6 +62,7 @@ class Purchase:
         self.parked_at = 0.0
         self.recipient: Listener | None = None
         self.is_stale = False
+        self.is_claimed = False
         self.writes: tuple[asyncio.Task[bool], ...] = ()
 
     @property
@@ -101,6 +103,8 @@ class Purchase:
 
     def concerns(self, listener: Listener) -> bool:
         """Whether an identical request has to mind it: one whose answer was written concerns its repeats alone."""
+        if self.is_claimed:
+            return False
         return self.recipient is None or listener.repeats(self.recipient.delivery)
 
     def repeats(self, delivery: Delivery) -> bool:
@@ -116,7 +120,8 @@ class Purchase:
         """What a ledger has to hold of it."""
         holder = "" if self.abandoned else process
         delivery = None if self.recipient is None else self.recipient.delivery
-        return Mark(self.key, self.ref, self.sender or process, holder, self.since, self.outcome, delivery)
+        sender, is_followed = self.sender or process, bool(self.sender)
+        return Mark(self.key, self.ref, sender, holder, self.since, self.outcome, delivery, is_followed)
 
     def become(self, mark: Mark) -> None:
         """Makes it the purchase that another process recorded, and that this one has claimed."""

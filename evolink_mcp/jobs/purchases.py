@@ -208,8 +208,8 @@ class Purchases:
             self._abandon(purchase, buyer)
             raise
         if not ours:
-            purchase.buyer = None
-            self._lines.remove(purchase)
+            purchase.buyer, purchase.is_claimed = None, True
+            self._park(purchase)
         return ours
 
     def _watch(self, purchase: Purchase, buyer: Buyer) -> None:
@@ -280,7 +280,7 @@ class Purchases:
 
     async def _outcome(self, purchase: Purchase) -> Outcome:
         try:
-            passed = {each.ref for each in self._lines.line(purchase.key).purchases if each is not purchase}
+            passed = self._lines.passed_by(purchase)
             return await self._crossing.enter(purchase, passed) or await post(
                 purchase.order, purchase, self._pauses, self._clock, deadline=purchase.deadline
             )

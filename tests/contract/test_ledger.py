@@ -162,7 +162,7 @@ async def test_what_was_free_is_not_brought_back_by_whoever_had_claimed_it(ledge
     await a.put(Mark(KEY, "r1", a.process, "", 1.0))
     assert await b.claim(Mark(KEY, "r1", a.process, "", 1.0))
     await a.forget(mark(a), free=True)
-    await b.put(Mark(KEY, "r1", a.process, "", 1.0))
+    await b.put(Mark(KEY, "r1", a.process, "", 1.0, is_followed=True))
     assert (await b.peek(KEY)).marks == ()
 
 

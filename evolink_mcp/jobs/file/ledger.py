@@ -175,8 +175,8 @@ class FileLedger(LastingLedger):
         connection.execute("DELETE FROM horizons WHERE at > ? OR at < ?", (now, now - KEEP_SECONDS))
 
     def _insert(self, connection: Connection, mark: Mark) -> None:
-        if mark.sender != self.process and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
-            return  # another's purchase that is not here any more was free
+        if mark.is_followed and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
+            return  # what somebody follows, and is not here any more, was free or heard
         outcome = json.dumps(outcome_to_json(mark.outcome))
         row = (self._gateway, *mark.key, mark.ref, mark.sender, mark.holder, mark.since, outcome, time.monotonic())
         connection.execute(_PUT, (*row, self.process))

@@ -85,8 +85,8 @@ class SharedLedger(LastingLedger):
                 await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
 
     async def _put(self, mark: Mark) -> None:
-        # Another's purchase that is not here any more was free: only its sender could have it in flight again.
-        new = mark.sender == self.process or not isinstance(mark.outcome, InFlight)
+        # What somebody follows, and is not here any more, was free or heard: only who sends it has it in flight again.
+        new = not (mark.is_followed and isinstance(mark.outcome, InFlight))
         await self._write(PUT, mark, self._dump(mark), str(int(new)))
 
     async def _claim(self, mark: Mark) -> bool | None:
