@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
-from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.delivery import Listener, listening
-from evolink_mcp.jobs.ledger import Page
+from evolink_mcp.jobs.ledger import Key, Mark, Page
 from evolink_mcp.jobs.outcomes import Created, InFlight
 from evolink_mcp.jobs.purchases import Bought
 from evolink_mcp.jobs.shared.ledger import SharedLedger
@@ -54,16 +54,28 @@ async def test_what_a_replica_sends_and_follows_outlives_a_store_that_forgets_it
     await until("")
     second = call(b, shop, order)
     await until(b.ledger.process)
+    begin, peek, met, is_flushed = a.ledger.begin, a.ledger.peek, asyncio.Event(), asyncio.Event()
+
+    async def meet(mark: Mark, passed: Collection[str] = ()) -> Page | None:
+        page = await begin(mark, passed)
+        met.set()
+        return page
+
+    async def look(key: Key) -> Page:
+        await is_flushed.wait()
+        return await peek(key)
+
+    monkeypatch.setattr(a.ledger, "begin", meet)
+    monkeypatch.setattr(a.ledger, "peek", look)
     third = call(a, shop, order)
-    await asyncio.sleep(0.5)  # it has seen that the second one listens
+    await met.wait()
     await leave(second)
     await until(a.ledger.process)
-    monkeypatch.setattr(crossing, "ASK_SECONDS", 1.0)  # of the third one, whose next look comes behind the flush
-    await asyncio.sleep(0.3)
     if sooner == "the answer":
         order.is_answered.set()
         await until("", Created)
     await stores[0].ask("FLUSHALL")
+    is_flushed.set()
     order.is_answered.set()
     async with asyncio.timeout(25):
         bought = await third

@@ -140,19 +140,23 @@ class Board:
 
     def _beat(self, me: str, is_announced: str, until: float, *others: str) -> Any:
         self._is_unsure(me)
-        if is_announced == "0" and me not in self._replicas:
-            return 0
         now = self.now
+        if me not in self._replicas and (is_announced == "0" or me not in self._missing):
+            if not self._has_left(me):
+                self._missing[me] = now + scripts.MISSING_SECONDS
+            return 0
         self._replicas[me] = now
         self._missing.pop(me, None)
         if until > 0:
             self._horizons[me] = min(until, now)
         self._horizons = {name: at for name, at in self._horizons.items() if at > now - KEEP_SECONDS}
         for name in others:
-            has_left = self._horizons.get(name, 0.0) > now + scripts.MISSING_SECONDS
-            if not has_left and name not in self._replicas:
+            if not self._has_left(name) and name not in self._replicas:
                 self._missing.setdefault(name, now + scripts.MISSING_SECONDS)
         return [str(now), list(self._replicas)]
+
+    def _has_left(self, name: str) -> bool:
+        return self._horizons.get(name, 0.0) > self.now + scripts.MISSING_SECONDS
 
     def _say_goodbye(self, me: str) -> int:
         self._is_unsure(me)
