@@ -41,6 +41,8 @@ class Lines:
         self._clock = clock
         self._lines: dict[Key, Line] = {}
         self._unclaimed, self._written = _Stock(KEEP_SECONDS), _Stock(REPEAT_SECONDS)
+        self._claimed = _Stock(KEEP_SECONDS)
+        self._stocks = (self._unclaimed, self._written, self._claimed)
 
     def __iter__(self) -> Iterator[Purchase]:
         return (purchase for line in list(self._lines.values()) for purchase in list(line.purchases))
@@ -86,8 +88,13 @@ class Lines:
             line.notify()
 
     def park(self, purchase: Purchase) -> None:
-        """Keeps a purchase with an outcome for whoever repeats the request."""
-        if purchase not in self._unclaimed:
+        """Keeps a purchase with an outcome for whoever repeats the request.
+
+        What another process has claimed pushes out nothing: it is kept in case their ledger loses it.
+        """
+        if purchase.is_claimed:
+            self._keep(purchase, self._claimed)
+        elif purchase not in self._unclaimed:
             purchase.parked_at = self._clock.monotonic()
             self._keep(purchase, self._unclaimed)
 
@@ -103,8 +110,8 @@ class Lines:
 
     def unpark(self, purchase: Purchase) -> None:
         """Somebody listens to it again, or it is over."""
-        self._unclaimed.remove(purchase)
-        self._written.remove(purchase)
+        for stock in self._stocks:
+            stock.remove(purchase)
 
     def _keep(self, purchase: Purchase, stock: _Stock) -> None:
         self._drop_old()
@@ -113,7 +120,7 @@ class Lines:
 
     def _drop_old(self) -> None:
         now = self._clock.monotonic()
-        for stock in (self._unclaimed, self._written):
+        for stock in self._stocks:
             while (oldest := stock.oldest(now)) is not None:
                 self.remove(oldest)
 

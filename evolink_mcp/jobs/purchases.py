@@ -242,8 +242,8 @@ class Purchases:
     def _park(self, purchase: Purchase) -> None:
         match purchase.outcome:
             case Created(id) | Unknown(OutcomeUnknown(code=id)):
-                # Never the words of an error: they may quote a prompt.
-                logger.warning("A paid request's caller was gone before its answer: %s", id)
+                if not purchase.is_claimed:  # never the words of an error: they may quote a prompt
+                    logger.warning("A paid request's caller was gone before its answer: %s", id)
                 purchase.forget_call()
                 self._lines.park(purchase)
             case _:

@@ -234,15 +234,17 @@ async def test_a_ledger_is_told_whether_what_is_over_was_free(answer: str) -> No
     assert set(ledger.forgotten) == {answer == "free"}
 
 
-async def test_an_own_answer_that_another_process_has_claimed_is_theirs() -> None:
+async def test_an_own_answer_that_another_process_has_claimed_is_theirs(caplog: pytest.LogCaptureFixture) -> None:
     ledger, shop = Scripted(Page(10.0)), Shop()
     process = Process(ledger)
     await leave_answer(process, shop)
+    assert (process.purchases.unclaimed, len(caplog.messages)) == (1, 1)
     ledger.is_taken = True
     async with asyncio.timeout(60):
         async with process.purchases.buy(ShopOrder(shop)) as bought:
             assert (bought.product, bought.is_earlier) == ("task-2", False)
     assert len(ledger.claims) == 1
+    assert (process.purchases.unclaimed, len(caplog.messages)) == (0, 1)
     await process.end()
 
 

@@ -84,3 +84,22 @@ def test_a_purchase_that_was_claimed_again_does_not_count(monkeypatch: pytest.Mo
     lines.unpark(claimed)
     park(lines, "o", "i1")
     assert len(list(lines)) == 2
+
+
+def test_what_another_process_has_claimed_pushes_out_nothing_and_is_gone_after_ten_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNCLAIMED_PER_OWNER", 1)
+    clock = FakeClock()
+    lines = Lines(clock)
+    for number in range(3):
+        claimed = park(lines, "o", f"i{number}")
+        lines.unpark(claimed)
+        claimed.is_claimed = True
+        lines.park(claimed)
+    park(lines, "o", "mine")
+    assert [each.key.intent for each in lines] == ["i2", "mine"]
+    assert lines.unclaimed == 1
+    clock.time += KEEP_SECONDS + 1
+    assert lines.unclaimed == 0
+    assert not list(lines)
