@@ -38,7 +38,7 @@ class LineFormatter(logging.Formatter):
         start = f"{self.formatTime(record)} {record.levelname} {record.name}: "
         exception = exception_of(record)
         line = f"{message_of(record, *self._keys)} [{exception}]" if exception else message_of(record, *self._keys)
-        return start + str(clean(redact(line, *self._keys))).replace("\n", "\\n")
+        return start + _shown(line, *self._keys).replace("\n", "\\n")
 
 
 class JsonFormatter(logging.Formatter):
@@ -57,10 +57,15 @@ class JsonFormatter(logging.Formatter):
         if fields is not None:
             line |= fields
         else:
-            line |= {"logger": record.name, "message": redact(message_of(record, *self._keys), *self._keys)}
+            line |= {"logger": record.name, "message": _shown(message_of(record, *self._keys), *self._keys)}
         if exception := exception_of(record):
             line["exception"] = exception
         return json.dumps(clean(line, *self._keys), ensure_ascii=False, default=str)
+
+
+def _shown(text: str, *keys: str | None) -> str:
+    """A text as a log may hold it. It is cleaned first: what is removed may stand between the characters of a key."""
+    return redact(str(clean(text, *keys)), *keys)
 
 
 def message_of(record: logging.LogRecord, *keys: str | None) -> str:

@@ -7,7 +7,7 @@ import html
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import cast
@@ -104,11 +104,18 @@ def clean(value: object, *keys: str | None) -> object:
                     break
             else:
                 return text
-        for hide_one in hiders:
-            text = hide_one(text)
-        return clean_text(text)
+        hidden = _hide_all(text, hiders)
+        cleaned = clean_text(hidden)
+        # What was removed may have stood between the characters of a secret.
+        return cleaned if cleaned == hidden else _hide_all(cleaned, hiders)
 
     return _clean(value, clean_one, MAX_DEPTH)
+
+
+def _hide_all(text: str, hiders: Iterable[Callable[[str], str]]) -> str:
+    for hide_one in hiders:
+        text = hide_one(text)
+    return text
 
 
 def _clean(value: object, text: Callable[[str], str], depth: int) -> object:

@@ -37,6 +37,19 @@ def test_no_secret_is_shown_in_part_behind_many_others() -> None:
             assert PART not in str(clean(one_line("x" * behind + text, 4 * LIMIT)))
 
 
+@pytest.mark.parametrize("mark", ["\x00", "\x1b[0m", "\x1b]0;title\x07", "\u202e", "\ufeff", "\U000e0041", "\x9b1m"])
+def test_a_secret_is_hidden_whatever_is_removed_from_between_its_characters(mark: str) -> None:
+    for place in range(1, len(SECRET), 7):
+        text = SECRET[:place] + mark + SECRET[place:]
+        record = logging.LogRecord("evolink_mcp", logging.WARNING, "x.py", 1, text, None, None)
+        shown = [clean(text, SECRET), clean({text: [text]}, SECRET)]
+        shown += [kind(SECRET).format(record) for kind in (LineFormatter, JsonFormatter)]
+        looks_like_a_key = logging.LogRecord("evolink_mcp", logging.WARNING, "x.py", 1, f"s{mark}k-{PART}1", None, None)
+        shown += [kind().format(looks_like_a_key) for kind in (LineFormatter, JsonFormatter)]
+        assert PART not in str(shown)
+        assert str(shown).count("***") == 7
+
+
 @pytest.mark.parametrize("before", range(440, 500, 7))
 def test_a_refusal_that_quotes_the_key_shows_none_of_it(before: int) -> None:
     raw = json.dumps({"error": {"message": "x" * before + SECRET}}).encode()
