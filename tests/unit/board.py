@@ -6,15 +6,19 @@ import asyncio
 import json
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, SILENT_SECONDS, Away
 from evolink_mcp.jobs.shared import ledger_scripts as scripts
+from evolink_mcp.jobs.shared.ledger import SHARED
 from evolink_mcp.jobs.shared.store import Store
 
 AHEAD_SECONDS = 500_000.0  # by which the store's clock is another than the processes'
 TRIP_SECONDS = 0.002
 SILENCE_SECONDS = 1.0  # until a process gives up a store that does not answer
+
+REPLICAS, RUN, UNSURE, MISSING, HORIZONS = SHARED
 
 Fields = dict[str, Any]
 
@@ -22,7 +26,8 @@ Fields = dict[str, Any]
 class Board:
     """What the store holds. ``is_away``: it answers nobody. ``has_lost``: something, or may have."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: time.monotonic() + AHEAD_SECONDS) -> None:
+        self.clock = clock
         self.is_away = False
         self.run = "run-1"
         self.flush()
@@ -33,12 +38,13 @@ class Board:
         """Everything in it is gone."""
         self.has_lost = True
         self.marks: dict[str, dict[str, Fields]] = {}
-        self.words: set[str] = set()
+        self._words: dict[str, str] = {}
         self._replicas: dict[str, float] = {}
         self._missing: dict[str, float] = {}
         self._horizons: dict[str, float] = {}
         self._known_run = ""
         self._unsure_until = -math.inf
+        self._ends: dict[str, float] = {}  # when what has a name in the store is gone
 
     def go_away(self) -> None:
         self.is_away = self.has_lost = True
@@ -48,15 +54,29 @@ class Board:
 
     @property
     def now(self) -> float:
-        return time.monotonic() + AHEAD_SECONDS
+        return self.clock()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that is in it, as the store has it."""
+        self._drop_old()
+        plain = {RUN: self._known_run, UNSURE: "1" if self.now <= self._unsure_until else "", **self._words}
+        marks = {key: texts(marks) for key, marks in self.marks.items()}
+        listed = {name: flat(values) for name, values in (self._named() | marks).items()}
+        return {name: value for name, value in (plain | listed).items() if value}
 
     def carry_out(self, command: str | int | float, *values: Any) -> Any:
         """One command."""
+        self._drop_old()
+        if command == "FLUSHALL":
+            self.flush()
+            return "OK"
         if command == "SET":
-            self.words.add(values[0])
+            self._words[values[0]] = values[1]
+            self._keep(values[0])
             return "OK"
         if command == "EXISTS":
-            return int(values[0] in self.words)
+            return int(values[0] in self._words)
         script, count = values[:2]
         keys, arguments = values[2 : 2 + count], values[2 + count :]
         match script:
@@ -77,6 +97,24 @@ class Board:
             case _:
                 raise AssertionError("a script that this board does not know")
 
+    def _named(self) -> dict[str, dict[str, Any]]:
+        return {REPLICAS: self._replicas, MISSING: self._missing, HORIZONS: self._horizons, **self.marks}
+
+    def _drop_old(self) -> None:
+        """What has ended is gone, and the end of what has gone by itself."""
+        over = {name for name, end in self._ends.items() if end < self.now}
+        for name, values in self._named().items():
+            if name in over:
+                values.clear()
+            if not values:
+                self._ends.pop(name, None)
+        if RUN in over:
+            self._known_run = ""
+        self._words = {name: word for name, word in self._words.items() if name not in over}
+
+    def _keep(self, *names: str) -> None:
+        self._ends |= dict.fromkeys(names, self.now + KEEP_SECONDS)
+
     def _is_unsure(self, me: str) -> bool:
         now, is_new = self.now, self._known_run != self.run
         silent = [name for name, at in self._replicas.items() if is_new or at <= now - SILENT_SECONDS]
@@ -85,27 +123,30 @@ class Board:
             del self._replicas[name]
             if is_back and name != me:
                 self._missing[name] = now + scripts.MISSING_SECONDS
-        self._known_run = self.run
+        if is_new:
+            self._known_run = self.run
+            self._ends.pop(RUN, None)
         if is_new or silent:
             self._unsure_until = now + scripts.ANNOUNCE_SECONDS
         self._missing = {name: until for name, until in self._missing.items() if until > now}
-        return now < self._unsure_until or bool(self._missing) or me not in self._replicas
+        return now <= self._unsure_until or bool(self._missing) or me not in self._replicas
 
     def _page(self, key: str, *, wait: bool) -> list[Any]:
-        marks = {ref: json.dumps(mark) for ref, mark in self.marks.get(key, {}).items()}
-        pairs = (marks, self._replicas, self._horizons)
-        return [str(self.now), int(wait), *([part for pair in each.items() for part in pair] for each in pairs)]
+        marks = texts(self.marks.get(key, {}))
+        return [str(self.now), int(wait), *map(flat, (marks, self._replicas, self._horizons))]
 
     def _begin(self, key: str, me: str, ref: str, mark: str, *passed: str) -> list[Any]:
         if self._is_unsure(me):
             return self._page(key, wait=True)
         marks = self.marks.setdefault(key, {})
+        old = self.now - REPEAT_SECONDS
         for name, other in list(marks.items()):
-            if not other["holder"] and "delivery" in other and other["delivery"]["at"] < self.now - REPEAT_SECONDS:
+            if not other["holder"] and "delivery" in other and other["delivery"]["at"] < old:
                 del marks[name]
-            elif name != ref and name not in passed:
-                return self._page(key, wait=False)
+        if any(name not in (ref, *passed) for name in marks):
+            return self._page(key, wait=False)
         marks[ref] = json.loads(mark)
+        self._keep(key)
         return []
 
     def _claim(self, key: str, me: str, ref: str, holder: str) -> int:
@@ -116,6 +157,7 @@ class Board:
             return 0
         mark["holder"] = me
         mark.pop("delivery", None)
+        self._keep(key)
         return 1
 
     def _put(self, key: str, me: str, ref: str, words: str, is_new: str) -> int:
@@ -130,6 +172,7 @@ class Board:
                 mark |= {"delivery": old["delivery"]} if "delivery" in old else {}
             mark["outcome"] = mark["outcome"] or old["outcome"]
         marks[ref] = mark
+        self._keep(key)
         return 1
 
     def _forget(self, key: str, me: str, ref: str, is_free: str) -> int:
@@ -144,6 +187,7 @@ class Board:
         if me not in self._replicas and (is_announced == "0" or me not in self._missing):
             if not self._has_left(me):
                 self._missing[me] = now + scripts.MISSING_SECONDS
+            self._keep(MISSING)
             return 0
         self._replicas[me] = now
         self._missing.pop(me, None)
@@ -153,6 +197,7 @@ class Board:
         for name in others:
             if not self._has_left(name) and name not in self._replicas:
                 self._missing.setdefault(name, now + scripts.MISSING_SECONDS)
+        self._keep(REPLICAS, RUN, MISSING, HORIZONS)
         return [str(now), list(self._replicas)]
 
     def _has_left(self, name: str) -> bool:
@@ -163,7 +208,18 @@ class Board:
         self._replicas.pop(me, None)
         self._missing.pop(me, None)
         self._horizons[me] = self.now + KEEP_SECONDS
+        self._keep(HORIZONS)
         return 1
+
+
+def flat(values: dict[str, Any]) -> list[Any]:
+    """Names and values one after the other, as the store lists them."""
+    return [part for pair in values.items() for part in pair]
+
+
+def texts(marks: dict[str, Fields]) -> dict[str, str]:
+    """Marks as the store has them, by ref."""
+    return {ref: json.dumps(mark) for ref, mark in marks.items()}
 
 
 class BoardStore(Store):

@@ -44,16 +44,17 @@ BEGIN = f"""{SURE}
 if unsure() then return page(true) end
 local passed = {{[ARGV[2]] = true}}
 for i = 4, #ARGV do passed[ARGV[i]] = true end
-local fields = redis.call('HGETALL', KEYS[6])
+local fields, beside = redis.call('HGETALL', KEYS[6]), false
 for i = 1, #fields, 2 do
   local is_mark, mark = pcall(cjson.decode, fields[i + 1])
   local written = is_mark and mark.holder == '' and mark.delivery
   if written and written.at < now - {REPEAT_SECONDS} then
     redis.call('HDEL', KEYS[6], fields[i])
-  elseif not passed[fields[i]] then
-    return page(false)
+  else
+    beside = beside or not passed[fields[i]]
   end
 end
+if beside then return page(false) end
 redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return {{}}
