@@ -178,6 +178,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # what a client has no room for keeps it from room for more
         self.flow = _Flow(transport)
         if self._pool.add(self):
             self._watch(expected=True)

@@ -129,8 +129,8 @@ async def _hand_over(message: Message, listener: Listener, send: Send, connectio
 
     The server drops, without a word, what is written to a connection whose end it has seen. A client that reads its
     answer and closes at once cannot be seen to close within one turn of the loop, one that closed before is. What
-    is left open then, the second in which the answer settles decides. What is held for the answer is held until the
-    client has read it.
+    is left open then, the second in which the answer settles decides; it begins once the socket has the whole answer.
+    What is held for the answer is held until the client has read it.
     """
     await _write(message, listener, send, connection)
     if listener.holds:
@@ -150,6 +150,7 @@ async def _write(message: Message, listener: Listener, send: Send, connection: C
     if connection is None:
         listener.deliver()
     else:
+        await connection.flow.drain()  # before the socket has all of it, the client can have heard a part at most
         connection.settle(listener)
     if not message.get("more_body", False):
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -30,6 +30,7 @@ from evolink_mcp.transports.stdio import SANDBOX_KEY
 KEEP_ALIVE = 75.0  # longer than a proxy in front keeps its connections, so that it is not the one that is surprised
 LAST_SECONDS = 0.5
 HALF_OPEN_SECONDS = 0.05  # for those who have begun to connect
+MAX_UNSENT = 16 * 1024  # bytes of an answer that the system holds for a client whose network takes no more
 
 logger = logging.getLogger(__name__)
 
@@ -210,6 +211,8 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6 and host == "::":
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if (option := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:  # its connections inherit it
+            bound.setsockopt(socket.IPPROTO_TCP, option, MAX_UNSENT)
         bound.bind(address)
     except OSError as problem:
         bound.close()
