@@ -16,8 +16,9 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from evolink_mcp.media import decoder
+from evolink_mcp.media.shares import Shares
 
-MAX_DECODERS = 2  # each may take decoder.MAX_MEMORY_BYTES
+MAX_DECODERS, MAX_DECODERS_OF_OWNER = 3, 2  # each may take decoder.MAX_MEMORY_BYTES
 MAX_DECODE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 4 * decoder.MAX_PREVIEW_BYTES
 INSTALL_HINT = "Previews need Pillow, and those of films PyAV: install evolink-mcp[preview]."
@@ -25,7 +26,7 @@ Task = Literal["preview", "poster", "probe", "glance", "mask"]
 # A decoder needs no key and no proxy. Without SYSTEMROOT, Python does not start on Windows.
 _ENVIRONMENT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
-_free: RunVar[anyio.Semaphore] = RunVar("free decoders")
+_shares: RunVar[Shares] = RunVar("shares of the decoders")
 
 
 class Undecodable(Exception):
@@ -36,8 +37,10 @@ class NoDecoder(Exception):
     """What decodes such a file is not installed."""
 
 
-async def decode(task: Task, file: BinaryIO, kind: str) -> bytes:
+async def decode(task: Task, file: BinaryIO, kind: str, *, owner: str = "") -> bytes:
     """What the decoder makes of an open file of a MIME type: a JPEG, or facts as JSON.
+
+    ``owner``: for whom. Files that take long are their owner's own, and leave a decoder to others.
 
     Raises:
         NoDecoder: What it takes is not installed.
@@ -47,11 +50,11 @@ async def decode(task: Task, file: BinaryIO, kind: str) -> bytes:
     needs = ("PIL", "av") if film and task == "preview" else ("pymediainfo",) if film else ("PIL",)
     if any(importlib.util.find_spec(name) is None for name in needs):
         raise NoDecoder(INSTALL_HINT)
-    free = _free.get(None)
-    if free is None:
-        free = anyio.Semaphore(MAX_DECODERS)
-        _free.set(free)
-    async with free:
+    shares = _shares.get(None)
+    if shares is None:
+        shares = Shares(MAX_DECODERS, MAX_DECODERS_OF_OWNER)
+        _shares.set(shares)
+    async with shares.place(owner):
         with anyio.move_on_after(MAX_DECODE_SECONDS):
             return await _run([sys.executable, "-B", "-S", "-s", "-P", decoder.__file__, task, kind], file)
     raise Undecodable(f"it takes more than {MAX_DECODE_SECONDS:.0f} s")

@@ -127,7 +127,7 @@ class Measurer:
                 return Facts()
             try:
                 async with asyncio.timeout(seconds):
-                    facts = await facts_of_link(self._fetcher, link, caller=owner, turn=self._visits.decoder)
+                    facts = await facts_of_link(self._fetcher, link, owner=owner, turn=self._visits.decoder)
             except (NotFetched, OSError, TimeoutError):
                 self._visits.fail(owner, link)
                 return Facts()
@@ -156,10 +156,10 @@ class Measurer:
     async def _measure(self, owner: str, key: str, place: str | Path) -> Facts | None:
         try:
             if isinstance(place, Path):
-                facts = await _of_file(place)
+                facts = await _of_file(place, owner)
             else:
                 async with self._shares.place(owner), asyncio.timeout(MAX_LINK_SECONDS):
-                    facts = await facts_of_link(self._fetcher, place)
+                    facts = await facts_of_link(self._fetcher, place, owner=owner)
         except (NotFetched, OSError, TimeoutError):
             self._visits.fail(OURS, key)
             return None
@@ -181,24 +181,24 @@ def _key(place: str | Path) -> str:
     return f"{place}:{facts.st_size}:{facts.st_mtime_ns}"
 
 
-async def _of_file(path: Path) -> Facts:
+async def _of_file(path: Path, owner: str) -> Facts:
     with Folder.open(path.parent) as folder, folder.open_file(path.name) as file:
-        return await _facts(file, "probe", os.fstat(file.fileno()).st_size)
+        return await _facts(file, "probe", os.fstat(file.fileno()).st_size, owner)
 
 
 async def facts_of_link(
-    fetcher: Fetcher, url: str, *, caller: str = "", turn: AbstractAsyncContextManager[object] | None = None
+    fetcher: Fetcher, url: str, *, owner: str = "", turn: AbstractAsyncContextManager[object] | None = None
 ) -> Facts:
     """The facts of what a link holds, by its beginning and, where that does not tell, one more piece of it.
 
     Args:
-        caller: The owner of the call that gave the link; empty for links that the gateway gave.
-        turn: Held while a decoder is needed.
+        owner: For whom they are.
+        turn: Held while a decoder is needed for a link that the owner gave; none for links that the gateway gave.
 
     Raises:
         NotFetched: With the reason.
     """
-    turn = turn or nullcontext()
+    caller, turn = owner if turn else "", turn or nullcontext()
     head = await fetcher.peek(url, start=0, size=HEAD_BYTES, caller=caller)
     with _scratch() as file:
         file.write(head.content)
@@ -206,7 +206,7 @@ async def facts_of_link(
         total = head.total if head.total is not None else len(head.content)
         if total <= len(head.content):
             async with turn:
-                return await _facts(file, "probe", head.total)
+                return await _facts(file, "probe", head.total, owner)
         sparse = _Sparse(file, len(head.content), total)
         start = sparse.place_of_rest(sniff(head.content))
         if start is not None:
@@ -215,7 +215,7 @@ async def facts_of_link(
         if total <= MAX_HOLE_BYTES:
             os.ftruncate(file.fileno(), total)
         async with turn:
-            facts = await _facts(file, "glance", head.total)
+            facts = await _facts(file, "glance", head.total, owner)
         return replace(
             facts,
             # A length may have been reckoned from what is here.
@@ -279,12 +279,12 @@ def _scratch() -> BinaryIO:
     return cast(BinaryIO, tempfile.TemporaryFile(prefix="evolink-facts-"))
 
 
-async def _facts(file: BinaryIO, task: Task, size: int | None) -> Facts:
+async def _facts(file: BinaryIO, task: Task, size: int | None, owner: str) -> Facts:
     kind = sniff_file(file)
     if kind is None:
         return Facts(bytes=size)
     try:
-        read: Mapping[str, Any] = as_object(json.loads(await decode(task, file, kind)))
+        read: Mapping[str, Any] = as_object(json.loads(await decode(task, file, kind, owner=owner)))
     except (NoDecoder, Undecodable, ValueError):
         read = {}
     return Facts.read({**read, "duration_seconds": read.get("seconds"), "mime_type": kind, "bytes": size})

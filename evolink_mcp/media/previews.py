@@ -37,8 +37,8 @@ async def preview(path: Path, *, poster: bool = False) -> bytes:
         raise NoPreview(f"No preview: {path.name} cannot be read ({error.strerror or error}).") from None
 
 
-async def preview_link(fetcher: Fetcher, url: str, *, poster: bool = False) -> bytes:
-    """The same of a result that is not saved: fetched for this only, and not kept.
+async def preview_link(fetcher: Fetcher, url: str, *, poster: bool = False, owner: str = "") -> bytes:
+    """The same of a result that is not saved: fetched for this only, and not kept. ``owner``: for whom.
 
     Raises:
         NoPreview: The extra is missing, the link cannot be read, or what it holds cannot be shown.
@@ -47,31 +47,31 @@ async def preview_link(fetcher: Fetcher, url: str, *, poster: bool = False) -> b
         with tempfile.TemporaryFile(prefix="evolink-preview-") as file:
             await fetcher.fetch(url, file.write, max_bytes=MAX_FETCH_BYTES)
             file.flush()
-            return await preview_file(file, poster=poster)
+            return await preview_file(file, poster=poster, owner=owner)
     except NotFetched as reason:
         raise NoPreview(f"No preview: {reason}.") from None
     except OSError as error:
         raise NoPreview(f"No preview: no room for it here ({error.strerror or error}).") from None
 
 
-async def preview_file(file: BinaryIO, *, poster: bool = False) -> bytes:
+async def preview_file(file: BinaryIO, *, poster: bool = False, owner: str = "") -> bytes:
     """The same of an open file.
 
     Raises:
         NoPreview: The extra is missing, or it cannot be read or shown.
     """
     try:
-        return await _preview(file, poster=poster)
+        return await _preview(file, poster=poster, owner=owner)
     except OSError as error:  # on a disk of the network it may be gone by now
         raise NoPreview(f"No preview: the file cannot be read ({error.strerror or error}).") from None
 
 
-async def _preview(file: BinaryIO, *, poster: bool) -> bytes:
+async def _preview(file: BinaryIO, *, poster: bool, owner: str) -> bytes:
     kind = sniff_file(file) or ""
     if not kind.startswith(("image/", "video/")):
         raise NoPreview("No preview: the file is neither a picture nor a film.")
     try:
-        return await decode("poster" if poster else "preview", file, kind)
+        return await decode("poster" if poster else "preview", file, kind, owner=owner)
     except NoDecoder as missing:
         raise NoPreview(str(missing)) from None
     except Undecodable as reason:

@@ -100,10 +100,11 @@ async def preview_of(call: Call, task_id: str, number: int, url: str, *, poster:
     Raises:
         NoPreview: There is none, and why.
     """
+    owner = call.caller.owner
     async with open_copy(call, task_id, number, max_bytes=previews.MAX_FETCH_BYTES) as file:
         if file is not None:
-            return await previews.preview_file(file, poster=poster)
-    return await previews.preview_link(call.app.fetcher, url, poster=poster)
+            return await previews.preview_file(file, poster=poster, owner=owner)
+    return await previews.preview_link(call.app.fetcher, url, poster=poster, owner=owner)
 
 
 def places_of(copies: Sequence[ResultCopy | NotSaved]) -> list[SaveOutcome]:

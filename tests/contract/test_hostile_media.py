@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from evolink_mcp.media import decoder, decoding, previews
@@ -133,6 +134,30 @@ async def test_a_decoder_that_breaks_down_harms_nobody_else(
             else:
                 assert "cannot be shown" in await refused(tmp_path / "a.png")
     assert (await previews.preview(tmp_path / "a.png")).startswith(b"\xff\xd8")
+
+
+async def test_files_of_one_caller_that_take_long_leave_a_decoder_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, quick = tmp_path / "slow.png", tmp_path / "quick.png"
+    slow.write_bytes(b"slow")
+    quick.write_bytes(b"quick")
+    script = "import sys, time\nif sys.stdin.read() == 'slow': time.sleep(60)\nsys.stdout.write('seen')"
+    (tmp_path / "decoder.py").write_text(script, encoding="utf-8")
+    monkeypatch.setattr(decoder, "__file__", str(tmp_path / "decoder.py"))
+    monkeypatch.setattr(decoding, "MAX_DECODE_SECONDS", 60.0)
+
+    async def look(path: Path, owner: str) -> bytes:
+        with path.open("rb") as file:
+            return await decoding.decode("preview", file, "image/png", owner=owner)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(2 * decoding.MAX_DECODERS):
+            group.start_soon(look, slow, "somebody")
+        await anyio.lowlevel.checkpoint()  # all of them take or want their place
+        with anyio.fail_after(40):
+            assert await look(quick, "somebody else") == b"seen"
+        group.cancel_scope.cancel()
 
 
 async def test_a_call_that_ends_takes_its_decoder_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

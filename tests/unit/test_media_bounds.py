@@ -62,6 +62,8 @@ MIB = 1024 * 1024
         ("400 MiB", probe.MAX_PARSER_BYTES, 400 * MIB),
         ("than 15 bytes for each second", probe.MIN_BYTES_PER_SECOND, 15),
         ("10 s of work", decoder.MAX_CPU_SECONDS, 10),
+        ("Three such processes run at a time", decoding.MAX_DECODERS, 3),
+        ("of one caller two", decoding.MAX_DECODERS_OF_OWNER, 2),
         ("15 s in all", decoding.MAX_DECODE_SECONDS, 15),
         ("50 million pixels", pictures.MAX_PIXELS, 50_000_000),
         ("pictures of more than 100 MB", pictures.MAX_PICTURE_BYTES, 100 * MIB),
