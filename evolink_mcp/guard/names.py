@@ -48,7 +48,7 @@ class NamePool:
         with anyio.fail_after(LOOKUP_SECONDS):
             while (future := self._lookup(host, caller)) is None:
                 await anyio.sleep(SHARE_POLL_SECONDS)
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return await asyncio.wrap_future(future)
 
     def _lookup(self, host: str, caller: str) -> Future[list[Address]] | None:
         """The lookup of a host; ``None`` while the caller's own lookups take all of its share."""

@@ -11,6 +11,7 @@ import pytest
 from evolink_mcp.errors import GatewayError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport, media
 from evolink_mcp.gateway import text as texts
+from evolink_mcp.gateway.wrappings import MAX_TEXT, ids_of_tasks
 from tests.contract.test_odd_gateways import answering, failure, over
 from tests.support import KEY
 
@@ -160,6 +161,11 @@ async def test_an_answer_that_was_not_searched_to_its_end_is_no_plain_refusal(od
         await media.create(caller, "video", {"model": "m", "prompt": json.dumps(odd)}, seconds=5)
 
 
+def test_a_text_too_long_to_be_searched_may_name_more() -> None:
+    assert ids_of_tasks({"message": "x" * (MAX_TEXT - len('{"message":""}'))}).all
+    assert not ids_of_tasks({"message": "x" * MAX_TEXT}).all
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -180,3 +186,9 @@ async def test_a_refusal_that_cannot_be_read_to_its_end_is_not_called_free(conte
 async def test_the_page_of_a_proxy_that_refuses_is_free() -> None:
     error = await failure(over(lambda _request: httpx2.Response(400, content=b"<html>\r\n\tNo {such} thing</html>\n")))
     assert error.charged == "no"
+
+
+async def test_a_refusal_of_a_megabyte_is_no_plain_one() -> None:
+    content = b"No. " * 300_000 + ID.encode()
+    error = await failure(over(lambda _request: httpx2.Response(400, content=content)))
+    assert isinstance(error, OutcomeUnknown)

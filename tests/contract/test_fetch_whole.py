@@ -55,3 +55,12 @@ async def test_a_compressed_answer_is_not_unfolded() -> None:
     packed = gzip.compress(b"\0" * 1_000_000)
     async with serving(answer(packed, "content-encoding: gzip")) as host:
         assert await fetched(host.url()) == packed
+
+
+@pytest.mark.parametrize("status", ["200 OK", "206 Partial Content"])
+async def test_a_host_that_gives_more_than_a_part_is_read_no_further(status: str) -> None:
+    async with serving(answer(BIG, status=status)) as host:
+        fetcher = Fetcher(UrlGuard(allow_loopback=True))
+        piece = await fetcher.peek(host.url(), start=0, size=100)
+        await fetcher.aclose()
+    assert piece.content == BIG[:100]

@@ -128,3 +128,14 @@ async def test_a_text_whose_caller_leaves_while_it_is_read_is_a_text(streams: bo
             texts.append((await text.create(caller, BODY, seconds=60)).text)
     assert scope.cancel_called
     assert [each[:9] for each in texts] == ["word word"]
+
+
+async def test_no_answer_is_asked_for_in_a_packing_that_cannot_be_read() -> None:
+    asked = list[str]()
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.headers["accept-encoding"])
+        return httpx2.Response(200, json=TASK)
+
+    await media.create(over(handle), "image", BODY, seconds=60)
+    assert asked == ["identity"]

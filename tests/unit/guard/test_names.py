@@ -23,9 +23,11 @@ class DeadServer:
     def __init__(self) -> None:
         self.released = threading.Event()
         self.asked: list[str] = []
+        self.daemons: list[bool] = []
 
     def __call__(self, host: str, *_: object, **__: object) -> list[Any]:
         self.asked.append(host)
+        self.daemons.append(threading.current_thread().daemon)
         if host.endswith(".dead"):
             self.released.wait(20)
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -128,6 +130,18 @@ async def test_a_caller_that_leaves_takes_no_answer_from_the_others(dead: DeadSe
     dead.released.set()
     with pytest.raises(socket.gaierror):
         await pool.resolve("same.dead", "second")
+
+
+async def test_nothing_is_kept_of_a_caller_whose_lookups_have_ended(dead: DeadServer) -> None:
+    """Made-up keys are free: each of them would stay."""
+    pool = NamePool()
+    await pool.resolve("example.com", "made-up")
+    assert not pool._callers  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_name_server_that_never_answers_does_not_keep_the_program_from_ending(dead: DeadServer) -> None:
+    await jam(NamePool(), "hostile", 1)
+    assert dead.daemons == [True]
 
 
 async def test_a_name_is_looked_up_anew_once_its_lookup_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:

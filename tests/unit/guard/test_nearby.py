@@ -11,6 +11,7 @@ import pytest
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.guard import paths
+from evolink_mcp.guard.nearby import find_nearby
 from evolink_mcp.guard.paths import as_path
 from evolink_mcp.guard.text import clean_text
 from tests.turns import MAX_SECONDS, longest_turn
@@ -133,6 +134,12 @@ def test_nothing_outside_is_named_or_found(shelf: Path) -> None:
             opened(path, shelf)
         assert "202f" not in str(raised.value)
         assert "The nearest" not in str(raised.value)
+
+
+def test_a_folder_outside_that_a_link_leads_to_is_not_looked_through(shelf: Path) -> None:
+    (shelf.parent / "password.png").touch()
+    (shelf / "up").symlink_to(shelf.parent)
+    assert find_nearby(shelf / "up" / "pasword.png", [shelf]) == (None, "")
 
 
 @pytest.mark.skipif(not hasattr(os, "O_PATH"), reason="only Linux has a name for it")
