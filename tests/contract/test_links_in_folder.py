@@ -97,6 +97,19 @@ async def test_a_parent_may_be_a_link(tmp_path: Path) -> None:
     assert listed(tmp_path / "real" / "out") == [f"{STEM}-1.png"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes in folders")
+def test_what_is_no_regular_file_is_neither_waited_for_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("a")
+    os.mkfifo(tmp_path / "pipe")
+    with Folder.open(tmp_path) as opened:
+        for name in ("link", "pipe"):
+            with pytest.raises(OSError):  # noqa: PT011 (which one is the system's business)
+                opened.open_file(name)
+            opened.remove(name)
+        assert sorted(opened.names()) == ["a", "link", "pipe"]
+
+
 async def test_only_old_files_of_our_own_names_and_kind_are_removed(client: Client, out: Path) -> None:
     requests = out / sidecars.REQUESTS_FOLDER
     requests.mkdir()

@@ -101,6 +101,18 @@ async def test_a_full_storage_that_is_empty_says_to_try_once_more(
     assert (await ok(client, "upload_file", base64_data=data))["file_id"]
 
 
+@pytest.mark.parametrize(("used", "believed"), [(0, False), (100, True), (None, True)])
+async def test_a_storage_with_no_place_is_doubted_only_where_it_says_that_it_holds_nothing(
+    client: Client, sandbox: Sandbox, used: int | None, believed: bool
+) -> None:
+    sandbox.fault("upload_base64", "envelope", code=40003, message="quota exceeded")
+    places = {"used_files": used, "max_files": 100, "remain_files": 0}
+    sandbox.fault("files_quota", "status", status=200, body={"success": True, "code": 200, "data": places})
+    text = await refused(client, "upload_file", base64_data=base64.b64encode(png()).decode())
+    assert ("delete_file" in text) is believed
+    assert ("try once more" in text) is not believed
+
+
 @pytest.mark.parametrize("remembers", [True, False])
 async def test_a_task_that_cannot_be_read_says_where_its_files_are(
     settings: Settings, clock: FakeClock, connect: Connect, sandbox: Sandbox, tmp_path: Path, remembers: bool

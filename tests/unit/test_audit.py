@@ -12,7 +12,16 @@ from mcp.client import Client
 from evolink_mcp.gateway import Exchange
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from evolink_mcp.tools.audit import OUTCOMES, CallRecord
+from evolink_mcp.tools.audit import (
+    MAX_ARGUMENTS,
+    MAX_VALUE,
+    MAX_WORD,
+    OUTCOMES,
+    SENTENCE,
+    CallRecord,
+    arguments_of,
+    word,
+)
 from tests.support import FakeClock, Sandbox, ok, refused
 
 Connect = Callable[..., Client]
@@ -129,6 +138,14 @@ async def test_what_somebody_wrote_where_a_word_should_be_is_not_recorded(
                   , "error": {"code": "a secret garden", "message": "m"}})  # fmt: skip
     assert (await ok(client, "check_task", task_id=task["task_id"]))["status"] == "failed"
     assert "secret" not in repr(records.calls)
+
+
+def test_a_record_has_its_bounds_whatever_a_call_holds() -> None:
+    many = {f"name{number}": 1 for number in range(100)}
+    assert len(arguments_of(many).split()) == MAX_ARGUMENTS
+    assert arguments_of({"options": many}).count("name") == MAX_ARGUMENTS
+    assert word("x" * MAX_WORD) == "x" * MAX_VALUE
+    assert word("x" * (MAX_WORD + 1)) == SENTENCE
 
 
 @pytest.mark.parametrize("task_id", ["x" * 129, "a b", 7])

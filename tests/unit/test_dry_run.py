@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from mcp.client import Client
 
+from evolink_mcp.guard.addresses import Address
 from evolink_mcp.settings import Settings
+from evolink_mcp.tools.app import App
 from tests.support import Sandbox, ok, refused, text_of
+
+Connect = Callable[..., Client]
 
 
 async def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(client: Client, sandbox: Sandbox) -> None:
@@ -61,6 +67,21 @@ async def test_a_dry_run_checks_local_files_and_uploads_none(
     assert (await ok(client, "list_files"))["files"] == []
     assert sandbox.paid() == 0
     assert "file_refused" in await refused(client, "generate_image", prompt="x", image_urls=["/etc/cat"], dry_run=True)
+
+
+async def test_a_dry_run_that_the_end_of_the_server_cuts_off_costs_nothing(settings: Settings, connect: Connect) -> None:
+    async def end(_host: str, _caller: str) -> list[Address]:
+        for each in app.running:
+            each.scope.cancel()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    app = App(settings, resolve=end)
+    async with connect(app) as client:
+        links = ["https://example.com/a.png"]
+        text = await refused(client, "generate_image", prompt="x", image_urls=links, dry_run=True)
+    assert "[stopped]" in text
+    assert "Charged: no." in text
 
 
 async def test_the_same_call_without_dry_run_is_paid(client: Client, sandbox: Sandbox) -> None:
