@@ -187,3 +187,16 @@ async def test_what_a_process_has_told_counts_until_the_moment_that_it_said(ledg
     await a.live()
     page = await b.peek(KEY)
     assert page.horizon[a.process] == told < late <= page.heard_at[a.process]
+
+
+async def test_a_begin_that_comes_late_hides_nothing_that_has_become_of_it(ledgers: list[Ledger]) -> None:
+    """It got no answer, was made again, and arrives when its purchase has been paid for and left."""
+    a, b, _ = ledgers
+    assert await a.begin(mark(a)) is None
+    await a.put(Mark(KEY, "r1", a.process, "", 1.0, Created("task-1")))
+    await a.begin(mark(a))
+    (seen,) = (await b.peek(KEY)).marks
+    assert (seen.holder, seen.outcome) == ("", Created("task-1"))
+    assert await b.claim(seen)
+    await a.begin(mark(a))
+    assert held(await a.peek(KEY)) == [("r1", b.process)]

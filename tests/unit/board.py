@@ -145,7 +145,7 @@ class Board:
                 del marks[name]
         if any(name not in (ref, *passed) for name in marks):
             return self._page(key, wait=False)
-        marks[ref] = json.loads(mark)
+        marks.setdefault(ref, json.loads(mark))
         self._keep(key)
         return []
 

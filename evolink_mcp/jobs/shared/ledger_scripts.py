@@ -39,7 +39,8 @@ local function page(wait)
            redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')}}
 end
 """
-# ARGV: replica, ref, mark, then the refs that may be passed. Empty where the mark was made.
+# ARGV: replica, ref, mark, then the refs that may be passed. Empty where the mark was made, or is there: one that comes
+# late, and got no answer in its time, hides nothing that has become of it.
 BEGIN = f"""{SURE}
 if unsure() then return page(true) end
 local passed = {{[ARGV[2]] = true}}
@@ -55,7 +56,7 @@ for i = 1, #fields, 2 do
   end
 end
 if beside then return page(false) end
-redis.call('HSET', KEYS[6], ARGV[2], ARGV[3])
+redis.call('HSETNX', KEYS[6], ARGV[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return {{}}
 """
