@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -61,7 +62,8 @@ async def create(
 
 
 async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -> wire.Task:
-    """Reads one task.
+    """Reads one task. Its id stays the one that it was asked for by, whatever the answer calls it: there is no other
+    handle on what was paid for.
 
     Raises:
         Refused: The id cannot be one; nothing was sent.
@@ -73,7 +75,7 @@ async def read(caller: Caller, task_id: str, *, seconds: float = READ_SECONDS) -
     if reply.ok:
         task = wire.parse_task(reply.body, reply.date)
         if task is not None:
-            return caller.observe(task)
+            return caller.observe(replace(task, id=task_id))
     error = error_from(reply, doing="reading the task")
     if reply.status == 404:
         step = "The task id may be wrong or expired. Use the task_id exactly as generate_* returned it."

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 import pytest
 
-from evolink_mcp.gateway import problems, replies, values
+from evolink_mcp.gateway import Caller, Transport, media, problems, replies, values
 from evolink_mcp.gateway.pricing import Range, Request, parse_list, parse_rules
 from evolink_mcp.gateway.replies import Reply, error_from
 from evolink_mcp.gateway.wire import parse_task
+from tests.support import KEY
 
 PLAIN = ("message", "msg", "detail", "errors", "error_message", "title", "reason")
 
@@ -168,3 +170,10 @@ def test_credits_are_read_from_wherever_a_task_tells_them(
     task = parse_task({"id": "t", "status": "completed", **fields})
     assert task is not None
     assert (task.credits_reserved, task.credits_used) == (held, used)
+
+
+async def test_a_task_keeps_the_id_that_it_was_bought_by_whatever_an_answer_calls_it() -> None:
+    body = {"id": "task-of-the-provider", "status": "processing", "type": "image"}
+    network = httpx2.MockTransport(lambda _request: httpx2.Response(200, json=body))
+    task = await media.read(Caller(Transport("https://api.test", "https://files.test", over=network), KEY), "task-1")
+    assert (task.id, task.status) == ("task-1", "processing")
