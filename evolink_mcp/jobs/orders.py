@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 from evolink_mcp.gateway import Caller, media, wire
@@ -87,9 +87,19 @@ class Order(Protocol[T_co]):
 
 
 def intent_of(kind: str, body: Mapping[str, object]) -> str:
-    """What a request asks for: equal for equal requests, whatever the order of their keys."""
-    content = json.dumps([kind, body], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    """What a request asks for: equal for equal requests, whatever the order of their keys. 42 and 42.0 are one number,
+    which some clients write in turns."""
+    content = json.dumps([kind, _plain(body)], sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """The value with whole numbers as such."""
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in cast("Mapping[str, object]", value).items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in cast("list[object]", value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass(frozen=True)
