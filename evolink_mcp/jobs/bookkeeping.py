@@ -11,6 +11,7 @@ from typing import Any
 from evolink_mcp.jobs.delivery import take_turns
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Away, Ledger
 from evolink_mcp.jobs.lines import Lines
+from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.jobs.outcomes import Free
 from evolink_mcp.jobs.purchase import Purchase
 
@@ -23,9 +24,10 @@ logger = logging.getLogger(__name__)
 class Bookkeeping:
     """Writes in the background, the changes of one purchase one after the other."""
 
-    def __init__(self, ledger: Ledger, lines: Lines) -> None:
+    def __init__(self, ledger: Ledger, lines: Lines, calls: OpenCalls) -> None:
         self._ledger = ledger
         self._lines = lines
+        self._calls = calls
         self._writes: set[asyncio.Task[bool]] = set()
         self._claims: set[asyncio.Task[bool]] = set()
         self._beating: asyncio.Task[None] | None = None
@@ -128,6 +130,10 @@ class Bookkeeping:
     async def _beat_once(self) -> None:
         await take_turns()  # the hang-ups that came before, however late this process is, are being written
         horizon = time.monotonic()
+        try:
+            await self._calls.catch_up()
+        except Away:
+            horizon = NEVER
         if writes := [*self._writes, *self._claims]:
             _, unfinished = await asyncio.wait(writes, timeout=WRITE_SECONDS)
             if unfinished:  # a hang-up may be among them, or follow a claim that got no answer

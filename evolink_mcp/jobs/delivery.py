@@ -55,6 +55,7 @@ class Listener:
 
     Attributes:
         number: As above.
+        arrived_at: When its request came, by the monotonic clock.
         delivered: The answer was written to the client.
         settling: That was within the last second, over a connection that may yet end.
         disconnected: The connection has ended in that second.
@@ -65,7 +66,7 @@ class Listener:
         self.abandoned = self.delivered = self.settling = self.disconnected = False
         self.number = number
         self._settle_seconds = settle_seconds
-        self._arrived_at = time.monotonic()
+        self.arrived_at = time.monotonic()
         self._delivered_at = math.inf
         self._watchers: list[Callable[[], None]] = []
         self._holds: list[Callable[[], None]] = []
@@ -155,12 +156,12 @@ class Listener:
         One that came before the answer, or more than a second after it, is another. So is one with another number: a
         client that counts its requests has not lost its place.
         """
-        since = self._arrived_at - delivery.at
+        since = self.arrived_at - delivery.at
         return 0.0 <= since <= self._settle_seconds and fingerprint(self.number) == delivery.number
 
     async def settle(self) -> None:
         """Returns once the hang-ups that came before this request have been taken in."""
-        await asyncio.sleep(max(self._arrived_at + self._settle_seconds - time.monotonic(), 0.0))
+        await asyncio.sleep(max(self.arrived_at + self._settle_seconds - time.monotonic(), 0.0))
         await take_turns()
 
     def _end(self) -> None:

@@ -44,6 +44,18 @@ class Key(NamedTuple):
     intent: str
 
 
+class Cancel(NamedTuple):
+    """A client's word that it waits no longer for a request.
+
+    Attributes:
+        names: The request (hashed), by the id it has, or else by another form of that id.
+        at: When it came, by the monotonic clock of this process.
+    """
+
+    names: tuple[str, ...]
+    at: float
+
+
 @dataclass(frozen=True)
 class Mark:
     """A purchase as a ledger has it.
@@ -166,6 +178,14 @@ class Ledger(Protocol):
         """Says that this process lives, and nothing else: it is still putting its marks."""
         ...
 
+    async def cancel(self, cancel: Cancel) -> None:
+        """Has other processes know of a cancel: one of them may be serving what it cancels."""
+        ...
+
+    async def cancels(self, since: float) -> list[Cancel]:
+        """The cancels that have come to any process since then, by the monotonic clock."""
+        ...
+
     async def note_task(self, account: str, task_id: str) -> None:
         """Remembers for ten minutes that a task's id was received."""
         ...
@@ -219,6 +239,11 @@ class Alone:
         return True
 
     async def live(self) -> None: ...
+
+    async def cancel(self, cancel: Cancel) -> None: ...
+
+    async def cancels(self, since: float) -> list[Cancel]:
+        return []
 
     async def note_task(self, account: str, task_id: str) -> None:
         self._tasks[f"{account} {task_id}"] = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from evolink_mcp.errors import EvolinkError, OutcomeUnknown
 
+T = TypeVar("T")
 LOST_WORDS = "An earlier, identical request got no clear answer. Whether a task was created is unknown."
 
 
@@ -38,6 +40,22 @@ class Unknown:
 
 
 Outcome = InFlight | Created | Free | Unknown
+
+
+@dataclass(frozen=True)
+class Bought(Generic[T]):
+    """What was bought.
+
+    Attributes:
+        is_earlier: It is that of an earlier identical request, and nothing was paid for again.
+        away: What could not be asked whether another process has bought the same; "" where nothing was away.
+        twins: What else was bought by the same request, and nobody has heard of.
+    """
+
+    product: T
+    is_earlier: bool = False
+    away: str = ""
+    twins: tuple[Outcome, ...] = ()
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, str]:

@@ -20,8 +20,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import TypeVar, cast
 
 import anyio
 
@@ -34,30 +33,15 @@ from evolink_mcp.jobs.delivery import current_listener
 from evolink_mcp.jobs.doubts import Doubts
 from evolink_mcp.jobs.ledger import Ledger
 from evolink_mcp.jobs.lines import Lines
+from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.jobs.orders import Order
-from evolink_mcp.jobs.outcomes import Created, Free, InFlight, Outcome, Unknown
+from evolink_mcp.jobs.outcomes import Bought, Created, Free, InFlight, Outcome, Unknown
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS, broken, gone, no_time, post, stopped
 from evolink_mcp.jobs.purchase import Buyer, Growth, Purchase
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Bought(Generic[T]):
-    """What was bought.
-
-    Attributes:
-        is_earlier: It is that of an earlier identical request, and nothing was paid for again.
-        away: What could not be asked whether another process has bought the same; "" where nothing was away.
-        twins: What else was bought by the same request, and nobody has heard of.
-    """
-
-    product: T
-    is_earlier: bool = False
-    away: str = ""
-    twins: tuple[Outcome, ...] = ()
 
 
 class Purchases:
@@ -70,7 +54,8 @@ class Purchases:
         self._crossing = Crossing(ledger, clock, strict=strict)
         self._lines = Lines(clock)
         self._work: set[asyncio.Task[None]] = set()
-        self._books = Bookkeeping(ledger, self._lines)
+        self.calls = OpenCalls(ledger)
+        self._books = Bookkeeping(ledger, self._lines, self.calls)
         self.doubts = Doubts(ledger, clock.monotonic)
 
     @asynccontextmanager
@@ -181,7 +166,7 @@ class Purchases:
                     await line.change()
             elif others and not settled:
                 waited = settled = True
-                await buyer.listener.settle()
+                await self.calls.settle(buyer.listener)
             else:
                 return self._begin(order, buyer)
 

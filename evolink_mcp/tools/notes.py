@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from evolink_mcp.tools.call import Call
 
 MAY_REPEAT = (

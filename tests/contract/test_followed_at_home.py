@@ -9,8 +9,7 @@ import pytest
 
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.ledger import Key, Mark, Page
-from evolink_mcp.jobs.outcomes import Created, InFlight
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created, InFlight
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
 from tests.contract.ledgers import held, settled

@@ -11,8 +11,7 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.ledger import Mark
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
 from tests.contract.ledgers import held, settled

@@ -17,7 +17,7 @@ from evolink_mcp.errors import EvolinkError
 from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import Key, Mark, owner_of
 from evolink_mcp.jobs.orders import intent_of
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store

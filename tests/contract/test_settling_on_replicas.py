@@ -10,8 +10,7 @@ import pytest
 from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
 from evolink_mcp.jobs.orders import Sending
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from evolink_mcp.jobs.shared.store import Store
 from tests.unit.shop import KEY, Process, Shop, ShopOrder

@@ -16,8 +16,7 @@ from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, Key
 from evolink_mcp.jobs.orders import Sending
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from evolink_mcp.jobs.recovery import MARGIN_SECONDS
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from tests.unit.board import Board, BoardStore

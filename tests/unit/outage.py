@@ -12,8 +12,7 @@ from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Away, Key, Mark, Page
 from evolink_mcp.jobs.orders import Sending
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from tests.unit.shop import Process, Shop, ShopOrder
 
 

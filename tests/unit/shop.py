@@ -9,7 +9,7 @@ from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import Listener, listening, take_turns
-from evolink_mcp.jobs.ledger import Alone, Key, Ledger
+from evolink_mcp.jobs.ledger import Alone, Cancel, Key, Ledger
 from evolink_mcp.jobs.orders import Sending
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.pauses import Pauses
@@ -19,6 +19,20 @@ KEY = Key("owner", "intent")
 STEPS = 3  # turns of the loop that each part of a purchase takes
 
 CALLER = Caller(Transport("http://127.0.0.1:9", "http://127.0.0.1:9"), "sk-test-0123456789")
+
+
+class Told(Alone):
+    """A ledger whose processes tell each other of cancels, on a ``board``, and of nothing else."""
+
+    def __init__(self, board: list[Cancel]) -> None:
+        super().__init__()
+        self._board = board
+
+    async def cancel(self, cancel: Cancel) -> None:
+        self._board.append(cancel)
+
+    async def cancels(self, since: float) -> list[Cancel]:
+        return list(self._board)
 
 
 async def turns(number: int) -> None:

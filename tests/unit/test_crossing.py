@@ -14,9 +14,9 @@ from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Delivery, Listener, listening
 from evolink_mcp.jobs.ledger import Alone, Away, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import Created, InFlight, Outcome
+from evolink_mcp.jobs.outcomes import Bought, Created, InFlight, Outcome
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS
-from evolink_mcp.jobs.purchases import Bought, Purchases
+from evolink_mcp.jobs.purchases import Purchases
 from tests.support import FakeClock
 from tests.unit.shop import KEY, Process, Shop, ShopOrder, turns
 

@@ -15,8 +15,7 @@ from evolink_mcp.jobs import lines
 from evolink_mcp.jobs.deadlines import GRACE_SECONDS, SUBMIT_SECONDS
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
 from evolink_mcp.jobs.ledger import REPEAT_SECONDS
-from evolink_mcp.jobs.outcomes import Created
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created
 from tests.support import FakeClock
 from tests.unit.shop import KEY, Process, Shop, ShopOrder, turns
 

@@ -14,8 +14,7 @@ from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.file.ledger import FileLedger
 from evolink_mcp.jobs.ledger import Key, Mark, Page
-from evolink_mcp.jobs.outcomes import Created, InFlight
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created, InFlight
 from tests.contract.ledgers import beat, held
 from tests.unit.shop import KEY, Process, Shop, ShopOrder, turns
 

@@ -13,8 +13,7 @@ from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.jobs import crossing
 from evolink_mcp.jobs.file.database import Database
 from evolink_mcp.jobs.ledger import Away, Key, Page
-from evolink_mcp.jobs.outcomes import Created, InFlight
-from evolink_mcp.jobs.purchases import Bought
+from evolink_mcp.jobs.outcomes import Bought, Created, InFlight
 from evolink_mcp.tools.notes import MAY_REPEAT, bought_notes
 from tests.unit.outage import Outage, SlowOrder, abandon, buy, twin_in_flight
 from tests.unit.shop import Process, Shop, ShopOrder

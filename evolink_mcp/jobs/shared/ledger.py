@@ -19,18 +19,21 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Collection, Mapping
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import cast
 
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.lasting import LastingLedger
-from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Key, Mark, Page
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Cancel, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.ledger_scripts import (
     BEAT,
     BEGIN,
+    CANCEL,
+    CANCEL_SECONDS,
     CLAIM,
     FORGET,
     GOODBYE,
@@ -42,6 +45,8 @@ from evolink_mcp.jobs.shared.store import PREFIX, Store, key, loaded
 
 GOODBYE_SECONDS = BEAT_SECONDS  # until it is said once more
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
+CANCELS = PREFIX + "cancels"
+MAX_CANCELS = 1_000
 SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
 
 
@@ -56,6 +61,7 @@ class SharedLedger(LastingLedger):
         self._store = store
         self._offset: float | None = None  # the store's clock less the monotonic one
         self._others: list[str] = []  # the replicas of the last beat
+        self._cancelled: deque[Cancel] = deque(maxlen=MAX_CANCELS)  # of this replica's clients, for a store that is new
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         try:
@@ -67,6 +73,19 @@ class SharedLedger(LastingLedger):
 
     async def peek(self, key: Key) -> Page:
         return self._page(key, await self._eval(PEEK, key))
+
+    async def cancel(self, cancel: Cancel) -> None:
+        self._cancelled.append(cancel)
+        await self._change(self._tell([cancel]))
+
+    async def cancels(self, since: float) -> list[Cancel]:
+        if self._offset is None:
+            return []
+        least = since + self._offset - PRECISION_SECONDS
+        answer = await self._insist("ZRANGEBYSCORE", CANCELS, least, "+inf", "WITHSCORES")
+        return [
+            Cancel(tuple(names.split()), float(at) - self._offset + PRECISION_SECONDS) for names, at in _pairs(answer)
+        ]
 
     async def note_task(self, account: str, task_id: str) -> None:
         await super().note_task(account, task_id)
@@ -112,6 +131,19 @@ class SharedLedger(LastingLedger):
         self._set_clock(float(str(now)), start, time.monotonic())
         self._others = [str(each) for each in as_list(replicas) if each != self.process]
         return True
+
+    async def _settle(self) -> None:
+        await super()._settle()
+        now = time.monotonic()
+        if recent := [each for each in self._cancelled if each.at > now - CANCEL_SECONDS]:
+            await self._tell(recent)
+
+    async def _tell(self, cancels: Iterable[Cancel]) -> None:
+        """Tells cancels, which the store may know already. Without a clock in common they came just now."""
+        parts: list[str | float] = []
+        for each in cancels:
+            parts += " ".join(each.names), 0.0 if self._offset is None else each.at + self._offset
+        await self._insist("EVAL", CANCEL, 1, CANCELS, *parts)
 
     async def _write(self, script: str, mark: Mark, *values: str) -> None:
         await self._insist("EVAL", script, 1, _name(mark.key), self.process, mark.ref, *values)

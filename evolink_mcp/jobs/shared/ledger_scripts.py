@@ -6,6 +6,8 @@ from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, SILENT_SECONDS
 
 ANNOUNCE_SECONDS = 2.0  # in which every replica has put its marks into a store that lost them
 MISSING_SECONDS = 8.0  # the same for one that others knew before, however little it is let run: then it has died
+CANCEL_SECONDS = 60  # for which a cancel is kept: replicas take it in within a second, and later after an outage
+MAX_CANCELS = 2_000
 KEEP_MS = str(int(KEEP_SECONDS * 1000))
 
 # Whether nothing may be decided now: the store is new, or a replica has been silent. Whoever was silent together with
@@ -123,5 +125,19 @@ redis.call('ZREM', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
 redis.call('ZADD', KEYS[5], now + {KEEP_SECONDS}, ARGV[1])
 redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
+return 1
+"""
+# ARGV: names and times of cancels, one after the other; 0 is now. The newest are kept.
+CANCEL = f"""
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+for i = 1, #ARGV, 2 do
+  local at = tonumber(ARGV[i + 1])
+  if at == 0 then at = now end
+  if at > tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or 0) then redis.call('ZADD', KEYS[1], at, ARGV[i]) end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - {CANCEL_SECONDS})
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -{MAX_CANCELS + 1})
+redis.call('PEXPIRE', KEYS[1], {CANCEL_SECONDS * 1000})
 return 1
 """

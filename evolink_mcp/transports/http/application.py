@@ -36,7 +36,7 @@ from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, authentica
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.callbacks import callback_route
-from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
+from evolink_mcp.transports.http.delivery import serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.logs import SCOPE, log_call
@@ -96,7 +96,7 @@ class HttpApplication:
         self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
-        self._calls = serve_batches(partial(serve_call, self._streamable, OpenCalls()))
+        self._calls = serve_batches(partial(serve_call, self._streamable, self.app.purchases.calls))
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
         self._heartbeat = Heartbeat()
         self.metrics.watch(self.bodies, self.sse, self._heartbeat)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.gateway.values import as_object
-from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening, take_turns
+from evolink_mcp.jobs.delivery import Listener, listening, take_turns
+from evolink_mcp.jobs.ledger import Away
+from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.sdk.listeners import Listeners, answer_id
 from evolink_mcp.sdk.numbers import number_of, twin_of
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp, Watch, connection_of
@@ -17,38 +20,6 @@ from evolink_mcp.transports.http.logs import log_loss
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.connections import Connection
-
-
-class OpenCalls:
-    """The calls under way over Streamable HTTP.
-
-    A client of the 2025 revisions cancels with a message in a POST of its own and may leave the call's stream open. No
-    session ties the two together, so they are matched by owner, address and JSON-RPC id.
-    """
-
-    def __init__(self) -> None:
-        self._listeners: dict[tuple[str, str, str], set[Listener]] = {}
-
-    def add(self, caller: tuple[str, str], body: bytes) -> Listener:
-        """The listener of a POST, until :meth:`remove`; those that the POST cancels are abandoned."""
-        method, request_id, cancelled_id = _read(body)
-        listener = Listener(request_id, settle_seconds=PROXY_SECONDS)
-        if method == "notifications/cancelled":
-            numbers = (cancelled_id, twin_of(cancelled_id))
-            number = next((each for each in numbers if (*caller, each) in self._listeners), "")
-            for each in self._listeners.get((*caller, number), ()):
-                each.abandon()
-        self._listeners.setdefault((*caller, request_id), set()).add(listener)
-        return listener
-
-    def remove(self, caller: tuple[str, str], listener: Listener) -> None:
-        """A POST is over."""
-        listener.release()
-        listener.abandon()
-        open_calls = self._listeners.get((*caller, listener.number), set())
-        open_calls.discard(listener)
-        if not open_calls:
-            self._listeners.pop((*caller, listener.number), None)
 
 
 def _read(body: bytes) -> tuple[str, str, str]:
@@ -70,7 +41,10 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     messages = [await receive()]
     caller = (scope["user"].access_token.client_id, (scope.get("client") or ("",))[0])
     connection, hang_up = connection_of(scope), HangUp()
-    listener = calls.add(caller, messages[0].get("body", b""))
+    method, number, cancelled = _read(messages[0].get("body", b""))
+    if method == "notifications/cancelled":
+        await calls.cancel(caller, cancelled, twin_of(cancelled))
+    listener = calls.add(caller, number)
     hang_up.watch(listener.abandon)
     scope[HANG_UP] = hang_up
 
@@ -83,6 +57,9 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     async def to_client(message: Message) -> None:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last or answer_id(message.get("body", b"")) is not None:
+            if listener.has_watchers and not listener.delivered:
+                with contextlib.suppress(Away):
+                    await calls.catch_up()
             await _hand_over(message, listener, send, connection)
         else:
             await send(message)
@@ -95,7 +72,7 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
         try:
             await watch.end()
         finally:
-            calls.remove(caller, listener)
+            calls.remove(listener)
     if not listener.delivered:
         log_loss(scope)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from evolink_mcp.jobs.delivery import Listener, current_listener
+from evolink_mcp.jobs.ledger import Alone, Cancel
+from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.transports.http.batches import serve_batches
-from evolink_mcp.transports.http.delivery import OpenCalls, serve_call
-from tests.unit.shop import turns
+from evolink_mcp.transports.http.delivery import serve_call
+from tests.unit.shop import Told, turns
 
 BODY = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}).encode()
 
@@ -43,7 +46,7 @@ async def test_a_hang_up_that_comes_in_while_an_answer_is_ready_is_seen_before_t
 
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
-    await serve_call(application, OpenCalls(), scope, receive, send)
+    await serve_call(application, OpenCalls(Alone()), scope, receive, send)
     assert listeners[0].abandoned
 
 
@@ -82,7 +85,7 @@ async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
     async with asyncio.timeout(60):
-        await serve_batches(partial(serve_call, application, OpenCalls()))(scope, receive, send)
+        await serve_batches(partial(serve_call, application, OpenCalls(Alone())))(scope, receive, send)
     assert wire.is_set()
     assert [each.delivered for each in listeners] == [True, True]
 
@@ -109,16 +112,57 @@ async def test_a_call_that_ends_without_an_answer_was_not_heard_and_holds_nothin
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
     with pytest.raises(ConnectionError):
-        await serve_call(application, OpenCalls(), scope, receive, send)
+        await serve_call(application, OpenCalls(Alone()), scope, receive, send)
     assert listeners[0].abandoned
     assert let_go == listeners
 
 
+async def serve(calls: OpenCalls, application: ASGIApp, message: Mapping[str, object]) -> None:
+    """One POST of a client that stays."""
+    messages: list[Message] = [{"type": "http.request", "body": json.dumps(message).encode(), "more_body": False}]
+
+    async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(_: Message) -> None: ...
+
+    user = SimpleNamespace(access_token=SimpleNamespace(client_id="owner"))
+    scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user, "client": ("a", 1)}
+    await serve_call(application, calls, scope, receive, send)
+
+
+def cancel_of(number: int | str) -> Mapping[str, object]:
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}
+
+
 @pytest.mark.parametrize("named", [7, "7"])
-def test_a_cancel_in_a_post_of_its_own_ends_the_call_of_its_sender(named: int | str) -> None:
+async def test_a_cancel_in_a_post_of_its_own_ends_the_call_of_its_sender(named: int | str) -> None:
     """It may name a number by its digits, as the SDK takes it."""
-    calls, body = OpenCalls(), json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call"}).encode()
-    own, other = calls.add(("owner", "address"), body), calls.add(("owner", "elsewhere"), body)
-    cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": named}}
-    calls.add(("owner", "address"), json.dumps(cancel).encode())
+    calls = OpenCalls(Alone())
+    own, other = calls.add(("owner", "a"), "7"), calls.add(("owner", "elsewhere"), "7")
+
+    async def application(_: Scope, __: Receive, ___: Send) -> None: ...
+
+    await serve(calls, application, cancel_of(named))
     assert (own.abandoned, other.abandoned) == (True, False)
+
+
+async def test_a_cancel_that_came_to_another_replica_before_an_answer_is_written_comes_before_it() -> None:
+    """Beats bring it, but the answer may be ready sooner."""
+    board = list[Cancel]()
+    here, there = OpenCalls(Told(board)), OpenCalls(Told(board))
+    listeners = list[Listener]()
+
+    async def cancelled(_: Scope, __: Receive, ___: Send) -> None: ...
+
+    async def application(_: Scope, __: Receive, send: Send) -> None:
+        listeners.append(current_listener())
+        listeners[0].watch(lambda: None)
+        await serve(there, cancelled, cancel_of(1))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"jsonrpc":"2.0","id":1,"result":{}}'})
+
+    await serve(here, application, {"jsonrpc": "2.0", "id": 1, "method": "tools/call"})
+    assert listeners[0].abandoned

@@ -1,0 +1,78 @@
+"""The calls under way over Streamable HTTP, and the cancels of their clients, here or on another replica.
+
+A client of the 2025 revisions cancels with a message in a POST of its own and may leave the call's stream open. No
+session ties the two together, so they are matched by owner, address and JSON-RPC id. A balancer may bring the message
+to another replica than the call, so each is told to the ledger, and each replica catches up with what was told there:
+before it says which hang-ups it knows of, before it writes an answer that was paid for, and before it sends a request
+past an earlier one whose client seems to listen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from evolink_mcp.guard.secrets import fingerprint
+from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener
+from evolink_mcp.jobs.ledger import Away, Cancel, Ledger
+
+Client = tuple[str, str]  # an owner, and the address they call from
+
+
+class OpenCalls:
+    """The open calls of one process."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._names: dict[Listener, str] = {}  # oldest first
+        self._listeners: dict[str, set[Listener]] = {}
+
+    def add(self, client: Client, number: str) -> Listener:
+        """The listener of a request, until :meth:`remove`."""
+        listener = Listener(number, settle_seconds=PROXY_SECONDS)
+        self._names[listener] = name = _name(client, number)
+        self._listeners.setdefault(name, set()).add(listener)
+        return listener
+
+    def remove(self, listener: Listener) -> None:
+        """A request is over."""
+        listener.release()
+        listener.abandon()
+        if (name := self._names.pop(listener, None)) is None:
+            return
+        self._listeners[name].discard(listener)
+        if not self._listeners[name]:
+            del self._listeners[name]
+
+    async def cancel(self, client: Client, *numbers: str) -> None:
+        """Abandons a client's requests by the first of these numbers that they have, here and on other replicas."""
+        cancel = Cancel(tuple(_name(client, each) for each in dict.fromkeys(numbers)), time.monotonic())
+        self._carry_out(cancel)
+        with contextlib.suppress(Away):  # then it is told with the next beat
+            await self._ledger.cancel(cancel)
+
+    async def catch_up(self) -> None:
+        """Abandons what clients have cancelled on other replicas until now.
+
+        Raises:
+            Away: The ledger does not tell.
+        """
+        if self._names:
+            for each in await self._ledger.cancels(next(iter(self._names)).arrived_at):
+                self._carry_out(each)
+
+    async def settle(self, listener: Listener) -> None:
+        """Returns once the hang-ups and cancels that came before a request have been taken in."""
+        await listener.settle()
+        with contextlib.suppress(Away):
+            await self.catch_up()
+
+    def _carry_out(self, cancel: Cancel) -> None:
+        name = next((each for each in cancel.names if each in self._listeners), "")
+        for listener in list(self._listeners.get(name, ())):
+            if listener.arrived_at <= cancel.at:  # a later request with that number is another
+                listener.abandon()
+
+
+def _name(client: Client, number: str) -> str:
+    return fingerprint("\n".join((*client, number)))
