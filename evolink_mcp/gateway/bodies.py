@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway.replies import Reply, reply_from, request_id_in
 from evolink_mcp.gateway.values import MAX_ANSWER
-from evolink_mcp.guard.aside import to_its_end
+from evolink_mcp.guard.aside import in_turns, to_its_end
 
 EVENTS = "text/event-stream"
 MAX_STREAM = 64 * 1024 * 1024  # a stream brings a word an event, in an envelope many times its size
@@ -35,7 +35,7 @@ async def pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32) if packed else None  # by its header: gzip or zlib
     assert isinstance(response.stream, httpx2.AsyncByteStream)
     begun = False
-    async for raw in response.stream:
+    async for raw in in_turns(response.stream):
         begun = True
         if unpacker is None:
             yield raw

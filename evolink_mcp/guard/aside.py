@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
-from anyio.lowlevel import RunVar, checkpoint
+from anyio.lowlevel import RunVar, cancel_shielded_checkpoint, checkpoint
 
 LONG = 30_000  # characters; cleaning fewer takes a few milliseconds, and a thread costs some itself
 MAX_THREADS = 2  # they share one interpreter, so that more would be no faster
@@ -45,4 +45,15 @@ async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:
         yield each
         if time.monotonic() - start > SLICE_SECONDS:
             await checkpoint()
+            start = time.monotonic()
+
+
+async def in_turns(pieces: AsyncIterable[T]) -> AsyncIterator[T]:
+    """The pieces as they come. One read of a connection may bring thousands, with no wait between them in which others
+    would go on; whoever leaves does so where the connection is waited for."""
+    start = time.monotonic()
+    async for each in pieces:
+        yield each
+        if time.monotonic() - start > SLICE_SECONDS:
+            await cancel_shielded_checkpoint()
             start = time.monotonic()

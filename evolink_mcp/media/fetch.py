@@ -23,6 +23,7 @@ from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.certificates import trusted
 from evolink_mcp.gateway.values import as_whole
 from evolink_mcp.guard.addresses import Address
+from evolink_mcp.guard.aside import in_turns
 from evolink_mcp.guard.text import one_line
 from evolink_mcp.guard.urls import FakeAddress, Unresolved, UrlGuard
 from evolink_mcp.settings import is_loopback
@@ -171,7 +172,7 @@ class Fetcher:
                 raise NotFetched("its host does not give a part of it")
             whole = as_whole(named[2] if named else response.headers.get("content-length"))
             content = bytearray()
-            async for chunk in response.aiter_raw():
+            async for chunk in in_turns(response.aiter_raw()):
                 content += chunk[: size - len(content)]
                 if len(content) >= size:
                     break
@@ -235,7 +236,7 @@ async def _drain(response: httpx2.Response, write: Callable[[bytes], Awaitable[o
     if promised is not None and promised > max_bytes:
         raise Unfit(f"it is larger than {max_bytes:,} bytes")
     piece, written_at = bytearray(), began
-    async for chunk in response.aiter_raw():
+    async for chunk in in_turns(response.aiter_raw()):
         size += len(chunk)
         if size > max_bytes:
             raise Unfit(f"it is larger than {max_bytes:,} bytes")
