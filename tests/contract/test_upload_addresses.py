@@ -218,6 +218,18 @@ async def test_people_who_share_an_account_do_not_overwrite_each_others_files(sa
         assert "[not_yours]" in refused["content"][0]["text"]
 
 
+async def test_who_shares_an_account_sees_of_its_files_only_their_own(sandbox: Sandbox) -> None:
+    data = base64.b64encode(png()).decode()
+    async with two_people(sandbox) as (http, url, alice, bob):
+        made = await call(http, url, "upload_file", alice, base64_data=data)
+        elsewhere = f"{sandbox.url}/api/v1/files/upload/base64"
+        stored = await http.post(elsewhere, json={"base64_data": data}, headers={"authorization": f"Bearer {KEY}"})
+        assert stored.json()["success"]
+        hers, his = [(await call(http, url, "list_files", each))["structuredContent"] for each in (alice, bob)]
+    assert [file["file_id"] for file in hers["files"]] == [made["structuredContent"]["file_id"]]
+    assert his["files"] == []
+
+
 async def test_while_the_store_is_away_nobody_is_taken_for_the_owner_of_what_another_replica_made(
     sandbox: Sandbox, http: httpx2.AsyncClient
 ) -> None:

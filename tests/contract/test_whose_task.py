@@ -139,6 +139,17 @@ async def test_a_ready_made_voice_that_a_task_names_stays_everybodys(sandbox: Sa
             assert await ok(client, "generate_audio", **call)
 
 
+async def test_what_a_task_only_repeats_of_its_request_becomes_nobodys(sandbox: Sandbox) -> None:
+    async with two_people(sandbox, allow_unlisted_models=True) as (_, url, alice, bob):
+        call = {"prompt": "x", "model": "house-blend", "options": {"result_id": "r-1"}}
+        made = {"id": "task-1", "status": "completed", "model": "house-blend", "result_data": {"result_id": "r-1"}}
+        sandbox.fault("images", "status", status=200, body=made)
+        async with connected(url, "modern", bearer(alice)) as client:
+            assert "result_id = r-1" in text_of(await client.call_tool("generate_image", call))
+        async with connected(url, "modern", bearer(bob)) as client:
+            assert await ok(client, "generate_image", **call, dry_run=True)
+
+
 async def test_where_people_share_an_account_no_task_is_named_after_a_lost_answer(sandbox: Sandbox) -> None:
     async with two_people(sandbox) as (_, url, alice, bob):
         for person in (alice, bob):

@@ -69,7 +69,9 @@ async def test_a_dry_run_checks_local_files_and_uploads_none(
     assert "file_refused" in await refused(client, "generate_image", prompt="x", image_urls=["/etc/cat"], dry_run=True)
 
 
-async def test_a_dry_run_that_the_end_of_the_server_cuts_off_costs_nothing(settings: Settings, connect: Connect) -> None:
+async def test_a_dry_run_that_the_end_of_the_server_cuts_off_costs_nothing(
+    settings: Settings, connect: Connect
+) -> None:
     async def end(_host: str, _caller: str) -> list[Address]:
         for each in app.running:
             each.scope.cancel()

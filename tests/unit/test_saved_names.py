@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
 from evolink_mcp.gateway import wire
 from evolink_mcp.media.names import MAX_BYTES, id_end, saved_name, sidecar_name, slug, task_stem
+from evolink_mcp.media.sidecars import recall, saved_files
 
 ID = "task-unified-1757156493-2bh4d9l8"
 DAY = 1757156493.0  # 2025-09-06
@@ -53,7 +56,7 @@ def test_a_prompt_of_any_length_makes_a_name_that_every_disk_takes(prompt: str) 
 
 
 def test_no_key_in_a_prompt_becomes_a_name() -> None:
-    assert "0123456789abcdef" not in slug("Use sk-0123456789abcdef0123456789abcdef to draw")
+    assert slug("Use sk-0123456789abcdef to draw") == "use-sk-to-draw"
 
 
 def test_without_a_prompt_the_model_names_the_file() -> None:
@@ -99,3 +102,14 @@ def test_the_file_beside_is_found_the_same_way() -> None:
 )
 def test_an_id_of_another_make_is_used_whole(task_id: str, end: str) -> None:
     assert id_end(task_id) == end
+
+
+def test_the_files_of_a_task_whose_id_ends_alike_are_not_taken_for_its_own(tmp_path: Path) -> None:
+    other = ID.replace("unified", "another")
+    note = {"task_id": other, "prompt": "a kite", "files": ["a.png"]}
+    (tmp_path / f"20250906-kite-{id_end(ID)}.json").write_text(json.dumps(note), encoding="utf-8")
+    (tmp_path / "a.png").touch()
+    files = {each: saved_files(tmp_path, each) for each in (ID, other)}
+    prompts = [recall(tmp_path, wire.Task(id=each, status="completed")).get("prompt") for each in (ID, other)]
+    assert files == {ID: [], other: [str(tmp_path / "a.png")]}
+    assert prompts == [None, "a kite"]
