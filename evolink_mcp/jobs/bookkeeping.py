@@ -39,7 +39,9 @@ class Bookkeeping:
 
         async def put() -> None:
             if recorded:
+                edition = self._ledger.edition
                 await self._ledger.put(mark)
+                purchase.record(mark, edition)
 
         return self._write(purchase, put, at_once=at_once)
 

@@ -50,10 +50,12 @@ class Crossing:
         is_doubtful = False  # whether its mark may be there although the ledger has not said so
         while True:
             purchase.check()
+            mark, edition = purchase.mark(self._ledger.process), self._ledger.edition
             try:
-                page = await self._ledger.begin(purchase.mark(self._ledger.process), passed)
+                page = await self._ledger.begin(mark, passed)
                 if page is None:
                     purchase.recorded = True
+                    purchase.record(mark, edition)
                     return None
                 # A process may come to hold a mark later, by a claim of a caller who had gone before this request came.
                 holds = () if page.wait else ((each.ref, each.holder) for each in page.marks)
@@ -75,6 +77,7 @@ class Crossing:
             if obstacle is not None:
                 own = purchase.mark(self._ledger.process)
                 purchase.become(obstacle)
+                purchase.edition = edition
                 if is_doubtful:  # others would wait for a request that nobody sends
                     await self._withdraw(own)
                 if (outcome := await self._follow(purchase, obstacle)) is not None:

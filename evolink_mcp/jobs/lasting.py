@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Alone, Away, Broken, Mark
+from evolink_mcp.jobs.outcomes import InFlight
 
 T = TypeVar("T")
 
@@ -78,11 +79,12 @@ class LastingLedger(Alone):
             self._owes = self._is_announced = False
             return False
         lives = await self._beat(announced=announced, horizon=horizon)
+        self.edition += not lives
         self._is_announced = lives and (self._is_announced or announced)
         return lives
 
     async def live(self) -> None:
-        await self._beat(announced=False, horizon=NEVER)
+        self.edition += not await self._beat(announced=False, horizon=NEVER)
 
     @abstractmethod
     async def _put(self, mark: Mark) -> None: ...
@@ -108,6 +110,16 @@ class LastingLedger(Alone):
             await self.forget(mark, free=free)
         for mark in list(self._given_back.values()):
             await self.give_back(mark)
+
+    def _is_new(self, mark: Mark) -> bool:
+        """Whether the ledger is to have a mark that it lacks: not where it has lost it for a reason."""
+        if mark.is_followed and isinstance(mark.outcome, InFlight):
+            return False  # it was free or heard: only who sends it has it in flight again
+        return mark.edition != self.edition
+
+    def _author(self, mark: Mark) -> str:
+        """Whose word about the holder counts: not that of who has it no more, also where a claim was made here."""
+        return "" if mark.is_claimed else self.process
 
     def _owe(self) -> None:
         """Has the next beat ask for everything again."""

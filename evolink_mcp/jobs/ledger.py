@@ -64,6 +64,9 @@ class Mark:
     caller listens; no holder is an unclaimed answer. One with a ``delivery`` is
     for those alone who repeat the request because they have not heard it. Where
     it ``is_followed``, it is known from the ledger, which may have lost it since.
+    ``edition`` is that of the ledger which has had it, if any is known to: what
+    is not there any more, and is of this edition, was heard or free. One that
+    ``is_claimed`` is another's by now, and says nothing of its holder.
     """
 
     key: Key
@@ -74,6 +77,8 @@ class Mark:
     outcome: Outcome = field(default_factory=InFlight)
     delivery: Delivery | None = None
     is_followed: bool = field(default=False, compare=False)
+    edition: int = field(default=-1, compare=False)
+    is_claimed: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,12 @@ class Ledger(Protocol):
         process: The name of this process.
         always_beat: It has to say that it lives also while nothing is bought.
         place: What the purchases are recorded in, in words for callers.
+        edition: Another once it may have lost what it had.
     """
 
     process: str
     place: str
+    edition: int
 
     @property
     def always_beat(self) -> bool: ...
@@ -218,6 +225,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.process = new_ref()
+        self.edition: int = 0
         self._tasks: dict[str, None] = {}  # oldest first; one flat string a task, for there may be thousands
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:

@@ -51,6 +51,7 @@ class Purchase:
         self.since = since
         self.ref = new_ref()
         self.sender = ""
+        self.edition = -1
         self.outcome: Outcome = InFlight()
         self.done = asyncio.Event()
         self.is_earlier = False
@@ -121,7 +122,13 @@ class Purchase:
         holder = "" if self.abandoned else process
         delivery = None if self.recipient is None else self.recipient.delivery
         sender, is_followed = self.sender or process, bool(self.sender)
-        return Mark(self.key, self.ref, sender, holder, self.since, self.outcome, delivery, is_followed)
+        known = (is_followed, self.edition, self.is_claimed)
+        return Mark(self.key, self.ref, sender, holder, self.since, self.outcome, delivery, *known)
+
+    def record(self, mark: Mark, edition: int) -> None:
+        """The ledger has a mark of it, in that edition."""
+        if mark.ref == self.ref and not (mark.is_followed and isinstance(mark.outcome, InFlight)):
+            self.edition = edition
 
     def become(self, mark: Mark) -> None:
         """Makes it the purchase that another process recorded, and that this one has claimed."""
@@ -130,7 +137,7 @@ class Purchase:
 
     def detach(self) -> None:
         """Makes it a purchase of its own again."""
-        self.ref, self.sender = new_ref(), ""
+        self.ref, self.sender, self.edition = new_ref(), "", -1
         self.is_earlier = self.recorded = False
         self.twins = ()
 

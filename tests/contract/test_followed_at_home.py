@@ -72,7 +72,7 @@ async def test_what_a_replica_sends_and_follows_outlives_a_store_that_forgets_it
     await until(a.ledger.process)
     if sooner == "the answer":
         order.is_answered.set()
-        await until("", Created)
+        await until(a.ledger.process, Created)
     await stores[0].ask("FLUSHALL")
     is_flushed.set()
     order.is_answered.set()

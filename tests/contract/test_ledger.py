@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,6 +165,31 @@ async def test_what_was_free_is_not_brought_back_by_whoever_had_claimed_it(ledge
     await a.forget(mark(a), free=True)
     await b.put(Mark(KEY, "r1", a.process, "", 1.0, is_followed=True))
     assert (await b.peek(KEY)).marks == ()
+
+
+async def test_what_others_have_told_is_not_put_again_unless_the_ledger_may_have_lost_it(
+    ledgers: list[Ledger],
+) -> None:
+    a, b, _ = ledgers
+    unclaimed = Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"), edition=a.edition)
+    await a.begin(mark(a))
+    await a.put(unclaimed)
+    assert await b.claim(unclaimed)
+    await b.forget(unclaimed, free=False)
+    await a.put(unclaimed)
+    assert (await b.peek(KEY)).marks == ()
+    await a.put(replace(unclaimed, edition=a.edition - 1))
+    assert held(await b.peek(KEY)) == [("r1", "")]
+
+
+async def test_what_was_claimed_is_held_whatever_becomes_known_of_it_where_it_began(ledgers: list[Ledger]) -> None:
+    """Somebody listens to it who has come back to the process that sends it."""
+    a, b, _ = ledgers
+    await a.begin(mark(a))
+    await a.put(Mark(KEY, "r1", a.process, "", 1.0, Created("task-1"), is_claimed=True))
+    page = await b.peek(KEY)
+    assert held(page) == [("r1", a.process)]
+    assert page.marks[0].outcome == Created("task-1")
 
 
 async def test_what_others_hold_is_not_given_back(ledgers: list[Ledger]) -> None:

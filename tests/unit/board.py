@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, REPEAT_SECONDS, SILENT_SECONDS, Away
 from evolink_mcp.jobs.shared import ledger_scripts as scripts
@@ -28,7 +28,8 @@ class Board:
 
     def __init__(self, clock: Callable[[], float] = lambda: time.monotonic() + AHEAD_SECONDS) -> None:
         self.clock = clock
-        self.is_away = False
+        self.is_away = self.is_frozen = False
+        self.queue: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self.run = "run-1"
         self.flush()
         self._known_run = self.run
@@ -51,6 +52,24 @@ class Board:
 
     def come_back(self) -> None:
         self.is_away = False
+
+    def restart(self) -> None:
+        """It is another process, with all that the one before has written to its log."""
+        self.has_lost = True
+        self.run += "+"
+
+    def freeze(self) -> None:
+        """Nothing is done until it thaws."""
+        self.is_frozen = self.has_lost = True
+
+    def thaw(self) -> None:
+        """All that was asked meanwhile is done, the last first: connections are read in any order."""
+        self.is_frozen = False
+        queue, self.queue = self.queue, []
+        for command, answer in reversed(queue):
+            result = self.carry_out(*command)
+            if not answer.done():
+                answer.set_result(result)
 
     @property
     def now(self) -> float:
@@ -223,22 +242,46 @@ def texts(marks: dict[str, Fields]) -> dict[str, str]:
 
 
 class BoardStore(Store):
-    """A replica's way to the board."""
+    """A replica's way to the board.
+
+    ``losses``: what becomes of the next commands. Of a "command" nothing is done; of an "answer" all, and nobody hears.
+    """
 
     def __init__(self, board: Board) -> None:
         self.board = board
+        self.losses: list[str] = []
 
     async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + SILENCE_SECONDS
         if not self.board.is_away:
             await asyncio.sleep(TRIP_SECONDS)
+        loss = self.losses.pop(0) if self.losses else ""
+        if loss == "command":
+            await self._give_up(end)
+        if self.board.is_frozen:
+            return await self._queue(command, end)
         if self.board.is_away:
-            await asyncio.sleep(SILENCE_SECONDS)
-            raise Away
+            await self._give_up(end)
         answer = self.board.carry_out(*command)
+        if loss == "answer":
+            await self._give_up(end)
         await asyncio.sleep(TRIP_SECONDS)
         if self.board.is_away:
-            await asyncio.sleep(SILENCE_SECONDS)
-            raise Away
+            await self._give_up(end)
         return answer
+
+    async def _queue(self, command: tuple[Any, ...], end: float) -> Any:
+        """What is asked of a frozen board it does once it thaws, whoever has given it up."""
+        answer = asyncio.get_running_loop().create_future()
+        self.board.queue.append((command, answer))
+        await asyncio.wait([answer], timeout=end - asyncio.get_running_loop().time())
+        if not answer.done():
+            raise Away
+        return answer.result()
+
+    async def _give_up(self, end: float) -> NoReturn:
+        await asyncio.sleep(end - asyncio.get_running_loop().time())
+        raise Away
 
     async def aclose(self) -> None: ...

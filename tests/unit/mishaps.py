@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.unit.market import STEP_SECONDS, Market, Visit
+from tests.unit.market import Market
+from tests.unit.visit import STEP_SECONDS, Visit
 
+FROZEN_SECONDS = 3.0  # longer than a replica may say nothing
 SLOW = 6.0  # seconds of the gateway: longer than all that is to happen while a request is in flight
 
 Mishap = Callable[[Market, Visit, str], Awaitable[None]]
@@ -40,13 +42,54 @@ def lose_store(seconds: float) -> Mishap:
     return lose_store
 
 
-async def flush(market: Market, visit: Visit, point: str) -> None:
-    await visit.reach(point, market.board.flush)
-    visit.leave()
+def change_store(change: Callable[[Market], object], *, stays: bool = False) -> Mishap:
+    """Something happens to the store, and the client leaves, or ``stays``."""
+
+    async def change_store(market: Market, visit: Visit, point: str) -> None:
+        await visit.reach(point, lambda: change(market))
+        if not stays:
+            visit.leave()
+        await visit.over()
+
+    return change_store
+
+
+def freeze(market: Market) -> None:
+    market.board.freeze()
+    asyncio.get_running_loop().call_later(FROZEN_SECONDS, market.board.thaw)
+
+
+def lose(what: str, *, stays: bool = False) -> Mishap:
+    """The next command that its process gives the store, or the answer to it, is lost."""
+
+    async def lose(market: Market, visit: Visit, point: str) -> None:
+        store = market.stores[market.processes.index(visit.process)]
+        await visit.reach(point, lambda: store.losses.append(what))
+        if not stays:
+            visit.leave()
+        await visit.over()
+
+    return lose
+
+
+async def come_again(market: Market, visit: Visit, point: str) -> None:
+    """The same message arrives once more, elsewhere, while the first is answered; then the first connection ends."""
+    await visit.reach(point)
+    again = market.visit(market.alive(1 - market.processes.index(visit.process)), over_http=visit.over_http)
+    await asyncio.sleep(0.3)
+    if not visit.heard or visit.listener.settling:
+        visit.leave()
+    await again.over()
+
+
+def lose_and_empty(market: Market) -> None:
+    market.board.go_away()
+    market.board.flush()
+    asyncio.get_running_loop().call_later(FROZEN_SECONDS, market.board.come_back)
 
 
 async def fail(market: Market, visit: Visit, point: str) -> None:
-    is_ours = point.startswith(("market._serve", "purchases._run"))
+    is_ours = point.startswith(("visit._serve", "purchases._run"))
     await visit.reach(point, lambda: RuntimeError("a fault") if is_ours else None)
     await visit.over()
 
@@ -63,7 +106,16 @@ MISHAPS: dict[str, Mishap] = {
     "its process dies": die,
     "the store is away for a while": lose_store(3.0),
     "the store is away for long": lose_store(40.0),
-    "the store forgets all": flush,
+    "the store forgets all": change_store(lambda market: market.board.flush()),
+    "the store forgets all, and its client stays": change_store(lambda market: market.board.flush(), stays=True),
+    "the store is started again": change_store(lambda market: market.board.restart()),
+    "the store is emptied while it is away": change_store(lose_and_empty),
+    "the store is frozen for a while": change_store(freeze),
+    "an answer of the store is lost": lose("answer"),
+    "an answer of the store is lost, and its client stays": lose("answer", stays=True),
+    "a command is lost on its way to the store": lose("command"),
+    "a command is lost on its way to the store, and its client stays": lose("command", stays=True),
+    "its message comes again": come_again,
     "something fails": fail,
     "the deadline ends": be_late,
 }

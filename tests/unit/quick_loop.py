@@ -21,7 +21,7 @@ from tests.contract.ledgers import AT_REST, set_silence
 
 T = TypeVar("T")
 PACKAGE = str(Path(evolink_mcp.__file__).parent)
-PLACES = (PACKAGE, str(Path(__file__).with_name("market.py")))  # whose awaits have a name
+PLACES = (PACKAGE, str(Path(__file__).with_name("visit.py")))  # whose awaits have a name
 MAX_SECONDS = 10_000.0  # of an episode: longer than anything in it may take
 
 

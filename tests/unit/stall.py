@@ -34,11 +34,11 @@ class Watch:
 class Stall:
     """One process at the market."""
 
-    def __init__(self, ledger: Ledger, *, skew: float = 0.0) -> None:
+    def __init__(self, ledger: Ledger, *, skew: float = 0.0, strict: bool = False) -> None:
         self.life = Life()
         self.watch = Watch(skew)
         self.ledger = ledger
-        self.purchases = Purchases(ledger, Pauses(self.watch), self.watch)
+        self.purchases = Purchases(ledger, Pauses(self.watch), self.watch, strict=strict)
 
     async def stop(self, seconds: float) -> None:
         """As it is stopped: what is under way has so many seconds."""

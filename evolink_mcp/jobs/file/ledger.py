@@ -17,7 +17,7 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.file.database import Database, Unusable
 from evolink_mcp.jobs.lasting import LastingLedger
 from evolink_mcp.jobs.ledger import KEEP_SECONDS, NEVER, SILENT_SECONDS, Away, Broken, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import Created, InFlight, outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.outcomes import Created, outcome_from_json, outcome_to_json
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -69,6 +69,7 @@ class FileLedger(LastingLedger):
             return await self._run(work)
         except Away:
             if not self._is_there:
+                self.edition += 1  # it has not got this one
                 return None
             self._owe()
             raise
@@ -151,6 +152,7 @@ class FileLedger(LastingLedger):
         self._is_there = True
         if self._losses != self._database.losses:
             self._losses = self._database.losses
+            self.edition += 1
             super()._owe()  # the file that is there now has heard nothing of this process
             raise Away
         return result
@@ -175,11 +177,11 @@ class FileLedger(LastingLedger):
         connection.execute("DELETE FROM horizons WHERE at > ? OR at < ?", (now, now - KEEP_SECONDS))
 
     def _insert(self, connection: Connection, mark: Mark) -> None:
-        if mark.is_followed and isinstance(mark.outcome, InFlight) and not self._has(connection, mark.ref):
-            return  # what somebody follows, and is not here any more, was free or heard
+        if not self._is_new(mark) and not self._has(connection, mark.ref):
+            return
         outcome = json.dumps(outcome_to_json(mark.outcome))
         row = (self._gateway, *mark.key, mark.ref, mark.sender, mark.holder, mark.since, outcome, time.monotonic())
-        connection.execute(_PUT, (*row, self.process))
+        connection.execute(_PUT, (*row, self._author(mark)))
 
     def _has(self, connection: Connection, ref: str) -> bool:
         return connection.execute("SELECT 1 FROM purchases WHERE ref = ?", (ref,)).fetchone() is not None

@@ -28,7 +28,7 @@ from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.lasting import LastingLedger
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Cancel, Key, Mark, Page
-from evolink_mcp.jobs.outcomes import InFlight, outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.outcomes import outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared.ledger_scripts import (
     BEAT,
     BEGIN,
@@ -104,9 +104,7 @@ class SharedLedger(LastingLedger):
                 await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
 
     async def _put(self, mark: Mark) -> None:
-        # What somebody follows, and is not here any more, was free or heard: only who sends it has it in flight again.
-        new = not (mark.is_followed and isinstance(mark.outcome, InFlight))
-        await self._write(PUT, mark, self._dump(mark), str(int(new)))
+        await self._write(PUT, mark, self._dump(mark), str(int(self._is_new(mark))), author=self._author(mark))
 
     async def _claim(self, mark: Mark) -> bool | None:
         answer = await self._eval(CLAIM, mark.key, mark.ref, mark.holder)
@@ -117,7 +115,7 @@ class SharedLedger(LastingLedger):
 
     async def _remove(self, mark: Mark, *, free: bool) -> None:
         if mark.delivery is not None and mark.delivery.disconnected and not free:
-            await self._write(PUT, mark, self._dump(replace(mark, holder="")), "1")
+            await self._write(PUT, mark, self._dump(replace(mark, holder="")), str(int(self._is_new(mark))))
         else:
             await self._write(FORGET, mark, str(int(free)))
 
@@ -145,8 +143,9 @@ class SharedLedger(LastingLedger):
             parts += " ".join(each.names), 0.0 if self._offset is None else each.at + self._offset
         await self._insist("EVAL", CANCEL, 1, CANCELS, *parts)
 
-    async def _write(self, script: str, mark: Mark, *values: str) -> None:
-        await self._insist("EVAL", script, 1, _name(mark.key), self.process, mark.ref, *values)
+    async def _write(self, script: str, mark: Mark, *values: str, author: str | None = None) -> None:
+        author = self.process if author is None else author
+        await self._insist("EVAL", script, 1, _name(mark.key), author, mark.ref, *values)
 
     async def _eval(self, script: str, key: Key, *values: str) -> object:
         return await self._insist("EVAL", script, 6, *SHARED, _name(key), self.process, *values)
