@@ -82,13 +82,16 @@ class Story:
                 return "EVAL", scripts.PEEK, 6, *SHARED, name, me
             case 3 | 4 | 5:
                 passed = draw.sample(REFS, draw.randint(0, 3))
-                return "EVAL", scripts.BEGIN, 6, *SHARED, name, me, ref, self._mark(me), *passed
+                return "EVAL", scripts.BEGIN, 6, *SHARED, name, me, ref, self._mark(me), *passed, self._end()
             case 6 | 7:
-                return "EVAL", scripts.CLAIM, 6, *SHARED, name, me, ref, draw.choice(["", *REPLICAS])
+                return "EVAL", scripts.CLAIM, 6, *SHARED, name, me, ref, draw.choice(["", *REPLICAS]), self._end()
             case 8 | 9 | 10:
                 return "EVAL", scripts.PUT, 1, name, me, ref, self._mark(draw.choice(["", "", me])), draw.choice("01")
             case _:
                 return "EVAL", scripts.FORGET, 1, name, me, ref, draw.choice("01")
+
+    def _end(self) -> float:
+        return self.now + self._chance.choice([-0.125, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
 
     def _mark(self, holder: str) -> str:
         draw = self._chance

@@ -12,10 +12,12 @@ from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import Away, Mark
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared.ledger import SHARED, SharedLedger
-from evolink_mcp.jobs.shared.ledger_scripts import CLAIM
+from evolink_mcp.jobs.shared.ledger_scripts import BEGIN, CLAIM
 from evolink_mcp.jobs.shared.store import Store, key
 from tests.contract.ledgers import KEY, beat, held, mark, settled
 from tests.programs import RedisServer
+
+NAME = key(KEY.owner, "purchases", KEY.intent)
 
 
 async def test_a_replica_that_missed_beats_has_to_speak_before_others_go_on(stores: list[Store]) -> None:
@@ -128,10 +130,22 @@ async def test_what_was_given_back_stays_so_where_its_claim_arrives_late(
         await b.claim(unclaimed)
     losing.is_lost = False
     await b.give_back(unclaimed)
-    await stores[1].ask("EVAL", CLAIM, 6, *SHARED, key(KEY.owner, "purchases", KEY.intent), b.process, "r1", "")
+    await stores[1].ask("EVAL", CLAIM, 6, *SHARED, NAME, b.process, "r1", "", "inf")
     assert held(await a.peek(KEY)) == [("r1", b.process)]
     assert await b.beat(announced=False) is False
     await b.beat(announced=True)
+    assert held(await a.peek(KEY)) == [("r1", "")]
+
+
+async def test_what_comes_when_nobody_waits_for_it_any_more_does_nothing(stores: list[Store]) -> None:
+    """A network may bring it seconds later, when all that the store had missed has been told: nothing would undo it."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await a.put(Mark(KEY, "r1", a.process, "", 1.0, Created("task-1")))
+    late = str((await b.peek(KEY)).now - 0.1)
+    assert await stores[1].ask("EVAL", CLAIM, 6, *SHARED, NAME, b.process, "r1", "", late) == -1
+    page = await stores[1].ask("EVAL", BEGIN, 6, *SHARED, NAME, b.process, "r2", "{}", "r1", late)
+    assert page[1] == 1
     assert held(await a.peek(KEY)) == [("r1", "")]
 
 
@@ -168,8 +182,7 @@ async def test_a_forget_that_something_may_undo_is_repeated(stores: list[Store],
 
 async def test_what_the_store_holds_is_not_trusted(stores: list[Store]) -> None:
     a = SharedLedger(stores[0])
-    name = key(KEY.owner, "purchases", KEY.intent)
     odd = {"a": "{", "b": "[]", "c": "{}", "d": '{"sender":1}', "e": '{"sender":"x","holder":"y","since":"z"}'}
     for ref, value in odd.items():
-        await stores[0].ask("HSET", name, ref, value)
+        await stores[0].ask("HSET", NAME, ref, value)
     assert (await a.peek(KEY)).marks == ()

@@ -154,8 +154,9 @@ class Board:
         marks = texts(self.marks.get(key, {}))
         return [str(self.now), int(wait), *map(flat, (marks, self._replicas, self._horizons))]
 
-    def _begin(self, key: str, me: str, ref: str, mark: str, *passed: str) -> list[Any]:
-        if self._is_unsure(me):
+    def _begin(self, key: str, me: str, ref: str, mark: str, *more: str) -> list[Any]:
+        *passed, end = more
+        if self._is_unsure(me) or self.now > float(end):
             return self._page(key, wait=True)
         marks = self.marks.setdefault(key, {})
         old = self.now - REPEAT_SECONDS
@@ -168,8 +169,8 @@ class Board:
         self._keep(key)
         return []
 
-    def _claim(self, key: str, me: str, ref: str, holder: str) -> int:
-        if self._is_unsure(me):
+    def _claim(self, key: str, me: str, ref: str, holder: str, end: str) -> int:
+        if self._is_unsure(me) or self.now > float(end):
             return -1
         mark = self.marks.get(key, {}).get(ref)
         if mark is None or mark["holder"] not in ("", me, holder):

@@ -29,6 +29,7 @@ from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.lasting import LastingLedger
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Cancel, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import outcome_from_json, outcome_to_json
+from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.ledger_scripts import (
     BEAT,
     BEGIN,
@@ -65,7 +66,7 @@ class SharedLedger(LastingLedger):
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
         try:
-            answer = await self._eval(BEGIN, mark.key, mark.ref, self._dump(mark), *passed)
+            answer = await self._eval(BEGIN, mark.key, mark.ref, self._dump(mark), *passed, self._end())
         except Away:
             self._owe()
             raise
@@ -107,7 +108,7 @@ class SharedLedger(LastingLedger):
         await self._write(PUT, mark, self._dump(mark), str(int(self._is_new(mark))), author=self._author(mark))
 
     async def _claim(self, mark: Mark) -> bool | None:
-        answer = await self._eval(CLAIM, mark.key, mark.ref, mark.holder)
+        answer = await self._eval(CLAIM, mark.key, mark.ref, mark.holder, self._end())
         return None if answer == -1 else answer == 1
 
     async def _release(self, mark: Mark) -> None:
@@ -159,6 +160,10 @@ class SharedLedger(LastingLedger):
         least, most = now - latest, now - earliest
         offset = (least + most) / 2 if self._offset is None else self._offset
         self._offset = min(max(offset, least), most)
+
+    def _end(self) -> str:
+        """Until when an answer to a command of now is waited for, by the store's clock; 0 where that is not known."""
+        return str(0.0 if self._offset is None else time.monotonic() + self._offset + store_module.WHOLE_SECONDS)
 
     def _dump(self, mark: Mark) -> str:
         """A mark as the store holds it: without the gateway's words, which may quote a prompt."""

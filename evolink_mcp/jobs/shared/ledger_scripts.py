@@ -41,12 +41,12 @@ local function page(wait)
            redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES'), redis.call('ZRANGE', KEYS[5], 0, -1, 'WITHSCORES')}}
 end
 """
-# ARGV: replica, ref, mark, then the refs that may be passed. Empty where the mark was made, or is there: one that comes
-# late, and got no answer in its time, hides nothing that has become of it.
+# ARGV: replica, ref, mark, then the refs that may be passed, and until when it waits for the answer: what comes later
+# does nothing. Empty where the mark was made, or is there: it hides nothing that has become of it.
 BEGIN = f"""{SURE}
-if unsure() then return page(true) end
+if unsure() or now > tonumber(ARGV[#ARGV]) then return page(true) end
 local passed = {{[ARGV[2]] = true}}
-for i = 4, #ARGV do passed[ARGV[i]] = true end
+for i = 4, #ARGV - 1 do passed[ARGV[i]] = true end
 local fields, beside = redis.call('HGETALL', KEYS[6]), false
 for i = 1, #fields, 2 do
   local is_mark, mark = pcall(cjson.decode, fields[i + 1])
@@ -63,9 +63,10 @@ redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return {{}}
 """
 PEEK = f"{SURE} return page(unsure())"
-# ARGV: replica, ref, the holder to follow. 1 where the claim succeeded, 0 where not, -1 where nobody can tell yet.
+# ARGV: replica, ref, the holder to follow, and until when it waits for the answer. 1 where the claim succeeded, 0 where
+# not, -1 where nobody can tell yet.
 CLAIM = f"""{SURE}
-if unsure() then return -1 end
+if unsure() or now > tonumber(ARGV[4]) then return -1 end
 local raw = redis.call('HGET', KEYS[6], ARGV[2])
 if not raw then return 0 end
 local mark = cjson.decode(raw)
