@@ -15,6 +15,7 @@ from evolink_mcp.doctor.report import Check
 from evolink_mcp.errors import EvolinkError
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.gateway.account import model_ids
+from evolink_mcp.gateway.proxies import bad_proxy, proxy_for
 from evolink_mcp.gateway.replies import error_from
 from evolink_mcp.guard.addresses import Address, is_fake
 from evolink_mcp.guard.urls import system_resolver
@@ -93,6 +94,8 @@ async def _reach(transport: Transport, url: str, variable: str) -> Check:
     started = time.monotonic()
     reason = f"no answer within {QUESTION_SECONDS:.0f} s"
     try:
+        if (proxy := proxy_for(url)) and proxy.problem:  # with some of these, the HTTP client fails in ways of its own
+            raise bad_proxy(proxy)
         with anyio.fail_after(QUESTION_SECONDS):
             async with transport.lend() as client, client.stream("GET", url):
                 pass

@@ -101,6 +101,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     def _through(self, proxy: str) -> httpx2.AsyncHTTPTransport:
         if proxy not in self._proxies:
             try:
+                _ = urlsplit(proxy).port  # raises where no port has that number
                 self._proxies[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy, verify=trusted())
             except (ImportError, ValueError, httpx2.InvalidURL):  # SOCKS without its package; no proxy's address
                 raise NotFetched("the proxy that the environment names is of a kind that cannot be used here") from None

@@ -217,7 +217,7 @@ async def unreachable(_: object, request: httpx2.Request) -> httpx2.Response:
     raise httpx2.ConnectError(f"no route to {request.url.host}")
 
 
-@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "nonsense://x"])
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "nonsense://x", "http://127.0.0.1:99999"])
 async def test_a_proxy_that_cannot_be_used_is_a_reason_and_no_crash(
     monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:

@@ -108,3 +108,13 @@ def test_a_proxy_that_cannot_be_used_is_told_at_once_and_without_its_password(
     assert {level for level, _ in run.found("host")} == {"wrong"}
     assert all("HTTPS_PROXY is not the address of a proxy" in told for _, told in run.found("host"))
     assert "hunter2" not in run.text
+
+
+def test_a_proxy_at_a_port_that_does_not_exist_is_told_of_the_hosts_behind_it(
+    ready: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:99999")
+    monkeypatch.setenv("EVOLINK_FILES_URL", "https://files.test")
+    run = Run(capsys)
+    (told,) = [told for level, told in run.found("host") if level == "wrong"]
+    assert "HTTPS_PROXY is not the address of a proxy" in told
