@@ -14,6 +14,7 @@ import pytest
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway import wire
 from evolink_mcp.guard import aside, names
+from evolink_mcp.guard.urls import UrlGuard
 from evolink_mcp.media import (
     decoder,
     decoding,
@@ -25,6 +26,7 @@ from evolink_mcp.media import (
     inputs,
     pictures,
     probe,
+    shelf,
     uploads,
     visits,
 )
@@ -117,6 +119,18 @@ def test_a_file_is_old_once_it_is_older(tmp_path: Path, monkeypatch: pytest.Monk
         assert opened.has_file("a", min_age_seconds=10.0) == old
 
 
+def test_a_picture_may_have_exactly_as_many_bytes_as_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(png()) + 10
+    monkeypatch.setattr(pictures, "MAX_PICTURE_BYTES", size)
+    path = tmp_path / "a.png"
+    path.write_bytes(png().ljust(size, b"x"))
+    with path.open("rb") as file, pictures.open_picture(file, "image/png") as picture:
+        assert picture.width
+    path.write_bytes(png().ljust(size + 1, b"x"))
+    with path.open("rb") as file, pytest.raises(pictures.Unusable, match=f"more than {size} bytes"):
+        pictures.open_picture(file, "image/png")
+
+
 def encoded(size: int) -> str:
     return base64.b64encode(png().ljust(size, b"x")).decode()
 
@@ -194,3 +208,20 @@ async def test_nothing_is_kept_of_owners_who_have_left() -> None:
             pass
     assert not links._under_way  # pyright: ignore[reportPrivateUsage]
     assert not places._owners  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_newest_facts_are_remembered() -> None:
+    looking = facts.Measurer(fetch.Fetcher(UrlGuard()))
+    links = [f"https://a.test/{number}" for number in range(facts.MAX_REMEMBERED + 1)]
+    for link in links:
+        looking.keep(link, facts.Facts(bytes=1))
+    assert [looking.recall(each) is None for each in links] == [True] + [False] * facts.MAX_REMEMBERED
+
+
+def test_no_address_is_sealed_with_a_secret_that_was_emptied_or_cut_off() -> None:
+    """Of an empty one anybody knows the hash."""
+    whole = shelf.new_secret()
+    assert len(shelf.read_secret(whole)) == 32
+    for text in (b"", whole[: shelf.SECRET_BYTES - 1]):
+        with pytest.raises(shelf.ShelfError, match="no secret"):
+            shelf.read_secret(text)

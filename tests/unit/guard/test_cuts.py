@@ -11,7 +11,7 @@ from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway.replies import error_from, reply_from
 from evolink_mcp.gateway.text import MAX_PARTIAL, _Stream  # pyright: ignore[reportPrivateUsage]
 from evolink_mcp.guard.logs import JsonFormatter, LineFormatter
-from evolink_mcp.guard.secrets import clean, hiding
+from evolink_mcp.guard.secrets import beginning, clean, hiding
 from evolink_mcp.guard.text import one_line
 
 SECRET = "ek-Zq9x8Ab7-Kw3v5Tn2-Pd6y4Rm1"
@@ -75,3 +75,8 @@ def test_a_text_that_breaks_off_shows_no_part_of_a_key_at_its_cut() -> None:
         stream.feed(f"data: {json.dumps(delta)}\n\n".encode())
     with hiding((SECRET,)):
         assert PART not in str(clean(stream.broken(OutcomeUnknown("Broken.")).partial))
+
+
+def test_a_secret_that_the_look_cuts_off_is_not_drawn_into_view_by_those_that_are_hidden_before_it() -> None:
+    shown = [beginning(f"{SECRET} " * 200, most, SECRET) for most in range(3000, 3030)]
+    assert {letter for text in shown for letter in text} == {"*", " "}
