@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import chain, repeat
 from pathlib import Path
@@ -225,3 +227,17 @@ def test_no_address_is_sealed_with_a_secret_that_was_emptied_or_cut_off() -> Non
     for text in (b"", whole[: shelf.SECRET_BYTES - 1]):
         with pytest.raises(shelf.ShelfError, match="no secret"):
             shelf.read_secret(text)
+
+
+LIMITS = """
+import resource
+from evolink_mcp.media import decoder
+decoder._limit()
+print(*(resource.getrlimit(getattr(resource, f"RLIMIT_{each}"))[0] for each in ("AS", "CPU", "FSIZE", "CORE")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Windows bounds no process, macOS not its memory")
+def test_a_decoder_bounds_its_memory_its_time_and_what_it_writes() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITS], capture_output=True, text=True, check=True, timeout=60)
+    assert [*map(int, done.stdout.split())] == [decoder.MAX_MEMORY_BYTES, decoder.MAX_CPU_SECONDS, 0, 0]
