@@ -75,16 +75,13 @@ class LastingLedger(Alone):
             if self._owes:
                 raise Away
         elif self._owes:
-            await self.live()
+            self.edition += not await self._beat(announced=False, horizon=NEVER)
             self._owes = self._is_announced = False
             return False
         lives = await self._beat(announced=announced, horizon=horizon)
         self.edition += not lives
         self._is_announced = lives and (self._is_announced or announced)
         return lives
-
-    async def live(self) -> None:
-        self.edition += not await self._beat(announced=False, horizon=NEVER)
 
     @abstractmethod
     async def _put(self, mark: Mark) -> None: ...

@@ -161,6 +161,8 @@ def read_keeping_place(value: str, environ: Mapping[str, str]) -> Path | Bucket 
 def read_places(value: str, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """The folders of a list with ``os.pathsep``, none for a word that says so: the default would open one. A colon in a
     placeholder or a link separates nothing."""
+    if re.search(r"://[^/]*@", value):  # its colon would part it, and its password would be shown as a folder
+        raise Partial("must list folders, not a link with a user name or password.", ())
     pattern = r"(?<!\$env):(?![^{}]*\})(?!//)" if os.pathsep == ":" and not WINDOWS_PATH.match(value) else os.pathsep
     folders: list[Path] = []
     problems: list[ValueError] = []

@@ -14,7 +14,7 @@ from evolink_mcp.jobs.shared import ledger_scripts
 
 KEY = Key("owner", "intent")
 AT_REST = ledger_module.SILENT_SECONDS
-SCRIPTS = ("BEGIN", "PEEK", "CLAIM", "BEAT", "GOODBYE")
+SCRIPTS = ("BEGIN", "PEEK", "CLAIM", "BEAT", "LIVE", "GOODBYE")
 
 
 def set_silence(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

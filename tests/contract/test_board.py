@@ -19,7 +19,7 @@ from tests.unit.board import Board
 
 STORIES, STEPS = 150, 20
 REPLICAS = ("a", "b", "c")
-SCRIPTS = ("BEAT", "GOODBYE", "PEEK", "BEGIN", "CLAIM", "PUT", "FORGET")
+SCRIPTS = ("BEAT", "LIVE", "GOODBYE", "PEEK", "BEGIN", "CLAIM", "PUT", "FORGET")
 REFS = ("r1", "r1", "r2", "r3")  # some more often than others, so that they meet
 NAMES = ("evolink:key-1", "evolink:key-1", "evolink:key-2")
 OUTCOMES: list[dict[str, str]] = [{}, {}, {"id": "task-1"}, {"id": "task-2"}, {"code": "x", "next": "Sieh „nach“.\n"}]
@@ -28,9 +28,9 @@ LIMITS = [scripts.ANNOUNCE_SECONDS, SILENT_SECONDS, scripts.MISSING_SECONDS, REP
 PAUSES = [each + more for each in [*LIMITS, KEEP_SECONDS] for more in (-0.125, 0.0, 0.125)]
 # Of answers: each has to come, and often.
 KINDS = {
-    *("BEAT: 0", "BEAT: the others", "GOODBYE: 1", "PEEK: a page, wait 0", "PEEK: a page, wait 1", "BEGIN: []"),
-    *("BEGIN: a page, wait 0", "BEGIN: a page, wait 1", "CLAIM: -1", "CLAIM: 0", "CLAIM: 1", "PUT: 0", "PUT: 1"),
-    *("FORGET: 1", "SET: OK", "EXISTS: 0", "EXISTS: 1", "FLUSHALL: OK"),
+    *("BEAT: 0", "BEAT: the others", "LIVE: 1", "GOODBYE: 1", "PEEK: a page, wait 0", "PEEK: a page, wait 1"),
+    *("BEGIN: []", "BEGIN: a page, wait 0", "BEGIN: a page, wait 1", "CLAIM: -1", "CLAIM: 0", "CLAIM: 1"),
+    *("PUT: 0", "PUT: 1", "FORGET: 1", "SET: OK", "EXISTS: 0", "EXISTS: 1", "FLUSHALL: OK"),
 }
 
 Command = tuple[str | int | float, ...]
@@ -71,9 +71,11 @@ class Story:
     def _command(self, me: str, ref: str) -> Command:
         draw = self._chance
         name = draw.choice(NAMES)
-        match draw.randrange(12):
+        match draw.randrange(13):
             case 0:
                 return "EVAL", scripts.GOODBYE, 5, *SHARED, me
+            case 12:
+                return "EVAL", scripts.LIVE, 5, *SHARED, me
             case 1:
                 return draw.choice(
                     [("SET", "evolink:a:task:1", "1", "PX", scripts.KEEP_MS), ("EXISTS", "evolink:a:task:1")]

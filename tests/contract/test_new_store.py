@@ -55,6 +55,20 @@ async def test_what_a_store_loses_while_it_is_told_is_told_again(stores: list[St
     assert held(await b.peek(KEY)) == [("r1", a.process)]
 
 
+async def test_what_a_store_loses_in_the_middle_of_a_long_announcement_is_told_again(stores: list[Store]) -> None:
+    """A sign of life meanwhile would have the store take its second half for all there is."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await stores[0].ask("FLUSHALL")
+    assert await a.beat(announced=False) is False
+    await a.put(mark(a))
+    await stores[0].ask("FLUSHALL")
+    await a.live()
+    await a.put(mark(a, "r2"))
+    assert await a.beat(announced=True) is False
+    assert (await b.peek(KEY)).wait
+
+
 async def test_whoever_is_about_to_tell_what_it_has_is_waited_for(stores: list[Store]) -> None:
     a, b = map(SharedLedger, stores[:2])
     await settled(b)

@@ -101,6 +101,8 @@ class Board:
         match script:
             case scripts.BEAT:
                 return self._beat(*arguments)
+            case scripts.LIVE:
+                return self._live(*arguments)
             case scripts.GOODBYE:
                 return self._say_goodbye(*arguments)
             case scripts.PEEK:
@@ -219,6 +221,16 @@ class Board:
                 self._missing.setdefault(name, now + scripts.MISSING_SECONDS)
         self._keep(REPLICAS, RUN, MISSING, HORIZONS)
         return [str(now), list(self._replicas)]
+
+    def _live(self, me: str) -> int:
+        self._is_unsure(me)
+        if me in self._replicas:
+            self._replicas[me] = self.now
+            self._keep(REPLICAS)
+        if me in self._missing:
+            self._missing[me] = self.now + scripts.MISSING_SECONDS
+            self._keep(MISSING)
+        return 1
 
     def _has_left(self, name: str) -> bool:
         return self._horizons.get(name, 0.0) > self.now + scripts.MISSING_SECONDS

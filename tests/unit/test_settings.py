@@ -94,6 +94,15 @@ def test_paths_that_cannot_be_are_named_and_passed_over(tmp_path: Path) -> None:
     assert some.ignored
 
 
+@pytest.mark.parametrize("link", ["http://u:hunter2@127.0.0.1:9", "redis://:hunter2@h/x", "HTTPS://U:hunter2@[::1]:x/"])
+def test_a_link_among_folders_opens_nothing_and_shows_no_password(link: str, tmp_path: Path) -> None:
+    """Parted at its colons, it would be some folders, one of them named by the password."""
+    settings = read_settings({"EVOLINK_UPLOAD_DIRS": f"{tmp_path}{os.pathsep}{link}"}, cwd=tmp_path)
+    assert settings.upload_dirs == ()
+    (ignored,) = settings.ignored
+    assert "hunter2" not in str(ignored)
+
+
 def test_a_working_directory_that_was_deleted_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

@@ -39,6 +39,7 @@ from evolink_mcp.jobs.shared.ledger_scripts import (
     FORGET,
     GOODBYE,
     KEEP_MS,
+    LIVE,
     PEEK,
     PUT,
 )
@@ -74,6 +75,9 @@ class SharedLedger(LastingLedger):
 
     async def peek(self, key: Key) -> Page:
         return self._page(key, await self._eval(PEEK, key))
+
+    async def live(self) -> None:
+        await self._insist("EVAL", LIVE, 5, *SHARED, self.process)
 
     async def cancel(self, cancel: Cancel) -> None:
         self._cancelled.append(cancel)

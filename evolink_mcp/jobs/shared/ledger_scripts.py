@@ -120,6 +120,18 @@ end
 for _, i in ipairs({{1, 2, 4, 5}}) do redis.call('PEXPIRE', KEYS[i], {KEEP_MS}) end
 return {{tostring(now), redis.call('ZRANGE', KEYS[1], 0, -1)}}
 """
+# ARGV: replica. It lives, or is missed for so long again. Of whom the store knows nothing, it may have lost marks: then
+# the beat that ends their announcement has to be refused.
+LIVE = f"""{SURE}
+unsure()
+for i, at in pairs({{[1] = now, [4] = now + {MISSING_SECONDS}}}) do
+  if redis.call('ZSCORE', KEYS[i], ARGV[1]) then
+    redis.call('ZADD', KEYS[i], at, ARGV[1])
+    redis.call('PEXPIRE', KEYS[i], {KEEP_MS})
+  end
+end
+return 1
+"""
 # ARGV: replica. It is not missed: it has told all there is.
 GOODBYE = f"""{SURE}
 redis.call('ZREM', KEYS[1], ARGV[1])
