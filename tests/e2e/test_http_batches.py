@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 
-from evolink_mcp.transports.http import delivery
+from evolink_mcp.jobs import open_calls
 from tests.e2e.callers import ALICE
 from tests.serving import ACCEPT, bearer, on, serving
 from tests.support import Sandbox
@@ -83,7 +83,7 @@ async def test_what_a_batch_has_bought_is_not_paid_again_while_another_of_its_ca
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second in which an answer settles begins when the batch is written, not when its own call is done."""
-    monkeypatch.setattr(delivery, "PROXY_SECONDS", 0.02)
+    monkeypatch.setattr(open_calls, "PROXY_SECONDS", 0.02)
     sandbox.configure(image_seconds=60)
     async with serving(on(sandbox)) as served:
         app = served.application.app

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from evolink_mcp.transports.http import delivery
+from evolink_mcp.jobs import open_calls
 from evolink_mcp.transports.http.application import HttpApplication
 from tests.e2e.callers import ALICE
 from tests.e2e.raw import LEGACY, MODERN
@@ -73,7 +73,7 @@ async def test_the_same_bytes_over_a_new_connection_right_after_an_answer_are_a_
     sandbox: Sandbox, close: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that cannot read what it got sends its request again."""
-    monkeypatch.setattr(delivery, "PROXY_SECONDS", 60.0)
+    monkeypatch.setattr(open_calls, "PROXY_SECONDS", 60.0)
     async with serving(on(sandbox)) as served:
         first = await ask(served.url, close=close)
         again = await ask(served.url, close=close)
@@ -101,7 +101,7 @@ async def test_the_same_request_over_the_same_connection_is_another(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At once: whoever asks for more there has heard the answer."""
-    monkeypatch.setattr(delivery, "PROXY_SECONDS", 600.0)
+    monkeypatch.setattr(open_calls, "PROXY_SECONDS", 600.0)
     async with serving(on(sandbox)) as served, httpx2.AsyncClient(trust_env=False, timeout=30) as http:
         for _ in range(2):
             body = call_body("generate_image", prompt="the same")

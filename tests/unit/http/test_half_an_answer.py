@@ -10,8 +10,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from evolink_mcp.jobs import open_calls
 from evolink_mcp.jobs.delivery import Listener
-from evolink_mcp.transports.http import delivery
 from evolink_mcp.transports.http.application import HttpApplication
 from evolink_mcp.transports.http.connections import Connection
 from tests.serving import ACCEPT, bearer, on, serving
@@ -57,7 +57,7 @@ async def test_who_hangs_up_before_the_socket_had_the_whole_answer_is_not_made_t
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     monkeypatch.setattr(Padded, "padding", b"\n" * size)
-    monkeypatch.setattr(delivery, "PROXY_SECONDS", 0.0)
+    monkeypatch.setattr(open_calls, "PROXY_SECONDS", 0.0)
     ended = anyio.Event()
     lose = Connection.connection_lost
 
