@@ -76,7 +76,7 @@ async def test_a_pause_has_one_number_and_a_way_out_for_who_cannot_wait(client: 
     assert "Charged: no." in text
     assert "this call has waited 20 s" in text
     assert "Wait 20 s, then call again. If you cannot wait, choose another model" in text
-    assert "99" not in text
+    assert "99 s" not in text
     again = await refused(client, "generate_image", prompt="x", model="gpt-image-2", n=2)
     assert re.findall(r"Wait (\d+) s", again) == ["20"]
     assert "If you cannot wait" in again
