@@ -70,16 +70,15 @@ class LastingLedger(Alone):
             self._forgotten.pop(mark.ref, None)
 
     async def beat(self, *, announced: bool, horizon: float = NEVER) -> bool:
+        owes = self._owes and not announced
         if announced:
-            await self._settle()
-            if self._owes:
-                raise Away
-        elif self._owes:
-            self.edition += not await self._beat(announced=False, horizon=NEVER)
+            lives = await self._change(self._end_announcement(horizon))
+        else:
+            lives = await self._beat(announced=False, horizon=NEVER if owes else horizon)
+        self.edition += not lives
+        if owes:
             self._owes = self._is_announced = False
             return False
-        lives = await self._beat(announced=announced, horizon=horizon)
-        self.edition += not lives
         self._is_announced = lives and (self._is_announced or announced)
         return lives
 
@@ -100,6 +99,12 @@ class LastingLedger(Alone):
     @abstractmethod
     async def _beat(self, *, announced: bool, horizon: float) -> bool:
         """One beat; false where the ledger has not got this process among those whose marks it has."""
+
+    async def _end_announcement(self, horizon: float) -> bool:
+        await self._settle()
+        if self._owes:
+            raise Away
+        return await self._beat(announced=True, horizon=horizon)
 
     async def _settle(self) -> None:
         """Removes and gives back what could not be."""
@@ -122,9 +127,10 @@ class LastingLedger(Alone):
         """Has the next beat ask for everything again."""
         self._owes = True
 
-    async def _change(self, change: Awaitable[object]) -> None:
+    async def _change(self, change: Awaitable[T]) -> T:
+        """A change, which is made again with the next announcement where it got no answer."""
         try:
-            await change
+            return await change
         except Away:
             self._owe()
             raise

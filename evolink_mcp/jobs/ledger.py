@@ -190,7 +190,7 @@ class Ledger(Protocol):
         ...
 
     async def cancels(self, since: float) -> list[Cancel]:
-        """The cancels that have come to any process since then, by the monotonic clock."""
+        """The cancels that any process has told since then, by the monotonic clock; some may be told again."""
         ...
 
     async def note_task(self, account: str, task_id: str) -> None:

@@ -61,11 +61,14 @@ class OpenCalls:
             for each in await self._ledger.cancels(next(iter(self._names)).arrived_at):
                 self._carry_out(each)
 
-    async def settle(self, listener: Listener) -> None:
-        """Returns once the hang-ups and cancels that came before a request have been taken in."""
+    async def settle(self, listener: Listener) -> bool:
+        """Returns once the hang-ups that came before a request are taken in; true where the cancels are, too."""
         await listener.settle()
-        with contextlib.suppress(Away):
+        try:
             await self.catch_up()
+        except Away:
+            return False
+        return True
 
     def _carry_out(self, cancel: Cancel) -> None:
         name = next((each for each in cancel.names if each in self._listeners), "")

@@ -21,11 +21,16 @@ _DONE.set()
 
 @dataclass
 class Buyer:
-    """A call that wants a purchase. ``deadline`` is by the monotonic clock, ``on_growth`` hears of a growing text."""
+    """A call that wants a purchase.
+
+    ``deadline`` is by the monotonic clock, ``on_growth`` hears of a growing text. Where it ``is_unsure``, some
+    call before it may have been cancelled elsewhere.
+    """
 
     listener: Listener
     deadline: float
     on_growth: Growth | None = None
+    is_unsure: bool = False
 
 
 class Purchase:

@@ -166,7 +166,7 @@ class Purchases:
                     await line.change()
             elif others and not settled:
                 waited = settled = True
-                await self.calls.settle(buyer.listener)
+                buyer.is_unsure = not await self.calls.settle(buyer.listener)
             else:
                 return self._begin(order, buyer)
 
@@ -174,7 +174,9 @@ class Purchases:
         purchase = Purchase(cast("Order[object]", order), buyer, self._clock.now())
         self._lines.add(purchase)
         self._watch(purchase, buyer)
-        work = asyncio.create_task(self._run(purchase))
+        # Whoever cannot know of cancels elsewhere waits in the ledger, as one of another process would.
+        passed = set[str]() if buyer.is_unsure else self._lines.passed_by(purchase)
+        work = asyncio.create_task(self._run(purchase, passed))
         self._work.add(work)
         work.add_done_callback(self._work.discard)
         self._books.beat()
@@ -239,10 +241,10 @@ class Purchases:
         self._lines.end(purchase)
         self._books.forget(purchase)
 
-    async def _run(self, purchase: Purchase) -> None:
+    async def _run(self, purchase: Purchase, passed: set[str]) -> None:
         """Everything from before the POST until the outcome is noted."""
         try:
-            outcome = await self._outcome(purchase)
+            outcome = await self._outcome(purchase, passed)
             if purchase.in_flight:  # else its answer came, whatever went wrong after it
                 purchase.outcome = outcome
             self._lines.change(purchase)
@@ -263,9 +265,8 @@ class Purchases:
                 self._park(purchase)
             purchase.end_work()
 
-    async def _outcome(self, purchase: Purchase) -> Outcome:
+    async def _outcome(self, purchase: Purchase, passed: set[str]) -> Outcome:
         try:
-            passed = self._lines.passed_by(purchase)
             return await self._crossing.enter(purchase, passed) or await post(
                 purchase.order, purchase, self._pauses, self._clock, deadline=purchase.deadline
             )

@@ -210,7 +210,7 @@ async def test_what_a_process_has_told_counts_until_the_moment_that_it_said(ledg
     page = await b.peek(KEY)
     assert page.horizon[a.process] == pytest.approx(page.now - 30.0, abs=5.0)
     told = page.horizon[a.process]
-    await a.live()
+    await a.beat(announced=False)
     page = await b.peek(KEY)
     assert page.horizon[a.process] == told < late <= page.heard_at[a.process]
 

@@ -164,6 +164,18 @@ async def test_a_sign_of_life_neither_announces_a_replica_nor_what_it_owes(losin
     assert await a.beat(announced=False) is False
 
 
+async def test_an_announcement_in_which_a_sign_of_life_got_no_answer_is_made_again(
+    losing: Losing, stores: list[Store]
+) -> None:
+    a, b = SharedLedger(losing), SharedLedger(stores[0])
+    await settled(a, b)
+    losing.is_lost = True
+    with pytest.raises(Away):
+        await a.live()
+    losing.is_lost = False
+    assert await a.beat(announced=False) is False
+
+
 @pytest.mark.parametrize("lost", ["forget", "put"])
 async def test_a_forget_that_something_may_undo_is_repeated(stores: list[Store], redis: RedisServer, lost: str) -> None:
     """It did not arrive, or what was put before it may arrive after it."""

@@ -113,3 +113,35 @@ async def test_nobody_writes_into_the_file_between_a_look_at_it_and_the_mark(tmp
     assert await ledger.begin(Mark(KEY, "r1", ledger.process, ledger.process, 1.0)) is None
     assert attempts == [KEY.intent]
     await database.aclose()
+
+
+class Breaking(Failing):
+    """A ledger whose beats fail or that loses what it had meanwhile, as ``befalls`` says of each."""
+
+    def __init__(self, *befalls: str) -> None:
+        super().__init__()
+        self._befalls = list(befalls)
+
+    async def _beat(self, *, announced: bool, horizon: float) -> bool:
+        befalls = self._befalls.pop(0) if self._befalls else ""
+        self.edition += befalls == "loss"
+        if befalls == "failure":
+            raise Away
+        return True
+
+
+async def test_an_announcement_whose_end_got_no_answer_is_made_again() -> None:
+    ledger = Breaking("failure")
+    with pytest.raises(Away):
+        await ledger.beat(announced=True)
+    assert not await ledger.beat(announced=False)
+    assert await ledger.beat(announced=True)
+    assert await ledger.beat(announced=False)
+
+
+async def test_a_loss_that_is_noticed_during_a_beat_is_another_edition() -> None:
+    ledger = Breaking("failure", "loss")
+    with pytest.raises(Away):
+        await ledger.beat(announced=True)
+    assert not await ledger.beat(announced=False)
+    assert ledger.edition == 1

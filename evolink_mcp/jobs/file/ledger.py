@@ -78,7 +78,7 @@ class FileLedger(LastingLedger):
         return await self._read(lambda connection: self._page(connection, key))
 
     async def live(self) -> None:
-        await self._run(self._hear)
+        await self._change(self._run(self._hear))
 
     async def has_task(self, account: str, task_id: str) -> bool:
         """Also whether another process of this user received it: it is in the history, or a purchase's outcome."""

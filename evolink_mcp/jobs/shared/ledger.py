@@ -27,7 +27,7 @@ from typing import cast
 from evolink_mcp.gateway.values import as_list, as_object
 from evolink_mcp.jobs.delivery import Delivery
 from evolink_mcp.jobs.lasting import LastingLedger
-from evolink_mcp.jobs.ledger import BEAT_SECONDS, Away, Cancel, Key, Mark, Page
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Away, Cancel, Key, Mark, Page
 from evolink_mcp.jobs.outcomes import outcome_from_json, outcome_to_json
 from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.ledger_scripts import (
@@ -49,6 +49,7 @@ GOODBYE_SECONDS = BEAT_SECONDS  # until it is said once more
 PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 CANCELS = PREFIX + "cancels"
 MAX_CANCELS = 1_000
+REREAD_SECONDS = 2.0  # of cancels that were read before: clocks differ, and an answer may have been under way
 SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
 
 
@@ -63,6 +64,7 @@ class SharedLedger(LastingLedger):
         self._store = store
         self._offset: float | None = None  # the store's clock less the monotonic one
         self._others: list[str] = []  # the replicas of the last beat
+        self._read_at = NEVER  # when the cancels of others were last read
         self._cancelled: deque[Cancel] = deque(maxlen=MAX_CANCELS)  # of this replica's clients, for a store that is new
 
     async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page | None:
@@ -77,7 +79,7 @@ class SharedLedger(LastingLedger):
         return self._page(key, await self._eval(PEEK, key))
 
     async def live(self) -> None:
-        await self._insist("EVAL", LIVE, 5, *SHARED, self.process)
+        await self._change(self._insist("EVAL", LIVE, 5, *SHARED, self.process))
 
     async def cancel(self, cancel: Cancel) -> None:
         self._cancelled.append(cancel)
@@ -86,11 +88,14 @@ class SharedLedger(LastingLedger):
     async def cancels(self, since: float) -> list[Cancel]:
         if self._offset is None:
             return []
-        least = since + self._offset - PRECISION_SECONDS
-        answer = await self._insist("ZRANGEBYSCORE", CANCELS, least, "+inf", "WITHSCORES")
-        return [
-            Cancel(tuple(names.split()), float(at) - self._offset + PRECISION_SECONDS) for names, at in _pairs(answer)
-        ]
+        start, offset = time.monotonic(), self._offset
+        least = max(since, self._read_at - REREAD_SECONDS) + offset - PRECISION_SECONDS
+        answer = await self._insist("ZRANGEBYSCORE", CANCELS, least, "+inf")
+        self._read_at = start
+        parts = [each for member in as_list(answer) if len(each := str(member).split()) > 1]
+        cancels = [Cancel(tuple(names), _number(at) - offset + PRECISION_SECONDS) for *names, at in parts]
+        # What the store has of a time to come is from before its clock was set back.
+        return [each for each in cancels if each.at <= start + REREAD_SECONDS]
 
     async def note_task(self, account: str, task_id: str) -> None:
         await super().note_task(account, task_id)
@@ -142,10 +147,11 @@ class SharedLedger(LastingLedger):
             await self._tell(recent)
 
     async def _tell(self, cancels: Iterable[Cancel]) -> None:
-        """Tells cancels, which the store may know already. Without a clock in common they came just now."""
+        """Tells cancels, which the store may know already: when each came, or how long ago where no clock is shared."""
         parts: list[str | float] = []
         for each in cancels:
-            parts += " ".join(each.names), 0.0 if self._offset is None else each.at + self._offset
+            at = 0.0 if self._offset is None else each.at + self._offset
+            parts += " ".join(each.names), at, time.monotonic() - each.at
         await self._insist("EVAL", CANCEL, 1, CANCELS, *parts)
 
     async def _write(self, script: str, mark: Mark, *values: str, author: str | None = None) -> None:
@@ -208,6 +214,14 @@ def _pairs(flat: object) -> list[tuple[str, str]]:
     """What the store lists one after the other, two by two."""
     parts = [str(each) for each in as_list(flat)]
     return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _number(word: str) -> float:
+    """A number; one that never was where it is none."""
+    try:
+        return float(word)
+    except ValueError:
+        return NEVER
 
 
 def _name(of: Key) -> str:

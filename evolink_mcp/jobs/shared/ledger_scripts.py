@@ -140,16 +140,18 @@ redis.call('ZADD', KEYS[5], now + {KEEP_SECONDS}, ARGV[1])
 redis.call('PEXPIRE', KEYS[5], {KEEP_MS})
 return 1
 """
-# ARGV: names and times of cancels, one after the other; 0 is now. The newest are kept.
+# ARGV: of each cancel its names, when it came (0: that is not known), and how long ago. In the order in which they were
+# told, so that nobody has to read one twice; the newest are kept, and none of a time to come.
 CANCEL = f"""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-for i = 1, #ARGV, 2 do
+for i = 1, #ARGV, 3 do
   local at = tonumber(ARGV[i + 1])
-  if at == 0 then at = now end
-  if at > tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i]) or 0) then redis.call('ZADD', KEYS[1], at, ARGV[i]) end
+  if at == 0 then at = now - tonumber(ARGV[i + 2]) end
+  redis.call('ZADD', KEYS[1], now, ARGV[i] .. ' ' .. string.format('%.6f', at))
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - {CANCEL_SECONDS})
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + 1, '+inf')
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -{MAX_CANCELS + 1})
 redis.call('PEXPIRE', KEYS[1], {CANCEL_SECONDS * 1000})
 return 1
