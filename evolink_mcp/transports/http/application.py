@@ -96,7 +96,8 @@ class HttpApplication:
         self.bodies = Bodies()
         server = create_server(self.app)
         self._streamable = Streamable(server)
-        self._calls = serve_batches(partial(serve_call, self._streamable, self.app.purchases.calls))
+        calls = self.app.purchases.calls
+        self._calls = serve_batches(partial(serve_call, self._streamable, calls), calls)
         self.sse = Sse(server, limit=options.sse_connections) if options.sse else None
         self._heartbeat = Heartbeat()
         self.metrics.watch(self.bodies, self.sse, self._heartbeat)

@@ -1,7 +1,8 @@
 """Batches: several messages in one POST. Protocol revision 2025-03-26 has them, which is also that of no header.
 
 Each message is served as a request of its own, by the same application. Its
-answer counts as sent once the answer to the whole batch is.
+answer counts as sent once the answer to the whole batch is: a call that was
+cancelled while another of its batch went on has not heard its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from evolink_mcp.jobs.ledger import Away
+from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.transports.http.bodies import Channel
 from evolink_mcp.transports.http.refusals import refusal
 from evolink_mcp.transports.http.streamable import EVENTS, JSON, accepted_types
@@ -23,8 +26,11 @@ REVISION = "2025-03-26"
 MAX_MESSAGES = 50
 
 
-def serve_batches(app: ASGIApp) -> ASGIApp:
-    """ASGI middleware for whole bodies: hands the messages of a batch to ``app`` one by one, and all else as it is."""
+def serve_batches(app: ASGIApp, calls: OpenCalls) -> ASGIApp:
+    """ASGI middleware for whole bodies: hands the messages of a batch to ``app`` one by one, and all else as it is.
+
+    ``calls``: where ``app`` has the calls that are open, and the cancels of their clients.
+    """
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         channel = Channel(await receive(), receive)
@@ -38,7 +44,7 @@ def serve_batches(app: ASGIApp) -> ASGIApp:
         if answer := _refusal(Headers(scope=scope), messages):
             await answer(scope, receive, send)
             return
-        await _serve(app, messages, scope, receive, send)
+        await _serve(app, calls, messages, scope, receive, send)
 
     return run
 
@@ -53,7 +59,9 @@ def _refusal(headers: Headers, messages: list[Any]) -> Response | None:
     return None
 
 
-async def _serve(app: ASGIApp, messages: list[Any], scope: Scope, receive: Receive, send: Send) -> None:
+async def _serve(
+    app: ASGIApp, calls: OpenCalls, messages: list[Any], scope: Scope, receive: Receive, send: Send
+) -> None:
     requests = [_Request(message, scope) for message in messages]
     gone, release = anyio.Event(), anyio.Event()
 
@@ -64,11 +72,13 @@ async def _serve(app: ASGIApp, messages: list[Any], scope: Scope, receive: Recei
 
     async with anyio.create_task_group() as group:
         group.start_soon(watch)
-        async with anyio.create_task_group() as calls:
+        async with anyio.create_task_group() as serving:
             for request in requests:
-                calls.start_soon(request.run, app, gone, release)
+                serving.start_soon(request.run, app, gone, release)
             for request in requests:
                 await request.answered.wait()
+            with contextlib.suppress(Away):
+                await calls.catch_up()  # each call looked before it was ready, and has waited for the others since
             answers = [request.answer for request in requests if request.answer is not None]
             await _response(answers, Headers(scope=scope))(scope, receive, send)
             release.set()

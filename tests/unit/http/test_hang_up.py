@@ -85,7 +85,8 @@ async def test_an_answer_of_a_batch_is_delivered_with_the_batch() -> None:
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="a"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user}
     async with asyncio.timeout(60):
-        await serve_batches(partial(serve_call, application, OpenCalls(Alone())))(scope, receive, send)
+        calls = OpenCalls(Alone())
+        await serve_batches(partial(serve_call, application, calls), calls)(scope, receive, send)
     assert wire.is_set()
     assert [each.delivered for each in listeners] == [True, True]
 
@@ -117,7 +118,7 @@ async def test_a_call_that_ends_without_an_answer_was_not_heard_and_holds_nothin
     assert let_go == listeners
 
 
-async def serve(calls: OpenCalls, application: ASGIApp, message: Mapping[str, object]) -> None:
+async def serve(calls: OpenCalls, application: ASGIApp, message: object) -> None:
     """One POST of a client that stays."""
     messages: list[Message] = [{"type": "http.request", "body": json.dumps(message).encode(), "more_body": False}]
 
@@ -130,7 +131,7 @@ async def serve(calls: OpenCalls, application: ASGIApp, message: Mapping[str, ob
 
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="owner"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user, "client": ("a", 1)}
-    await serve_call(application, calls, scope, receive, send)
+    await serve_batches(partial(serve_call, application, calls), calls)(scope, receive, send)
 
 
 def cancel_of(number: int | str) -> Mapping[str, object]:
@@ -166,3 +167,29 @@ async def test_a_cancel_that_came_to_another_replica_before_an_answer_is_written
 
     await serve(here, application, {"jsonrpc": "2.0", "id": 1, "method": "tools/call"})
     assert listeners[0].abandoned
+
+
+async def test_a_cancel_elsewhere_while_another_call_of_its_batch_goes_on_comes_before_the_answer() -> None:
+    """The other one buys nothing, so that nobody looks on its account."""
+    board = list[Cancel]()
+    here, there = OpenCalls(Told(board)), OpenCalls(Told(board))
+    bought = list[Listener]()
+    first_is_ready = asyncio.Event()
+
+    async def cancelled(_: Scope, __: Receive, ___: Send) -> None: ...
+
+    async def application(_: Scope, receive: Receive, send: Send) -> None:
+        number = json.loads((await receive())["body"])["id"]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if number == 1:
+            bought.append(current_listener())
+            bought[0].watch(first_is_ready.set)
+            asyncio.get_running_loop().call_soon(first_is_ready.set)
+        else:
+            await first_is_ready.wait()
+            await turns(50)
+            await serve(there, cancelled, cancel_of(1))
+        await send({"type": "http.response.body", "body": b'{"jsonrpc":"2.0","id":%d,"result":{}}' % number})
+
+    await serve(here, application, [{"jsonrpc": "2.0", "id": number, "method": "tools/call"} for number in (1, 2)])
+    assert bought[0].abandoned
