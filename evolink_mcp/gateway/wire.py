@@ -40,6 +40,7 @@ MAX_RESULTS = 200
 MAX_LINKS = 400_000  # characters of a task's links together
 MAX_OUTPUTS = 40
 MAX_OUTPUT = 120
+MAX_UNFINISHED_SECONDS = 86_400.0  # far beyond what any model takes
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Result:
 class Task:
     """One task. Times are seconds since 1970, sizes of money are credits.
 
-    ``age`` is how many seconds old it was when the gateway answered, by the gateway's own clock.
+    ``age`` is how many seconds old it was when the gateway answered, by the gateway's own clock; see :meth:`age_at`.
 
     ``outputs`` holds what was made that has no link (a character's name, an element's id).
     ``raw_status`` is the gateway's own word for the status, ``result_count`` what its list says in place of links.
@@ -92,10 +93,16 @@ class Task:
         return self.status in FINAL
 
     def age_at(self, now: float) -> float | None:
-        """Its age by the gateway's clock, or else by ours, where it is ``now``; ``None`` where neither is known."""
-        if self.age is not None or self.created is None:
-            return self.age
-        return max(now - self.created, 0.0)
+        """How old it is, by the gateway's clock and by ours, where it is ``now``; ``None`` where neither tells.
+
+        One of them may be far off, so the younger counts: a task that looks too old is not waited for. An unfinished
+        one that looks older than a day by both was made at a time that is none.
+        """
+        ours = None if self.created is None or now < self.created else now - self.created
+        age = min(
+            (each for each in (self.age, ours) if each is not None), default=None if self.created is None else 0.0
+        )
+        return age if age is None or self.final or age < MAX_UNFINISHED_SECONDS else None
 
 
 @dataclass(frozen=True)

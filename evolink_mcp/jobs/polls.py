@@ -27,6 +27,10 @@ class Poll:
     task: wire.Task
     seconds_ago: float = 0.0
 
+    def dated(self, now: float) -> Poll:
+        """The same with the age that the task seems to have had, where it is ``now`` by the time of day."""
+        return replace(self, task=replace(self.task, age=self.task.age_at(now - self.seconds_ago)))
+
 
 class Ask(NamedTuple):
     """One task to be polled, by the caller who waits for it.

@@ -214,8 +214,10 @@ class Waits:
 
         def note(ask: Ask, answer: Poll | GatewayError) -> None:
             watch = asked.pop((ask.caller.owner, ask.task_id))
-            if isinstance(answer, Poll) and answer.task.final:
-                self.expectations.end(ask.task_id)
+            if isinstance(answer, Poll):
+                answer = answer.dated(self.clock.now())
+                if answer.task.final:
+                    self.expectations.end(ask.task_id)
             expects, crowded = self.expectations.expects(ask.task_id), self.polls.crowded
             now = self.clock.monotonic()
             watch.take(answer, self.pauses, now, self.spread, awaits_callback=expects, crowded=crowded)
