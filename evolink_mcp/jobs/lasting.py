@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Alone, Away, Broken, Mark
@@ -18,6 +18,8 @@ AWAY_SECONDS = 12.0  # from the begin of an outage, in which purchases wait for 
 CLAIM_SECONDS = 10.0  # that a claim waits for all processes to have told what they have
 RETRY_SECONDS = 0.1
 GAP_SECONDS = 5.0  # between two failures, after which the second is another outage
+MAX_AT_ONCE = 12  # changes that are made again: a store has so many connections, and some of them are for calls
+MAX_OWED = 10_000  # of each kind; the oldest are gone from the ledger by themselves
 
 
 class LastingLedger(Alone):
@@ -32,6 +34,7 @@ class LastingLedger(Alone):
         self._is_announced = is_announced  # it has all marks of this process, unless it is owed some since
         self._forgotten: dict[str, tuple[Mark, bool]] = {}  # what it has to forget, by ref: whether it was free
         self._given_back: dict[str, Mark] = {}  # what it may still take for held by this process, by ref
+        self._settling: asyncio.Future[list[BaseException | None]] | None = None  # those it is told of now
         self._away_since = self._failed_at = -math.inf
 
     @property
@@ -50,6 +53,8 @@ class LastingLedger(Alone):
         end = time.monotonic() + CLAIM_SECONDS
         self._given_back.pop(mark.ref, None)  # somebody listens again
         self._forgotten.pop(mark.ref, None)
+        if self._settling is not None:  # it may be among these
+            await asyncio.wait([self._settling])
         # What is not there may be of this process, which has not put it yet.
         while (is_ours := await self._try_to_claim(mark)) is None or not (is_ours or self._is_complete):
             if time.monotonic() >= end:
@@ -58,13 +63,13 @@ class LastingLedger(Alone):
         return is_ours
 
     async def give_back(self, mark: Mark) -> None:
-        self._given_back[mark.ref] = mark
+        _note(self._given_back, mark.ref, mark)
         await self._change(self._release(mark))
         if not self._owes:  # else what was asked before, and got no answer, may still happen
             self._given_back.pop(mark.ref, None)
 
     async def forget(self, mark: Mark, *, free: bool) -> None:
-        self._forgotten[mark.ref] = (mark, free)
+        _note(self._forgotten, mark.ref, (mark, free))
         await self._change(self._remove(mark, free=free))
         if not self._owes:  # as above
             self._forgotten.pop(mark.ref, None)
@@ -107,11 +112,21 @@ class LastingLedger(Alone):
         return await self._beat(announced=True, horizon=horizon)
 
     async def _settle(self) -> None:
-        """Removes and gives back what could not be."""
-        for mark, free in list(self._forgotten.values()):
-            await self.forget(mark, free=free)
-        for mark in list(self._given_back.values()):
-            await self.give_back(mark)
+        """Removes and gives back what could not be, and goes on living meanwhile."""
+        await self._change_again(self._forgotten, lambda owed: self.forget(owed[0], free=owed[1]))
+        await self._change_again(self._given_back, self.give_back)
+
+    async def _change_again(self, owed: dict[str, T], change: Callable[[T], Awaitable[None]]) -> None:
+        refs, lived_at = list(owed), time.monotonic()
+        for first in range(0, len(refs), MAX_AT_ONCE):
+            batch = [owed[ref] for ref in refs[first : first + MAX_AT_ONCE] if ref in owed]
+            self._settling = asyncio.gather(*map(change, batch), return_exceptions=True)
+            failures = [each for each in await self._settling if each is not None]
+            if failures:
+                raise failures[0]
+            if time.monotonic() - lived_at >= BEAT_SECONDS:
+                lived_at = time.monotonic()
+                await self.live()
 
     def _is_new(self, mark: Mark) -> bool:
         """Whether the ledger is to have a mark that it lacks: not where it has lost it for a reason."""
@@ -162,3 +177,10 @@ class LastingLedger(Alone):
             raise
         self._failed_at = -math.inf
         return result
+
+
+def _note(owed: dict[str, T], ref: str, change: T) -> None:
+    """Adds what a ledger is owed."""
+    owed[ref] = change
+    while len(owed) > MAX_OWED:
+        del owed[next(iter(owed))]

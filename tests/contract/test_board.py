@@ -15,7 +15,7 @@ from evolink_mcp.jobs.shared import ledger_scripts as scripts
 from evolink_mcp.jobs.shared.ledger import SHARED
 from tests.contract.clockwork import ClockworkStore
 from tests.programs import RedisServer
-from tests.unit.board import Board
+from tests.unit.board import LIFE, Board
 
 STORIES, STEPS = 150, 20
 REPLICAS = ("a", "b", "c")
@@ -28,7 +28,14 @@ LIMITS = [scripts.ANNOUNCE_SECONDS, SILENT_SECONDS, scripts.MISSING_SECONDS, REP
 PAUSES = [each + more for each in [*LIMITS, KEEP_SECONDS] for more in (-0.125, 0.0, 0.125)]
 # Of answers: each has to come, and often.
 KINDS = {
-    *("BEAT: 0", "BEAT: the others", "LIVE: 1", "GOODBYE: 1", "PEEK: a page, wait 0", "PEEK: a page, wait 1"),
+    *(
+        "BEAT: to be told",
+        "BEAT: the others",
+        "LIVE: 1",
+        "GOODBYE: 1",
+        "PEEK: a page, wait 0",
+        "PEEK: a page, wait 1",
+    ),
     *("BEGIN: []", "BEGIN: a page, wait 0", "BEGIN: a page, wait 1", "CLAIM: -1", "CLAIM: 0", "CLAIM: 1"),
     *("PUT: 0", "PUT: 1", "FORGET: 1", "SET: OK", "EXISTS: 0", "EXISTS: 1", "FLUSHALL: OK"),
 }
@@ -43,6 +50,8 @@ class Story:
         self._chance = random.Random(seed)
         self.now = 1_800_000_000.0
         self.run = 1
+        self.board = Board(lambda: self.now)
+        self.board.flush()
 
     def commands(self) -> Iterator[Command]:
         """Some of them in an order that replicas keep, for else hardly anything is ever decided."""
@@ -65,8 +74,10 @@ class Story:
 
     def _beat(self, me: str, announced: str) -> Command:
         others = [each for each in REPLICAS if each != me and announced == "1" and self._chance.random() < 0.5]
+        lives = [self.board.words.get(LIFE, "")] * 9 + ["run1 1.5"]
+        life = self._chance.choice(lives) if announced == "1" else ""
         until = self._chance.choice([0.0, self.now - 5.0, self.now, self.now + 1.0])
-        return "EVAL", scripts.BEAT, 5, *SHARED, me, announced, until, *others
+        return "EVAL", scripts.BEAT, 5, *SHARED, me, life, until, *others
 
     def _command(self, me: str, ref: str) -> Command:
         draw = self._chance
@@ -122,8 +133,7 @@ def test_the_board_answers_as_the_store_does(store: ClockworkStore) -> None:
 def compare(seed: int, store: ClockworkStore, heard: Counter[str]) -> None:
     """Plays one story to both, and counts the kinds of answers."""
     story, of_board = Story(seed), list[tuple[str, Any, Any]]()
-    board = Board(lambda: story.now)
-    board.flush()
+    board = story.board
     for command in story.commands():
         board.run = f"run{story.run}"
         store.add(story.now, board.run, *command)
@@ -144,8 +154,10 @@ def gist(answer: Any) -> str:
     match answer:
         case [_, wait, _, _, _]:
             return f"a page, wait {wait}"
-        case [_, _]:
+        case [_, [*_], _]:
             return "the others"
+        case str(life) if life.startswith("run"):
+            return "to be told"
         case _:
             return str(answer)
 
@@ -159,8 +171,8 @@ def plain(value: Any) -> Any:
     match cast("list[Any]", value):
         case [now, wait, marks, heard_at, horizon]:
             return [plain(now), wait, *map(plain, (marks, heard_at, horizon))]
-        case [now, [*others]]:
-            return [plain(now), sorted(map(str, others))]
+        case [now, [*others], life]:
+            return [plain(now), sorted(map(str, others)), life]
         case [*flat]:
             return {name: plain(each) for name, each in zip(flat[::2], flat[1::2], strict=True)}
         case _:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from evolink_mcp.jobs.ledger import Mark
+from evolink_mcp.jobs.ledger import Away, Mark
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared import ledger as shared_ledger
 from evolink_mcp.jobs.shared.ledger import SHARED, SharedLedger
@@ -67,6 +68,30 @@ async def test_what_a_store_loses_in_the_middle_of_a_long_announcement_is_told_a
     await a.put(mark(a, "r2"))
     assert await a.beat(announced=True) is False
     assert (await b.peek(KEY)).wait
+
+
+async def test_what_a_store_loses_while_it_is_told_what_it_is_owed_is_told_again(
+    stores: list[Store], redis: RedisServer
+) -> None:
+    """That another replica names this one, too, does not bring back what is gone."""
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    await settled(a, b)  # by now each knows the other
+    assert await a.begin(mark(a)) is None
+    told = replace(mark(a), edition=a.edition)
+    with redis.hung(), pytest.raises(Away):
+        await a.live()  # from now on the store is owed something
+    assert await a.beat(announced=False) is False
+    await stores[0].ask("FLUSHALL")
+    assert await b.beat(announced=False) is False
+    assert await b.beat(announced=True)
+    await a.put(told)  # it had it, as far as this replica knows
+    assert await a.beat(announced=True) is False
+    assert (await b.peek(KEY)).wait
+    assert await a.beat(announced=False) is False
+    await a.put(told)
+    assert await a.beat(announced=True)
+    assert held(await b.peek(KEY)) == [("r1", a.process)]
 
 
 async def test_whoever_is_about_to_tell_what_it_has_is_waited_for(stores: list[Store]) -> None:

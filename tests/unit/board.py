@@ -18,7 +18,7 @@ AHEAD_SECONDS = 500_000.0  # by which the store's clock is another than the proc
 TRIP_SECONDS = 0.002
 SILENCE_SECONDS = 1.0  # until a process gives up a store that does not answer
 
-REPLICAS, RUN, UNSURE, MISSING, HORIZONS = SHARED
+REPLICAS, LIFE, UNSURE, MISSING, HORIZONS = SHARED
 
 Fields = dict[str, Any]
 
@@ -32,18 +32,17 @@ class Board:
         self.queue: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self.run = "run-1"
         self.flush()
-        self._known_run = self.run
+        self._begin_life()
         self.has_lost = False
 
     def flush(self) -> None:
         """Everything in it is gone."""
         self.has_lost = True
         self.marks: dict[str, dict[str, Fields]] = {}
-        self._words: dict[str, str] = {}
+        self.words: dict[str, str] = {}
         self._replicas: dict[str, float] = {}
         self._missing: dict[str, float] = {}
         self._horizons: dict[str, float] = {}
-        self._known_run = ""
         self._unsure_until = -math.inf
         self._ends: dict[str, float] = {}  # when what has a name in the store is gone
 
@@ -79,7 +78,7 @@ class Board:
     def state(self) -> dict[str, Any]:
         """All that is in it, as the store has it."""
         self._drop_old()
-        plain = {RUN: self._known_run, UNSURE: "1" if self.now <= self._unsure_until else "", **self._words}
+        plain = {UNSURE: "1" if self.now <= self._unsure_until else "", **self.words}
         marks = {key: texts(marks) for key, marks in self.marks.items()}
         listed = {name: flat(values) for name, values in (self._named() | marks).items()}
         return {name: value for name, value in (plain | listed).items() if value}
@@ -91,11 +90,11 @@ class Board:
             self.flush()
             return "OK"
         if command == "SET":
-            self._words[values[0]] = values[1]
+            self.words[values[0]] = values[1]
             self._keep(values[0])
             return "OK"
         if command == "EXISTS":
-            return int(values[0] in self._words)
+            return int(values[0] in self.words)
         script, count = values[:2]
         keys, arguments = values[2 : 2 + count], values[2 + count :]
         match script:
@@ -129,15 +128,13 @@ class Board:
                 values.clear()
             if not values:
                 self._ends.pop(name, None)
-        if RUN in over:
-            self._known_run = ""
-        self._words = {name: word for name, word in self._words.items() if name not in over}
+        self.words = {name: word for name, word in self.words.items() if name not in over}
 
     def _keep(self, *names: str) -> None:
         self._ends |= dict.fromkeys(names, self.now + KEEP_SECONDS)
 
     def _is_unsure(self, me: str) -> bool:
-        now, is_new = self.now, self._known_run != self.run
+        now, is_new = self.now, self.words.get(LIFE, "").split(" ")[0] != self.run
         silent = [name for name, at in self._replicas.items() if is_new or at <= now - SILENT_SECONDS]
         is_back = is_new or me in silent
         for name in silent:
@@ -145,12 +142,15 @@ class Board:
             if is_back and name != me:
                 self._missing[name] = now + scripts.MISSING_SECONDS
         if is_new:
-            self._known_run = self.run
-            self._ends.pop(RUN, None)
+            self._begin_life()
+            self._ends.pop(LIFE, None)
         if is_new or silent:
             self._unsure_until = now + scripts.ANNOUNCE_SECONDS
         self._missing = {name: until for name, until in self._missing.items() if until > now}
         return now <= self._unsure_until or bool(self._missing) or me not in self._replicas
+
+    def _begin_life(self) -> None:
+        self.words[LIFE] = f"{self.run} {int(self.now)}.{int(self.now % 1 * 1_000_000)}"
 
     def _page(self, key: str, *, wait: bool) -> list[Any]:
         marks = texts(self.marks.get(key, {}))
@@ -203,14 +203,14 @@ class Board:
             del self.marks[key][ref]
         return 1
 
-    def _beat(self, me: str, is_announced: str, until: float, *others: str) -> Any:
+    def _beat(self, me: str, life: str, until: float, *others: str) -> Any:
         self._is_unsure(me)
-        now = self.now
-        if me not in self._replicas and (is_announced == "0" or me not in self._missing):
+        now, known = self.now, self.words[LIFE]
+        if life != known and (life or me not in self._replicas):
             if not self._has_left(me):
                 self._missing[me] = now + scripts.MISSING_SECONDS
             self._keep(MISSING)
-            return 0
+            return known
         self._replicas[me] = now
         self._missing.pop(me, None)
         if until > 0:
@@ -219,8 +219,8 @@ class Board:
         for name in others:
             if not self._has_left(name) and name not in self._replicas:
                 self._missing.setdefault(name, now + scripts.MISSING_SECONDS)
-        self._keep(REPLICAS, RUN, MISSING, HORIZONS)
-        return [str(now), list(self._replicas)]
+        self._keep(REPLICAS, LIFE, MISSING, HORIZONS)
+        return [str(now), list(self._replicas), known]
 
     def _live(self, me: str) -> int:
         self._is_unsure(me)

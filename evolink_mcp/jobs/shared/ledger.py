@@ -50,7 +50,7 @@ PRECISION_SECONDS = 0.02  # of a time that two replicas compare over the store
 CANCELS = PREFIX + "cancels"
 MAX_CANCELS = 1_000
 REREAD_SECONDS = 2.0  # of cancels that were read before: clocks differ, and an answer may have been under way
-SHARED = tuple(PREFIX + each for each in ("replicas", "run", "unsure", "missing", "horizons"))
+SHARED = tuple(PREFIX + each for each in ("replicas", "life", "unsure", "missing", "horizons"))
 
 
 class SharedLedger(LastingLedger):
@@ -64,6 +64,7 @@ class SharedLedger(LastingLedger):
         self._store = store
         self._offset: float | None = None  # the store's clock less the monotonic one
         self._others: list[str] = []  # the replicas of the last beat
+        self._life = ""  # of the store, at the last beat
         self._read_at = NEVER  # when the cancels of others were last read
         self._cancelled: deque[Cancel] = deque(maxlen=MAX_CANCELS)  # of this replica's clients, for a store that is new
 
@@ -130,12 +131,15 @@ class SharedLedger(LastingLedger):
             await self._write(FORGET, mark, str(int(free)))
 
     async def _beat(self, *, announced: bool, horizon: float) -> bool:
-        start, known = time.monotonic(), self._others if announced else ()
+        start = time.monotonic()
+        life, known = (self._life, self._others) if announced else ("", ())
         until = 0.0 if self._offset is None else max(horizon + self._offset, 0.0)
-        answer = await self._insist("EVAL", BEAT, 5, *SHARED, self.process, str(int(announced)), until, *known)
-        if answer == 0:
+        answer = await self._insist("EVAL", BEAT, 5, *SHARED, self.process, life, until, *known)
+        if isinstance(answer, str):
+            self._life = answer
             return False
-        now, replicas = as_list(answer)
+        now, replicas, life = as_list(answer)
+        self._life = str(life)
         self._set_clock(float(str(now)), start, time.monotonic())
         self._others = [str(each) for each in as_list(replicas) if each != self.process]
         return True

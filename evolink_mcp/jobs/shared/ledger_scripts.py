@@ -12,15 +12,17 @@ KEEP_MS = str(int(KEEP_SECONDS * 1000))
 
 # Whether nothing may be decided now: the store is new, or a replica has been silent. Whoever was silent together with
 # the one who asks is missing: the store was away, and everybody is to speak first. KEYS 1 to 5 are the replicas, the
-# run, whether all is unsure, the missing, and until when each has told its hang-ups (where it said goodbye, a time to
-# come); ARGV 1 is this replica. Sets `now` in seconds.
+# life of the store, whether all is unsure, the missing, and until when each has told its hang-ups (where it said
+# goodbye, a time to come); ARGV 1 is this replica. Sets `now` in seconds, and `life`: what one has, the next may not.
 SURE = f"""
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local life
 local function unsure()
   local info = redis.pcall('INFO', 'server')
   local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unnamed'
-  local new = redis.call('GET', KEYS[2]) ~= run
+  life = redis.call('GET', KEYS[2]) or ''
+  local new = string.match(life, '^%S*') ~= run
   local silent = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', new and '+inf' or now - {SILENT_SECONDS})
   local away = new
   for _, name in ipairs(silent) do away = away or name == ARGV[1] end
@@ -28,7 +30,10 @@ local function unsure()
     redis.call('ZREM', KEYS[1], name)
     if away and name ~= ARGV[1] then redis.call('ZADD', KEYS[4], now + {MISSING_SECONDS}, name) end
   end
-  if new then redis.call('SET', KEYS[2], run) end
+  if new then
+    life = run .. ' ' .. time[1] .. '.' .. time[2]
+    redis.call('SET', KEYS[2], life)
+  end
   if new or #silent > 0 then
     redis.call('SET', KEYS[3], '1', 'PX', {int(ANNOUNCE_SECONDS * 1000)})
   end
@@ -96,16 +101,16 @@ local raw = redis.call('HGET', KEYS[1], ARGV[2])
 if raw and (ARGV[3] == '1' or cjson.decode(raw).holder == ARGV[1]) then redis.call('HDEL', KEYS[1], ARGV[2]) end
 return 1
 """
-# ARGV: replica, whether its marks are all there, until when it has told its hang-ups (0: it does not say), then the
-# replicas that it knew before it put them. 0 where they are to be put first: it is missing for so long, and where it is
-# not any more, what it put is gone with the store that had it. Else the time and the replicas.
+# ARGV: replica, the life that it has told all its marks, if it has, until when it has told its hang-ups (0: it does not
+# say), then the replicas that it knew before. Where the marks are to be put first, it is missing for so long, and the
+# answer is the life to put them in. Else the time, the replicas, and the life.
 BEAT = f"""{SURE}
 unsure()
 local function has_left(name) return tonumber(redis.call('ZSCORE', KEYS[5], name) or 0) > now + {MISSING_SECONDS} end
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and (ARGV[2] == '0' or not redis.call('ZSCORE', KEYS[4], ARGV[1])) then
+if ARGV[2] ~= life and (ARGV[2] ~= '' or not redis.call('ZSCORE', KEYS[1], ARGV[1])) then
   if not has_left(ARGV[1]) then redis.call('ZADD', KEYS[4], now + {MISSING_SECONDS}, ARGV[1]) end
   redis.call('PEXPIRE', KEYS[4], {KEEP_MS})
-  return 0
+  return life
 end
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[1])
@@ -118,10 +123,9 @@ for i = 4, #ARGV do
   end
 end
 for _, i in ipairs({{1, 2, 4, 5}}) do redis.call('PEXPIRE', KEYS[i], {KEEP_MS}) end
-return {{tostring(now), redis.call('ZRANGE', KEYS[1], 0, -1)}}
+return {{tostring(now), redis.call('ZRANGE', KEYS[1], 0, -1), life}}
 """
-# ARGV: replica. It lives, or is missed for so long again. Of whom the store knows nothing, it may have lost marks: then
-# the beat that ends their announcement has to be refused.
+# ARGV: replica. It lives, or is missed for so long again. Of whom the store knows nothing, it may have lost marks.
 LIVE = f"""{SURE}
 unsure()
 for i, at in pairs({{[1] = now, [4] = now + {MISSING_SECONDS}}}) do
