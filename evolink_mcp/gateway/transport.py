@@ -86,6 +86,9 @@ class Transport:
         return self._pools
 
     def _connect(self) -> httpx2.AsyncClient:
+        from evolink_mcp.gateway.interim import bound_interim  # loads what the client loads with its first connection
+
+        bound_interim()
         try:
             if self._verify is None:  # read from disk once, not for every pool
                 self._verify = httpx2.create_ssl_context(certificates.trusted())

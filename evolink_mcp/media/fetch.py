@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+import anyio
 import anyio.to_thread
 import httpx2
 
@@ -32,6 +33,7 @@ MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A link may be slow as long as something comes.
 TIMEOUT = httpx2.Timeout(connect=10.0, read=30.0, write=30.0, pool=60.0)
+HEAD_SECONDS = 120.0  # until an answer begins, the wait for a free connection included
 MIN_BYTES_PER_SECOND = 10_000  # on average, once the grace is over: other downloads may be waiting
 RATE_GRACE_SECONDS = 60.0
 PIECE_BYTES = 64 * 1024  # are written at a time
@@ -67,6 +69,9 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     """
 
     def __init__(self, guard: UrlGuard) -> None:
+        from evolink_mcp.gateway.interim import bound_interim  # loads what the client loads with its first connection
+
+        bound_interim()
         self._guard = guard
         self._direct = httpx2.AsyncHTTPTransport(limits=LIMITS, verify=trusted())
         self._proxies: dict[str, httpx2.AsyncHTTPTransport] = {}
@@ -196,7 +201,7 @@ class Fetcher:
                 extensions = {"timeout": TIMEOUT.as_dict(), CALLER: caller}
                 request = httpx2.Request("GET", url, headers={**_HEADERS, **headers}, extensions=extensions)
                 asked = request.url
-                response = await self._transport.handle_async_request(request)
+                response = await _begin(self._transport, request)
                 response.request = request
                 try:
                     if response.status_code not in REDIRECTS:
@@ -229,6 +234,13 @@ _HEADERS = {
     "accept-encoding": "identity",
     "connection": "close",
 }
+
+
+async def _begin(transport: GuardedTransport, request: httpx2.Request) -> httpx2.Response:
+    """The answer to a request, once its head is there: a host may send that byte by byte."""
+    with anyio.move_on_after(HEAD_SECONDS):
+        return await transport.handle_async_request(request)
+    raise NotFetched(f"its host began no answer within {HEAD_SECONDS:.0f} s")
 
 
 async def _drain(response: httpx2.Response, write: Callable[[bytes], Awaitable[object]], max_bytes: int) -> None:

@@ -6,6 +6,7 @@ the address, and no test may leave this machine.
 
 from __future__ import annotations
 
+import anyio
 import httpx2
 import pytest
 import trustme
@@ -62,6 +63,17 @@ async def test_a_relative_redirect_stays_at_its_host() -> None:
     async with serving(lambda path: answer() if path == "/deep/b.png" else moved("b.png")) as host:
         assert await fetched(host.url(path="/deep/a")) == PNG
         assert host.paths == ["/deep/a", "/deep/b.png"]
+
+
+async def test_a_host_that_never_begins_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "HEAD_SECONDS", 0.05)
+
+    async def drip(_: str) -> bytes:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with serving(drip) as slow:
+        assert "began no answer" in await refused(slow.url())
 
 
 async def test_redirects_end() -> None:

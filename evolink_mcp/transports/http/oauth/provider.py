@@ -18,6 +18,7 @@ import jwt
 
 from evolink_mcp import __version__
 from evolink_mcp.gateway import certificates
+from evolink_mcp.gateway.interim import bound_interim
 from evolink_mcp.jobs.clock import Clock
 from evolink_mcp.settings import is_loopback
 
@@ -251,6 +252,7 @@ class Provider:
     @property
     def _client(self) -> httpx2.AsyncClient:
         if self._http is None:
+            bound_interim()
             self._http = httpx2.AsyncClient(
                 verify=certificates.trusted(),
                 trust_env=not is_loopback(urlsplit(self.issuer).hostname or ""),
