@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from evolink_mcp.jobs.ledger import BEAT_SECONDS, NEVER, Alone, Away, Broken, Mark
-from evolink_mcp.jobs.outcomes import InFlight
 
 T = TypeVar("T")
 
@@ -130,8 +129,8 @@ class LastingLedger(Alone):
 
     def _is_new(self, mark: Mark) -> bool:
         """Whether the ledger is to have a mark that it lacks: not where it has lost it for a reason."""
-        if mark.is_followed and isinstance(mark.outcome, InFlight):
-            return False  # it was free or heard: only who sends it has it in flight again
+        if mark.is_anothers:
+            return False  # it was free or heard
         return mark.edition != self.edition
 
     def _author(self, mark: Mark) -> str:

@@ -80,6 +80,11 @@ class Mark:
     edition: int = field(default=-1, compare=False)
     is_claimed: bool = field(default=False, compare=False)
 
+    @property
+    def is_anothers(self) -> bool:
+        """Whether another process has it in flight: only that one knows whether the ledger is to have it."""
+        return self.is_followed and isinstance(self.outcome, InFlight)
+
 
 @dataclass(frozen=True)
 class Page:

@@ -132,7 +132,7 @@ class Purchase:
 
     def record(self, mark: Mark, edition: int) -> None:
         """The ledger has a mark of it, in that edition."""
-        if mark.ref == self.ref and not (mark.is_followed and isinstance(mark.outcome, InFlight)):
+        if mark.ref == self.ref and not mark.is_anothers:
             self.edition = edition
 
     def become(self, mark: Mark) -> None:
