@@ -249,12 +249,11 @@ def _install(arguments: argparse.Namespace) -> int:
 
 
 def _usage(since: str, *, as_json: bool) -> int:
-    from rich.console import Console
-
+    from evolink_mcp.terminal import Terminal
     from evolink_mcp.usage import answer
 
     told = answer(since, as_json=as_json)
-    print(told) if isinstance(told, str) else Console().print(told)
+    print(told) if isinstance(told, str) else Terminal().print(told)
     return 0
 
 

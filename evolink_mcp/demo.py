@@ -23,6 +23,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from evolink_mcp.sandbox.serve import running_sandbox
+from evolink_mcp.terminal import Terminal
 
 PICTURE = "A lighthouse on a cliff at dawn, warm light in the windows, watercolour"
 MOTION = "The beam of the lighthouse sweeps over the sea while the sun rises"
@@ -33,7 +34,7 @@ class StepFailed(Exception):
     """A tool refused or failed; the text is the tool's own."""
 
 
-class Screen(Console):
+class Screen(Terminal):
     """Where nobody reads any longer, the job goes on and is not shown."""
 
     def on_broken_pipe(self) -> None:

@@ -61,9 +61,10 @@ class Report:
 
     def show(self) -> None:
         """Draws the table on stdout, and what to do below it."""
-        from rich.console import Console
         from rich.markup import escape
         from rich.table import Table
+
+        from evolink_mcp.terminal import Terminal
 
         table = Table(title=f"evolink-mcp {__version__}", title_justify="left")
         for column in ("check", "", "found"):
@@ -71,7 +72,7 @@ class Report:
         for check in self.checks:
             colour = COLOURS[check.level]
             table.add_row(escape(check.name), f"[{colour}]{check.level}[/{colour}]", escape(check.finding))
-        console = Console()
+        console = Terminal()
         console.print(table)
         for level in ("wrong", "note"):
             for check in self.checks:
