@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-
-import anyio
 
 from evolink_mcp.errors import GatewayError, GatewayRefused, Refused
 from evolink_mcp.gateway import account, wire
@@ -14,7 +11,7 @@ from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.tools.account_view import LINK_SECONDS, TasksView, list_task
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.copies import find_copies, keep_copies
-from evolink_mcp.tools.recall import first_words
+from evolink_mcp.tools.recall import first_words, saved_files
 
 LIST_SECONDS = 20.0
 MAX_URGENT_IDS = 5  # named in the next step
@@ -108,7 +105,7 @@ async def view_of(call: Call, listing: Listing, query: Query) -> TasksView:
     """The page as an agent sees it, with what the history knows of each task."""
     history = call.app.history
     memory = await history.find(call.caller.owner, [task.id for task in listing.tasks])
-    saved = await anyio.to_thread.run_sync(_existing, memory)
+    saved = await saved_files(call, memory)
     notes = [*listing.notes, *([HISTORY_DOWN] if history.problem else [])]
     now = call.app.clock.now()
     copies = await find_copies(call, [task.id for task in listing.tasks])
@@ -151,7 +148,7 @@ async def unsaved_tasks(call: Call) -> list[str]:
     their status cannot be read: a task that failed cost nothing, and is not to be called paid for."""
     now = call.app.clock.now()
     recent = await call.app.history.recent(call.caller.owner, since=now - LINK_SECONDS)
-    saved = await anyio.to_thread.run_sync(_existing, {task.task_id: task for task in recent})
+    saved = await saved_files(call, {task.task_id: task for task in recent})
     ids = [task.task_id for task in recent if not saved.get(task.task_id)][: account.MAX_BATCH]
     copies = await find_copies(call, ids)
     ids = [task_id for task_id in ids if not copies.get(task_id)]
@@ -207,8 +204,3 @@ def _as_submitted(entry: TaskRecord) -> wire.Task:
     return wire.Task(
         id=entry.task_id, status="unknown", kind=kinds.get(entry.kind), model=entry.model, created=entry.at
     )
-
-
-def _existing(memory: Mapping[str, TaskRecord]) -> dict[str, list[str]]:
-    """The saved files that still exist."""
-    return {task_id: [path for path in entry.saved if os.path.exists(path)] for task_id, entry in memory.items()}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import anyio.to_thread
 
 from evolink_mcp.errors import EvolinkError, GatewayError
 from evolink_mcp.gateway import wire
+from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.media import sidecars
 from evolink_mcp.tools.call import Call
 
@@ -39,12 +41,23 @@ def first_words(prompt: object) -> str | None:
     return f"{cut.rpartition(' ')[0] or cut}…"
 
 
+async def saved_files(call: Call, memory: Mapping[str, TaskRecord]) -> dict[str, list[str]]:
+    """The saved files that still exist, by task. None for a caller elsewhere: other programs of theirs may have saved
+    some on this machine, but a path here leads them nowhere, and is none of their business.
+    """
+
+    def existing() -> dict[str, list[str]]:
+        return {task_id: [path for path in entry.saved if os.path.exists(path)] for task_id, entry in memory.items()}
+
+    return await anyio.to_thread.run_sync(existing) if call.app.local_files else {}
+
+
 async def with_saved_files(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
     """The error of a task that could not be read, with where its files are saved, if they are."""
     if not call.app.local_files or not isinstance(error, GatewayError):
         return error
-    record = (await call.app.history.find(call.caller.owner, [task_id])).get(task_id)
-    paths = [path for path in (record.saved if record else ()) if os.path.exists(path)]
+    memory = await call.app.history.find(call.caller.owner, [task_id])
+    paths = (await saved_files(call, memory)).get(task_id, [])
     if not paths and call.app.saver is not None:
         paths = await anyio.to_thread.run_sync(sidecars.saved_files, call.app.saver.folder, task_id)
     if not paths:

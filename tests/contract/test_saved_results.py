@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from mcp.client import Client
 
+from evolink_mcp.jobs.file.history import LocalHistory
 from evolink_mcp.media import sidecars
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
@@ -193,3 +194,30 @@ async def test_a_result_host_that_is_shown_a_key_refuses_and_ours_never_shows_on
         assert http.get(link, headers={"x-api-key": "any"}).status_code == 400
         assert http.get(link, headers={"cookie": f"key={KEY}"}).status_code == 400
         assert http.get(f"{link}?token={KEY}").status_code == 400
+
+
+async def test_a_caller_elsewhere_is_named_no_file_of_this_machine(
+    settings: Settings, clock: FakeClock, connect: Connect, tmp_path: Path
+) -> None:
+    """A program of the same key has saved it here, and both have one history."""
+    settings = replace(settings, toolsets=("media", "account"))
+
+    def app(*, local_files: bool) -> App:
+        history = LocalHistory(settings.base_url, clock, tmp_path / "history.db")
+        return App(settings, clock=clock, history=history, local_files=local_files)
+
+    async with connect(app(local_files=True)) as here:
+        task = await ok(here, "generate_image", prompt="a kite", wait_seconds=20)
+        task_id, saved = task["task_id"], task["results"][0]["saved_path"]
+        assert saved in repr(await here.call_tool("list_tasks", {}))
+    async with connect(app(local_files=False)) as there:
+        assert (await ok(there, "list_tasks"))["tasks"][0]["prompt"] == "a kite"
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("list_tasks", {}),
+            ("list_tasks", {"ids": [task_id]}),
+            ("check_balance", {}),
+            ("check_task", {"task_id": task_id}),
+        ]
+        answers: list[object] = [await there.call_tool(*each) for each in calls]
+        answers.append(await there.read_resource(f"evolink://tasks/{task_id}"))
+    assert str(tmp_path) not in repr(answers)
