@@ -4,7 +4,8 @@ A client of the 2025 revisions cancels with a message in a POST of its own and m
 session ties the two together, so they are matched by owner, address and JSON-RPC id. A balancer may bring the message
 to another replica than the call, so each is told to the ledger, and each replica catches up with what was told there:
 before it says which hang-ups it knows of, before it writes an answer that was paid for, and before it sends a request
-past an earlier one whose client seems to listen.
+past an earlier one whose client seems to listen. How many are told is bounded, for each owner and in all: the store
+keeps the newest, and made-up ones are to push out nobody's.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import time
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener
 from evolink_mcp.jobs.ledger import Away, Cancel, Ledger
+from evolink_mcp.jobs.limits import LocalLimits
+
+MAX_CANCELS_OF_OWNER = 600  # told a minute: agents behind one key may all leave at once
+MAX_CANCELS_IN_ALL = 12_000  # the same, by one process
 
 Client = tuple[str, str]  # an owner, and the address they call from
 
@@ -26,6 +31,7 @@ class OpenCalls:
         self._ledger = ledger
         self._names: dict[Listener, str] = {}  # oldest first
         self._listeners: dict[str, set[Listener]] = {}
+        self._of_owner, self._in_all = LocalLimits(MAX_CANCELS_OF_OWNER), LocalLimits(MAX_CANCELS_IN_ALL)
 
     def add(self, client: Client, number: str) -> Listener:
         """The listener of a request, until :meth:`remove`."""
@@ -48,8 +54,9 @@ class OpenCalls:
         """Abandons a client's requests by the first of these numbers that they have, here and on other replicas."""
         cancel = Cancel(tuple(_name(client, each) for each in dict.fromkeys(numbers)), time.monotonic())
         self._carry_out(cancel)
-        with contextlib.suppress(Away):  # then it is told with the next beat
-            await self._ledger.cancel(cancel)
+        if await self._may_tell(client[0], cancel.at):
+            with contextlib.suppress(Away):  # then it is told with the next beat
+                await self._ledger.cancel(cancel)
 
     async def catch_up(self) -> None:
         """Abandons what clients have cancelled on other replicas until now.
@@ -69,6 +76,9 @@ class OpenCalls:
         except Away:
             return False
         return True
+
+    async def _may_tell(self, owner: str, now: float) -> bool:
+        return await self._of_owner.admit(owner, now) is None and await self._in_all.admit("", now) is None
 
     def _carry_out(self, cancel: Cancel) -> None:
         name = next((each for each in cancel.names if each in self._listeners), "")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from evolink_mcp.jobs import bookkeeping
+from evolink_mcp.jobs import bookkeeping, open_calls
 from evolink_mcp.jobs.delivery import Listener, listening
 from evolink_mcp.jobs.ledger import NEVER, Alone, Away, Cancel
 from evolink_mcp.jobs.open_calls import OpenCalls
@@ -52,6 +52,20 @@ async def test_a_cancel_ends_no_later_call_of_that_number(replicas: tuple[OpenCa
     call = here.add(CLIENT, "7")
     await here.catch_up()
     assert not call.abandoned
+
+
+async def test_who_cancels_without_end_is_told_of_so_often_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_calls, "MAX_CANCELS_OF_OWNER", 3)
+    monkeypatch.setattr(open_calls, "MAX_CANCELS_IN_ALL", 5)
+    board = list[Cancel]()
+    calls = OpenCalls(Told(board))
+    call = calls.add(CLIENT, "9")
+    for number in range(10):
+        await calls.cancel(CLIENT, str(number))
+    assert (len(board), call.abandoned) == (3, True)
+    for number in range(10):
+        await calls.cancel((f"owner {number}", "address"), "1")
+    assert len(board) == 5
 
 
 async def test_a_process_without_open_calls_asks_nothing() -> None:

@@ -39,7 +39,7 @@ from evolink_mcp.transports.http.callbacks import callback_route
 from evolink_mcp.transports.http.delivery import serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.keys import Keys
-from evolink_mcp.transports.http.logs import SCOPE, log_call
+from evolink_mcp.transports.http.logs import CHALLENGE, SCOPE, log_call
 from evolink_mcp.transports.http.metrics import Metrics
 from evolink_mcp.transports.http.options import HttpOptions
 from evolink_mcp.transports.http.paths import (
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from evolink_mcp.transports.http.copies import HttpCopies
     from evolink_mcp.transports.http.oauth.resource import Resource
 
-CHALLENGE = "evolink.challenge"  # the answer to somebody who has not signed in, for what is not open to everybody
 MAX_HEADERS = 32 * 1024  # bytes
 MAX_FIELDS = 200
 REQUESTS_PER_CALL = 10  # a client that opens a connection for each call makes about five requests

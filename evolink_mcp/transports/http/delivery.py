@@ -14,9 +14,9 @@ from evolink_mcp.jobs.delivery import Listener, listening, take_turns
 from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.sdk.listeners import Listeners, answer_id
-from evolink_mcp.sdk.numbers import number_of, twin_of
+from evolink_mcp.sdk.numbers import is_number, number_of, twin_of
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp, Watch, connection_of
-from evolink_mcp.transports.http.logs import log_loss
+from evolink_mcp.transports.http.logs import CHALLENGE, log_loss
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.connections import Connection
@@ -24,13 +24,17 @@ if TYPE_CHECKING:
 
 def _read(body: bytes) -> tuple[str, str, str]:
     """Method, id and cancelled id of a message (see ``number_of``), however large: a long prompt is cancelled like a
-    short one."""
+    short one. "" where it cancels nothing that can have been sent."""
     try:
         message = as_object(cast("object", json.loads(body)))
     except (ValueError, RecursionError):
         message = as_object(None)
     cancelled_id = as_object(message.get("params")).get("requestId")
-    return str(message.get("method")), number_of(message.get("id")), number_of(cancelled_id)
+    return (
+        str(message.get("method")),
+        number_of(message.get("id")),
+        number_of(cancelled_id) if is_number(cancelled_id) else "",
+    )
 
 
 async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +46,7 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     caller = (scope["user"].access_token.client_id, (scope.get("client") or ("",))[0])
     connection, hang_up = connection_of(scope), HangUp()
     method, number, cancelled = _read(messages[0].get("body", b""))
-    if method == "notifications/cancelled":
+    if method == "notifications/cancelled" and cancelled and CHALLENGE not in scope:  # nobody has nothing to cancel
         await calls.cancel(caller, cancelled, twin_of(cancelled))
     listener = calls.add(caller, number)
     hang_up.watch(listener.abandon)

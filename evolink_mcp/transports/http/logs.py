@@ -20,6 +20,8 @@ LogFormat = Literal["json", "text"]
 CALLER_GONE = "the caller was gone"
 SESSION_ENDED = "this server ended the session"
 SCOPE = "evolink.credential"  # where the application leaves the caller for the tools
+# And the answer to one who has not signed in, for what is not open to everybody.
+CHALLENGE = "evolink.challenge"
 calls = logging.getLogger("evolink_mcp.calls")
 refusals = logging.getLogger("evolink_mcp.refusals")
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,7 @@ from evolink_mcp.jobs.ledger import Alone, Cancel
 from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.delivery import serve_call
+from evolink_mcp.transports.http.logs import CHALLENGE
 from tests.unit.shop import Told, turns
 
 BODY = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}).encode()
@@ -118,7 +120,7 @@ async def test_a_call_that_ends_without_an_answer_was_not_heard_and_holds_nothin
     assert let_go == listeners
 
 
-async def serve(calls: OpenCalls, application: ASGIApp, message: object) -> None:
+async def serve(calls: OpenCalls, application: ASGIApp, message: object, **more: object) -> None:
     """One POST of a client that stays."""
     messages: list[Message] = [{"type": "http.request", "body": json.dumps(message).encode(), "more_body": False}]
 
@@ -131,6 +133,7 @@ async def serve(calls: OpenCalls, application: ASGIApp, message: object) -> None
 
     user = SimpleNamespace(access_token=SimpleNamespace(client_id="owner"))
     scope: Scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [], "user": user, "client": ("a", 1)}
+    scope |= more
     await serve_batches(partial(serve_call, application, calls), calls)(scope, receive, send)
 
 
@@ -148,6 +151,23 @@ async def test_a_cancel_in_a_post_of_its_own_ends_the_call_of_its_sender(named: 
 
     await serve(calls, application, cancel_of(named))
     assert (own.abandoned, other.abandoned) == (True, False)
+
+
+async def test_a_cancel_of_nothing_or_of_nobody_is_told_to_no_replica() -> None:
+    board = list[Cancel]()
+    calls = OpenCalls(Told(board))
+
+    async def application(_: Scope, __: Receive, ___: Send) -> None: ...
+
+    method = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+    messages = list[Any]([{}, [], None, *({"requestId": number} for number in (None, 1.5, [7], "x" * 1001))])
+    for params in messages:
+        await serve(calls, application, {**method, "params": params})
+    await serve(calls, application, method)
+    await serve(calls, application, cancel_of(7), **{CHALLENGE: "sign in"})
+    assert board == []
+    await serve(calls, application, cancel_of(7))
+    assert len(board) == 1
 
 
 async def test_a_cancel_that_came_to_another_replica_before_an_answer_is_written_comes_before_it() -> None:
