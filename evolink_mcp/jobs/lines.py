@@ -63,9 +63,12 @@ class Lines:
         return self._lines.get(key) or Line()
 
     def passed_by(self, purchase: Purchase) -> set[str]:
-        """The refs of those in its line that a purchase has been let past."""
+        """The refs of those in its line that a purchase has been let past.
+
+        Of one that waits for a repeat only the ledger knows whether another process has claimed it, and left it.
+        """
         others = self.line(purchase.key).purchases
-        return {each.ref for each in others if each is not purchase and not each.is_claimed}
+        return {each.ref for each in others if not (each is purchase or each.is_claimed or each.awaits_repeat)}
 
     def add(self, purchase: Purchase) -> None:
         """Puts a purchase at the end of its line."""

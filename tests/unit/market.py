@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
@@ -21,15 +23,26 @@ from tests.unit.visit import STEP_SECONDS, Visit
 class Market:
     """The gateway, and what was paid for there, when. ``answer`` is how it answers the first paid request.
 
-    ``seconds``: that it takes. ``sent``: how many paid requests have come to it.
+    ``seconds``: that it takes, and ``tool_seconds`` a tool that has bought. ``sent``: how many paid requests have come.
     """
 
-    def __init__(self, answer: str = "created", *, seconds: float = STEP_SECONDS, is_strict: bool = False) -> None:
+    def __init__(
+        self,
+        answer: str = "created",
+        *,
+        seconds: float = STEP_SECONDS,
+        tool_seconds: float = STEP_SECONDS,
+        is_strict: bool = False,
+    ) -> None:
         self.board = Board()
-        self.seconds = seconds
+        self.seconds, self.tool_seconds = seconds, tool_seconds
         self.is_strict = is_strict
         self.paid: dict[str, float] = {}
-        self.sent = 0
+        self.sent = self.refused = 0
+        self.buyers: dict[str, tuple[Visit, float]] = {}  # by task: for whom it was sent, and when
+        self.arrived, self.noted = set[str](), set[str]()
+        self.trouble = ""  # whatever is wrong although nothing is lost
+        self._in_flight: list[Visit] = []
         self.visits: list[Visit] = []
         self._answers = [answer]
         # The wall clock of the second is half a minute off.
@@ -59,17 +72,33 @@ class Market:
                     await asyncio.sleep(5.0)
                     last = self.visit(number, number="last")
                     await last.over()
-        return self.verdict()
+        if any(visit.over_http for visit in self.visits):
+            await asyncio.sleep(PROXY_SECONDS + STEP_SECONDS)
+        return self.verdict() or self._tidiness()
 
-    async def sell(self) -> Created:
+    @contextmanager
+    def sending(self, visit: Visit) -> Generator[None]:
+        """Somebody's paid request is in flight inside."""
+        if self._in_flight:
+            self.trouble = "one was sent beside another"
+        self._in_flight.append(visit)
+        try:
+            yield
+        finally:
+            self._in_flight.remove(visit)
+
+    async def sell(self, visit: Visit) -> Created:
         """What the gateway does about a paid request."""
         answer = self._answers.pop(0) if self._answers else "created"
         self.sent += 1
+        sent_at = asyncio.get_running_loop().time()
         await asyncio.sleep(self.seconds)
         if answer == "free":
+            self.refused += 1
             raise GatewayRefused("No.", status=402, code="402")
         task_id = f"task-{len(self.paid) + 1}"
         self.paid[task_id] = asyncio.get_running_loop().time()
+        self.buyers[task_id] = visit, sent_at
         await asyncio.sleep(STEP_SECONDS)
         if answer == "unknown":
             raise OutcomeUnknown("Broken.", code=task_id, candidate=task_id)
@@ -103,7 +132,9 @@ class Market:
             return f"paid {list(self.paid)}, heard {sorted(told)}: {story}"
         if self.board.has_lost or any(each.life.is_dead for each in self.processes):
             return ""  # told twice is better than paid twice
-        heard = Counter(task_id for visit in self.visits if visit.heard for task_id in visit.ids)
+        heard = Counter(
+            visit.product for visit in self.visits if visit.heard and visit.product and not self._re_reads(visit)
+        )
         if twice := [task_id for task_id, count in heard.items() if count > 1]:
             return f"{twice} was told twice: {story}"
         if not all(visit.is_written for visit in self.visits):
@@ -115,6 +146,33 @@ class Market:
             return f"{taken} was written to another: {story}"
         return ""
 
+    def _tidiness(self) -> str:
+        """What is wrong although everybody has their own."""
+        story = "; ".join(str(visit) for visit in self.visits)
+        written = [visit for visit in self.visits if visit.is_written]
+        if any(visit.code == "cancelled" for visit in written):
+            return f"told of the cancel of another: {story}"
+        if any(each.product and not self._is_said_well(each) for each in written):
+            return f"called earlier and is not, or is and is not called so: {story}"
+        if any(visit.ended_at - visit.began_at > visit.seconds + self.tool_seconds + 1.0 for visit in written):
+            return f"answered too late: {story}"
+        if sum(visit.heard and visit.code == "402" for visit in written) > self.refused:
+            return f"a refusal was told twice: {story}"
+        lives = [each for each in self.processes if not each.life.is_dead]
+        if any(each.buyer is not None for process in lives for each in process.purchases._lines):  # pyright: ignore[reportPrivateUsage]
+            return f"somebody is still waited for: {story}"
+        if self.board.has_lost or len(lives) < len(self.processes):
+            return ""
+        if self.trouble and not any(visit.may_repeat or visit.is_unknown for visit in self.visits):
+            return f"{self.trouble}: {story}"
+        if self.arrived - self.noted:
+            return f"never noted: {self.arrived - self.noted}: {story}"
+        return ""
+
+    def _is_said_well(self, visit: Visit) -> bool:
+        buyer, sent_at = self.buyers[visit.product]
+        return buyer is not visit if visit.is_earlier else sent_at >= visit.began_at
+
     def unheard(self, by: Visit) -> set[str]:
         """What was paid for, and nobody was told of, where none was here beside one who asks now, or told of a doubt
         before."""
@@ -123,9 +181,22 @@ class Market:
             return set()
         return set(self.paid).difference(*(visit.ids for visit in self.visits))
 
+    def _re_reads(self, visit: Visit) -> bool:
+        """Whether it looks like the repeat of one that was heard, and whose connection ended."""
+        return any(
+            each.is_closed
+            and (each.product, each.number) == (visit.product, visit.number)
+            and 0.0 <= visit.began_at - each.ended_at <= PROXY_SECONDS
+            for each in self.visits
+        )
+
     def _counts(self, visit: Visit) -> bool:
         """Whether a client had its answer: not where it was lost with its connection, and told to the repeat."""
         if not visit.is_lost:
             return visit.is_written
-        repeats = (each for each in self.visits if each.is_charged and not each.is_lost and each.number == visit.number)
+        repeats = (
+            each
+            for each in self.visits
+            if each.number == visit.number and (each.bought == visit.product or (each.is_charged and not each.is_lost))
+        )
         return not any(0.0 <= each.began_at - visit.ended_at <= PROXY_SECONDS for each in repeats)

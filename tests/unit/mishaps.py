@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from tests.unit.market import Market
-from tests.unit.visit import STEP_SECONDS, Visit
+from tests.unit.visit import STEP_SECONDS, Fault, Visit
 
 FROZEN_SECONDS = 3.0  # longer than a replica may say nothing
 SLOW = 6.0  # seconds of the gateway: longer than all that is to happen while a request is in flight
@@ -15,8 +15,20 @@ SLOW = 6.0  # seconds of the gateway: longer than all that is to happen while a 
 Mishap = Callable[[Market, Visit, str], Awaitable[None]]
 
 
-async def leave(market: Market, visit: Visit, point: str) -> None:
-    await visit.reach(point, visit.leave)
+def befall(act: Callable[[Visit], object]) -> Mishap:
+    """Its client, or the transport, does something. Whoever has no answer asks again later."""
+
+    async def befall(market: Market, visit: Visit, point: str) -> None:
+        await visit.reach(point, lambda: act(visit))
+
+    return befall
+
+
+async def outlast(market: Market, visit: Visit, point: str) -> None:
+    """The second is over in which the answer before this one was settling; then its client leaves."""
+    await visit.reach(point, market.visits[0].listener.confirm)
+    await asyncio.sleep(STEP_SECONDS / 2)
+    visit.leave()
 
 
 def stop(seconds: float) -> Mishap:
@@ -75,7 +87,8 @@ def lose(what: str, *, stays: bool = False) -> Mishap:
 async def come_again(market: Market, visit: Visit, point: str) -> None:
     """The same message arrives once more, elsewhere, while the first is answered; then the first connection ends."""
     await visit.reach(point)
-    again = market.visit(market.alive(1 - market.processes.index(visit.process)), over_http=visit.over_http)
+    place = market.alive(1 - market.processes.index(visit.process))
+    again = market.visit(place, number=visit.number, over_http=visit.over_http)
     await asyncio.sleep(0.3)
     if not visit.heard or visit.listener.settling:
         visit.leave()
@@ -89,8 +102,9 @@ def lose_and_empty(market: Market) -> None:
 
 
 async def fail(market: Market, visit: Visit, point: str) -> None:
-    is_ours = point.startswith(("visit._serve", "purchases._run"))
-    await visit.reach(point, lambda: RuntimeError("a fault") if is_ours else None)
+    at = point.rpartition(" > ")[2]
+    can_fail = point.startswith(("visit._serve", "purchases._run")) and not at.startswith("purchases._run")
+    await visit.reach(point, lambda: Fault() if can_fail else None)
     await visit.over()
 
 
@@ -99,8 +113,8 @@ async def be_late(market: Market, visit: Visit, point: str) -> None:
     await visit.over()
 
 
-MISHAPS: dict[str, Mishap] = {
-    "its client leaves": leave,
+EVENTS: dict[str, Mishap] = {
+    "its client leaves": befall(Visit.leave),
     "its process is stopped": stop(5.0),
     "its process is cut off": stop(0.0),
     "its process dies": die,
@@ -119,15 +133,35 @@ MISHAPS: dict[str, Mishap] = {
     "something fails": fail,
     "the deadline ends": be_late,
 }
+MANNERS: dict[str, Mishap] = {
+    "nothing": befall(lambda _: None),
+    "its client leaves, and its tool runs on": befall(Visit.hang_up),
+    "its client is told something else": befall(Visit.hear_something_else),
+    "its client leaves, which is noticed late": befall(Visit.leave_late),
+    "the second before it ends, and its client leaves then": outlast,
+}
+MISHAPS = EVENTS | MANNERS
 
 
 @dataclass(frozen=True)
 class Before:
-    """What went before a visit: ``prepare`` returns once it may come. ``seconds``: of the gateway, for its answer."""
+    """What went before a visit: ``prepare`` returns once it may come.
+
+    Attributes:
+        seconds: Of the gateway, for its answer.
+        tool_seconds: That a tool takes once it has bought.
+        number: Of the visit.
+        answer: How the gateway answers the first paid request.
+        mishaps: What may befall the visit.
+    """
 
     prepare: Callable[[Market], Awaitable[Visit | None]]
     over_http: bool = False
     seconds: float = STEP_SECONDS
+    tool_seconds: float = STEP_SECONDS
+    number: str = "1"
+    answer: str = "created"
+    mishaps: Collection[str] = tuple(EVENTS)
 
 
 async def be_first(market: Market) -> None:
@@ -140,6 +174,15 @@ async def leave_in_flight(market: Market) -> Visit:
         await asyncio.sleep(STEP_SECONDS)
     visit.leave()
     await asyncio.sleep(STEP_SECONDS)
+    return visit
+
+
+async def leave_unsent(market: Market) -> Visit:
+    """What it had reserved is being given back when the next one comes."""
+    visit = market.visit()
+    await asyncio.sleep(0.5 * STEP_SECONDS)
+    visit.leave()
+    await asyncio.sleep(1.2 * STEP_SECONDS)
     return visit
 
 
@@ -177,6 +220,20 @@ async def end_after_answer(market: Market) -> Visit:
     return visit
 
 
+def read_and_end(seconds: float) -> Callable[[Market], Awaitable[Visit | None]]:
+    """Its client has read the answer, ends the connection, and so many seconds pass."""
+
+    async def read_and_end(market: Market) -> Visit:
+        visit = market.visit(over_http=True)
+        await visit.written()
+        await asyncio.sleep(0.3)
+        visit.close()
+        await asyncio.sleep(seconds)
+        return visit
+
+    return read_and_end
+
+
 async def end_behind_repeat(market: Market) -> Visit:
     visit = market.visit(over_http=True)
     await visit.written()
@@ -184,12 +241,24 @@ async def end_behind_repeat(market: Market) -> Visit:
     return visit
 
 
+FEW = ("nothing", "its client leaves", "its message comes again")
 BEFORE: dict[str, Before] = {
-    "the first": Before(be_first),
+    "the first": Before(be_first, mishaps=[*EVENTS, *list(MANNERS)[:3]]),
+    "behind one that left before it was sent": Before(leave_unsent, mishaps=FEW),
     "behind one that left in flight": Before(leave_in_flight, seconds=SLOW),
-    "behind one that is in flight and leaves then": Before(listen_in_flight, seconds=SLOW),
+    "behind one that is in flight and leaves then": Before(
+        listen_in_flight, seconds=SLOW, mishaps=["nothing", *EVENTS]
+    ),
     "behind one whose process died in flight": Before(die_in_flight, seconds=SLOW),
-    "behind one that left when it was paid": Before(leave_paid),
-    "behind one whose connection ended after its answer": Before(end_after_answer, over_http=True),
+    "behind one that left when it was paid": Before(leave_paid, mishaps=[*EVENTS, *list(MANNERS)[:3]]),
+    "behind one whose connection ended after its answer": Before(
+        end_after_answer, over_http=True, mishaps=[*EVENTS, *MANNERS]
+    ),
     "behind one whose connection ends later": Before(end_behind_repeat, over_http=True),
+    "behind one that left in flight and cost nothing": Before(
+        leave_in_flight, seconds=SLOW, answer="free", mishaps=FEW
+    ),
+    "behind one whose refusal was read": Before(read_and_end(0.0), over_http=True, answer="free", mishaps=FEW),
+    "behind one with another number": Before(read_and_end(0.0), over_http=True, number="2", mishaps=FEW),
+    "behind one that ended more than a second ago": Before(read_and_end(1.0), over_http=True, mishaps=FEW),
 }

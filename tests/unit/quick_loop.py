@@ -23,10 +23,11 @@ T = TypeVar("T")
 PACKAGE = str(Path(evolink_mcp.__file__).parent)
 PLACES = (PACKAGE, str(Path(__file__).with_name("visit.py")))  # whose awaits have a name
 MAX_SECONDS = 10_000.0  # of an episode: longer than anything in it may take
+MAX_ROUNDS = 10_000  # without any time that passes: more than anybody needs
 
 
 class Stuck(AssertionError):
-    """Somebody waits for ever."""
+    """Somebody waits for ever, or does not wait at all."""
 
 
 class Life:
@@ -93,6 +94,7 @@ class QuickLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now = 1_000.0
+        self._rounds = 0
         self._selector = self
         self._tasks: list[asyncio.Task[Any]] = []  # nothing else holds on to one that stands still
         self.set_task_factory(self._make)
@@ -103,6 +105,9 @@ class QuickLoop(asyncio.BaseEventLoop):
     def select(self, timeout: float | None) -> list[object]:
         if timeout is None:
             raise Stuck("nothing goes on any more")
+        self._rounds = 0 if timeout else self._rounds + 1
+        if self._rounds > MAX_ROUNDS:
+            raise Stuck("it goes round and round")
         self._now += timeout
         if self._now > MAX_SECONDS:
             raise Stuck("it goes on for ever")
@@ -112,11 +117,20 @@ class QuickLoop(asyncio.BaseEventLoop):
         """Runs an episode, and throws away whatever stands still at its end."""
         asyncio.set_event_loop(self)
         try:
-            return self.run_until_complete(main())
+            result = self.run_until_complete(main())
+            self._look_for_faults()
+            return result
         finally:
             self._throw_away()
             asyncio.set_event_loop(None)
             self.close()
+
+    def _look_for_faults(self) -> None:
+        """What a task of a process raised has to have been heard by somebody."""
+        for task in self._tasks:
+            is_ended = task.done() and not task.cancelled() and isinstance(task.get_coro(), _Steps)
+            if is_ended and task._log_traceback:
+                raise AssertionError("nobody heard of an error") from task.exception()
 
     def _throw_away(self) -> None:
         while tasks := [task for task in self._tasks if not task.done()]:  # who is thrown away may begin something

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evolink_mcp.errors import EvolinkError, OutcomeUnknown
+from evolink_mcp.errors import EvolinkError, OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener, listening
 from evolink_mcp.jobs.ledger import Key
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 STEP_SECONDS = 0.02  # that each part of a purchase takes
 LIST_SECONDS = 3.0  # that the gateway's list of tasks takes to come
 ANSWER_SECONDS = 60.0  # in which every visit has its answer, whatever happens
+AFTER = "after the answer"  # no await: where a visit is over
+
+_VISIT: ContextVar[Visit | None] = ContextVar("visit", default=None)  # that a task was made for
+
+
+class Fault(Exception):
+    """What a tool, or the code below a purchase, may raise at any await."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +39,29 @@ class MarketOrder:
     """What all visits ask for: equal orders."""
 
     market: Market
+    visit: Visit
     caller: Caller = CALLER
     model: str = "m"
     key: Key = KEY
 
     async def send(self, seconds: float, sending: Sending) -> Created:
         await asyncio.sleep(STEP_SECONDS)  # a connection
-        sending.depart()
-        sale = asyncio.get_running_loop().create_task(self.market.sell(), context=Context())
-        sale.add_done_callback(lambda each: each.exception())
-        created = await asyncio.shield(sale)
-        sending.arrive(created)
+        try:
+            sending.depart()
+        except Refused:
+            await asyncio.sleep(STEP_SECONDS)  # its room is given back
+            raise
+        with self.market.sending(self.visit):
+            sale = asyncio.get_running_loop().create_task(self.market.sell(self.visit), context=Context())
+            sale.add_done_callback(lambda each: each.exception())
+            created = await asyncio.shield(sale)
+            sending.arrive(created)
+        self.market.arrived.add(created.id)
         await asyncio.sleep(STEP_SECONDS)  # the sums are written
         return created
 
     async def remember(self, created: Created) -> None:
+        self.market.noted.add(created.id)
         await asyncio.sleep(STEP_SECONDS)
 
     async def explain(self, error: OutcomeUnknown, *, age: float, seconds: float) -> OutcomeUnknown:
@@ -78,16 +93,21 @@ class Visit:
         self.listener = Listener(number, settle_seconds=PROXY_SECONDS) if over_http else Listener(number)
         self.is_written = self.is_lost = self.is_unknown = self.is_charged = self.may_repeat = self.is_earlier = False
         self.ids: set[str] = set()
+        self.bought = self.product = ""
         self.conceals: set[str] = set()
         self.code = ""
         self.number = number
+        self.has_left = self.is_answering = self.is_closed = False
         self.process = process
         self.began_at = self.ended_at = asyncio.get_running_loop().time()
         self.gone_at = math.inf
         self.over_http = over_http
+        self.seconds = seconds
         self._market = market
         with process.life.living():
-            self.task = asyncio.create_task(self._serve(seconds))
+            context = copy_context()
+            context.run(_VISIT.set, self)
+            self.task = asyncio.create_task(self._serve(seconds), context=context)
 
     def __str__(self) -> str:
         place = self._market.processes.index(self.process)
@@ -103,8 +123,10 @@ class Visit:
             except asyncio.CancelledError:
                 self.listener.abandon()
                 raise
-            except RuntimeError:
-                self.listener.abandon()  # its client is told of a fault, and asks again
+            except Fault:  # its client is told so, or hears nothing, and asks again
+                if self.is_answering:
+                    self.listener.abandon()
+                self.listener.deliver(settles=self.over_http)
 
     async def _ask(self, seconds: float) -> None:
         try:
@@ -120,8 +142,9 @@ class Visit:
             await self._answer({bought.product, *twins}, bought)
 
     async def _tool(self, seconds: float) -> Bought[str]:
-        async with self.process.purchases.buy(MarketOrder(self._market), seconds=seconds) as bought:
-            await asyncio.sleep(STEP_SECONDS)  # its files are saved, its view is rendered
+        async with self.process.purchases.buy(MarketOrder(self._market, self), seconds=seconds) as bought:
+            self.bought = bought.product
+            await asyncio.sleep(self._market.tool_seconds)  # its files are saved, its view is rendered
             return bought
 
     async def written(self) -> None:
@@ -131,11 +154,13 @@ class Visit:
     async def _answer(
         self, ids: set[str], bought: Bought[str] | None = None, *, code: str = "", is_unknown: bool = False
     ) -> None:
+        self.is_answering = True
         await asyncio.sleep(STEP_SECONDS)  # it waits for the writer
         self.ended_at = asyncio.get_running_loop().time()
         if not self.listener.abandoned:
-            self.is_written = True
+            self.is_written, self.is_lost = True, self.has_left
             self.ids, self.code, self.is_unknown = ids, code, is_unknown
+            self.product = bought.product if bought is not None else ""
             self.is_charged = is_unknown or bought is not None
             self.may_repeat = bought is not None and bool(bought.away)
             self.is_earlier = bought is not None and bought.is_earlier
@@ -173,9 +198,13 @@ class Visit:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=ANSWER_SECONDS)
         self.process.life.watch = None
         waits[0].cancel()
+        if point == AFTER:
+            act()
 
     def _name(self, place: str) -> str:
-        return f"{place}, {self._market.phase}" if place else ","
+        """Of an await, with how far the gateway is; "," where it is none."""
+        other = "" if _VISIT.get() in (None, self) else "of another: "
+        return f"{other}{place}, {self._market.phase}" if place else ","
 
     @property
     def heard(self) -> bool:
@@ -184,11 +213,36 @@ class Visit:
 
     def leave(self) -> None:
         """The client goes away. An answer that was just written may not have been read."""
+        self.hang_up()
+        self.task.cancel()
+
+    def hang_up(self) -> None:
+        """The same, and the tool runs on."""
         self.is_lost = self.listener.settling
-        self.gone_at = asyncio.get_running_loop().time()
+        self.gone_at = min(self.gone_at, asyncio.get_running_loop().time())
         self.listener.abandon()
         self.listener.disconnect()
-        self.task.cancel()
+
+    def leave_late(self) -> None:
+        """The client goes away, and its transport learns of it as late as it may: of a cancel, at once."""
+        if not self.over_http:
+            return self.leave()
+        self.is_lost = self.listener.settling
+        self.has_left = True
+        self.gone_at = asyncio.get_running_loop().time()
+        asyncio.get_running_loop().call_later(0.9 * PROXY_SECONDS, self.leave)
+        return None
+
+    def close(self) -> None:
+        """The client has read its answer, and ends the connection."""
+        self.is_closed = self.listener.settling
+        self.listener.disconnect()
+
+    def hear_something_else(self) -> None:
+        """The SDK answers in the place of a tool that still runs."""
+        if not self.is_answering:
+            self.listener.deliver(settles=self.over_http)
+            self.task.cancel()
 
     def die(self) -> None:
         """Its process dies, and with it the connection."""
