@@ -7,6 +7,7 @@ the number of the result. The date comes first, so that no name is one that Wind
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime
 from unicodedata import category, normalize
 
@@ -32,8 +33,13 @@ def task_stem(task: wire.Task, prompt: str = "", *, whole_id: bool = False) -> s
 
 
 def slug(prompt: str) -> str:
-    """The first words of a prompt, of any script, in characters that every file system takes; "" where it has none."""
+    """The first words of a prompt, of any script, in characters that every file system takes; "" where it has none.
+
+    Where the names of files are in a narrower set than Unicode (a locale such as C or Latin-1), its characters only.
+    """
+    names = sys.getfilesystemencoding()
     text = normalize("NFKC", redact(prompt[:_MAX_LOOK])).translate(_JOINED).lower()
+    text = text.encode(names, "replace").decode(names, "replace")
     words = "".join(each if category(each)[0] in "LMN" else " " for each in text).split()
     if len(words) > 1 and words[0] in _ARTICLES:
         del words[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,23 @@ DAY = 1757156493.0  # 2025-09-06
     ],
 )
 def test_the_first_words_of_a_prompt_make_a_name(prompt: str, words: str) -> None:
+    assert slug(prompt) == words
+
+
+@pytest.mark.parametrize(
+    ("encoding", "prompt", "words"),
+    [
+        ("ascii", "Eine Möwe am Meer", "eine-m-we-am-meer"),
+        ("ascii", "灯台、夜明けの崖", ""),
+        ("iso8859-1", "Eine Möwe am Meer", "eine-möwe-am-meer"),
+        ("iso8859-1", "Lighthouse, 灯台", "lighthouse"),
+        ("shift_jis", "灯台 маяк café", "灯台-маяк-caf"),
+    ],
+)
+def test_a_name_holds_what_names_can_hold_here(
+    encoding: str, prompt: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: encoding)
     assert slug(prompt) == words
 
 
