@@ -192,6 +192,7 @@ async def test_nobody_waits_for_a_replica_whose_beat_comes_behind_its_goodbye(st
     await settled(a, b)
     await a.aclose()
     await a.live()
+    assert await a.beat(announced=False) is False
     assert not (await b.peek(KEY)).wait
 
 
