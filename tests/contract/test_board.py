@@ -37,7 +37,7 @@ KINDS = {
         "PEEK: a page, wait 1",
     ),
     *("BEGIN: []", "BEGIN: a page, wait 0", "BEGIN: a page, wait 1", "CLAIM: -1", "CLAIM: 0", "CLAIM: 1"),
-    *("PUT: 0", "PUT: 1", "FORGET: 1", "SET: OK", "EXISTS: 0", "EXISTS: 1", "FLUSHALL: OK"),
+    *("PUT: -1", "PUT: 0", "PUT: 1", "FORGET: 1", "SET: OK", "EXISTS: 0", "EXISTS: 1", "FLUSHALL: OK"),
 }
 
 Command = tuple[str | int | float, ...]
@@ -99,7 +99,8 @@ class Story:
             case 6 | 7:
                 return "EVAL", scripts.CLAIM, 6, *SHARED, name, me, ref, draw.choice(["", *REPLICAS]), self._end()
             case 8 | 9 | 10:
-                return "EVAL", scripts.PUT, 1, name, me, ref, self._mark(draw.choice(["", "", me])), draw.choice("01")
+                words, end = self._mark(draw.choice(["", "", me])), self._end() * (draw.random() < 0.9)  # 0: not known
+                return "EVAL", scripts.PUT, 1, name, me, ref, words, draw.choice("01"), end
             case _:
                 return "EVAL", scripts.FORGET, 1, name, me, ref, draw.choice("01")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from evolink_mcp.jobs import lasting
 from evolink_mcp.jobs.ledger import Away, Mark
 from evolink_mcp.jobs.outcomes import Created
+from evolink_mcp.jobs.shared import ledger as shared_ledger
+from evolink_mcp.jobs.shared import store as store_module
 from evolink_mcp.jobs.shared.ledger import SHARED, SharedLedger
 from evolink_mcp.jobs.shared.ledger_scripts import BEGIN, CLAIM
 from evolink_mcp.jobs.shared.store import Store, key
@@ -46,15 +49,18 @@ async def test_a_claim_that_got_no_answer_is_made_again(stores: list[Store], red
 
 
 class Losing(Store):
-    """A connection on which commands are lost while it ``is_lost``. ``asked`` is set by those that get an answer."""
+    """A connection on which commands are lost while it ``is_lost``. ``asked`` is set by those that get an answer, and
+    ``lost`` is the last that did not."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.is_lost = False
         self.asked = asyncio.Event()
+        self.lost: tuple[str | int | float, ...] = ()
 
     async def ask(self, *command: str | int | float, insist: bool = False) -> Any:
         if self.is_lost:
+            self.lost = command
             raise Away
         answer = await super().ask(*command, insist=insist)
         self.asked.set()
@@ -147,6 +153,34 @@ async def test_what_comes_when_nobody_waits_for_it_any_more_does_nothing(stores:
     page = await stores[1].ask("EVAL", BEGIN, 6, *SHARED, NAME, b.process, "r2", "{}", "r1", late)
     assert page[1] == 1
     assert held(await a.peek(KEY)) == [("r1", "")]
+
+
+async def test_what_is_over_is_not_brought_back_by_an_announcement_that_comes_late(
+    losing: Losing, stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process lives, and nobody works at it: whoever asks for the same would wait for ten minutes."""
+    a, b = SharedLedger(losing), SharedLedger(stores[0])
+    await settled(a, b)
+    losing.is_lost = True
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "WHOLE_SECONDS", 0.0)
+        with pytest.raises(Away):
+            await a.put(mark(a))
+    losing.is_lost = False
+    await a.forget(mark(a), free=True)
+    await settled(a, b)
+    assert await stores[1].ask(*losing.lost) == -1  # now it arrives
+    assert (await b.peek(KEY)).marks == ()
+
+
+async def test_what_came_too_late_counts_as_not_put(stores: list[Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = map(SharedLedger, stores[:2])
+    await settled(a, b)
+    with monkeypatch.context() as patch:
+        patch.setattr(shared_ledger, "store_module", SimpleNamespace(WHOLE_SECONDS=-1.0))
+        with pytest.raises(Away):
+            await a.put(mark(a))
+    assert await a.beat(announced=False) is False
 
 
 async def test_a_sign_of_life_neither_announces_a_replica_nor_what_it_owes(losing: Losing, stores: list[Store]) -> None:

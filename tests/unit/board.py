@@ -182,11 +182,11 @@ class Board:
         self._keep(key)
         return 1
 
-    def _put(self, key: str, me: str, ref: str, words: str, is_new: str) -> int:
-        marks, mark = self.marks.setdefault(key, {}), json.loads(words)
+    def _put(self, key: str, me: str, ref: str, words: str, is_new: str, end: str) -> int:
+        marks, mark, is_late = self.marks.setdefault(key, {}), json.loads(words), 0 < float(end) < self.now
         old = marks.get(ref)
-        if old is None and is_new == "0":
-            return 0
+        if is_late or (old is None and is_new == "0"):
+            return -is_late
         if old is not None:
             if old["holder"] != me:
                 mark["holder"] = old["holder"]

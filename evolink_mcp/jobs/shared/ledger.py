@@ -115,20 +115,20 @@ class SharedLedger(LastingLedger):
                 await self._insist("EVAL", GOODBYE, 5, *SHARED, self.process)
 
     async def _put(self, mark: Mark) -> None:
-        await self._write(PUT, mark, self._dump(mark), str(int(self._is_new(mark))), author=self._author(mark))
+        await self._write_mark(mark, may_be_new=self._is_new(mark), author=self._author(mark))
 
     async def _claim(self, mark: Mark) -> bool | None:
         answer = await self._eval(CLAIM, mark.key, mark.ref, mark.holder, self._end())
         return None if answer == -1 else answer == 1
 
     async def _release(self, mark: Mark) -> None:
-        await self._write(PUT, mark, self._dump(replace(mark, holder="")), "0")
+        await self._write_mark(replace(mark, holder=""), may_be_new=False, author=self.process)
 
     async def _remove(self, mark: Mark, *, free: bool) -> None:
         if mark.delivery is not None and mark.delivery.disconnected and not free:
-            await self._write(PUT, mark, self._dump(replace(mark, holder="")), str(int(self._is_new(mark))))
+            await self._write_mark(replace(mark, holder=""), may_be_new=self._is_new(mark), author=self.process)
         else:
-            await self._write(FORGET, mark, str(int(free)))
+            await self._insist("EVAL", FORGET, 1, _name(mark.key), self.process, mark.ref, str(int(free)))
 
     async def _beat(self, *, announced: bool, horizon: float) -> bool:
         start = time.monotonic()
@@ -158,9 +158,10 @@ class SharedLedger(LastingLedger):
             parts += " ".join(each.names), at, time.monotonic() - each.at
         await self._insist("EVAL", CANCEL, 1, CANCELS, *parts)
 
-    async def _write(self, script: str, mark: Mark, *values: str, author: str | None = None) -> None:
-        author = self.process if author is None else author
-        await self._insist("EVAL", script, 1, _name(mark.key), author, mark.ref, *values)
+    async def _write_mark(self, mark: Mark, *, may_be_new: bool, author: str) -> None:
+        values = (self._dump(mark), str(int(may_be_new)), self._end())
+        if await self._insist("EVAL", PUT, 1, _name(mark.key), author, mark.ref, *values) == -1:
+            raise Away  # it came too late
 
     async def _eval(self, script: str, key: Key, *values: str) -> object:
         return await self._insist("EVAL", script, 6, *SHARED, _name(key), self.process, *values)

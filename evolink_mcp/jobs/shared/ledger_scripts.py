@@ -81,8 +81,12 @@ redis.call('HSET', KEYS[6], ARGV[2], cjson.encode(mark))
 redis.call('PEXPIRE', KEYS[6], {KEEP_MS})
 return 1
 """
-# ARGV: replica, ref, mark, whether it may be new here. An outcome stays, and so does a holder who is somebody else.
+# ARGV: replica, ref, mark, whether it may be new here, and until when it waits for the answer (0: that is not known):
+# what comes later would bring back what is over, and does nothing (-1). An outcome stays, and so does a holder who is
+# somebody else.
 PUT = f"""
+local time, limit = redis.call('TIME'), tonumber(ARGV[5])
+if limit > 0 and tonumber(time[1]) + tonumber(time[2]) / 1000000 > limit then return -1 end
 local mark, raw = cjson.decode(ARGV[3]), redis.call('HGET', KEYS[1], ARGV[2])
 if raw then
   local old = cjson.decode(raw)
