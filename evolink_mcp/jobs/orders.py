@@ -13,6 +13,7 @@ from evolink_mcp.gateway import Caller, media, wire
 from evolink_mcp.jobs import recovery
 from evolink_mcp.jobs.belongings import Belongings, LocalBelongings
 from evolink_mcp.jobs.clock import Clock
+from evolink_mcp.jobs.endings import Endings
 from evolink_mcp.jobs.history import History, task_record
 from evolink_mcp.jobs.ledger import Away, Key, Ledger
 from evolink_mcp.jobs.outcomes import Created
@@ -110,6 +111,7 @@ class Records:
     history: History
     clock: Clock
     requests: Requests = field(default_factory=Requests)
+    endings: Endings = field(default_factory=Endings)
     belongings: Belongings = field(default_factory=LocalBelongings)
     purse: Purse | None = None
     callbacks: Callbacks | None = None

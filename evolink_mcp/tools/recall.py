@@ -12,8 +12,14 @@ from evolink_mcp.gateway import wire
 from evolink_mcp.jobs.history import TaskRecord
 from evolink_mcp.media import sidecars
 from evolink_mcp.tools.call import Call
+from evolink_mcp.tools.copies import find_copies
+from evolink_mcp.tools.views import TaskView
 
 MAX_WORDS_CHARACTERS = 80
+AFTER_ALL = (
+    "The gateway called this task completed before, and says now that it failed. Tell the user both, and ask before "
+    "you pay to make anything again."
+)
 
 
 async def confirm(call: Call, task: wire.Task) -> None:
@@ -52,14 +58,37 @@ async def saved_files(call: Call, memory: Mapping[str, TaskRecord]) -> dict[str,
     return await anyio.to_thread.run_sync(existing) if call.app.local_files else {}
 
 
-async def with_saved_files(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
-    """The error of a task that could not be read, with where its files are saved, if they are."""
-    if not call.app.local_files or not isinstance(error, GatewayError):
-        return error
+async def files_of(call: Call, task_id: str) -> list[str]:
+    """The saved files of one task that still exist."""
     memory = await call.app.history.find(call.caller.owner, [task_id])
     paths = (await saved_files(call, memory)).get(task_id, [])
     if not paths and call.app.saver is not None:
         paths = await anyio.to_thread.run_sync(sidecars.saved_files, call.app.saver.folder, task_id)
-    if not paths:
+    return paths
+
+
+async def amend_failure(call: Call, view: TaskView) -> bool:
+    """Changes what to do about a task that is called failed, where its results were here before; true if they were."""
+    if view.error is None or not (places := await _earlier_results(call, view.task_id)):
+        return False
+    view.next_step = view.error.resolution = f"{places} {AFTER_ALL}"
+    view.error.retryable = False
+    return True
+
+
+async def _earlier_results(call: Call, task_id: str) -> str:
+    """Where to look for the results that a task had before; "" where none are known."""
+    if paths := await files_of(call, task_id):
+        return f"Its files are saved: {', '.join(paths)}."
+    if copies := (await find_copies(call, [task_id])).get(task_id):
+        return f"Its results are kept: {', '.join(each.address for each in copies)}."
+    if call.app.records.endings.was_completed(call.caller.owner, task_id):
+        return "Try the links that came then."
+    return ""
+
+
+async def with_saved_files(call: Call, task_id: str, error: EvolinkError) -> EvolinkError:
+    """The error of a task that could not be read, with where its files are saved, if they are."""
+    if not isinstance(error, GatewayError) or not (paths := await files_of(call, task_id)):
         return error
     return error.replace(next_step=f"Its files are saved, so nothing is lost: {', '.join(paths)}. {error.next_step}")

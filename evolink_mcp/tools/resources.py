@@ -58,7 +58,7 @@ def add_resources(server: MCPServer, app: App) -> None:
     async def task(id: str, context: Context[Any, Any]) -> str:
         from evolink_mcp.gateway import media
         from evolink_mcp.tools.call import Call
-        from evolink_mcp.tools.recall import with_saved_files
+        from evolink_mcp.tools.recall import amend_failure, with_saved_files
         from evolink_mcp.tools.task_view import task_view
 
         call = Call(app, context)
@@ -71,7 +71,9 @@ def add_resources(server: MCPServer, app: App) -> None:
             kind = ResourceNotFoundError if unknown else ResourceError
             error = await with_saved_files(call, id, error)
             raise kind(redact(error.render(paid=False))) from None
-        return _json(task_view(record, now=app.clock.now(), local=app.local_files))
+        view = task_view(record, now=app.clock.now(), local=app.local_files)
+        await amend_failure(call, view)
+        return _json(view)
 
     _ = models, model, task
 

@@ -26,7 +26,7 @@ from evolink_mcp.tools import outcome
 from evolink_mcp.tools.call import Call
 from evolink_mcp.tools.copies import keep_copies, places_of, preview_of, show_copies
 from evolink_mcp.tools.follow_ups import names_of_follow_ups, note_assets
-from evolink_mcp.tools.recall import confirm
+from evolink_mcp.tools.recall import amend_failure, confirm
 from evolink_mcp.tools.views import FailureView, PollingView, ResultView, TaskView
 
 if TYPE_CHECKING:
@@ -74,12 +74,9 @@ async def finish(
     now = call.app.clock.now()
     view = task_view(task, now=now, outcomes=outcomes, notes=notes, local=call.app.local_files)
     show_copies(view, copies, now)
-    if view.error and view.error.code == MODEL_UNAVAILABLE:
-        view.next_step = view.error.resolution = _other_model(call, task)
-    elif view.error and view.error.code in problems.NEVER_RETRIED:
-        from evolink_mcp.tools.second_opinion import balance_advice
-
-        view.next_step = view.error.resolution = await balance_advice(call, view.error.code) or problems.TOP_UP
+    call.app.records.endings.note(call.caller.owner, task)
+    if not await amend_failure(call, view):
+        await _advise(call, view, task)
     if task.status == "completed" and (names := names_of_follow_ups(call, task, record)):
         view.next_step += (
             f" Models that can continue from this result: {', '.join(names)}; "
@@ -93,6 +90,16 @@ async def finish(
         await call.progress.done()
         view.credits_charged_today = await _charged_today(call, task)
     return view
+
+
+async def _advise(call: Call, view: TaskView, task: wire.Task) -> None:
+    """Says what to do about a failure, where more is known than its code tells."""
+    if view.error and view.error.code == MODEL_UNAVAILABLE:
+        view.next_step = view.error.resolution = _other_model(call, task)
+    elif view.error and view.error.code in problems.NEVER_RETRIED:
+        from evolink_mcp.tools.second_opinion import balance_advice
+
+        view.next_step = view.error.resolution = await balance_advice(call, view.error.code) or problems.TOP_UP
 
 
 async def _charged_today(call: Call, task: wire.Task) -> float | None:
