@@ -5,6 +5,7 @@ Its envelope ``{success, code, msg, data}`` can report a failure inside HTTP 200
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -28,12 +29,23 @@ class Form:
     names: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
+PART_CHARACTERS = 1024**2  # of a long text, made JSON at a time
 MAX_LISTED = 500  # files of one answer that are read; we ask for fewer
 
 
 async def upload_base64(caller: Caller, data: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
     """Stores base64 data (raw or a data URL). ``names`` holds ``upload_path`` and ``file_name`` where set."""
-    return await _upload(caller, "base64", seconds, json={"base64_data": data, **names})
+    begin = json.dumps(names)[:-1] + (", " if names else "")
+    places = in_slices(range(0, len(data), PART_CHARACTERS))
+    text = [json.dumps(data[at : at + PART_CHARACTERS])[1:-1].encode() async for at in places]
+    parts = [f'{begin}"base64_data": "'.encode(), *text, b'"}']
+
+    async def body() -> AsyncIterator[bytes]:
+        for part in parts:
+            yield part
+
+    headers = {"content-type": "application/json", "content-length": str(sum(map(len, parts)))}
+    return await _upload(caller, "base64", seconds, content=body(), headers=headers)
 
 
 async def upload_url(caller: Caller, url: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
