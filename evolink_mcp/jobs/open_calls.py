@@ -15,9 +15,10 @@ import time
 
 from evolink_mcp.guard.secrets import fingerprint
 from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener
-from evolink_mcp.jobs.ledger import Away, Cancel, Ledger
+from evolink_mcp.jobs.ledger import NEVER, Away, Cancel, Ledger
 from evolink_mcp.jobs.limits import LocalLimits
 
+DEAF_SECONDS = 2.0  # after an outage, in which replicas tell again what got no answer
 MAX_CANCELS_OF_OWNER = 600  # told a minute: agents behind one key may all leave at once
 MAX_CANCELS_IN_ALL = 12_000  # the same, by one process
 
@@ -31,6 +32,7 @@ class OpenCalls:
         self._ledger = ledger
         self._names: dict[Listener, str] = {}  # oldest first
         self._listeners: dict[str, set[Listener]] = {}
+        self._deaf_at = NEVER
         self._of_owner, self._in_all = LocalLimits(MAX_CANCELS_OF_OWNER), LocalLimits(MAX_CANCELS_IN_ALL)
 
     def add(self, client: Client, number: str) -> Listener:
@@ -65,8 +67,18 @@ class OpenCalls:
             Away: The ledger does not tell.
         """
         if self._names:
-            for each in await self._ledger.cancels(next(iter(self._names)).arrived_at):
+            try:
+                cancels = await self._ledger.cancels(next(iter(self._names)).arrived_at)
+            except Away:
+                self._deaf_at = time.monotonic()
+                raise
+            for each in cancels:
                 self._carry_out(each)
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether a client may have cancelled on another replica unheard: told twice is better than paid twice."""
+        return time.monotonic() - self._deaf_at < DEAF_SECONDS
 
     async def settle(self, listener: Listener) -> bool:
         """Returns once the hang-ups that came before a request are taken in; true where the cancels are, too."""

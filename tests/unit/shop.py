@@ -9,7 +9,7 @@ from evolink_mcp.errors import EvolinkError, GatewayRefused, OutcomeUnknown
 from evolink_mcp.gateway import Caller, Transport
 from evolink_mcp.jobs.clock import SystemClock
 from evolink_mcp.jobs.delivery import Listener, listening, take_turns
-from evolink_mcp.jobs.ledger import Alone, Cancel, Key, Ledger
+from evolink_mcp.jobs.ledger import Alone, Away, Cancel, Key, Ledger
 from evolink_mcp.jobs.orders import Sending
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.pauses import Pauses
@@ -22,7 +22,9 @@ CALLER = Caller(Transport("http://127.0.0.1:9", "http://127.0.0.1:9"), "sk-test-
 
 
 class Told(Alone):
-    """A ledger whose processes tell each other of cancels, on a ``board``, and of nothing else."""
+    """A ledger whose processes tell each other of cancels, on a ``board`` that may be away, and of nothing else."""
+
+    is_away = False
 
     def __init__(self, board: list[Cancel]) -> None:
         super().__init__()
@@ -32,6 +34,8 @@ class Told(Alone):
         self._board.append(cancel)
 
     async def cancels(self, since: float) -> list[Cancel]:
+        if self.is_away:
+            raise Away
         return list(self._board)
 
 
