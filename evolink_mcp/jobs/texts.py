@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from evolink_mcp.errors import OutcomeUnknown
 from evolink_mcp.gateway import Caller, text
@@ -30,8 +31,9 @@ class TextOrder:
     def model(self) -> str:
         return str(self.body.get("model", ""))
 
-    @property
+    @cached_property
     def key(self) -> Key:
+        """Kept: a text may have megabytes, and whoever waits for its twin looks at this again and again."""
         return Key(self.caller.owner, intent_of("text", self.body))
 
     async def send(self, seconds: float, sending: Sending) -> Created:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evolink_mcp.errors import Refused
 from evolink_mcp.gateway.text import Message
+from evolink_mcp.guard.aside import aside
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
+from evolink_mcp.jobs.ledger import Key
 from evolink_mcp.jobs.texts import TextOrder
 from evolink_mcp.sdk.arguments import LongText
 from evolink_mcp.tools.call import Call
@@ -141,17 +143,24 @@ async def generate_text(
     }
     optional = {"system": system, "temperature": temperature, "stop_sequences": stop_sequences}
     body |= {name: value for name, value in optional.items() if value is not None}
-    check_sendable(body)
-    return await _write(call, body, max_tokens)
+    order = TextOrder(call.caller, body)
+    length = sum(map(len, [prompt or "", system or "", *(turn.content for turn in messages or [])]))
+    await aside(length, partial(_prepare, order))
+    return await _write(call, order, max_tokens)
 
 
-async def _write(call: Call, body: Mapping[str, object], max_tokens: int) -> TextView:
-    caller, model = call.caller, str(body["model"])
+def _prepare(order: TextOrder) -> Key:
+    """What takes long for a long text: whether it can be sent, and what it is known by from then on."""
+    check_sendable(order.body)
+    return order.key
+
+
+async def _write(call: Call, order: TextOrder, max_tokens: int) -> TextView:
+    model = order.model
     call.app.purse.check_text()
 
     with anyio.move_on_after(call.remaining(SUBMIT_SECONDS)):
         call.progress.describe("sending")
-        order = TextOrder(caller, body)
         async with call.app.purchases.buy(order, on_growth=partial(call.progress.grow, most=max_tokens)) as bought:
             await call.progress.done()
             return _view(bought.product, model, max_tokens, bought_notes(bought, REPEATED))

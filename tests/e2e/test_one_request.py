@@ -60,6 +60,9 @@ BODIES: dict[str, object] = {
 RAW = {
     "blanks before no JSON": b" " * SIZE + b"x",
     "many words that are no JSON": b'{"a":1 ' + b"x " * (SIZE // 2),
+    "a text of other letters": json.dumps(
+        call("generate_text", prompt="\u0130" * (SIZE // 2)), ensure_ascii=False
+    ).encode(),
     "numbers of many digits": b'{"a":[' + b",".join([b"9" * 4_200] * 900) + b"]}",
 }
 USUAL = (
@@ -68,6 +71,7 @@ USUAL = (
     call("list_models", model="a kite"),
     call("generate_image", prompt="a"),
     call("check_task"),
+    call("generate_text", prompt="a"),
     message("prompts/get", name="make-image", arguments={"idea": "a kite"}),
 )
 
@@ -75,7 +79,7 @@ USUAL = (
 async def test_no_request_holds_the_event_loop(sandbox: Sandbox) -> None:
     contents = {name: json.dumps(body).encode() for name, body in BODIES.items()} | RAW
     async with (
-        serving(on(sandbox), HttpOptions(calls_per_minute=0)) as served,
+        serving(on(sandbox, toolsets=("media", "text")), HttpOptions(calls_per_minute=0)) as served,
         httpx2.AsyncClient(trust_env=False, timeout=60) as http,
     ):
 
