@@ -29,16 +29,17 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
     """
     watch, last = Stopwatch(clock), deadline - 1.0
     end = last - recovery.RECOVERY_SECONDS
+    latest = end - MIN_SECONDS  # what is sent again after that may be paid for, and no answer is there in time
     account, unreached, too_fast = order.caller.account, 0, False
     while True:
-        await pauses.pass_through(account, order.model, seconds=max(end - clock.monotonic(), 0.0))
+        await pauses.pass_through(account, order.model, seconds=max(latest - clock.monotonic(), 0.0))
         sending.check()
         try:
             return await order.send(max(end - clock.monotonic(), 1.0), sending)
         except Unreachable:
             unreached += 1
             pause = UNREACHED_PAUSE_SECONDS * unreached
-            if unreached >= MAX_UNREACHED or clock.monotonic() + pause > end:
+            if unreached >= MAX_UNREACHED or clock.monotonic() + pause > latest:
                 raise
             await clock.sleep(pause)
         except GatewayRefused as error:
@@ -46,7 +47,7 @@ async def post(order: Order[object], sending: Sending, pauses: Pauses, clock: Cl
                 raise
             pause = PAUSE_SECONDS if error.retry_after is None else error.retry_after
             pauses.pause(account, order.model, pause)
-            if too_fast or clock.monotonic() + pause + MIN_SECONDS > end:
+            if too_fast or clock.monotonic() + pause > latest:
                 raise _too_fast(error, order.model, waited=watch.seconds()) from error.__cause__
             too_fast = True
         except OutcomeUnknown as error:

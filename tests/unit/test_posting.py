@@ -43,6 +43,9 @@ class Desk:
     checks: int = 0
     check_fails: Callable[[int], bool] = lambda _: False
 
+    def __post_init__(self) -> None:
+        self.pauses = Pauses(self.clock)
+
     async def send(self, seconds: float, sending: Sending) -> Created:
         self.sent.append(seconds)
         self.clock.time += self.takes
@@ -61,7 +64,6 @@ class Desk:
             raise gone()
 
     async def post(self, seconds: float = SECONDS) -> Created:
-        self.pauses = Pauses(self.clock)
         order, sending = cast("Order[object]", self), cast("Sending", self)
         return await post(order, sending, self.pauses, self.clock, deadline=self.clock.monotonic() + seconds)
 
@@ -87,9 +89,10 @@ async def test_what_never_arrived_is_sent_three_times_in_all() -> None:
 
 
 async def test_what_never_arrived_is_not_sent_again_without_the_time_for_it() -> None:
-    desk = Desk([NEVER_ARRIVED, MADE], takes=35.5)
+    desk = Desk([NEVER_ARRIVED, MADE], takes=25.5)
     assert await desk.post() == MADE
-    late = Desk([NEVER_ARRIVED, MADE], takes=35.6)
+    assert desk.sent[1] == pytest.approx(10.0)
+    late = Desk([NEVER_ARRIVED, MADE], takes=25.6)
     with pytest.raises(Unreachable):
         await late.post()
     assert late.clock.slept == []
@@ -124,6 +127,19 @@ async def test_a_pause_that_leaves_too_little_time_is_told_at_once_and_holds_the
     with pytest.raises(GatewayRefused) as raised:
         await Desk([too_fast(), too_fast()]).post()
     assert raised.value.next_step.startswith("Wait 60 s")
+
+
+async def test_a_pause_under_way_that_leaves_too_little_time_is_not_waited_for() -> None:
+    """Its request would be sent with a second for the answer: charged, and nobody would know."""
+    desk = Desk([MADE])
+    desk.pauses.pause(CALLER.account, "m", 26.0)
+    assert await desk.post() == MADE
+    assert desk.sent == [pytest.approx(10.0)]
+    late = Desk([MADE])
+    late.pauses.pause(CALLER.account, "m", 26.1)
+    with pytest.raises(Refused, match="slow down for m, and it opens again in 26 s") as raised:
+        await late.post()
+    assert (raised.value.charged, late.sent, late.clock.slept) == ("no", [], [])
 
 
 @pytest.mark.parametrize("refusal", [too_fast("insufficient_quota"), GatewayRefused("No.", status=400, code="400")])
