@@ -31,9 +31,13 @@ class TextOrder:
     def model(self) -> str:
         return str(self.body.get("model", ""))
 
-    @cached_property
+    @property
     def key(self) -> Key:
-        """Kept: a text may have megabytes, and whoever waits for its twin looks at this again and again."""
+        return self._key
+
+    @cached_property
+    def _key(self) -> Key:
+        """A text may have megabytes, and whoever waits for its twin looks at this again and again."""
         return Key(self.caller.owner, intent_of("text", self.body))
 
     async def send(self, seconds: float, sending: Sending) -> Created:
