@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio
+import anyio.to_thread
 from pydantic import Field
 
 from evolink_mcp.errors import GatewayError, Refused
@@ -95,7 +96,7 @@ async def _upload_path(call: Call, path: str, names: dict[str, str]) -> uploads.
             next_step="Call upload_file without a source for an address to send the file to, or give a public link as "
             "file_url.",
         )
-    with uploads.LocalFile.open(path, call.app.upload_dirs) as file:
+    with await anyio.to_thread.run_sync(uploads.LocalFile.open, path, call.app.upload_dirs) as file:
         call.progress.describe(f"uploading {file.path.name} ({file.size / 1e6:.1f} MB)")
         return await file.upload(call.caller, names, seconds=file.seconds)
 

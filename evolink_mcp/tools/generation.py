@@ -78,7 +78,8 @@ async def generate(
     params = {name: value for name, value in params.items() if name in declared or not is_host_argument(name)}
     async with AsyncExitStack() as stack:
         with _before_payment():
-            local = stack.enter_context(LocalInputs.find(params, registry.link_names(model), call.app.upload_dirs))
+            places = registry.link_names(model), call.app.upload_dirs
+            local = stack.enter_context(await anyio.to_thread.run_sync(LocalInputs.find, params, *places))
             checked, files = await _check(call, kind, model, local)
             doubts = await call.app.urls.check_links(checked.params, skip=local.is_stand_in, caller=caller.owner)
             seconds = 0.0 if manner.dry_run else outcome.INPUT_SECONDS

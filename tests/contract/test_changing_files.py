@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from mcp.client import Client
 
@@ -14,7 +17,7 @@ from evolink_mcp.guard.paths import SteadyFile
 from evolink_mcp.media import inputs
 from evolink_mcp.settings import Settings
 from evolink_mcp.tools.app import App
-from tests.support import Sandbox, png, refused
+from tests.support import Sandbox, ok, png, refused
 
 CALL: dict[str, Any] = {"prompt": "make it night", "model": "gpt-image-2"}
 
@@ -123,3 +126,30 @@ async def test_too_many_files_are_refused(client: Client, sandbox: Sandbox, big:
     assert "more than 20 local files" in text
     assert "Charged: no." in text
     assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [("upload_file", {"file_path": "big.png"}), ("generate_image", {**CALL, "image_urls": ["big.png"]})],
+)
+async def test_a_folder_that_hangs_holds_up_no_other_call(
+    client: Client, big: Path, monkeypatch: pytest.MonkeyPatch, tool: str, arguments: dict[str, Any]
+) -> None:
+    """A share in the network does, and its files are found and opened with the system's own calls."""
+    opening, goes_on, system, in_time = threading.Event(), threading.Event(), os.open, list[bool]()
+
+    def hung(path: Any, *more: Any, **named: Any) -> int:
+        if str(path).endswith(big.name):
+            opening.set()
+            in_time.append(goes_on.wait(10))
+        return system(path, *more, **named)
+
+    monkeypatch.setattr(os, "open", hung)
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.call_tool, tool, arguments | ({"dry_run": True} if tool != "upload_file" else {}))
+        await anyio.to_thread.run_sync(opening.wait)
+        try:
+            await ok(client, "list_models", kind="audio")
+        finally:
+            goes_on.set()
+    assert in_time == [True]
