@@ -75,10 +75,9 @@ class OpenCalls:
             for each in cancels:
                 self._carry_out(each)
 
-    @property
-    def is_deaf(self) -> bool:
-        """Whether a client may have cancelled on another replica unheard: told twice is better than paid twice."""
-        return time.monotonic() - self._deaf_at < DEAF_SECONDS
+    def may_miss(self, listener: Listener) -> bool:
+        """Whether the client of an open call may have cancelled it on another replica, unheard."""
+        return listener in self._names and time.monotonic() - self._deaf_at < DEAF_SECONDS
 
     async def settle(self, listener: Listener) -> bool:
         """Returns once the hang-ups that came before a request are taken in; true where the cancels are, too."""

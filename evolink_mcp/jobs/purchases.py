@@ -205,6 +205,8 @@ class Purchases:
                 return
             if not buyer.listener.delivered or not purchase.answered:
                 self._abandon(purchase, buyer)
+            elif self.calls.may_miss(buyer.listener) and not purchase.is_earlier:
+                self._abandon(purchase, buyer)  # told twice is better than paid twice; not for ever
             elif buyer.listener.settling:
                 purchase.recipient = buyer.listener
                 self._books.put(purchase)
@@ -230,7 +232,7 @@ class Purchases:
         match purchase.outcome:
             case Created(id) | Unknown(OutcomeUnknown(code=id)):
                 if not purchase.is_claimed:  # never the words of an error: they may quote a prompt
-                    logger.warning("A paid request's caller was gone before its answer: %s", id)
+                    logger.warning("A paid request's caller may not have its answer: %s", id)
                 purchase.forget_call()
                 self._lines.park(purchase)
             case _:

@@ -97,6 +97,29 @@ async def test_the_same_request_waits_until_cancels_elsewhere_are_known() -> Non
     await process.end()
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_an_answer_that_is_written_while_cancels_elsewhere_may_not_be_known_is_told_twice(
+    is_over: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told again once the store is back: too late for an answer that counts as heard."""
+    monkeypatch.setattr(open_calls, "DEAF_SECONDS", 0.0 if is_over else 600.0)
+    ledger = Told([])
+    process, shop, answers = Process(ledger), Shop(), list[tuple[str, bool]]()
+    ledger.is_away = True
+    for number in range(4):
+        call = process.purchases.calls.add(CLIENT, str(number))
+        with pytest.raises(Away):
+            await process.purchases.calls.catch_up()
+        with listening(call):
+            async with process.purchases.buy(ShopOrder(shop)) as bought:
+                answers.append((bought.product, bought.is_earlier))
+        call.deliver()
+        process.purchases.calls.remove(call)
+    tasks = (1, 2, 3, 4) if is_over else (1, 1, 2, 2)
+    assert answers == [(f"task-{each}", tasks[:number].count(each) == 1) for number, each in enumerate(tasks)]
+    await process.end()
+
+
 async def test_a_replica_that_cannot_hear_of_cancels_says_that_it_lives_and_not_that_it_has_taken_them_in(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -58,22 +58,13 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
         await hang_up.wait()
         return {"type": "http.disconnect"}
 
-    is_in_doubt = False
-
-    async def write(message: Message) -> None:
-        nonlocal is_in_doubt
-        await send(message)  # here an answer of a batch waits for the others
-        if listener.has_watchers and not listener.delivered and calls.is_deaf:
-            is_in_doubt = True
-            listener.abandon()
-
     async def to_client(message: Message) -> None:
         last = message["type"] == "http.response.body" and not message.get("more_body", False)
         if last or answer_id(message.get("body", b"")) is not None:
             if listener.has_watchers and not listener.delivered:
                 with contextlib.suppress(Away):
                     await calls.catch_up()
-            await _hand_over(message, listener, write, connection)
+            await _hand_over(message, listener, send, connection)
         else:
             await send(message)
 
@@ -86,7 +77,7 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
             await watch.end()
         finally:
             calls.remove(listener)
-    if not listener.delivered and not is_in_doubt:
+    if not listener.delivered:
         log_loss(scope)
 
 

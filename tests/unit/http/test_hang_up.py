@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from evolink_mcp.jobs import open_calls
 from evolink_mcp.jobs.delivery import Listener, current_listener
-from evolink_mcp.jobs.ledger import Alone, Away, Cancel
+from evolink_mcp.jobs.ledger import Alone, Cancel
 from evolink_mcp.jobs.open_calls import OpenCalls
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.delivery import serve_call
@@ -214,29 +213,3 @@ async def test_a_cancel_elsewhere_while_another_call_of_its_batch_goes_on_comes_
 
     await serve(here, application, [{"jsonrpc": "2.0", "id": number, "method": "tools/call"} for number in (1, 2)])
     assert bought[0].abandoned
-
-
-@pytest.mark.parametrize("calls_in_all", [1, 2])
-@pytest.mark.parametrize("is_over", [False, True])
-async def test_an_answer_counts_as_unheard_where_cancels_elsewhere_may_not_be_known(
-    calls_in_all: int, is_over: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are told again once the store is back. Then the answer would be over, and its request paid for again."""
-    monkeypatch.setattr(open_calls, "DEAF_SECONDS", 0.0 if is_over else 600.0)
-    ledger, listeners = Told([]), list[Listener]()
-    calls = OpenCalls(ledger)
-
-    async def application(_: Scope, receive: Receive, send: Send) -> None:
-        number = json.loads((await receive())["body"])["id"]
-        listeners.append(current_listener())
-        listeners[-1].watch(lambda: None)
-        ledger.is_away = True
-        with pytest.raises(Away):
-            await calls.catch_up()
-        ledger.is_away = False
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": b'{"jsonrpc":"2.0","id":%d,"result":{}}' % number})
-
-    batch = [{"jsonrpc": "2.0", "id": number, "method": "tools/call"} for number in range(calls_in_all)]
-    await serve(calls, application, batch if calls_in_all > 1 else batch[0])
-    assert [each.delivered for each in listeners] == [is_over] * calls_in_all
