@@ -68,8 +68,8 @@ class Market:
             if not process.life.is_dead:
                 last = self.visit(number, number="last")
                 await last.over()
-                while last.code == "store_away":  # "Call again in a few seconds."
-                    await asyncio.sleep(5.0)
+                while last.code == "store_away" or last.may_repeat:  # "Call again in a few seconds."
+                    await asyncio.sleep(15.0)
                     last = self.visit(number, number="last")
                     await last.over()
         if any(visit.over_http for visit in self.visits):
@@ -104,9 +104,19 @@ class Market:
             raise OutcomeUnknown("Broken.", code=task_id, candidate=task_id)
         return Created(task_id, task_id)
 
-    def visit(self, place: int = 0, *, number: str = "1", over_http: bool = False, seconds: float = 45.0) -> Visit:
-        """A client asks one of the processes."""
-        visit = Visit(self, self.processes[place], number, over_http=over_http, seconds=seconds)
+    def visit(
+        self,
+        place: int = 0,
+        *,
+        number: str = "1",
+        over_http: bool = False,
+        seconds: float = 45.0,
+        input_seconds: float = 0.0,
+    ) -> Visit:
+        """A client asks one of the processes. Its inputs are looked at first."""
+        visit = Visit(
+            self, self.processes[place], number, over_http=over_http, seconds=seconds, input_seconds=input_seconds
+        )
         self.visits.append(visit)
         return visit
 
@@ -128,7 +138,9 @@ class Market:
             return f"paid {list(self.paid)}, {charged} answers: {story}"
         if any(visit.conceals for visit in answers):
             return f"paid {list(self.paid)}, and not told so: {story}"
-        if set(self.paid) - set(told) and not may_repeat and not any(visit.is_unknown for visit in answers):
+        if may_repeat:  # else what was lost is told to the repeat
+            told.update(visit.product for visit in self.visits if visit.is_lost)
+        if set(self.paid) - set(told) and not any(visit.is_unknown for visit in answers):
             return f"paid {list(self.paid)}, heard {sorted(told)}: {story}"
         if self.board.has_lost or any(each.life.is_dead for each in self.processes):
             return ""  # told twice is better than paid twice
@@ -159,8 +171,8 @@ class Market:
         if sum(visit.heard and visit.code == "402" for visit in written) > self.refused:
             return f"a refusal was told twice: {story}"
         lives = [each for each in self.processes if not each.life.is_dead]
-        if any(each.buyer is not None for process in lives for each in process.purchases._lines):  # pyright: ignore[reportPrivateUsage]
-            return f"somebody is still waited for: {story}"
+        if any(each.waits for each in lives) or any(each.has_left_work for each in self.processes):
+            return f"somebody is still waited for, or at work: {story}"
         if self.board.has_lost or len(lives) < len(self.processes):
             return ""
         if self.trouble and not any(visit.may_repeat or visit.is_unknown for visit in self.visits):

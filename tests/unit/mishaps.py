@@ -31,10 +31,13 @@ async def outlast(market: Market, visit: Visit, point: str) -> None:
     visit.leave()
 
 
-def stop(seconds: float) -> Mishap:
+def stop(seconds: float, *, is_cancelled: bool = False) -> Mishap:
+    """Its process ends, and with it all connections."""
+
     async def stop(market: Market, visit: Visit, point: str) -> None:
         await visit.reach(point)
-        await visit.process.stop(seconds)
+        visit.lose()
+        await visit.process.stop(seconds, is_cancelled=is_cancelled)
         if not visit.heard:
             visit.leave()
 
@@ -52,6 +55,17 @@ def lose_store(seconds: float) -> Mishap:
         visit.leave()
 
     return lose_store
+
+
+async def outlast_store(market: Market, visit: Visit, point: str) -> None:
+    """The store is away until its client has left behind a request that was paid for."""
+    paid = len(market.paid)
+    await visit.reach(point, market.board.go_away)
+    while len(market.paid) == paid and not visit.task.done():
+        await asyncio.sleep(STEP_SECONDS)
+    visit.leave()
+    market.board.come_back()
+    await asyncio.sleep(FROZEN_SECONDS)
 
 
 def change_store(change: Callable[[Market], object], *, stays: bool = False) -> Mishap:
@@ -133,14 +147,16 @@ EVENTS: dict[str, Mishap] = {
     "something fails": fail,
     "the deadline ends": be_late,
 }
-MANNERS: dict[str, Mishap] = {
+REST: dict[str, Mishap] = {
     "nothing": befall(lambda _: None),
+    "its process is stopped, and what stops it is cancelled": stop(5.0, is_cancelled=True),
+    "the store is away until its client has left what was paid for": outlast_store,
     "its client leaves, and its tool runs on": befall(Visit.hang_up),
     "its client is told something else": befall(Visit.hear_something_else),
     "its client leaves, which is noticed late": befall(Visit.leave_late),
     "the second before it ends, and its client leaves then": outlast,
 }
-MISHAPS = EVENTS | MANNERS
+MISHAPS = EVENTS | REST
 
 
 @dataclass(frozen=True)
@@ -150,6 +166,7 @@ class Before:
     Attributes:
         seconds: Of the gateway, for its answer.
         tool_seconds: That a tool takes once it has bought.
+        input_seconds: That the inputs of the visit take, before it buys.
         number: Of the visit.
         answer: How the gateway answers the first paid request.
         mishaps: What may befall the visit.
@@ -159,6 +176,7 @@ class Before:
     over_http: bool = False
     seconds: float = STEP_SECONDS
     tool_seconds: float = STEP_SECONDS
+    input_seconds: float = 0.0
     number: str = "1"
     answer: str = "created"
     mishaps: Collection[str] = tuple(EVENTS)
@@ -242,23 +260,32 @@ async def end_behind_repeat(market: Market) -> Visit:
 
 
 FEW = ("nothing", "its client leaves", "its message comes again")
+ALL_BUT_HTTP = [*EVENTS, *list(REST)[:5]]
 BEFORE: dict[str, Before] = {
-    "the first": Before(be_first, mishaps=[*EVENTS, *list(MANNERS)[:3]]),
+    "the first": Before(be_first, mishaps=ALL_BUT_HTTP),
     "behind one that left before it was sent": Before(leave_unsent, mishaps=FEW),
-    "behind one that left in flight": Before(leave_in_flight, seconds=SLOW),
+    "behind one that left in flight": Before(
+        leave_in_flight,
+        seconds=SLOW,
+        mishaps=[*EVENTS, "the store is away until its client has left what was paid for"],
+    ),
     "behind one that is in flight and leaves then": Before(
         listen_in_flight, seconds=SLOW, mishaps=["nothing", *EVENTS]
     ),
     "behind one whose process died in flight": Before(die_in_flight, seconds=SLOW),
-    "behind one that left when it was paid": Before(leave_paid, mishaps=[*EVENTS, *list(MANNERS)[:3]]),
-    "behind one whose connection ended after its answer": Before(
-        end_after_answer, over_http=True, mishaps=[*EVENTS, *MANNERS]
-    ),
+    "behind one that left when it was paid": Before(leave_paid, mishaps=ALL_BUT_HTTP),
+    "behind one whose connection ended after its answer": Before(end_after_answer, over_http=True, mishaps=MISHAPS),
     "behind one whose connection ends later": Before(end_behind_repeat, over_http=True),
     "behind one that left in flight and cost nothing": Before(
         leave_in_flight, seconds=SLOW, answer="free", mishaps=FEW
     ),
     "behind one whose refusal was read": Before(read_and_end(0.0), over_http=True, answer="free", mishaps=FEW),
     "behind one with another number": Before(read_and_end(0.0), over_http=True, number="2", mishaps=FEW),
+    "behind one whose connection ended, with slow inputs": Before(
+        end_after_answer, over_http=True, input_seconds=1.5, mishaps=FEW[:2]
+    ),
+    "behind one whose refusal was read, with slow inputs": Before(
+        read_and_end(0.0), over_http=True, input_seconds=1.5, answer="free", mishaps=FEW[:2]
+    ),
     "behind one that ended more than a second ago": Before(read_and_end(1.0), over_http=True, mishaps=FEW),
 }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import anyio
+
 from evolink_mcp.jobs.ledger import Ledger
 from evolink_mcp.jobs.pauses import Pauses
 from evolink_mcp.jobs.purchases import Purchases
@@ -36,16 +38,32 @@ class Stall:
 
     def __init__(self, ledger: Ledger, *, skew: float = 0.0, strict: bool = False) -> None:
         self.life = Life()
+        self.has_left_work = False  # when it was stopped
         self.watch = Watch(skew)
         self.ledger = ledger
         self.purchases = Purchases(ledger, Pauses(self.watch), self.watch, strict=strict)
 
-    async def stop(self, seconds: float) -> None:
-        """As it is stopped: what is under way has so many seconds."""
+    async def stop(self, seconds: float, *, is_cancelled: bool = False) -> None:
+        """As it is stopped: what is under way has so many seconds. What stops it may be cancelled itself."""
+        purchases = self.purchases
+        work = set(purchases._work)  # pyright: ignore[reportPrivateUsage]
+        buyers = {each: each.buyer for each in purchases._lines if each.buyer}  # pyright: ignore[reportPrivateUsage]
         with self.life.living():
-            await asyncio.create_task(self._stop(seconds))
+            await asyncio.create_task(self._stop(seconds, is_cancelled=is_cancelled))
         self.life.is_dead = True
+        self.has_left_work = not all(each.done() for each in work) or any(
+            each.buyer is buyer and each in purchases._lines  # pyright: ignore[reportPrivateUsage]
+            for each, buyer in buyers.items()
+        )
 
-    async def _stop(self, seconds: float) -> None:
-        await self.purchases.drain(seconds)
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for what becomes of a caller."""
+        return any(each.buyer is not None for each in self.purchases._lines)  # pyright: ignore[reportPrivateUsage]
+
+    async def _stop(self, seconds: float, *, is_cancelled: bool) -> None:
+        with anyio.CancelScope() as scope:
+            if is_cancelled:
+                scope.cancel()
+            await self.purchases.drain(seconds)
         await self.ledger.aclose()

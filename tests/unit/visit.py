@@ -89,7 +89,9 @@ class Visit:
         conceals: What was paid for besides, by those who are gone, and the answer should have told.
     """
 
-    def __init__(self, market: Market, process: Stall, number: str, *, over_http: bool, seconds: float) -> None:
+    def __init__(
+        self, market: Market, process: Stall, number: str, *, over_http: bool, seconds: float, input_seconds: float
+    ) -> None:
         self.listener = Listener(number, settle_seconds=PROXY_SECONDS) if over_http else Listener(number)
         self.is_written = self.is_lost = self.is_unknown = self.is_charged = self.may_repeat = self.is_earlier = False
         self.ids: set[str] = set()
@@ -107,7 +109,7 @@ class Visit:
         with process.life.living():
             context = copy_context()
             context.run(_VISIT.set, self)
-            self.task = asyncio.create_task(self._serve(seconds), context=context)
+            self.task = asyncio.create_task(self._serve(seconds, input_seconds), context=context)
 
     def __str__(self) -> str:
         place = self._market.processes.index(self.process)
@@ -116,9 +118,10 @@ class Visit:
         ]
         return f"at {place}: {', '.join([*flags, *sorted(self.ids), self.code])}"
 
-    async def _serve(self, seconds: float) -> None:
+    async def _serve(self, seconds: float, input_seconds: float) -> None:
         with listening(self.listener):
             try:
+                await asyncio.sleep(input_seconds)
                 await self._ask(seconds)
             except asyncio.CancelledError:
                 self.listener.abandon()
@@ -139,7 +142,8 @@ class Visit:
             await self._answer(set(), code=error.code)
         else:
             twins = {each.id for each in bought.twins if isinstance(each, Created)}
-            await self._answer({bought.product, *twins}, bought)
+            late = await self.process.purchases.doubts.resolve(KEY.owner)
+            await self._answer({bought.product, *twins, *late}, bought)
 
     async def _tool(self, seconds: float) -> Bought[str]:
         async with self.process.purchases.buy(MarketOrder(self._market, self), seconds=seconds) as bought:
@@ -214,7 +218,12 @@ class Visit:
     def leave(self) -> None:
         """The client goes away. An answer that was just written may not have been read."""
         self.hang_up()
-        self.task.cancel()
+        if not self.task.done():  # else nobody would hear of its error
+            self.task.cancel()
+
+    def lose(self) -> None:
+        """The connection ends with its process. An answer that was just written may not have been read."""
+        self.is_lost = self.listener.settling
 
     def hang_up(self) -> None:
         """The same, and the tool runs on."""
