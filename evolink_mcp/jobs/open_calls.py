@@ -11,6 +11,7 @@ keeps the newest, and made-up ones are to push out nobody's.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 
 from evolink_mcp.guard.secrets import fingerprint
@@ -18,6 +19,8 @@ from evolink_mcp.jobs.delivery import PROXY_SECONDS, Listener
 from evolink_mcp.jobs.ledger import NEVER, Away, Cancel, Ledger
 from evolink_mcp.jobs.limits import LocalLimits
 
+ARRIVAL_SECONDS = 30.0  # that a request may take to arrive, once it has begun to
+MAX_EARLY = 10_000  # names of requests that were cancelled and may be on their way
 DEAF_SECONDS = 2.0  # after an outage, in which replicas tell again what got no answer
 MAX_CANCELS_OF_OWNER = 600  # told a minute: agents behind one key may all leave at once
 MAX_CANCELS_IN_ALL = 12_000  # the same, by one process
@@ -30,23 +33,33 @@ class OpenCalls:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._names: dict[Listener, str] = {}  # oldest first
+        self._names: dict[Listener, tuple[str, float]] = {}  # and when each began to arrive; oldest first
+        self._early: dict[str, float] = {}  # when what is not open was cancelled, by name; oldest first
         self._listeners: dict[str, set[Listener]] = {}
         self._deaf_at = NEVER
         self._of_owner, self._in_all = LocalLimits(MAX_CANCELS_OF_OWNER), LocalLimits(MAX_CANCELS_IN_ALL)
 
-    def add(self, client: Client, number: str) -> Listener:
-        """The listener of a request, until :meth:`remove`."""
+    def add(self, client: Client, number: str, began_at: float = math.inf) -> Listener:
+        """The listener of a request, until :meth:`remove`.
+
+        Args:
+            began_at: When it began to arrive, by the monotonic clock, where that took a while: its cancel, which is
+                short, may have come sooner.
+        """
         listener = Listener(number, settle_seconds=PROXY_SECONDS)
-        self._names[listener] = name = _name(client, number)
+        name, began_at = _name(client, number), min(began_at, listener.arrived_at)
+        self._names[listener] = name, began_at
         self._listeners.setdefault(name, set()).add(listener)
+        if began_at <= self._early.get(name, NEVER):
+            listener.abandon()
         return listener
 
     def remove(self, listener: Listener) -> None:
         """A request is over."""
         listener.release()
         listener.abandon()
-        if (name := self._names.pop(listener, None)) is None:
+        name, _ = self._names.pop(listener, ("", 0.0))
+        if not name:
             return
         self._listeners[name].discard(listener)
         if not self._listeners[name]:
@@ -55,8 +68,10 @@ class OpenCalls:
     async def cancel(self, client: Client, *numbers: str) -> None:
         """Abandons a client's requests by the first of these numbers that they have, here and on other replicas."""
         cancel = Cancel(tuple(_name(client, each) for each in dict.fromkeys(numbers)), time.monotonic())
-        self._carry_out(cancel)
+        is_known = self._carry_out(cancel)
         if await self._may_tell(client[0], cancel.at):
+            if not is_known:
+                self._keep(cancel)
             with contextlib.suppress(Away):  # then it is told with the next beat
                 await self._ledger.cancel(cancel)
 
@@ -68,12 +83,13 @@ class OpenCalls:
         """
         if self._names:
             try:
-                cancels = await self._ledger.cancels(next(iter(self._names)).arrived_at)
+                cancels = await self._ledger.cancels(next(iter(self._names)).arrived_at - ARRIVAL_SECONDS)
             except Away:
                 self._deaf_at = time.monotonic()
                 raise
             for each in cancels:
-                self._carry_out(each)
+                if not self._carry_out(each):
+                    self._keep(each)
 
     def may_miss(self, listener: Listener) -> bool:
         """Whether the client of an open call may have cancelled it on another replica, unheard."""
@@ -91,11 +107,21 @@ class OpenCalls:
     async def _may_tell(self, owner: str, now: float) -> bool:
         return await self._of_owner.admit(owner, now) is None and await self._in_all.admit("", now) is None
 
-    def _carry_out(self, cancel: Cancel) -> None:
-        name = next((each for each in cancel.names if each in self._listeners), "")
+    def _carry_out(self, cancel: Cancel) -> bool:
+        """Abandons what a cancel names; false where nothing of that is open."""
+        name, is_known = next((each for each in cancel.names if each in self._listeners), ""), False
         for listener in list(self._listeners.get(name, ())):
-            if listener.arrived_at <= cancel.at:  # a later request with that number is another
+            if self._names[listener][1] <= cancel.at:  # a later request with that number is another
                 listener.abandon()
+                is_known = True
+        return is_known
+
+    def _keep(self, cancel: Cancel) -> None:
+        for name in cancel.names:
+            self._early.pop(name, None)
+            self._early[name] = cancel.at
+        while len(self._early) > MAX_EARLY:
+            del self._early[next(iter(self._early))]
 
 
 def _name(client: Client, number: str) -> str:

@@ -36,7 +36,7 @@ from evolink_mcp.transports.http.auth import KEY_HEADER, OAUTH_PATHS, authentica
 from evolink_mcp.transports.http.batches import serve_batches
 from evolink_mcp.transports.http.bodies import Bodies, declared_too_large
 from evolink_mcp.transports.http.callbacks import callback_route
-from evolink_mcp.transports.http.delivery import serve_call
+from evolink_mcp.transports.http.delivery import note_begin, serve_call
 from evolink_mcp.transports.http.heartbeat import Heartbeat
 from evolink_mcp.transports.http.keys import Keys
 from evolink_mcp.transports.http.logs import CHALLENGE, SCOPE, log_call
@@ -144,6 +144,7 @@ class HttpApplication:
         """Answers a probe, or hands a request on to its endpoint once its caller is admitted."""
         path, headers = endpoint_of(scope), Headers(scope=scope)
         scope[REQUEST_NUMBER] = secrets.token_hex(6)
+        note_begin(scope)
         published = self.resource.metadata(path) if self.resource is not None else None
         if self.stopping.begun and "x-forwarded-for" in headers:
             send = closing(send)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive
 
 from evolink_mcp.guard.complexity import MAX_DEPTH, MAX_DIGITS, MAX_VALUES, excess
+from evolink_mcp.jobs.open_calls import ARRIVAL_SECONDS
 from evolink_mcp.transports.http.refusals import refusal
 
 MIB = 1024 * 1024
@@ -23,7 +24,7 @@ MAX_BODIES = 64 * MIB  # of all callers, from their first byte to the end of the
 MAX_BODIES_OF_CALLER = 16 * MIB
 MIN_CHARGE = 256 * 1024  # what a slow body counts for at least until it is complete, so that their number is bounded
 SLOW_SECONDS = 0.5  # without being complete, after which a body is slow
-BODY_SECONDS = 30.0  # for a whole body to arrive
+BODY_SECONDS = ARRIVAL_SECONDS  # for a whole body to arrive
 
 _NOTHING = bytearray()
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
+import time
 from typing import TYPE_CHECKING, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +22,14 @@ from evolink_mcp.transports.http.logs import CHALLENGE, log_loss
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.connections import Connection
+
+
+BEGAN_AT = "evolink.began_at"  # where a scope has when its request began to arrive
+
+
+def note_begin(scope: Scope) -> None:
+    """Notes that a request begins to arrive."""
+    scope[BEGAN_AT] = time.monotonic()
 
 
 def _read(body: bytes) -> tuple[str, str, str]:
@@ -48,7 +58,7 @@ async def serve_call(app: ASGIApp, calls: OpenCalls, scope: Scope, receive: Rece
     method, number, cancelled = _read(messages[0].get("body", b""))
     if method == "notifications/cancelled" and cancelled and CHALLENGE not in scope:  # nobody has nothing to cancel
         await calls.cancel(caller, cancelled, twin_of(cancelled))
-    listener = calls.add(caller, number)
+    listener = calls.add(caller, number, scope.get(BEGAN_AT, math.inf))
     hang_up.watch(listener.abandon)
     scope[HANG_UP] = hang_up
 
