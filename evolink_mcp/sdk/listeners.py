@@ -8,8 +8,10 @@ Unnecessary once the SDK reports, per request, that its response was written (no
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -27,6 +29,8 @@ from evolink_mcp.sdk.numbers import number_of, twin_of
 _ANSWER = re.compile(
     rb'(?:^|^data: ?){"jsonrpc": ?"2\.0", ?"id": ?("(?:[^"\\]|\\.)*"|-?\d+), ?"(?:result|error)"', re.M
 )
+BEGAN_AT = "evolink.began_at"  # where a transport's scope has when its request began to arrive
+MAX_EARLY = 100  # calls of one connection that were cancelled and may be on their way
 _SCAN_BYTES = 8_000  # where the beginning of an answer is looked for: room for the longest id, however it is written
 
 
@@ -48,6 +52,7 @@ class Listeners:
         self._settle_seconds = settle_seconds
         self._on_loss = on_loss
         self._listeners: dict[str, Listener] = {}
+        self._early: dict[str, float] = {}  # when what is not open was cancelled; oldest first
         self._requests: dict[Listener, Any] = {}  # the transport's, of calls whose loss somebody hears of
 
     def read(self, message: SessionMessage | Exception) -> Listener | None:
@@ -59,10 +64,15 @@ class Listeners:
                 listener = self._listeners[number] = Listener(number, settle_seconds=self._settle_seconds)
                 if self._on_loss is not None and isinstance(message, SessionMessage):
                     self._requests[listener] = getattr(message.metadata, "request_context", None)
+                if _began_at(message) <= self._early.get(number, -math.inf):
+                    self._abandon(number)  # its cancel, which is short, was there first
                 return listener
             case JSONRPCNotification(method="notifications/cancelled", params=params):
                 number = number_of((params or {}).get("requestId"))
-                self._abandon(number if number in self._listeners else twin_of(number))
+                number = number if number in self._listeners else twin_of(number)
+                if number not in self._listeners:
+                    self._keep(number, twin_of(number))
+                self._abandon(number)
             case _:
                 pass
         return None
@@ -91,10 +101,23 @@ class Listeners:
             listener.abandon()
             self._end(listener)
 
+    def _keep(self, *numbers: str) -> None:
+        for number in numbers:
+            self._early.pop(number, None)
+            self._early[number] = time.monotonic()
+        while len(self._early) > MAX_EARLY:
+            del self._early[next(iter(self._early))]
+
     def _end(self, listener: Listener) -> None:
         request = self._requests.pop(listener, None)
         if self._on_loss is not None and request is not None and not listener.delivered:
             self._on_loss(request)
+
+
+def _began_at(message: SessionMessage | Exception) -> float:
+    """When a message began to arrive; never, for all that is known, where messages come one after the other."""
+    request = getattr(getattr(message, "metadata", None), "request_context", None)
+    return getattr(request, "scope", {}).get(BEGAN_AT, math.inf)
 
 
 PassOn = Callable[[str, str | None], str]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import cast
 
 import anyio
 import pytest
-from mcp.shared.message import SessionMessage
+from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
 
 from evolink_mcp.jobs.delivery import Listener
 from evolink_mcp.sdk.frames import Frames
-from evolink_mcp.sdk.listeners import Listeners, _Stdout, unchanged  # pyright: ignore[reportPrivateUsage]
+from evolink_mcp.sdk.listeners import BEGAN_AT, MAX_EARLY, Listeners, _Stdout, unchanged  # pyright: ignore[reportPrivateUsage]
 from evolink_mcp.sdk.numbers import MAX_CHARACTERS
 
 
@@ -50,6 +52,28 @@ def test_a_cancel_may_name_a_number_by_its_digits(number: str | int, named: str 
     listener = call(listeners, number)
     cancel(listeners, named)
     assert listener.abandoned
+
+
+@pytest.mark.parametrize("named", [7, "7", 8])
+def test_a_cancel_ends_a_call_that_had_begun_to_arrive_and_no_later_one(named: int | str) -> None:
+    """Over HTTP+SSE each message is a POST, and a call may hold a picture."""
+    listeners, began_at = Listeners(), time.monotonic()
+    cancel(listeners, named)
+    ended: list[bool] = []
+    for scope in ({BEGAN_AT: began_at}, {BEGAN_AT: time.monotonic() + 1}, {}):
+        metadata = ServerMessageMetadata(request_context=SimpleNamespace(scope=scope))
+        request = JSONRPCRequest(jsonrpc="2.0", id=7, method="tools/call", params={})
+        listener = listeners.read(SessionMessage(request, metadata=metadata))
+        assert listener is not None
+        ended.append(listener.abandoned)
+    assert ended == [named != 8, False, False]
+
+
+def test_cancels_of_calls_that_may_be_on_their_way_are_bounded() -> None:
+    listeners = Listeners()
+    for number in range(MAX_EARLY):
+        cancel(listeners, number)
+    assert len(listeners._early) == MAX_EARLY  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize("named", [None, [1], {"id": 1}, 1.5, "", True])

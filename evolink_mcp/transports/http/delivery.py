@@ -15,16 +15,13 @@ from evolink_mcp.gateway.values import as_object
 from evolink_mcp.jobs.delivery import Listener, listening, take_turns
 from evolink_mcp.jobs.ledger import Away
 from evolink_mcp.jobs.open_calls import OpenCalls
-from evolink_mcp.sdk.listeners import Listeners, answer_id
+from evolink_mcp.sdk.listeners import BEGAN_AT, Listeners, answer_id
 from evolink_mcp.sdk.numbers import is_number, number_of, twin_of
 from evolink_mcp.transports.http.hang_up import HANG_UP, HangUp, Watch, connection_of
 from evolink_mcp.transports.http.logs import CHALLENGE, log_loss
 
 if TYPE_CHECKING:
     from evolink_mcp.transports.http.connections import Connection
-
-
-BEGAN_AT = "evolink.began_at"  # where a scope has when its request began to arrive
 
 
 def note_begin(scope: Scope) -> None:
