@@ -9,7 +9,7 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote
 
 from evolink_mcp.errors import GatewayError, GatewayRefused
@@ -51,13 +51,6 @@ async def upload_base64(caller: Caller, data: str, names: dict[str, str], *, sec
 async def upload_url(caller: Caller, url: str, names: dict[str, str], *, seconds: float) -> wire.StoredFile:
     """Has the gateway fetch a public link and store what it finds."""
     return await _upload(caller, "url", seconds, json={"file_url": url, **names})
-
-
-async def upload_stream(
-    caller: Caller, file: BinaryIO, name: str, mime_type: str, names: dict[str, str], *, seconds: float
-) -> wire.StoredFile:
-    """Stores an open file, streamed as it is read."""
-    return await _upload(caller, "stream", seconds, files={"file": (name, file, mime_type)}, data=names)
 
 
 async def upload_parts(

@@ -43,16 +43,21 @@ class SteadyFile(io.FileIO):
         """
         content = super().read(-1 if size is None else size)
         if self._look() != self.identity:
-            raise Refused(
-                "The file changed while it was being uploaded.",
-                code="file_changed",
-                next_step="Call again once no program writes to it.",
-            )
+            raise changed()
         return content
 
     def _look(self) -> tuple[int, ...]:
         facts = os.fstat(self.fileno())
         return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def changed() -> Refused:
+    """The error of a file that is not what it was when it was opened."""
+    return Refused(
+        "The file changed while it was being uploaded.",
+        code="file_changed",
+        next_step="Call again once no program writes to it.",
+    )
 
 
 def open_allowed(

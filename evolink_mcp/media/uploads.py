@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, Self
 from unicodedata import category
 
+import anyio.to_thread
+
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.gateway import Caller, files, wire
 from evolink_mcp.guard.aside import in_slices
-from evolink_mcp.guard.paths import SteadyFile, open_allowed
+from evolink_mcp.guard.paths import SteadyFile, changed, open_allowed
 from evolink_mcp.guard.urls import UrlGuard, bare_link
 from evolink_mcp.media.decoding import NoDecoder, Undecodable, decode
 from evolink_mcp.media.kinds import EXTENSIONS, IMAGES, SNIFF_BYTES, safe, sniff, sniff_file
@@ -25,6 +28,7 @@ MAX_NAME_LENGTH = 255
 UPLOAD_SECONDS = 50.0  # a host waits 60 s
 MIN_BYTES_PER_SECOND = 500_000  # what a large upload is given beyond that
 _UNSENDABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+PART_BYTES = 256 * 1024  # of a file, read at a time
 _SLICE = 256 * 1024  # of base64, decoded at a time; a multiple of four
 
 
@@ -106,12 +110,41 @@ class LocalFile:
             Refused: It changed meanwhile, and nothing was stored.
             GatewayError: The gateway did not store it, or nobody knows whether it did.
         """
-        self.handle.seek(0)
+        form = files.Form(self.name, self.mime_type, dict(names))
         with _unrepeated():
-            stored = await files.upload_stream(
-                caller, self.handle, self.name, self.mime_type, dict(names), seconds=seconds
-            )
+            stored = await files.upload_parts(caller, self._parts(), self.size, form, seconds=seconds)
         return Upload(stored, self.mime_type)
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        """Its content, read beside the event loop: a disk may be slow, or in a network.
+
+        What writes to it through memory changes no time of it. So it is read again before its last part is sent:
+        without that, nothing is stored.
+
+        Raises:
+            Refused: It changed.
+        """
+        at, content = 0, hashlib.blake2b()
+        while at < self.size:
+            part = await anyio.to_thread.run_sync(self._read, at, min(PART_BYTES, self.size - at))
+            at += len(part)
+            content.update(part)
+            if at == self.size and await anyio.to_thread.run_sync(self._digest) != content.digest():
+                raise changed()
+            yield part
+
+    def _read(self, start: int, size: int) -> bytes:
+        self.handle.seek(start)
+        content = self.handle.read(size)
+        if len(content) < size:
+            raise changed()
+        return content
+
+    def _digest(self) -> bytes:
+        content = hashlib.blake2b()
+        for start in range(0, self.size, PART_BYTES):
+            content.update(self._read(start, min(PART_BYTES, self.size - start)))
+        return content.digest()
 
 
 async def upload_parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections.abc import Callable
@@ -80,6 +81,29 @@ async def test_a_file_that_changes_while_it_is_uploaded_is_told_and_costs_nothin
     parts = 0
     big.write_bytes(png(8, 8) + b"x" * 1_000_000)
     assert "changed while" in await refused(client, "upload_file", file_path=str(big))
+
+
+async def test_a_file_that_is_written_to_through_memory_is_not_sent_as_a_mixture(
+    client: Client, sandbox: Sandbox, big: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That changes no time of it, where its pages were written to a moment before."""
+    parts, real = 0, SteadyFile.read
+    with big.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[1000] = 1
+
+        def read(file: SteadyFile, size: int | None = -1, /) -> bytes:
+            nonlocal parts
+            parts += 1
+            if parts == 4:
+                memory[1000] = 2
+            return real(file, size)
+
+        monkeypatch.setattr(SteadyFile, "read", read)
+        text = await refused(client, "generate_image", **CALL, image_urls=[str(big)])
+    assert "changed while it was being uploaded" in text
+    assert "Charged: no." in text
+    assert (await ok(client, "list_files"))["files"] == []
+    assert sandbox.paid() == 0
 
 
 async def test_a_disk_that_fails_while_a_file_is_read_costs_nothing(

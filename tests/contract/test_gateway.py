@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import io
 import json
 import logging
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -22,6 +22,13 @@ BODY: dict[str, Any] = {"model": "gpt-image-2", "prompt": "a cat", "size": "1:1"
 
 async def create(caller: Caller, seconds: float = 10) -> wire_module.Task:
     return await media.create(caller, "image", BODY, seconds=seconds)
+
+
+async def uploaded(caller: Caller) -> wire_module.StoredFile:
+    async def parts() -> AsyncGenerator[bytes]:
+        yield PNG
+
+    return await files.upload_parts(caller, parts(), len(PNG), files.Form("a.png", "image/png"), seconds=10)
 
 
 async def test_an_image_task_is_created_and_read(caller: Caller, sandbox: Sandbox) -> None:
@@ -187,7 +194,7 @@ async def test_ids_are_encoded_into_paths(caller: Caller, sandbox: Sandbox) -> N
 
 
 async def test_the_three_uploads_store_a_file(caller: Caller) -> None:
-    stored = await files.upload_stream(caller, io.BytesIO(PNG), "a.png", "image/png", {}, seconds=10)
+    stored = await uploaded(caller)
     assert (stored.original_name, stored.mime_type, stored.file_size) == ("a.png", "image/png", len(PNG))
     again = await files.upload_url(caller, stored.file_url, {"upload_path": "cats"}, seconds=10)
     assert again.file_id != stored.file_id
@@ -208,7 +215,7 @@ async def test_pages_are_asked_for_in_the_gateways_spelling(caller: Caller, sand
 
 
 async def test_a_deleted_file_is_gone(caller: Caller) -> None:
-    stored = await files.upload_stream(caller, io.BytesIO(PNG), "a.png", "image/png", {}, seconds=10)
+    stored = await uploaded(caller)
     assert await files.delete_file(caller, stored.file_id, seconds=10)
     assert not await files.delete_file(caller, stored.file_id, seconds=10)
 
@@ -225,7 +232,7 @@ async def test_a_page_of_somebody_else_does_not_say_that_a_file_is_gone(caller: 
 async def test_a_failure_inside_http_200_is_a_failure(caller: Caller, sandbox: Sandbox, code: int, word: str) -> None:
     sandbox.fault("upload_stream", "envelope", code=code)
     with pytest.raises(GatewayRefused) as raised:
-        await files.upload_stream(caller, io.BytesIO(PNG), "a.png", "image/png", {}, seconds=10)
+        await uploaded(caller)
     assert raised.value.code == str(code)
     assert word in raised.value.next_step
 
@@ -246,7 +253,7 @@ async def test_a_link_that_cannot_be_fetched_is_told(caller: Caller) -> None:
 async def test_an_upload_without_a_file_id_is_no_success(caller: Caller, sandbox: Sandbox, body: object) -> None:
     sandbox.fault("upload_stream", "status", status=200, body=body)
     with pytest.raises(GatewayError) as raised:
-        await files.upload_stream(caller, io.BytesIO(PNG), "a.png", "image/png", {}, seconds=10)
+        await uploaded(caller)
     assert "list_files" in raised.value.next_step
 
 
