@@ -1,4 +1,4 @@
-"""Long work that must not hold up everybody else: on texts beside the event loop, on many things in slices."""
+"""Long work that must not hold up everybody else: beside the event loop, or on many things in slices."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ SLICE_SECONDS = 0.01
 T = TypeVar("T")
 
 _places: RunVar[anyio.CapacityLimiter] = RunVar("places for long texts")
+_searches: RunVar[anyio.CapacityLimiter] = RunVar("places for searches")
 
 
 async def aside(length: int, work: Callable[[], T]) -> T:
     """What ``work`` returns, done in a thread where ``length`` characters are many. Its secrets stay hidden there."""
     if length <= LONG:
         return work()
-    places = _places.get(None)
-    if places is None:
-        places = anyio.CapacityLimiter(MAX_THREADS)
-        _places.set(places)
-    return await anyio.to_thread.run_sync(work, limiter=places)
+    return await _in_thread(work, _places)
+
+
+async def search(work: Callable[[], T]) -> T:
+    """What ``work`` returns, which computes for long for one small request. However many there are, the event loop
+    has its turns, and threads are left to whoever writes down what was paid for."""
+    return await _in_thread(work, _searches)
 
 
 async def to_its_end(length: int, work: Callable[[], T]) -> T:
@@ -36,6 +39,14 @@ async def to_its_end(length: int, work: Callable[[], T]) -> T:
     with anyio.CancelScope(shield=True):
         return await aside(length, work)
     raise AssertionError("a shield swallows nothing")
+
+
+async def _in_thread(work: Callable[[], T], variable: RunVar[anyio.CapacityLimiter]) -> T:
+    places = variable.get(None)
+    if places is None:
+        places = anyio.CapacityLimiter(MAX_THREADS)
+        variable.set(places)
+    return await anyio.to_thread.run_sync(work, limiter=places)
 
 
 async def in_slices(things: Iterable[T]) -> AsyncIterator[T]:

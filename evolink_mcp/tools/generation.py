@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ import anyio.to_thread
 from evolink_mcp.errors import EvolinkError, Refused
 from evolink_mcp.gateway import media as gateway_media
 from evolink_mcp.gateway import wire
+from evolink_mcp.guard.aside import search
 from evolink_mcp.jobs.cost import UNKNOWN
 from evolink_mcp.jobs.deadlines import SUBMIT_SECONDS
 from evolink_mcp.jobs.orders import MediaOrder
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from evolink_mcp.registry import Checked, FileFacts
 
 MAX_MODEL_CHARACTERS = 200
+MAX_QUEUE_SECONDS = 3.0  # behind the searches of others; then a refusal names no other models
 POST_SECONDS = 20.0  # of a call's time, what uploads must leave for the paid request
 REPEATED = (
     "This is the task of your previous, identical request, whose answer may not have reached you. "
@@ -183,7 +186,9 @@ async def _check(
     if checked.problems:
         from evolink_mcp.tools.refusing import refusal
 
-        raise await anyio.to_thread.run_sync(refusal, registry, kind, checked, local, files)
+        with anyio.move_on_after(MAX_QUEUE_SECONDS):
+            raise await search(partial(refusal, registry, kind, checked, local, files))
+        raise refusal(registry, kind, checked, local, files, seconds=0.0)
     return checked, files
 
 

@@ -10,6 +10,7 @@ import anyio.to_thread
 from pydantic import Field
 
 from evolink_mcp.errors import Refused
+from evolink_mcp.guard.aside import search
 from evolink_mcp.settings import API_KEY
 from evolink_mcp.tools.declare import tool
 from evolink_mcp.tools.model_views import ModelsView
@@ -53,7 +54,7 @@ async def list_models(
         prices = (await read_prices(call, seconds=PRICE_SECONDS)).lowest(registry.models.values())
     if model is None:
         filters = Filters(kind, tuple(capability or ()), query or "", prices)
-        view = await anyio.to_thread.run_sync(partial(listing, call.app, filters, brief=True))
+        view = await search(partial(listing, call.app, filters, brief=True))
     else:
         view = models_view(call.app, model=model)
     return await with_prices(call, view, cheap=bool(prices))

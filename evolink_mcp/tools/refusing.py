@@ -15,16 +15,28 @@ SECONDS = 1.5  # to look for them among all models: a fifth of that, where nothi
 
 
 def refusal(
-    registry: Registry, kind: Media, checked: Checked, local: LocalInputs, files: Mapping[str, FileFacts]
+    registry: Registry,
+    kind: Media,
+    checked: Checked,
+    local: LocalInputs,
+    files: Mapping[str, FileFacts],
+    seconds: float = SECONDS,
 ) -> Refused:
-    """The error for a call with problems. May take ``SECONDS``: not for the event loop."""
+    """The error for a call with problems. May take ``seconds``: not for the event loop."""
     messages = [local.name_files(without_sources(problem.message)) for problem in checked.problems]
     text = "\n".join(first_of(messages))
-    return Refused(text, code="invalid_parameters", next_step=_next_step(registry, kind, checked, local, files))
+    return Refused(
+        text, code="invalid_parameters", next_step=_next_step(registry, kind, checked, local, files, seconds)
+    )
 
 
 def _next_step(
-    registry: Registry, kind: Media, checked: Checked, local: LocalInputs, files: Mapping[str, FileFacts]
+    registry: Registry,
+    kind: Media,
+    checked: Checked,
+    local: LocalInputs,
+    files: Mapping[str, FileFacts],
+    seconds: float,
 ) -> str:
     model = checked.model
     if model is None:
@@ -32,7 +44,7 @@ def _next_step(
     others: list[str] = []
     if model.endpoint == kind:
         registry.names()  # the first time, every data file is read: that is no part of the search
-        others = registry.alternatives(model.id, MAX_ALTERNATIVES, local.params, files, SECONDS)
+        others = registry.alternatives(model.id, MAX_ALTERNATIVES, local.params, files, seconds)
     steps = [f"Correct this and call again; list_models(model={model.id!r}) shows all {model.id} takes."]
     if others:
         steps.append(f"Or use a model that takes this very call: {', '.join(others)}.")
