@@ -84,7 +84,7 @@ class Crossing:
                     return outcome
                 purchase.detach()
             elif not self._has_time(purchase):
-                raise no_time()
+                raise no_time(is_unsure=page.wait)
             else:
                 await self._pause()
 

@@ -62,8 +62,12 @@ def _too_fast(error: GatewayRefused, model: str, *, waited: float) -> GatewayRef
     return error.replace(what=f"{what}{so_far}.", next_step=wait_advice(error.retry_after or LONG_PAUSE_SECONDS))
 
 
-def no_time() -> Refused:
-    """An identical request was in the way until there was no time left to send this one."""
+def no_time(*, is_unsure: bool = False) -> Refused:
+    """An identical request was in the way until there was no time left to send this one; or ``is_unsure``: whether
+    there is one could not be told for so long."""
+    if is_unsure:
+        words = "The processes of this server are still telling each other what was paid for."
+        return Refused(words, code="busy", next_step="Nothing was sent for this call. Call again in a few seconds.")
     return Refused(
         "An identical request of yours is still under way, and no time is left to send another one.",
         code="busy",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 
@@ -54,6 +55,23 @@ async def test_a_store_that_has_lost_a_cancel_is_told_again(
             await a.cancel(Cancel(("x",), now))
         await stores[0].ask("DEL", CANCELS, insist=True)  # what was asked may have been carried out nevertheless
     await settled(a, b)
+    assert await names(b, now - 1) == ["x"]
+
+
+async def test_a_cancel_whose_command_is_lost_is_told_again_at_once(
+    ledgers: tuple[SharedLedger, SharedLedger], stores: list[Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that another replica writes before the next beat would count as heard."""
+    a, b = ledgers
+    now, ask, losses = time.monotonic(), stores[0].ask, [Away()]
+
+    async def lose_first(*command: str | int | float, insist: bool = False) -> Any:
+        if losses:
+            raise losses.pop()
+        return await ask(*command, insist=insist)
+
+    monkeypatch.setattr(stores[0], "ask", lose_first)
+    await a.cancel(Cancel(("x",), now))
     assert await names(b, now - 1) == ["x"]
 
 

@@ -173,7 +173,8 @@ def test_a_fault_of_ours_is_free_only_before_the_request_left() -> None:
     assert isinstance(broken(departed=False), Refused)
     assert isinstance(broken(departed=True), OutcomeUnknown)
     assert "do not submit again blindly" in broken(departed=True).next_step.lower()
-    assert [each.code for each in (stopped(), gone(), no_time())] == ["stopped", "cancelled", "busy"]
+    errors = (stopped(), gone(), no_time(), no_time(is_unsure=True))
+    assert [each.code for each in errors] == ["stopped", "cancelled", "busy", "busy"]
     assert stopped().charged == "unknown"
 
 

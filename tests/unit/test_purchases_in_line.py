@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import pytest
 
 from evolink_mcp.errors import OutcomeUnknown, Refused
 from evolink_mcp.jobs.delivery import Listener, listening
-from evolink_mcp.jobs.ledger import KEEP_SECONDS, Alone, Mark
+from evolink_mcp.jobs.ledger import KEEP_SECONDS, Alone, Mark, Page
 from evolink_mcp.jobs.orders import Sending
 from evolink_mcp.jobs.outcomes import Created, Outcome, Unknown
+from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS
 from evolink_mcp.jobs.purchases import Purchases
 from tests.support import FakeClock
-from tests.unit.shop import STEPS, Process, Shop, ShopOrder, turns
+from tests.unit.shop import KEY, STEPS, Process, Shop, ShopOrder, turns
 
 
 async def test_who_left_before_the_purchase_claims_nothing() -> None:
@@ -34,6 +36,23 @@ async def test_who_left_before_the_purchase_claims_nothing() -> None:
         async with process.purchases.buy(ShopOrder(shop)):
             pass
     assert not claims
+    await process.end()
+
+
+@pytest.mark.parametrize(("is_unsure", "words"), [(False, "still under way"), (True, "telling each other")])
+async def test_a_request_is_refused_where_the_ledger_lets_it_pass_nobody_for_all_its_time(
+    is_unsure: bool, words: str
+) -> None:
+    class Busy(Alone):
+        async def begin(self, mark: Mark, passed: Collection[str] = ()) -> Page:
+            other = Mark(KEY, "r1", "a", "a", 1.0)
+            return Page(10.0, () if is_unsure else (other,), {"a": 10.0}, {}, wait=is_unsure)
+
+    process, shop = Process(Busy()), Shop()
+    with pytest.raises(Refused, match=words):
+        async with process.purchases.buy(ShopOrder(shop), seconds=MIN_PURCHASE_SECONDS + 0.1):
+            raise AssertionError("it was let pass")
+    assert not shop.paid
     await process.end()
 
 

@@ -84,7 +84,10 @@ class SharedLedger(LastingLedger):
 
     async def cancel(self, cancel: Cancel) -> None:
         self._cancelled.append(cancel)
-        await self._change(self._tell([cancel]))
+        with contextlib.suppress(Away):
+            await self._tell([cancel])
+            return
+        await self._change(self._tell([cancel]))  # again, at once: what is written before it is told counts as heard
 
     async def cancels(self, since: float) -> list[Cancel]:
         if self._offset is None:
