@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from evolink_mcp.errors import GatewayRefused, OutcomeUnknown
 from evolink_mcp.jobs.delivery import PROXY_SECONDS
-from evolink_mcp.jobs.ledger import BEAT_SECONDS
+from evolink_mcp.jobs.ledger import BEAT_SECONDS, Alone
 from evolink_mcp.jobs.outcomes import Created
 from evolink_mcp.jobs.shared.ledger import SharedLedger
 from tests.unit.board import Board, BoardStore
@@ -22,6 +22,8 @@ from tests.unit.visit import STEP_SECONDS, Visit
 
 class Market:
     """The gateway, and what was paid for there, when. ``answer`` is how it answers the first paid request.
+
+    Where it ``is_alone``, both processes are one, which shares nothing.
 
     ``seconds``: that it takes, and ``tool_seconds`` a tool that has bought. ``sent``: how many paid requests have come.
     """
@@ -33,6 +35,7 @@ class Market:
         seconds: float = STEP_SECONDS,
         tool_seconds: float = STEP_SECONDS,
         is_strict: bool = False,
+        is_alone: bool = False,
     ) -> None:
         self.board = Board()
         self.seconds, self.tool_seconds = seconds, tool_seconds
@@ -41,15 +44,17 @@ class Market:
         self.sent = self.refused = 0
         self.buyers: dict[str, tuple[Visit, float]] = {}  # by task: for whom it was sent, and when
         self.arrived, self.noted = set[str](), set[str]()
+        self.is_faulty = False  # something failed that does not otherwise
         self.trouble = ""  # whatever is wrong although nothing is lost
         self._in_flight: list[Visit] = []
         self.visits: list[Visit] = []
         self._answers = [answer]
         # The wall clock of the second is half a minute off.
         self.stores = [BoardStore(self.board) for _ in range(2)]
-        self.processes = [
-            Stall(SharedLedger(store), skew=30.0 * number, strict=is_strict) for number, store in enumerate(self.stores)
-        ]
+        ledgers = [SharedLedger(store) for store in self.stores]
+        self.processes = [Stall(ledger, skew=30.0 * number, strict=is_strict) for number, ledger in enumerate(ledgers)]
+        if is_alone:
+            self.processes = [Stall(Alone())] * 2
 
     async def open(self) -> None:
         """Both processes know of each other."""
@@ -136,6 +141,8 @@ class Market:
         may_repeat = not self.is_strict and any(visit.may_repeat for visit in answers)
         if len(self.paid) > charged and not may_repeat:
             return f"paid {list(self.paid)}, {charged} answers: {story}"
+        if self.is_strict and any(visit.may_repeat and not visit.is_earlier for visit in answers):
+            return f"sent what could not be recorded: {story}"
         if any(visit.conceals for visit in answers):
             return f"paid {list(self.paid)}, and not told so: {story}"
         if may_repeat:  # else what was lost is told to the repeat
@@ -173,12 +180,16 @@ class Market:
         lives = [each for each in self.processes if not each.life.is_dead]
         if any(each.waits for each in lives) or any(each.has_left_work for each in self.processes):
             return f"somebody is still waited for, or at work: {story}"
+        may_doubt = self.board.has_lost or self.is_faulty or any(each.has_died for each in self.processes)
+        if not may_doubt and self.arrived >= set(self.paid):
+            if any(visit.is_unknown and visit.code != "busy" for visit in written):
+                return f"in doubt, and each id came: {story}"
         if self.board.has_lost or len(lives) < len(self.processes):
             return ""
         if self.trouble and not any(visit.may_repeat or visit.is_unknown for visit in self.visits):
             return f"{self.trouble}: {story}"
-        if self.arrived - self.noted:
-            return f"never noted: {self.arrived - self.noted}: {story}"
+        if missing := self.arrived - self.noted:
+            return f"never noted: {missing}: {story}"
         return ""
 
     def _is_said_well(self, visit: Visit) -> bool:

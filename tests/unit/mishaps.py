@@ -1,10 +1,9 @@
-"""What can befall a visit to the market at an await, and what can have gone before it."""
+"""What can befall a visit to the market at an await."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from tests.unit.market import Market
 from tests.unit.visit import STEP_SECONDS, Fault, Visit
@@ -37,6 +36,7 @@ def stop(seconds: float, *, is_cancelled: bool = False) -> Mishap:
     async def stop(market: Market, visit: Visit, point: str) -> None:
         await visit.reach(point)
         visit.lose()
+        market.is_faulty = not seconds and visit.process.buys
         await visit.process.stop(seconds, is_cancelled=is_cancelled)
         if not visit.heard:
             visit.leave()
@@ -90,6 +90,7 @@ def lose(what: str, *, stays: bool = False) -> Mishap:
 
     async def lose(market: Market, visit: Visit, point: str) -> None:
         store = market.stores[market.processes.index(visit.process)]
+        market.is_faulty = True
         await visit.reach(point, lambda: store.losses.append(what))
         if not stays:
             visit.leave()
@@ -118,11 +119,20 @@ def lose_and_empty(market: Market) -> None:
 async def fail(market: Market, visit: Visit, point: str) -> None:
     at = point.rpartition(" > ")[2]
     can_fail = point.startswith(("visit._serve", "purchases._run")) and not at.startswith("purchases._run")
+    market.is_faulty = True
     await visit.reach(point, lambda: Fault() if can_fail else None)
     await visit.over()
 
 
+async def end_elsewhere(market: Market, visit: Visit, point: str) -> None:
+    """The other process ends, and has the time for it."""
+    await visit.reach(point)
+    await market.processes[1 - market.processes.index(visit.process)].stop(2 * SLOW)
+    await visit.over()
+
+
 async def be_late(market: Market, visit: Visit, point: str) -> None:
+    market.is_faulty = True
     await visit.reach(point, visit.process.watch.hurry)
     await visit.over()
 
@@ -151,141 +161,10 @@ REST: dict[str, Mishap] = {
     "nothing": befall(lambda _: None),
     "its process is stopped, and what stops it is cancelled": stop(5.0, is_cancelled=True),
     "the store is away until its client has left what was paid for": outlast_store,
+    "another process ends": end_elsewhere,
     "its client leaves, and its tool runs on": befall(Visit.hang_up),
     "its client is told something else": befall(Visit.hear_something_else),
     "its client leaves, which is noticed late": befall(Visit.leave_late),
     "the second before it ends, and its client leaves then": outlast,
 }
 MISHAPS = EVENTS | REST
-
-
-@dataclass(frozen=True)
-class Before:
-    """What went before a visit: ``prepare`` returns once it may come.
-
-    Attributes:
-        seconds: Of the gateway, for its answer.
-        tool_seconds: That a tool takes once it has bought.
-        input_seconds: That the inputs of the visit take, before it buys.
-        number: Of the visit.
-        answer: How the gateway answers the first paid request.
-        mishaps: What may befall the visit.
-    """
-
-    prepare: Callable[[Market], Awaitable[Visit | None]]
-    over_http: bool = False
-    seconds: float = STEP_SECONDS
-    tool_seconds: float = STEP_SECONDS
-    input_seconds: float = 0.0
-    number: str = "1"
-    answer: str = "created"
-    mishaps: Collection[str] = tuple(EVENTS)
-
-
-async def be_first(market: Market) -> None:
-    return None
-
-
-async def leave_in_flight(market: Market) -> Visit:
-    visit = market.visit()
-    while not market.sent:
-        await asyncio.sleep(STEP_SECONDS)
-    visit.leave()
-    await asyncio.sleep(STEP_SECONDS)
-    return visit
-
-
-async def leave_unsent(market: Market) -> Visit:
-    """What it had reserved is being given back when the next one comes."""
-    visit = market.visit()
-    await asyncio.sleep(0.5 * STEP_SECONDS)
-    visit.leave()
-    await asyncio.sleep(1.2 * STEP_SECONDS)
-    return visit
-
-
-async def die_in_flight(market: Market) -> Visit:
-    visit = market.visit()
-    while not market.sent:
-        await asyncio.sleep(STEP_SECONDS)
-    visit.die()
-    return visit
-
-
-async def listen_in_flight(market: Market) -> Visit:
-    """It leaves while the next one waits for it."""
-    visit = market.visit()
-    while not market.sent:
-        await asyncio.sleep(STEP_SECONDS)
-    asyncio.get_running_loop().call_later(1.0, visit.leave)
-    return visit
-
-
-async def leave_paid(market: Market) -> Visit:
-    visit = market.visit()
-    while not market.paid:
-        await asyncio.sleep(STEP_SECONDS)
-    visit.leave()
-    await asyncio.sleep(1.0)
-    return visit
-
-
-async def end_after_answer(market: Market) -> Visit:
-    visit = market.visit(over_http=True)
-    await visit.written()
-    await asyncio.sleep(0.3)
-    visit.leave()
-    return visit
-
-
-def read_and_end(seconds: float) -> Callable[[Market], Awaitable[Visit | None]]:
-    """Its client has read the answer, ends the connection, and so many seconds pass."""
-
-    async def read_and_end(market: Market) -> Visit:
-        visit = market.visit(over_http=True)
-        await visit.written()
-        await asyncio.sleep(0.3)
-        visit.close()
-        await asyncio.sleep(seconds)
-        return visit
-
-    return read_and_end
-
-
-async def end_behind_repeat(market: Market) -> Visit:
-    visit = market.visit(over_http=True)
-    await visit.written()
-    asyncio.get_running_loop().call_later(0.5, visit.leave)
-    return visit
-
-
-FEW = ("nothing", "its client leaves", "its message comes again")
-ALL_BUT_HTTP = [*EVENTS, *list(REST)[:5]]
-BEFORE: dict[str, Before] = {
-    "the first": Before(be_first, mishaps=ALL_BUT_HTTP),
-    "behind one that left before it was sent": Before(leave_unsent, mishaps=FEW),
-    "behind one that left in flight": Before(
-        leave_in_flight,
-        seconds=SLOW,
-        mishaps=[*EVENTS, "the store is away until its client has left what was paid for"],
-    ),
-    "behind one that is in flight and leaves then": Before(
-        listen_in_flight, seconds=SLOW, mishaps=["nothing", *EVENTS]
-    ),
-    "behind one whose process died in flight": Before(die_in_flight, seconds=SLOW),
-    "behind one that left when it was paid": Before(leave_paid, mishaps=ALL_BUT_HTTP),
-    "behind one whose connection ended after its answer": Before(end_after_answer, over_http=True, mishaps=MISHAPS),
-    "behind one whose connection ends later": Before(end_behind_repeat, over_http=True),
-    "behind one that left in flight and cost nothing": Before(
-        leave_in_flight, seconds=SLOW, answer="free", mishaps=FEW
-    ),
-    "behind one whose refusal was read": Before(read_and_end(0.0), over_http=True, answer="free", mishaps=FEW),
-    "behind one with another number": Before(read_and_end(0.0), over_http=True, number="2", mishaps=FEW),
-    "behind one whose connection ended, with slow inputs": Before(
-        end_after_answer, over_http=True, input_seconds=1.5, mishaps=FEW[:2]
-    ),
-    "behind one whose refusal was read, with slow inputs": Before(
-        read_and_end(0.0), over_http=True, input_seconds=1.5, answer="free", mishaps=FEW[:2]
-    ),
-    "behind one that ended more than a second ago": Before(read_and_end(1.0), over_http=True, mishaps=FEW),
-}

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from evolink_mcp.jobs.posting import MIN_PURCHASE_SECONDS
 from evolink_mcp.jobs.recovery import RECOVERY_SECONDS
+from tests.unit.earlier import BEFORE, be_first, leave_in_flight
 from tests.unit.market import Market
-from tests.unit.mishaps import BEFORE, MISHAPS, SLOW, Mishap, be_first, befall, leave_in_flight
+from tests.unit.mishaps import MISHAPS, SLOW, Mishap, befall
 from tests.unit.visit import STEP_SECONDS, Visit
 
 LEAVES = befall(Visit.leave)

@@ -38,6 +38,7 @@ class Stall:
 
     def __init__(self, ledger: Ledger, *, skew: float = 0.0, strict: bool = False) -> None:
         self.life = Life()
+        self.has_stopped = False
         self.has_left_work = False  # when it was stopped
         self.watch = Watch(skew)
         self.ledger = ledger
@@ -50,11 +51,21 @@ class Stall:
         buyers = {each: each.buyer for each in purchases._lines if each.buyer}  # pyright: ignore[reportPrivateUsage]
         with self.life.living():
             await asyncio.create_task(self._stop(seconds, is_cancelled=is_cancelled))
-        self.life.is_dead = True
+        self.life.is_dead = self.has_stopped = True
         self.has_left_work = not all(each.done() for each in work) or any(
             each.buyer is buyer and each in purchases._lines  # pyright: ignore[reportPrivateUsage]
             for each, buyer in buyers.items()
         )
+
+    @property
+    def has_died(self) -> bool:
+        """Whether it ended without a word."""
+        return self.life.is_dead and not self.has_stopped
+
+    @property
+    def buys(self) -> bool:
+        """Whether it does not know yet what becomes of a purchase."""
+        return any(each.in_flight for each in self.purchases._lines)  # pyright: ignore[reportPrivateUsage]
 
     @property
     def waits(self) -> bool:

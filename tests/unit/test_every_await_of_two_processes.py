@@ -1,7 +1,7 @@
 """Whatever befalls a request at any of its awaits, and wherever it is repeated then: paid once, and heard.
 
 Its client leaves; its process is stopped, or dies; the store goes away, or forgets all; something fails, or takes until
-the deadline (:mod:`tests.unit.mishaps`). It is the first of its kind, or comes after one whose client has left as well.
+the deadline (:mod:`tests.unit.mishaps`). It is the first of its kind, or comes after one (:mod:`tests.unit.earlier`).
 A client that has no answer asks the same again, of either process. In the end each process is asked once more, by one
 who stays: who gets the answer of another, or has to wait for ever, was failed. Each test takes processes, delays and
 transports in turn; ``make episodes`` takes them all at every await.
@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.unit.earlier import BEFORE, Before
 from tests.unit.market import Market
-from tests.unit.mishaps import BEFORE, MISHAPS, Before, Mishap
+from tests.unit.mishaps import MISHAPS, Mishap
 from tests.unit.quick_loop import play
 from tests.unit.visit import AFTER
 
@@ -30,7 +31,8 @@ LOST = {
     ("behind one whose process died in flight", "the store forgets all, and its client stays"),
     ("behind one whose process died in flight", "the store is emptied while it is away"),
 }
-OFTEN = {"its client leaves"}  # at every await of either process
+# At every await of either process.
+OFTEN = (BEFORE["behind one that is in flight and leaves then"], "its client leaves")
 AWAIT_POINTS = 14  # of a call and of its purchase, at least
 
 
@@ -58,7 +60,7 @@ def walk(before: Before, answer: str, place: int) -> list[str]:
     """The awaits that an undisturbed call comes by."""
 
     async def walk() -> list[str]:
-        market = Market(answer, seconds=before.seconds, tool_seconds=before.tool_seconds)
+        market = Market(answer, seconds=before.seconds, tool_seconds=before.tool_seconds, is_alone=before.is_alone)
         await market.open()
         await before.prepare(market)
         visit = market.visit(
@@ -77,7 +79,13 @@ def episode(before: Before, mishap: Mishap, answer: str, point: str, way: Way) -
     over_http = way.over_http or before.over_http
 
     async def episode() -> str:
-        market = Market(answer, seconds=before.seconds, tool_seconds=before.tool_seconds, is_strict=way.is_strict)
+        market = Market(
+            answer,
+            seconds=before.seconds,
+            tool_seconds=before.tool_seconds,
+            is_alone=before.is_alone,
+            is_strict=way.is_strict,
+        )
         await market.open()
         earlier = await before.prepare(market)
         visit = market.visit(
@@ -99,7 +107,7 @@ def check(before: Before, name: str, answer: str) -> None:
     for place in (0, 1):
         points = walk(before, answer, place)
         turn = itertools.islice(itertools.cycle(ways(place)), len(name), None)
-        for point in [*(points if IS_WHOLE or name in OFTEN else points[place::2]), AFTER]:
+        for point in [*(points if IS_WHOLE or (before, name) == OFTEN else points[place::2]), AFTER]:
             for way in ways(place) if IS_WHOLE else [next(turn)]:
                 wrong = episode(before, MISHAPS[name], answer, point, way)
                 assert not wrong, f"{name} at {point}, {way}: {wrong}"

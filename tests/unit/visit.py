@@ -248,9 +248,9 @@ class Visit:
         self.listener.disconnect()
 
     def hear_something_else(self) -> None:
-        """The SDK answers in the place of a tool that still runs."""
+        """Its transport fails, and answers in the place of a tool that still runs."""
         if not self.is_answering:
-            self.listener.deliver(settles=self.over_http)
+            self.listener.deliver()
             self.task.cancel()
 
     def die(self) -> None:
